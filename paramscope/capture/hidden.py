@@ -1,0 +1,133 @@
+"""What is reachable from a module but not registered: tensors and modules in its attributes and containers.
+
+Runs when the walk knows all that is registered, so that a second way to a registered thing is an alias and
+nothing hidden. Each object is entered once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from torch import nn
+
+from paramscope.capture.classes import class_mro, is_tensor_class, short_name
+from paramscope.capture.walk import Candidate, Walk
+from paramscope.snapshot import ATTRIBUTE, AliasRecord, Note, NoteKind, join
+
+DEPTH_BOUND = 32
+"""Containers within containers that are looked into."""
+ITEM_BOUND = 4_000_000
+"""Container items that are looked at in one capture."""
+
+_PLAIN_KEYS = (str, int, bool, float, bytes, type(None))
+
+
+class HiddenSearch:
+    """One capture's search; what it finds goes into the walk's columns and aliases."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._registered_tensors = frozenset(walk.tensors.numbers)
+        self._tensor_paths: dict[int, str] | None = None
+        self._entered: set[int] = set()
+        self._held: list[Any] = []
+        self._items = 0
+
+    def run(self) -> None:
+        """Looks through the walk's candidates until walking hidden modules yields no new ones."""
+        pending = self._walk.candidates
+        while pending:
+            self._walk.candidates = []
+            for _, of_module in groupby(pending, key=attrgetter("module")):
+                # The walk searched each module's attributes backwards.
+                for candidate in reversed(list(of_module)):
+                    self._look(candidate)
+            pending = self._walk.candidates
+
+    def _look(self, candidate: Candidate) -> None:
+        modules: list[tuple[str, Any]] = []
+        for name, thing in self._finds(candidate):
+            cls = type(thing)
+            if is_tensor_class(cls):
+                self._tensor(candidate.module, name, thing)
+            else:
+                modules.append((name, thing))
+        walk = self._walk
+        owner = walk.paths[candidate.module]
+        for name, module in modules:
+            path = join(owner, name)
+            known = walk.path_of(module)
+            if known is not None:
+                walk.aliases.append(AliasRecord(path, known))
+                continue
+            walk.modules([(path, module)], registered=False, inherited=walk.reasons_below(candidate.module))
+
+    def _tensor(self, module: int, name: str, tensor: Any) -> None:
+        walk = self._walk
+        if id(tensor) in self._registered_tensors:
+            walk.aliases.append(AliasRecord(join(walk.paths[module], name), self._path_of_tensor(tensor)))
+        elif id(tensor) not in self._entered:
+            self._entered.add(id(tensor))
+            walk.add_slot(module, name, ATTRIBUTE, walk.tensors.number(tensor))
+
+    def _path_of_tensor(self, tensor: Any) -> str:
+        if self._tensor_paths is None:
+            self._tensor_paths = self._walk.tensor_paths()
+        return self._tensor_paths[self._walk.tensors.numbers[id(tensor)]]
+
+    def _finds(self, candidate: Candidate) -> Iterator[tuple[str, Any]]:
+        """(name, tensor or module) pairs in an attribute's value, in the order they lie there."""
+        stack: list[tuple[str, Any, int]] = [(candidate.name, candidate.value, 0)]
+        while stack:
+            name, value, depth = stack.pop()
+            cls = type(value)
+            mro = class_mro(cls)
+            if is_tensor_class(cls) or nn.Module in mro:
+                yield name, value
+                continue
+            steps = steps_into(value, mro)
+            if steps is None or id(value) in self._entered:
+                continue
+            self._entered.add(id(value))
+            self._held.append(value)
+            if depth == DEPTH_BOUND:
+                self._stop(candidate, name, "depth", f"a container {DEPTH_BOUND} deep in others")
+                continue
+            if self._items > ITEM_BOUND:
+                self._stop(candidate, name, "items", f"{ITEM_BOUND:,} items were looked at before")
+                continue
+            self._items += len(steps)
+            stack.extend((name + step, item, depth + 1) for step, item in reversed(steps))
+
+    def _stop(self, candidate: Candidate, name: str, kind: NoteKind, why: str) -> None:
+        path = join(self._walk.paths[candidate.module], name)
+        self._walk.notes.append(Note(path, kind, f"not looked into: {why}"))
+
+
+def steps_into(value: Any, mro: tuple[type, ...]) -> list[tuple[str, Any]] | None:
+    """The items of a container that are no plain numbers or strings, each with its step of a path.
+
+    None where the value is no container. Reads through the built-in type, so a subclass's own `__iter__`
+    or `__len__` does not run.
+    """
+    if dict in mro:
+        return [(f"[{key_text(k)}]", v) for k, v in dict.items(value) if type(v) not in _PLAIN_KEYS]
+    for kind in (list, tuple, deque):
+        if kind in mro:
+            items = enumerate(kind.__iter__(value))
+            return [(f"[{i}]", v) for i, v in items if type(v) not in _PLAIN_KEYS]
+    for kind in (set, frozenset):
+        if kind in mro:
+            return [(f"{{{i}}}", v) for i, v in enumerate(kind.__iter__(value)) if type(v) not in _PLAIN_KEYS]
+    return None
+
+
+def key_text(key: Any) -> str:
+    """A dict key as code would write it; of a key with a `__repr__` of its own, only the class."""
+    if type(key) in _PLAIN_KEYS:
+        return repr(key)
+    return f"<{short_name(type(key))}>"

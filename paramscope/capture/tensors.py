@@ -1,0 +1,234 @@
+"""The register of tensors: each distinct tensor becomes one row of columns, its bytes untouched.
+
+Which storage a tensor views is known by the storage object, not by an address: `data_ptr()` is 0 for meta,
+fake and empty tensors, and asking a copy-on-write tensor for it copies.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import nn
+
+from paramscope.capture.classes import class_mro, qualified_name
+from paramscope.snapshot import (
+    HAS_GRAD,
+    IS_LEAF,
+    IS_PARAMETER,
+    REQUIRES_GRAD,
+    StorageColumns,
+    TensorColumns,
+    TensorSpec,
+)
+
+_Base = torch._C.TensorBase
+# Looked up on the base class: a subclass may define `shape` as a property of its own.
+_shape_of: Callable[[Any], torch.Size] = _Base.shape.__get__  # type: ignore[attr-defined]
+_dtype_of: Callable[[Any], torch.dtype] = _Base.dtype.__get__  # type: ignore[attr-defined]
+_device_of: Callable[[Any], torch.device] = _Base.device.__get__  # type: ignore[attr-defined]
+_layout_of: Callable[[Any], torch.layout] = _Base.layout.__get__  # type: ignore[attr-defined]
+_requires_grad_of: Callable[[Any], bool] = _Base.requires_grad.__get__  # type: ignore[attr-defined]
+_is_leaf_of: Callable[[Any], bool] = _Base.is_leaf.__get__  # type: ignore[attr-defined]
+_grad_of: Callable[[Any], Any] = _Base.grad.__get__  # type: ignore[attr-defined]
+_is_nested_of: Callable[[Any], bool] = _Base.is_nested.__get__  # type: ignore[attr-defined]
+
+_LAZY = nn.parameter.UninitializedTensorMixin
+# One call that reads much is cheaper than many that read little.
+_read = attrgetter("shape", "dtype", "device", "layout", "requires_grad", "is_leaf")
+
+
+def torch_name(thing: torch.dtype | torch.layout) -> str:
+    """torch's own name without its prefix: `float32`, `strided`."""
+    return str(thing).removeprefix("torch.")
+
+
+def tensor_facts(
+    tensor: Any,
+) -> tuple[tuple[int, ...] | None, str | None, str | None, int | None, bool]:
+    """(shape, dtype, device, number of elements, requires_grad) of one tensor that no register holds.
+
+    All but the last are None for what is no tensor, and the shape where it is not known yet.
+    """
+    mro = class_mro(type(tensor))
+    if torch.Tensor not in mro:
+        return None, None, None, None, False
+    shape = None if _LAZY in mro or _is_nested_of(tensor) else tuple(_shape_of(tensor))
+    numel = None if shape is None else math.prod(shape)
+    return shape, torch_name(_dtype_of(tensor)), str(_device_of(tensor)), numel, _requires_grad_of(tensor)
+
+
+class TensorRegister:
+    """Numbers tensors in the order they are met and keeps what can be said of each.
+
+    NOTE: an `id()` is a key only while its object lives, so every tensor entered is held until the register
+    itself goes.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}
+        self.held: list[Any] = []
+        self.specs = array("i")
+        self.storages = array("i")
+        self.offsets = array("q")
+        self.flags = bytearray()
+        self.storage_nbytes = array("q")
+        self.storage_devices = array("i")
+        self.crowded: set[int] = set()
+        """Storages that more than one tensor views."""
+        # Reading these classes through their own attributes runs nothing but torch.
+        self._kinds: dict[type, dict[Any, tuple[int, int]]] = {torch.Tensor: {}, nn.Parameter: {}}
+        """(spec, flags) by what `_read` says of a tensor."""
+        self._spec_numbers: dict[TensorSpec, int] = {}
+        self._specs: list[TensorSpec] = []
+        self._spec_devices: list[int] = []
+        self._storage_numbers: dict[int, int] = {}
+        self._devices: dict[str, int] = {}
+
+    def number(self, tensor: Any) -> int:
+        """The number of a tensor (or of whatever stands in a tensor's place), entered when it is new."""
+        known = self.numbers.get(id(tensor))
+        return self.enter(tensor) if known is None else known
+
+    def enter(self, tensor: Any) -> int:
+        """The number of a tensor that is known to be new."""
+        number = len(self.specs)
+        self.numbers[id(tensor)] = number
+        self.held.append(tensor)
+        kinds = self._kinds.get(type(tensor))
+        if kinds is None:
+            return self._enter_unusual(tensor, number)
+        try:
+            facts = _read(tensor)
+            if not tensor.is_contiguous():
+                facts = (facts, tensor.stride())
+        except RuntimeError:  # nested tensors have no one shape, sparse ones no stride
+            return self._enter_unusual(tensor, number)
+        kind = kinds.get(facts)
+        if kind is None:
+            if tensor.layout is not torch.strided:
+                return self._enter_unusual(tensor, number)
+            kind = kinds[facts] = self._new_kind(tensor)
+        spec, flags = kind
+        # Asking a non-leaf for its gradient warns.
+        if flags & IS_LEAF and tensor.grad is not None:
+            flags |= HAS_GRAD
+        storage = tensor.untyped_storage()
+        identity = storage._cdata
+        storage_number = self._storage_numbers.get(identity)
+        if storage_number is None:
+            storage_number = self._enter_storage(identity, storage, spec)
+        else:
+            self.crowded.add(storage_number)
+        self.specs.append(spec)
+        self.storages.append(storage_number)
+        self.offsets.append(tensor.storage_offset())
+        self.flags.append(flags)
+        return number
+
+    def _new_kind(self, tensor: Any) -> tuple[int, int]:
+        """(number of the spec, flags) of a plain tensor."""
+        flags = IS_PARAMETER if type(tensor) is nn.Parameter else 0
+        flags |= REQUIRES_GRAD if tensor.requires_grad else 0
+        flags |= IS_LEAF if tensor.is_leaf else 0
+        spec = self._spec(
+            type(tensor), tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device, tensor.layout
+        )
+        return spec, flags
+
+    def _enter_storage(self, identity: int, storage: torch.UntypedStorage, spec: int) -> int:
+        number = self._storage_numbers[identity] = len(self.storage_nbytes)
+        self.storage_nbytes.append(storage.nbytes())
+        self.storage_devices.append(self._spec_devices[spec])
+        return number
+
+    def _spec(
+        self,
+        cls: type,
+        shape: tuple[int, ...] | None,
+        stride: tuple[int, ...] | None,
+        dtype: torch.dtype | None,
+        device: torch.device | None,
+        layout: torch.layout | None,
+    ) -> int:
+        numel = None if shape is None else math.prod(shape)
+        nbytes = None if numel is None or dtype is None or stride is None else numel * dtype.itemsize
+        spec = TensorSpec(
+            qualified_name(cls),
+            shape,
+            stride,
+            None if dtype is None else torch_name(dtype),
+            None if device is None else str(device),
+            None if layout is None else torch_name(layout),
+            numel,
+            nbytes,
+        )
+        number = self._spec_numbers.get(spec)
+        if number is None:
+            number = self._spec_numbers[spec] = len(self._specs)
+            self._specs.append(spec)
+            self._spec_devices.append(self._devices.setdefault(spec.device or "none", len(self._devices)))
+        return number
+
+    def _enter_unusual(self, tensor: Any, number: int) -> int:
+        """Lazy parameters, tensor subclasses, other layouts, and things that are no tensor at all."""
+        cls = type(tensor)
+        mro = class_mro(cls)
+        storage_number, offset, flags = -1, 0, IS_LEAF
+        if torch.Tensor not in mro:
+            spec = self._spec(cls, None, None, None, None, None)
+        else:
+            layout = _layout_of(tensor)
+            has_shape = _LAZY not in mro and not _is_nested_of(tensor)
+            has_strides = has_shape and layout is torch.strided
+            shape = tuple(_shape_of(tensor)) if has_shape else None
+            stride = tuple(_Base.stride(tensor)) if has_strides else None
+            spec = self._spec(cls, shape, stride, _dtype_of(tensor), _device_of(tensor), layout)
+            flags = IS_PARAMETER if nn.Parameter in mro else 0
+            flags |= REQUIRES_GRAD if _requires_grad_of(tensor) else 0
+            flags |= IS_LEAF if _is_leaf_of(tensor) else 0
+            if flags & IS_LEAF and _grad_of(tensor) is not None:
+                flags |= HAS_GRAD
+            if has_strides and torch._C._has_storage(tensor):
+                storage = _Base.untyped_storage(tensor)
+                identity = storage._cdata
+                known = self._storage_numbers.get(identity)
+                if known is not None:
+                    self.crowded.add(known)
+                storage_number = self._enter_storage(identity, storage, spec) if known is None else known
+                offset = _Base.storage_offset(tensor)
+        self.specs.append(spec)
+        self.storages.append(storage_number)
+        self.offsets.append(offset)
+        self.flags.append(flags)
+        return number
+
+    def spec(self, number: int) -> TensorSpec:
+        """What a tensor has in common with others."""
+        return self._specs[self.specs[number]]
+
+    def is_trainable(self, number: int) -> bool:
+        """Whether a tensor is a Parameter that requires grad."""
+        wanted = IS_PARAMETER | REQUIRES_GRAD
+        return self.flags[number] & wanted == wanted
+
+    def columns(self, memberships: array[int]) -> tuple[TensorColumns, StorageColumns]:
+        """The rows as columns, with what the optimizers say of each tensor."""
+        return (
+            TensorColumns(self.specs, self.storages, self.offsets, self.flags, memberships),
+            StorageColumns(self.storage_nbytes, self.storage_devices),
+        )
+
+    @property
+    def interned_specs(self) -> tuple[TensorSpec, ...]:
+        """Every distinct spec, by number."""
+        return tuple(self._specs)
+
+    @property
+    def interned_devices(self) -> tuple[str, ...]:
+        """Every distinct device of a storage, by number."""
+        return tuple(self._devices)

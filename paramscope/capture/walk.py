@@ -1,0 +1,316 @@
+"""One cycle-safe pass over the modules below the roots, yielding slots in `named_parameters` order.
+
+An explicit stack, so 1,500 nested modules are no deeper than one. A module under several names is listed
+under each of them, as `remove_duplicate=False` does; what looks odd on the way (a tensor or a container in
+`__dict__`) is kept as a candidate for `hidden`, which runs when all that is registered is known.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from types import BuiltinFunctionType, FunctionType
+from typing import Any, NamedTuple, Optional
+
+import torch
+from torch import nn
+
+from paramscope.capture.classes import ClassFacts, class_facts, hook_reason
+from paramscope.capture.tensors import TensorRegister
+from paramscope.snapshot import (
+    BUFFER,
+    PARAMETER,
+    REGISTERED,
+    TRAINING,
+    TRANSIENT_BUFFER,
+    AliasRecord,
+    ModuleColumns,
+    Note,
+    SlotColumns,
+    join,
+)
+
+REPEAT_BOUND = 1 << 16
+"""Paths to modules that were already met under another path, before the walk stops listing more of them: a
+chain of 40 `Sequential(x, x)` has 2**40 paths."""
+
+# What `nn.Module.__init__` puts into every instance, in this order.
+_OWN = frozenset(nn.Module().__dict__)
+_OWN_COUNT = len(_OWN)
+# Values that hold no tensor and no module, whatever they are.
+_INERT = frozenset(
+    {int, float, bool, str, bytes, complex, type(None), type, range, slice, torch.dtype, torch.device, torch.Size}
+)
+_SEQUENCES = frozenset({list, tuple, set, frozenset, deque})
+_instance_dict = object.__getattribute__
+
+Reasons = tuple[tuple[str, str], ...]
+Ancestors = Optional[tuple[int, "Ancestors"]]
+"""Positions of the modules above, each by its first path, nearest first."""
+
+
+class Candidate(NamedTuple):
+    """An attribute that may hold something the root does not see."""
+
+    module: int
+    name: str
+    value: Any
+
+
+class Walk:
+    """The state of one capture: columns that grow, and the objects that were entered."""
+
+    def __init__(self) -> None:
+        self.tensors = TensorRegister()
+        self.candidates: list[Candidate] = []
+        self.notes: list[Note] = []
+        self.numbers: dict[int, int] = {}
+        """Position of each module's first path by id; the modules are held in `_held`."""
+        self._held: list[Any] = []
+        self.repeated_tensors: set[int] = set()
+        """Tensors that stand in more than one slot."""
+        self.aliases: list[AliasRecord] = []
+        self._is_truncated = False
+        # Columns, one entry a module path.
+        self.paths: list[str] = []
+        self._types = array("i")
+        self.module_flags = bytearray()
+        self._repeats: dict[int, int] = {}
+        self._settings: dict[int, tuple[tuple[str, Any], ...]] = {}
+        self._unknown: dict[int, Reasons] = {}
+        # Columns, one entry a slot.
+        self._slot_modules = array("i")
+        self._slot_names: list[str] = []
+        self._holds = bytearray()
+        self._slot_tensors = array("i")
+        self._is_late = False
+        # What the columns point into.
+        self._facts: dict[type, tuple[int, ClassFacts]] = {}
+        self._type_numbers: dict[str, int] = {}
+
+    def add_slot(self, module: int, name: str, hold: int, tensor: int) -> None:
+        """Enters one slot, of a module that may have been passed already."""
+        self._is_late = True
+        self._slot_modules.append(module)
+        self._slot_names.append(name)
+        self._holds.append(hold)
+        self._slot_tensors.append(tensor)
+
+    def path_of(self, module: Any) -> str | None:
+        """The first path under which a module was entered; None if it was not."""
+        number = self.numbers.get(id(module))
+        return None if number is None else self.paths[number]
+
+    def tensor_paths(self) -> dict[int, str]:
+        """The first path under which each tensor was entered, by its number."""
+        paths: dict[int, str] = {}
+        for module, name, tensor in zip(self._slot_modules, self._slot_names, self._slot_tensors, strict=True):
+            if tensor not in paths:
+                paths[tensor] = join(self.paths[module], name)
+        return paths
+
+    def modules(self, roots: Iterable[tuple[str, Any]], *, registered: bool, inherited: Reasons = ()) -> None:
+        """Walks everything registered below some roots.
+
+        registered: whether the roots of the capture see these modules.
+        inherited: why the fates of what lies below cannot be told, from whoever holds these roots.
+        """
+        stack: list[tuple[Any, str, Ancestors, Reasons]] = [(root, path, None, inherited) for path, root in roots]
+        stack.reverse()
+        # This loop is most of what a capture costs: locals, and no call that can be spared.
+        facts_of, numbers, numbers_get, held = self._facts, self.numbers, self.numbers.get, self._held
+        paths, types, flags = self.paths, self._types, self.module_flags
+        slot_modules, slot_names = self._slot_modules, self._slot_names
+        holds, slot_tensors = self._holds, self._slot_tensors
+        tensor_get, enter_tensor = self.tensors.numbers.get, self.tensors.enter
+        repeated_tensors, candidates, inert = self.repeated_tensors, self.candidates, _INERT
+        base_flag = REGISTERED if registered else 0
+        while stack:
+            module, path, ancestors, reasons = stack.pop()
+            index = len(paths)
+            key = id(module)
+            known = numbers_get(key)
+            if known is None:
+                numbers[key] = index
+                held.append(module)
+            elif self._may_repeat(path, known, ancestors, registered):
+                self._repeats[index] = known
+            else:
+                continue
+            state = _instance_dict(module, "__dict__")
+            cls = type(module)
+            entry = facts_of.get(cls)
+            if entry is None:
+                entry = self._class(cls)
+            type_number, facts = entry
+            own = reasons
+            if facts.subtree or state["_state_dict_hooks"] or state["_state_dict_pre_hooks"]:
+                own = reasons = subtree_reasons(cls, state, facts, reasons)
+            if facts.own:
+                own = merge(reasons, facts.own)
+            if own:
+                self._unknown[index] = own
+            if facts.settings:
+                self._settings[index] = tuple((name, plain(state.get(name))) for name in facts.settings)
+            paths.append(path)
+            types.append(type_number)
+            flags.append(base_flag | TRAINING if state["training"] is True else base_flag)
+
+            for name, tensor in state["_parameters"].items():
+                slot_modules.append(index)
+                slot_names.append(name)
+                holds.append(PARAMETER)
+                if tensor is None:
+                    slot_tensors.append(-1)
+                else:
+                    number = tensor_get(id(tensor))
+                    if number is None:
+                        number = enter_tensor(tensor)
+                    else:
+                        repeated_tensors.add(number)
+                    slot_tensors.append(number)
+            buffers = state["_buffers"]
+            if buffers:
+                transient = state["_non_persistent_buffers_set"]
+                for name, tensor in buffers.items():
+                    slot_modules.append(index)
+                    slot_names.append(name)
+                    holds.append(TRANSIENT_BUFFER if name in transient else BUFFER)
+                    if tensor is None:
+                        slot_tensors.append(-1)
+                        continue
+                    number = tensor_get(id(tensor))
+                    if number is None:
+                        number = enter_tensor(tensor)
+                    else:
+                        repeated_tensors.add(number)
+                    slot_tensors.append(number)
+            children = state["_modules"]
+            if children:
+                prefix = path + "." if path else ""
+                here = (known if known is not None else index, ancestors)
+                stack.extend(
+                    [
+                        (child, prefix + name, here, reasons)
+                        for name, child in reversed(children.items())
+                        if child is not None
+                    ]
+                )
+
+            # A user's attributes come after those of Module.__init__, so the search runs backwards to the
+            # last of these, and is complete if all keys were met.
+            extra = 0
+            for name in reversed(state):
+                if name in _OWN:
+                    if name == "_modules":
+                        break
+                    continue
+                extra += 1
+                value = state[name]
+                kind = type(value)
+                if kind in inert or (kind is tuple and inert.issuperset(map(type, value))):
+                    continue
+                if name not in facts.derived and not is_inert(value):
+                    candidates.append(Candidate(index, name, value))
+            if extra + _OWN_COUNT != len(state):
+                candidates.extend(
+                    Candidate(index, name, value)
+                    for name, value in early_attributes(state)
+                    if type(value) not in inert and not is_inert(value)
+                )
+
+    def _may_repeat(self, path: str, first: int, ancestors: Ancestors, registered: bool) -> bool:
+        """Whether a module that was met before, at position `first`, is listed under one more path."""
+        if not registered:
+            self.aliases.append(AliasRecord(path, self.paths[first]))
+            return False
+        while ancestors is not None:
+            above, ancestors = ancestors
+            if above == first:
+                self.notes.append(Note(path, "cycle", f"a cycle: this is {self.paths[first] or 'the root'!r} again"))
+                return False
+        if len(self._repeats) < REPEAT_BOUND:
+            return True
+        if not self._is_truncated:
+            self._is_truncated = True
+            text = f"more than {REPEAT_BOUND:,} further paths to shared modules: the rest is not listed"
+            self.notes.append(Note(path, "repeats", text))
+        return False
+
+    def _class(self, cls: type) -> tuple[int, ClassFacts]:
+        facts = class_facts(cls)
+        entry = self._type_numbers.setdefault(facts.type, len(self._type_numbers)), facts
+        self._facts[cls] = entry
+        return entry
+
+    def reasons_below(self, module: int) -> Reasons:
+        """Why the fates of what a module holds outside of torch's sight cannot be told."""
+        return tuple(fact for fact in self._unknown.get(module, ()))
+
+    def module_columns(self) -> ModuleColumns:
+        """One entry a module path."""
+        return ModuleColumns(
+            self.paths, self._types, self.module_flags, self._repeats, self._settings, self._unknown
+        )
+
+    def slot_columns(self) -> SlotColumns:
+        """One entry a slot, module by module."""
+        columns = SlotColumns(self._slot_modules, self._slot_names, self._holds, self._slot_tensors)
+        if not self._is_late:
+            return columns
+        modules = self._slot_modules
+        order = sorted(range(len(modules)), key=modules.__getitem__)
+        return SlotColumns(
+            array("i", [modules[i] for i in order]),
+            [self._slot_names[i] for i in order],
+            bytearray(self._holds[i] for i in order),
+            array("i", [self._slot_tensors[i] for i in order]),
+        )
+
+    @property
+    def interned_types(self) -> tuple[str, ...]:
+        """Every distinct module class, by number."""
+        return tuple(self._type_numbers)
+
+
+def is_inert(value: Any) -> bool:
+    """Whether a value is a function, or a container of nothing but numbers, strings and the like."""
+    kind = type(value)
+    if kind is FunctionType or kind is BuiltinFunctionType:
+        return True
+    if kind is dict or kind is OrderedDict:
+        return _INERT.issuperset(map(type, dict.values(value)))
+    return kind in _SEQUENCES and _INERT.issuperset(map(type, value))
+
+
+def early_attributes(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What was assigned before `Module.__init__` ran, or before one of its own attributes was replaced."""
+    for name, value in state.items():
+        if name == "_modules":
+            return
+        if name not in _OWN:
+            yield name, value
+
+
+def plain(value: Any) -> int | float | bool | None:
+    """A number as it is; None for anything else."""
+    return value if type(value) in (int, float, bool) else None
+
+
+def merge(reasons: Reasons, more: Reasons) -> Reasons:
+    """Both, the first reason for each fate kept."""
+    known = {fate for fate, _ in reasons}
+    for fact in more:
+        if fact[0] not in known:
+            known.add(fact[0])
+            reasons = (*reasons, fact)
+    return reasons
+
+
+def subtree_reasons(cls: type, state: dict[str, Any], facts: ClassFacts, inherited: Reasons) -> Reasons:
+    """Why it cannot be told what `state_dict()` holds of a module and all below it."""
+    reasons = merge(inherited, facts.subtree)
+    hooks = (*state["_state_dict_hooks"].values(), *state["_state_dict_pre_hooks"].values())
+    reason = hook_reason(cls, hooks)
+    return merge(reasons, (("saved", reason),)) if reason else reasons

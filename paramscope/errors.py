@@ -1,0 +1,59 @@
+"""Every way paramscope refuses: each error says what is wrong and what to write instead."""
+
+from __future__ import annotations
+
+
+class ParamscopeError(Exception):
+    """Something a person can mend: `problem` says what is wrong, `advice` what to write instead.
+
+    `exit_code` is what the command line ends with. `detail`, where there is one, is text to show
+    between the two, such as the traceback of the user's own code.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problem: str, advice: str = "", *, detail: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.advice = advice
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword arguments do not survive the default pickling of exceptions (xdist sends them).
+        return _rebuild, (type(self), self.problem, self.advice, self.detail)
+
+    def __str__(self) -> str:
+        parts = [self.problem, self.detail.rstrip(), self.advice]
+        return "\n".join(part for part in parts if part)
+
+
+def _rebuild(kind: type[ParamscopeError], problem: str, advice: str, detail: str) -> ParamscopeError:
+    return kind(problem, advice, detail=detail)
+
+
+class NotAModule(ParamscopeError, TypeError):
+    """What was handed over is no `torch.nn.Module` (or dict of them)."""
+
+
+class NotAnOptimizer(ParamscopeError, TypeError):
+    """What was handed over as an optimizer has no param groups."""
+
+
+class TargetError(ParamscopeError):
+    """A TARGET of the command line cannot be found, imported or built."""
+
+
+class ReportError(ParamscopeError, ValueError):
+    """A saved report is damaged, foreign, from a newer version, or hostile."""
+
+
+class FormatError(ParamscopeError, ValueError):
+    """A format that does not exist, or an option that it does not take."""
+
+
+class GlobError(ParamscopeError, ValueError):
+    """A path glob that is empty or matches nothing."""
+
+
+class OutputError(ParamscopeError):
+    """The result cannot be written where it was asked for."""

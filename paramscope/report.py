@@ -1,0 +1,142 @@
+"""Report: a snapshot with its findings. Totals and verdict live here."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NoReturn
+
+from paramscope.errors import GlobError
+from paramscope.finding import Finding, Severity, Skipped
+from paramscope.glob import close_to, compile_glob
+from paramscope.snapshot import ModuleRecords, OptimizerRecord, SharingRecord, SlotRecord, SlotRecords, Snapshot
+from paramscope.totals import Totals, count_totals
+
+
+class Report:
+    """What was seen in a model and what is thought of it; plain values that do not change."""
+
+    snapshot: Snapshot
+    findings: tuple[Finding, ...]
+    """Most severe first."""
+    ignored: tuple[Finding, ...]
+    """Findings that a declared exception covers."""
+    skipped: tuple[Skipped, ...]
+    """Rules that could not decide, and why."""
+    target: str | None
+    """What was audited, as the command line names it."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        findings: tuple[Finding, ...] = (),
+        ignored: tuple[Finding, ...] = (),
+        skipped: tuple[Skipped, ...] = (),
+        target: str | None = None,
+    ) -> None:
+        self.__dict__.update(
+            snapshot=snapshot, findings=findings, ignored=ignored, skipped=skipped, target=target
+        )
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a Report does not change: {name!r} cannot be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a Report does not change: {name!r} cannot be deleted")
+
+    def _facts(self) -> tuple[Any, ...]:
+        return self.snapshot, self.findings, self.ignored, self.skipped, self.target
+
+    def __eq__(self, other: object) -> bool:
+        return self._facts() == other._facts() if isinstance(other, Report) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as large as the model: nobody means to hash it
+
+    def __repr__(self) -> str:
+        return f"<Report of {len(self.slots)} slots, {len(self.findings)} findings>"
+
+    def __str__(self) -> str:
+        text = self.render("table")
+        assert isinstance(text, str)
+        return text
+
+    @cached_property
+    def totals(self) -> Totals:
+        """Counts of elements over the whole model."""
+        return count_totals(self.snapshot)
+
+    @property
+    def slots(self) -> SlotRecords:
+        """Slots by path: `report.slots["head.weight"].trainable`."""
+        return self.snapshot.slots
+
+    @property
+    def modules(self) -> ModuleRecords:
+        """Modules by path; the root is `""`."""
+        return self.snapshot.modules
+
+    @property
+    def sharing(self) -> tuple[SharingRecord, ...]:
+        """Every fact about slots that share memory."""
+        return self.snapshot.sharing
+
+    @property
+    def optimizers(self) -> tuple[OptimizerRecord, ...]:
+        """What each optimizer will step."""
+        return self.snapshot.optimizers
+
+    def select(self, glob: str) -> tuple[SlotRecord, ...]:
+        """Slots whose path matches a glob: `*` crosses dots, `?` is one character, `[` and `]` are literal.
+
+        Empty where nothing matches. Raises GlobError for an empty glob.
+        """
+        matches = compile_glob(glob)
+        slots = self.slots
+        return tuple(slots.at(i) for i, path in enumerate(slots) if matches(path))
+
+    def worst(self) -> Severity | None:
+        """The highest severity among the findings."""
+        return max((finding.severity for finding in self.findings), default=None)
+
+    def not_stepped(self) -> tuple[SlotRecord, ...]:
+        """Trainable parameters that no optimizer holds; empty where no optimizer was given."""
+        if not self.optimizers:
+            return ()
+        trainable = (slot for slot in self.slots.records() if slot.trainable)
+        return tuple(slot for slot in trainable if not slot.groups)
+
+    def in_several_groups(self) -> tuple[SlotRecord, ...]:
+        """Slots whose tensor stands more than once in the optimizers."""
+        return tuple(slot for slot in self.slots.records() if len(slot.groups) > 1)
+
+    def render(self, format: str, **options: Any) -> str | bytes:
+        """The report in one of the formats of `paramscope.render`; bytes for pictures.
+
+        Raises FormatError for a format that does not exist or an option that it does not take.
+        """
+        from paramscope.render import render
+
+        return render(self, format, **options)
+
+    def to_json(self) -> str:
+        """The report as versioned JSON, from which `from_json` makes an equal one."""
+        from paramscope.wire.writer import write_report
+
+        return write_report(self)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Report:
+        """A saved report. Raises ReportError for what is damaged, foreign, hostile, or too new."""
+        from paramscope.wire.reader import read_report
+
+        return read_report(text)
+
+
+def select_or_explain(report: Report, glob: str) -> tuple[SlotRecord, ...]:
+    """As `Report.select`, but raises GlobError, with the nearest paths, where nothing matches."""
+    found = report.select(glob)
+    if not found:
+        near = close_to(glob, report.slots)
+        hint = f"Near it: {', '.join(near)}." if near else "`*` crosses dots: 'encoder.*', '*.bias'."
+        raise GlobError(f"no slot matches {glob!r}", hint)
+    return found
