@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 
 from paramscope.capture.classes import class_mro, short_name
 from paramscope.capture.hidden import HiddenSearch
-from paramscope.capture.optimizer import OptimizerReader, named_optimizers
+from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
 from paramscope.spans import find_sharing
 from paramscope.capture.walk import Walk
 from paramscope.errors import NotAModule
@@ -25,6 +26,21 @@ from paramscope.snapshot import Interned, Snapshot
 def is_module(thing: object) -> bool:
     """Whether something is an `nn.Module`, told from its class: a `__class__` property would run user code."""
     return nn.Module in class_mro(type(thing))
+
+
+def is_optimizer(thing: object) -> bool:
+    """Whether something has param groups."""
+    return has_param_groups(thing)
+
+
+def is_optimizer_class(thing: object) -> bool:
+    """Whether something is a class of torch optimizers."""
+    return isinstance(thing, type) and torch.optim.Optimizer in class_mro(thing)
+
+
+def on_meta() -> AbstractContextManager[Any]:
+    """Within it, factory functions make tensors on the meta device, which take no memory."""
+    return torch.device("meta")
 
 
 def named_roots(model: object) -> list[tuple[str, Any]]:

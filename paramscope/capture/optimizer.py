@@ -144,28 +144,44 @@ class Unstepped:
         return [number for number in self._missing if low < number < high]
 
 
+def has_param_groups(thing: Any) -> bool:
+    """Whether something can be read as an optimizer."""
+    return _find_groups(thing) is not None
+
+
 def _groups_and_state(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[Any, Any]]:
+    found = _find_groups(optimizer)
+    if found is None:
+        raise NotAnOptimizer(
+            f"this is no optimizer: a {short_name(type(optimizer))} has no param_groups",
+            "Hand over a torch.optim.Optimizer, a list of them, or a dict such as {'gen': a, 'disc': b}.",
+        )
+    return found
+
+
+def _find_groups(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[Any, Any]] | None:
     """The param groups and the state of an optimizer, or of the one that a wrapper wraps."""
     seen: set[int] = set()
     inner = optimizer
     while id(inner) not in seen:
         seen.add(id(inner))
         state = _instance_dict(inner)
-        groups = state.get("param_groups")
-        if isinstance(groups, (list, tuple)) and all(isinstance(group, dict) for group in groups):
+        groups = _as_groups(state.get("param_groups"))
+        if groups is not None:
             held = state.get("state")
-            return list(groups), held if isinstance(held, Mapping) else {}
+            return groups, held if isinstance(held, Mapping) else {}
         inner = next((state[name] for name in _WRAPPED_AS if state.get(name) is not None), inner)
-    if definer(type(optimizer), "param_groups") is not None:
-        # A wrapper that computes its groups: asking it is the only way to know them.
-        groups = optimizer.param_groups
-        if isinstance(groups, (list, tuple)) and all(isinstance(group, dict) for group in groups):
-            return list(groups), {}
-    kind = short_name(type(optimizer))
-    raise NotAnOptimizer(
-        f"this is no optimizer: a {kind} has no param_groups",
-        "Hand over a torch.optim.Optimizer, a list of them, or a dict such as {'gen': a, 'disc': b}.",
-    )
+    if definer(type(optimizer), "param_groups") is None:
+        return None
+    # A wrapper that computes its groups: asking it is the only way to know them.
+    groups = _as_groups(optimizer.param_groups)
+    return None if groups is None else (groups, {})
+
+
+def _as_groups(groups: Any) -> list[dict[str, Any]] | None:
+    if isinstance(groups, (list, tuple)) and all(isinstance(group, dict) for group in groups):
+        return list(groups)
+    return None
 
 
 def _instance_dict(thing: Any) -> Mapping[str, Any]:

@@ -1,0 +1,52 @@
+# Everything a person or a machine needs, from nothing but Python (3.10 or newer) and make.
+PYTHON ?= python3
+# torch's newest build may bring gigabytes of CUDA: `make test TORCH=torch` takes it all the same.
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+
+.PHONY: demo test lint types check bench bench-quick goldens schema clean
+
+demo: .venv/.package
+	$(BIN)/paramscope inspect fixtures/vit.py:build -O fixtures/vit.py:adam
+
+test: lint types check
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.test
+	$(BIN)/mypy
+
+check: .venv/.test
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -q
+
+bench: .venv/.bench
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks
+
+bench-quick: .venv/.bench
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks --quick
+
+schema: .venv/.package
+	$(BIN)/python -m paramscope.wire.schema
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# torch goes first, so that what depends on it does not choose another build.
+.venv/.torch:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	touch $@
+
+.venv/.package: .venv/.torch pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/.test: .venv/.package
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+.venv/.bench: .venv/.test
+	$(BIN)/python -m pip install --quiet --editable ".[test,bench]"
+	touch $@

@@ -1,0 +1,44 @@
+"""`python -m benchmarks`: measures, prints the tables, and writes them where readers look for them."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks.results import FULL, QUICK, run
+from benchmarks.startup import ROOT
+from benchmarks.table import document, summary
+
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+README = ROOT / "README.md"
+START, END = "<!-- bench:start -->", "<!-- bench:end -->"
+
+
+def main() -> None:
+    """Runs the benchmarks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="small models and few repeats, for development; writes no file"
+    )
+    is_quick = parser.parse_args().quick
+    results = run(QUICK if is_quick else FULL)
+    text = document(results)
+    print(text)
+    if is_quick:
+        return
+    DOCUMENT.write_text(text, encoding="utf-8")
+    if README.exists():
+        readme = README.read_text(encoding="utf-8")
+        README.write_text(between_markers(readme, summary(results)), encoding="utf-8")
+
+
+def between_markers(text: str, block: str) -> str:
+    """The text with a block in place of what stood between the markers; unchanged where it has none."""
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end:
+        return text
+    return f"{before}{START}\n{block}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    main()

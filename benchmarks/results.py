@@ -1,0 +1,129 @@
+"""What one run of the benchmarks found, and the run itself."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from benchmarks.growth import exponent
+from benchmarks.measure import Cost, Limits, Tool, measure
+from benchmarks.memory import Kept, kept_memory
+from benchmarks.models import (
+    GPT2_LORA,
+    MOE,
+    SUBJECTS,
+    TREE_SIZES,
+    Subject,
+    module_count,
+    tensor_count,
+    tree_subject,
+)
+from benchmarks.ours import BASELINE, OURS
+from benchmarks.peers import PEERS, PEFT_PEERS
+from benchmarks.startup import Startup, startup_costs
+
+PEER_TREE_LIMIT = 10_000
+"""Modules in the largest tree that the peers are shown."""
+LARGE_TREE = 1_000_000
+LARGE_REPEATS = 3
+"""Turns on a tree of that size or more: one turn takes half a minute."""
+
+
+class Effort(NamedTuple):
+    """How much is measured."""
+
+    is_quick: bool
+    repeats: int
+    startup_repeats: int
+    once_seconds: float
+    stop_seconds: float
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """The models for the cost table."""
+        return tuple(subject for subject in SUBJECTS if subject.is_small or not self.is_quick)
+
+    @property
+    def trees(self) -> tuple[tuple[int, Subject], ...]:
+        """The trees for the growth table, by size."""
+        trees = ((size, tree_subject(size)) for size in TREE_SIZES)
+        return tuple((size, subject) for size, subject in trees if subject.is_small or not self.is_quick)
+
+
+FULL = Effort(is_quick=False, repeats=7, startup_repeats=11, once_seconds=15, stop_seconds=60)
+QUICK = Effort(is_quick=True, repeats=3, startup_repeats=3, once_seconds=2, stop_seconds=10)
+
+
+class Measured(NamedTuple):
+    """One model with the costs of every tool on it."""
+
+    subject: Subject
+    modules: int
+    tensors: int
+    costs: dict[str, Cost]
+
+
+class Results(NamedTuple):
+    """Everything that the tables show."""
+
+    effort: Effort
+    machine: str
+    """Versions and the number of cores."""
+    models: tuple[Measured, ...]
+    trees: dict[int, Measured]
+    """By number of modules."""
+    kept: dict[str, Kept]
+    """By model."""
+    startups: tuple[Startup, ...]
+    minutes: float
+
+    def exponent(self, tool: str) -> float | None:
+        """How the cost of a tool grows with the trees."""
+        seconds = {size: tree.costs[tool].seconds for size, tree in self.trees.items() if tool in tree.costs}
+        return exponent({size: cost for size, cost in seconds.items() if cost})
+
+
+def run(effort: Effort) -> Results:
+    """Measures everything, telling on stderr how far it is."""
+    start = time.perf_counter()
+    startups = tuple(startup_costs(effort.startup_repeats))
+    models, kept = [], {}
+    for subject in effort.subjects:
+        tools = (*OURS, *PEERS, *PEFT_PEERS) if subject is GPT2_LORA else (*OURS, *PEERS)
+        measured, memory = _measured(subject, tools, effort, effort.repeats, keeps_memory=subject is MOE)
+        models.append(measured)
+        kept |= memory
+    trees = {}
+    for size, subject in effort.trees:
+        tools = (*OURS, *PEERS) if size <= PEER_TREE_LIMIT else OURS
+        repeats = min(effort.repeats, LARGE_REPEATS) if size >= LARGE_TREE else effort.repeats
+        trees[size], memory = _measured(subject, tools, effort, repeats, keeps_memory=size < LARGE_TREE)
+        kept |= memory
+    minutes = (time.perf_counter() - start) / 60
+    return Results(effort, machine(), tuple(models), trees, kept, startups, minutes)
+
+
+def machine() -> str:
+    """What the figures depend on, without a word of whose machine it is."""
+    return f"torch {torch.__version__}, Python {platform.python_version()}, {os.cpu_count()} CPU cores"
+
+
+def _measured(
+    subject: Subject, tools: Sequence[Tool], effort: Effort, repeats: int, *, keeps_memory: bool
+) -> tuple[Measured, dict[str, Kept]]:
+    print(f"{subject.name} …", file=sys.stderr, flush=True)
+    model = subject.build()
+    limits = Limits(repeats, effort.once_seconds, effort.stop_seconds)
+    costs = measure(model, BASELINE, tools, limits)
+    kept = {subject.name: kept_memory(model)} if keeps_memory else {}
+    measured = Measured(subject, module_count(model), tensor_count(model), costs)
+    del model
+    gc.collect()
+    return measured, kept

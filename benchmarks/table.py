@@ -1,0 +1,195 @@
+"""Results → Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from benchmarks.measure import Cost, Tool
+from benchmarks.models import TREE_LEAF
+from benchmarks.ours import AUDIT, BASELINE, CAPTURE, OURS, TABLE
+from benchmarks.peers import PEERS, PEFT_PEERS
+from benchmarks.results import LARGE_REPEATS, LARGE_TREE, PEER_TREE_LIMIT, Results
+from benchmarks.targets import AUDIT_LIMIT, CAPTURE_LIMIT, TABLE_LIMIT, table_surplus, verdicts
+
+NOT_MEASURED = "–"
+
+
+def document(results: Results) -> str:
+    """All tables, with the words that make them readable."""
+    return "\n\n".join(_sections(results)) + "\n"
+
+
+def summary(results: Results) -> str:
+    """The targets alone."""
+    rows = [(each.what, each.target, each.measured, each.word) for each in verdicts(results)]
+    return table(("what", "target", "measured", "verdict"), rows)
+
+
+def _sections(results: Results) -> Iterator[str]:
+    effort = results.effort
+    yield "# Benchmarks"
+    yield (
+        f"Made by `make bench` (`python -m benchmarks`) in {results.minutes:.0f} minutes; not edited by hand. "
+        f"{results.machine}.\n\n"
+        f"The unit is **B**: {BASELINE.what} with `remove_duplicate=False` on the same model, which is what "
+        "anyone pays who looks at every tensor once. "
+        f"B, ours and the peers are measured in turns, {effort.repeats} of them; a figure is the median of the "
+        "ratios within a turn, with the least and the greatest in parentheses. Each measurement includes the "
+        "first garbage collection after it, since `capture` pauses the collector. What takes less than 30 ms "
+        "is repeated until it takes about as long."
+    )
+    yield "## Targets"
+    yield summary(results)
+    yield "## The models"
+    yield table(
+        ("model", "what", "modules", "tensors", "B, ms", "B, µs a tensor"),
+        [
+            (
+                each.subject.name,
+                each.subject.what,
+                f"{each.modules:,}",
+                f"{each.tensors:,}",
+                f"{each.costs[BASELINE.name].seconds * 1e3:.2f}",
+                f"{each.costs[BASELINE.name].seconds * 1e6 / each.tensors:.1f}",
+            )
+            for each in results.models
+        ],
+    )
+    yield "## Cost on each model, in B"
+    columns = [each.costs for each in results.models]
+    yield table(
+        ("tool", *(each.subject.name for each in results.models)),
+        [
+            *_rows((*OURS, *PEERS, *PEFT_PEERS), columns),
+            *([("table less audit", *map(_surplus, columns))] if TABLE in OURS else []),
+        ],
+    )
+    yield _judged(results)
+    yield (
+        f"“Once”: its trial took longer than {effort.once_seconds:g} s, so it was measured once. “Stopped”: the "
+        f"trial was ended after {effort.stop_seconds:g} s. The peft functions speak of adapters only."
+    )
+    yield table(("tool", "call"), [(tool.name, tool.what) for tool in (*OURS, *PEERS, *PEFT_PEERS)])
+    yield "## Growth with the size of the model"
+    sizes = sorted(results.trees)
+    large = [size for size in sizes if size >= LARGE_TREE]
+    yield (
+        f"{TREE_LEAF} The exponent is the least-squares slope of log time over log size, over all sizes that were "
+        f"measured. The peers are shown trees of up to {PEER_TREE_LIMIT:,} modules"
+        + (f"; from {LARGE_TREE:,} modules on there are {LARGE_REPEATS} turns instead." if large else ".")
+    )
+    yield table(
+        ("tool", *(f"{size:,} modules, ms" for size in sizes), "exponent"),
+        [
+            (
+                tool.name,
+                *(_milliseconds(results.trees[size].costs.get(tool.name)) for size in sizes),
+                NOT_MEASURED if (slope := results.exponent(tool.name)) is None else f"{slope:.3f}",
+            )
+            for tool in (BASELINE, *OURS, *PEERS)
+        ],
+    )
+    yield "The same in B:"
+    yield table(
+        ("tool", *(f"{size:,} modules" for size in sizes)),
+        list(_rows((*OURS, *PEERS), [results.trees[size].costs for size in sizes])),
+    )
+    yield "## Memory"
+    yield (
+        "What one Snapshot keeps, by tracemalloc, when the garbage is gone; and the most that was held on the way."
+    )
+    yield table(
+        ("model", "slots", "kept, KiB", "kept, bytes a slot", "at most, bytes a slot"),
+        [
+            (
+                name,
+                f"{kept.slots:,}",
+                f"{kept.nbytes / 1024:,.0f}",
+                f"{kept.per_slot:.0f}",
+                f"{kept.peak_nbytes / kept.slots:.0f}",
+            )
+            for name, kept in results.kept.items()
+        ],
+    )
+    yield "## Start-up"
+    yield (
+        f"Over `python -c pass`, each in a process of its own, in {effort.startup_repeats} turns: the median of "
+        "the differences within a turn, with the least and the greatest."
+    )
+    yield table(
+        ("program", "over a bare interpreter, ms", "bare, ms", "imports torch"),
+        [
+            (each.what, each.trouble, NOT_MEASURED, NOT_MEASURED)
+            if each.milliseconds is None
+            else (
+                each.what,
+                f"{each.milliseconds:.0f} ({each.spread[0]:.0f}–{each.spread[1]:.0f})",
+                f"{each.bare_milliseconds:.0f}",
+                "yes" if each.imports_torch else "no",
+            )
+            for each in results.startups
+        ],
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; the first column left, figures right."""
+    lines = [head, *rows]
+    # A column of words is read from the left.
+    sides = [
+        "---" if any(len(row[i]) > 28 for row in lines[1:]) or not i else "---:" for i in range(len(head))
+    ]
+    every = [head, sides, *lines[1:]]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in every)
+
+
+def _judged(results: Results) -> str:
+    """Models by whether they hit the targets, in words."""
+    lines = []
+    for tool, limit in ((CAPTURE, CAPTURE_LIMIT), (AUDIT, AUDIT_LIMIT)):
+        ratios = {
+            each.subject.name: each.costs[tool.name].ratio
+            for each in results.models
+            if each.costs[tool.name].ratios
+        }
+        lines.append(_sentence(f"`{tool.name}` ≤ {limit:g} B", ratios, limit))
+    if TABLE in OURS:
+        surplus = {each.subject.name: table_surplus(each.costs) for each in results.models}
+        known = {name: ratio for name, ratio in surplus.items() if ratio is not None}
+        lines.append(_sentence(f"`table less audit` ≤ {TABLE_LIMIT:g} B", known, TABLE_LIMIT))
+    return "\n".join(lines)
+
+
+def _sentence(what: str, ratios: dict[str, float], limit: float) -> str:
+    hit = [f"{name} {ratio:.2f}" for name, ratio in ratios.items() if ratio <= limit]
+    missed = [f"{name} {ratio:.2f}" for name, ratio in ratios.items() if ratio > limit]
+    parts = [f"{word} on {', '.join(names)}" for word, names in (("hit", hit), ("missed", missed)) if names]
+    return f"- {what}: {'; '.join(parts) or 'not measured'}."
+
+
+def _rows(tools: Iterable[Tool], columns: Sequence[dict[str, Cost]]) -> Iterator[tuple[str, ...]]:
+    for tool in tools:
+        if any(tool.name in costs for costs in columns):
+            yield tool.name, *(_ratio(costs.get(tool.name)) for costs in columns)
+
+
+def _ratio(cost: Cost | None) -> str:
+    if cost is None:
+        return NOT_MEASURED
+    if cost.trouble:
+        return cost.trouble
+    digits = 0 if cost.ratio >= 100 else 1 if cost.ratio >= 10 else 2
+    if len(cost.ratios) == 1:
+        return f"{cost.ratio:,.{digits}f} (once)"
+    return f"{cost.ratio:,.{digits}f} ({min(cost.ratios):,.{digits}f}–{max(cost.ratios):,.{digits}f})"
+
+
+def _surplus(costs: dict[str, Cost]) -> str:
+    surplus = table_surplus(costs)
+    return NOT_MEASURED if surplus is None else f"{surplus:.2f}"
+
+
+def _milliseconds(cost: Cost | None) -> str:
+    if cost is None or cost.trouble:
+        return NOT_MEASURED if cost is None else cost.trouble
+    return f"{cost.seconds * 1e3:,.1f}"

@@ -1,0 +1,5 @@
+"""`python -m paramscope` is the command line."""
+
+from paramscope.cli import main
+
+main()

@@ -1,0 +1,66 @@
+"""The command line: a file a command, found by its name. No command imports torch before it has to."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from typing import NoReturn
+
+import click
+
+from paramscope.errors import ParamscopeError
+
+
+class Commands(click.Group):
+    """Commands are the files of this folder, imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        names = (module.name for module in pkgutil.iter_modules(__path__))
+        return sorted(name for name in names if not name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's shape
+    if value and not ctx.resilient_parsing:
+        from paramscope import __version__
+
+        click.echo(f"paramscope {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+def cli() -> None:
+    """What is in an nn.Module, what will train, be saved, move, share memory, and be stepped.
+
+    TARGET is path/model.py:build, package.module:attr, or a saved report (.json).
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Runs the command line and exits: 0, or 2 with a short error on stderr."""
+    try:
+        code = cli.main(args=arguments, prog_name="paramscope", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ParamscopeError as error:
+        click.echo(error_text(error), err=True)
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def error_text(error: ParamscopeError) -> str:
+    """The problem, what the user's own code had to say of it, and what to write instead."""
+    parts = [f"error: {error.problem}", error.detail, f"help: {error.advice}" if error.advice else ""]
+    return "\n".join(part for part in parts if part)

@@ -1,0 +1,70 @@
+"""Where results go: stdout, or a file that is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from paramscope.errors import OutputError
+
+
+def terminal_width() -> int:
+    """COLUMNS, or the terminal's, or 80; at least 40."""
+    return max(40, shutil.get_terminal_size((80, 24)).columns)
+
+
+def wants_color(output: str | None) -> bool:
+    """Only on a terminal, and not where NO_COLOR is set (to anything) or TERM is dumb."""
+    if output is not None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return sys.stdout.isatty()
+
+
+def check_writable(output: str | None) -> None:
+    """Raises OutputError before any work is done, where the folder of an output file is not there."""
+    if output is None:
+        return
+    path = Path(output)
+    if path.is_dir():
+        raise OutputError(f"{output} is a folder", f"Name a file in it: {path / 'report.json'}")
+    if not path.parent.is_dir():
+        raise OutputError(f"{output} cannot be written: {path.parent} is no folder", f"mkdir -p {path.parent}")
+
+
+def write(result: str | bytes, output: str | None) -> None:
+    """To stdout, or to a file that replaces an older one in one step. Raises OutputError."""
+    if output is None:
+        if isinstance(result, bytes):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(result)
+            sys.stdout.buffer.flush()
+        else:
+            click.echo(result.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
+        return
+    data = result.encode("utf-8", "backslashreplace") if isinstance(result, str) else result
+    path = Path(output)
+    part: Path | None = None
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device such as /dev/stdout
+            path.write_bytes(data)
+            return
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+        part = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        # mkstemp lets only the owner read; a result is an ordinary file.
+        mask = os.umask(0)
+        os.umask(mask)
+        part.chmod(0o666 & ~mask)
+        part.replace(path)
+    except OSError as error:
+        if part is not None:
+            part.unlink(missing_ok=True)
+        raise OutputError(
+            f"{output} cannot be written: {error.strerror}", "Name a file in a folder that you may write to."
+        ) from None

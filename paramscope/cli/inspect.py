@@ -1,0 +1,67 @@
+"""`paramscope inspect`: everything that is in a model, in any format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("inspect")
+@click.argument("target")
+@click.option(
+    "-O",
+    "--optimizer",
+    "optimizers",
+    metavar="TARGET",
+    multiple=True,
+    help="A function that is called with the model and returns its optimizer; may be given several times.",
+)
+@click.option("-f", "--format", "format_", metavar="FORMAT", help="table (the default), json, …")
+@click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending tells the format.")
+@click.option("--no-fold", is_flag=True, help="Every slot on its own row, empty ones too.")
+@click.option("--path", "glob", metavar="GLOB", help="Only slots that match: 'encoder.*', '*.bias'.")
+@click.option("--arg", "arguments", metavar="K=V", multiple=True, help="Keyword argument for the target.")
+@click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
+def command(
+    target: str,
+    optimizers: tuple[str, ...],
+    format_: str | None,
+    output: str | None,
+    no_fold: bool,  # noqa: FBT001  # click passes by keyword
+    glob: str | None,
+    arguments: tuple[str, ...],
+    meta: bool,  # noqa: FBT001
+) -> None:
+    """Show what is in TARGET: slots with their four fates, totals, sharing, optimizers.
+
+    \b
+    paramscope inspect model.py:build
+    paramscope inspect model.py:build -O train.py:make_optimizer
+    paramscope inspect package.module:Net --arg dim=64 --meta
+    paramscope inspect model.py:build -o report.json && paramscope inspect report.json
+    """
+    from paramscope.cli._input import load_report
+    from paramscope.cli._output import check_writable, terminal_width, wants_color, write
+    from paramscope.render import options_of, render
+
+    format_ = format_ or _format_of(output)
+    taken = options_of(format_)
+    check_writable(output)
+    options: dict[str, object] = {}
+    if no_fold:
+        options["fold"] = False
+    if glob is not None:
+        options["path"] = glob
+    for name, value in (("width", terminal_width()), ("color", wants_color(output))):
+        if name in taken:
+            options[name] = value
+    report = load_report(target, optimizers, arguments, meta=meta)
+    write(render(report, format_, **options), output)
+
+
+def _format_of(output: str | None) -> str:
+    from paramscope.render import formats
+
+    ending = Path(output or "").suffix.removeprefix(".")
+    return ending if ending in formats() else "table"

@@ -1,0 +1,90 @@
+"""What each optimizer will step, as lines for a terminal."""
+
+from __future__ import annotations
+
+from paramscope import text
+from paramscope.fold import Row
+from paramscope.render._layout import grid, paint, sentence
+from paramscope.report import Report
+from paramscope.snapshot import ForeignRecord, GroupRecord, OptimizerRecord
+
+_LISTED = 8
+"""Rows of a list of slots before the rest is counted."""
+# Hyperparameters at these values are what the optimizer does anyway.
+_QUIET = (False, None)
+
+
+def optimizer_lines(report: Report, rows: list[Row], width: int, color: bool) -> list[str]:
+    """Groups, strangers, trainable slots in no group, slots in several; nothing without an optimizer."""
+    lines: list[str] = []
+    for optimizer in report.optimizers:
+        lines += _one(report, optimizer, rows, width, color)
+    if not report.optimizers:
+        return []
+    missing = {slot.path for slot in report.not_stepped()}
+    if missing:
+        lines.append(paint("trainable, but in no group: never stepped", "warning", color))
+        lines += listed(report, rows, missing, width)
+    several = {slot.path for slot in report.in_several_groups()}
+    if several:
+        lines.append(paint("in several groups", "warning", color))
+        lines += listed(report, rows, several, width)
+    return lines
+
+
+def listed(report: Report, rows: list[Row], paths: set[str], width: int) -> list[str]:
+    """Some slots as the rows they stand in, the first few of them."""
+    slots = report.slots
+    found = []
+    for row in rows:
+        inside = sum(1 for slot in row.slots if slots.path_at(slot) in paths)
+        if inside:
+            part = "" if inside == len(row.slots) else f" ({inside} of them)"
+            found.append(row_name(row) + part)
+    shown = found[:_LISTED]
+    lines = [line for each in shown for line in sentence([each], width, indent="  ")]
+    if len(found) > _LISTED:
+        lines.append(f"  … and {text.plural(len(found) - _LISTED, 'more row')}")
+    return lines
+
+
+def row_name(row: Row) -> str:
+    """The path of a row, with the number of slots where they are several."""
+    return text.name(row.path) + (f" ×{len(row.slots)}" if len(row.slots) > 1 else "")
+
+
+def _one(report: Report, optimizer: OptimizerRecord, rows: list[Row], width: int, color: bool) -> list[str]:
+    kind = optimizer.type.rpartition(".")[2]
+    lines = [paint(f"optimizer {text.name(optimizer.name)}: {text.name(kind)}", "heading", color)]
+    whole = report.totals.parameters
+    cells = []
+    for group in optimizer.groups:
+        share = f"{text.percent(group.numel, whole)}%"
+        members = len(group.slots) + len(group.foreign)
+        state = text.nbytes(group.state_nbytes)
+        cells.append([str(group.index), text.count(members), text.count(group.numel), share, state])
+    headers = ["group", "tensors", "elements", "of the model", "state"]
+    lines += grid(cells, headers, right=(1, 2, 3, 4), width=width)
+    for group in optimizer.groups:
+        lines += sentence(_options(group), width, indent="  ")
+        if len(optimizer.groups) > 1:
+            lines += listed(report, rows, set(group.slots), width)
+        for stranger in group.foreign[:_LISTED]:
+            line = paint(f"  foreign: {_stranger(stranger)}", "warning", color)
+            lines += sentence([line], width) if not color else [line]
+        if len(group.foreign) > _LISTED:
+            lines.append(f"  … and {text.plural(len(group.foreign) - _LISTED, 'more foreign tensor')}")
+    return lines
+
+
+def _options(group: GroupRecord) -> list[str]:
+    told = [f"{text.name(name)} {text.option(value)}" for name, value in group.options if value not in _QUIET]
+    return [f"group {group.index}: {told[0]}", *told[1:]] if told else [f"group {group.index}"]
+
+
+def _stranger(stranger: ForeignRecord) -> str:
+    what = f"{stranger.name} " if stranger.name else ""
+    what = f"{text.name(what)}{text.shape(stranger.shape)} {stranger.dtype or 'no tensor'}, not in the model"
+    if stranger.replaced_by is None:
+        return what
+    return f"{what}; looks replaced by {text.name(stranger.replaced_by)} (by {stranger.evidence})"

@@ -1,0 +1,235 @@
+"""Report → table for a terminal: slots with their four fates, totals, sharing, and what optimizers step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paramscope import text
+from paramscope.fold import Row, fold_slots, unfolded
+from paramscope.render._layout import grid, grid_width, paint, sentence
+from paramscope.render._optimizers import optimizer_lines, row_name
+from paramscope.report import Report, select_or_explain
+from paramscope.snapshot import FATES, NO_OPTIMIZER, SlotRecord
+from paramscope.totals import Totals
+
+NARROWEST_PATH = 36
+"""Columns that a path may claim before the other columns are written out."""
+
+_SHORT_ROLES = {"parameter": "param", "attribute": "attr"}
+_LETTERS = {"gradient": "g", "stepped": "s", "saved": "v", "moved": "m"}
+_MARKS = {"tied": "=", "aliased": "~", "overlapping": "%", "co-located": "+"}
+_SHARING_LISTED = 12
+
+
+def render(
+    report: Report, *, width: int = 80, color: bool = False, fold: bool = True, path: str | None = None
+) -> str:
+    """The table that people read.
+
+    width: terminal columns that no line passes. color: ANSI colours. fold: repeated siblings as one row, and
+    empty slots left out. path: a glob; only slots that match are listed, the totals stay those of the model.
+
+    Raises GlobError where the glob matches nothing.
+    """
+    rows = fold_slots(report.snapshot) if fold else unfolded(report.snapshot)
+    shown = rows
+    if path is not None:
+        wanted = {slot.path for slot in select_or_explain(report, path)}
+        shown = _only(report, rows, wanted)
+    elif fold:
+        shown = [row for row in rows if report.snapshot.status(row.slots[0]) != "empty"]
+    marks = _marks(report, rows)
+    blocks = [
+        [_title(report, width)],
+        _slot_lines(report, shown, marks, width, color),
+        _total_lines(report.totals, width, len(rows) - len(shown) if path is None else 0),
+        _sharing_lines(report, rows, width),
+        optimizer_lines(report, rows, width, color),
+        [line for note in report.snapshot.notes for line in _note(note.path, note.text, width)],
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _title(report: Report, width: int) -> str:
+    roots = [report.modules[path] for path in report.snapshot.roots]
+    kinds = " + ".join(text.name(root.type.rpartition(".")[2]) for root in roots)
+    modes = {root.training for root in roots}
+    mode = "mixed modes" if len(modes) > 1 else "training mode" if modes.pop() else "eval mode"
+    line = f"{kinds}, {mode}"
+    if report.target:
+        line = f"{text.name(report.target)}: {line}"
+    return line if text.width(line) <= width else "\n".join(text.wrap_path(line, width))
+
+
+def _only(report: Report, rows: list[Row], wanted: set[str]) -> list[Row]:
+    """The rows of wanted slots; a row of which only some are wanted is opened."""
+    path_at = report.slots.path_at
+    found = []
+    for row in rows:
+        inside = [slot for slot in row.slots if path_at(slot) in wanted]
+        if len(inside) == len(row.slots):
+            found.append(row)
+        else:
+            found += [Row(path_at(slot), [slot]) for slot in inside]
+    return found
+
+
+def _marks(report: Report, rows: list[Row]) -> dict[int, str]:
+    """For each shared slot the marks of its sharing, such as `=1`, numbered as the sharing block lists them."""
+    marks: dict[int, str] = {}
+    for number, (kind, records) in enumerate(_sharing_groups(report, rows), 1):
+        for slots in records:
+            for slot in slots:
+                marks[slot] = f"{marks.get(slot, '')} {_MARKS[kind]}{number}"
+    return marks
+
+
+def _sharing_groups(report: Report, rows: list[Row]) -> list[tuple[str, list[list[int]]]]:
+    """Sharing of one kind between the same rows, as one: (kind, slots of each record)."""
+    if not report.sharing:
+        return []
+    row_of = {slot: number for number, row in enumerate(rows) for slot in row.slots}
+    groups: dict[tuple[str, tuple[int, ...]], list[list[int]]] = {}
+    for record in report.sharing:
+        slots = [report.slots.position(path) for path in record.slots]
+        key = (record.kind, tuple(dict.fromkeys(row_of[slot] for slot in slots)))
+        groups.setdefault(key, []).append(slots)
+    return [(kind, records) for (kind, _), records in groups.items()]
+
+
+def _slot_lines(
+    report: Report, rows: list[Row], marks: dict[int, str], width: int, color: bool
+) -> list[str]:
+    if not rows:
+        return ["no tensors: this model holds no parameters, buffers or tensor attributes"]
+    records = [report.slots.at(row.slots[0]) for row in rows]
+    paths = [row_name(row) + marks.get(row.slots[0], "") for row in rows]
+    elements = _elements(report, rows)
+    uniform = {
+        name: {getattr(record, name) for record in records if record.status != "empty"} for name in ("dtype", "device")
+    }
+    for is_full in (True, False):
+        # A column that says the same in every row says it once, where columns are scarce.
+        columns = [name for name in ("dtype", "device") if is_full or len(uniform[name]) > 1]
+        headers = ["path", "role", "shape", *columns, "elements", *(FATES if is_full else ("fate",))]
+        cells = [
+            [
+                path,
+                _role(record, is_full),
+                "" if record.status == "empty" else text.shape(record.shape),
+                *(str(getattr(record, name) or "") for name in columns),
+                count,
+                *_fates(record, is_full),
+            ]
+            for path, record, count in zip(paths, records, elements, strict=True)
+        ]
+        needed = grid_width([row[1:] for row in cells], headers[1:]) + 2
+        longest = max(map(text.width, paths))
+        if is_full and needed + min(longest, max(NARROWEST_PATH, width // 3)) <= width:
+            break
+    numeric = (headers.index("elements"),)
+    styles = [record.status for record in records]
+    lines = grid(cells, headers, right=numeric, width=width, styles=styles, color=color)
+    return lines + _legend(records, marks, uniform, columns, is_full, width)
+
+
+def _role(record: SlotRecord, is_full: bool) -> str:
+    if record.status in ("hidden", "empty", "unknown"):
+        return record.status
+    return record.role if is_full else _SHORT_ROLES.get(record.role, record.role)
+
+
+def _fates(record: SlotRecord, is_full: bool) -> list[str]:
+    if record.status == "empty":
+        return [""] * 4 if is_full else [""]
+    values = [(fate, getattr(record, fate)) for fate in FATES]
+    if is_full:
+        return ["?" if value is None else "yes" if value else "-" for _, value in values]
+    return ["".join("?" if value is None else _LETTERS[fate] if value else "-" for fate, value in values)]
+
+
+def _elements(report: Report, rows: list[Row]) -> list[str]:
+    """Elements of each row, every tensor counted where it is first met; in parentheses where it was before."""
+    snapshot = report.snapshot
+    tensors = snapshot.slot_columns.tensors
+    seen: set[int] = set()
+    found = []
+    for row in rows:
+        numel = report.slots.at(row.slots[0]).numel
+        members = {tensors[slot] for slot in row.slots if tensors[slot] >= 0}
+        new = members - seen
+        seen |= members
+        if numel is None:
+            found.append("unknown")
+        elif new or not members:
+            found.append(text.count(numel * len(new)))
+        else:
+            found.append(f"({text.count(numel * len(members))})")
+    return found
+
+
+def _legend(
+    records: list[SlotRecord],
+    marks: dict[int, str],
+    uniform: dict[str, set[str | None]],
+    columns: Sequence[str],
+    is_full: bool,
+    width: int,
+) -> list[str]:
+    parts = []
+    same = [str(next(iter(values))) for name, values in uniform.items() if name not in columns and len(values) == 1]
+    if same:
+        parts.append(f"all {' on '.join(same)}")
+    if not is_full:
+        parts.append("fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown")
+    unknown = {reason: None for record in records for _, reason in record.unknown}
+    for reason in unknown:
+        why = "stepped is unknown without an optimizer (-O)" if reason == NO_OPTIMIZER else f"?: {text.name(reason)}"
+        parts.append(why)
+    if marks:
+        parts.append("(elements) were counted above; =1 ~1: see sharing")
+    return ["", *sentence(parts, width, separator="; ")] if parts else []
+
+
+def _total_lines(totals: Totals, width: int, left_out: int) -> list[str]:
+    lines = [
+        f"trainable params: {text.count(totals.trainable)} || all params: {text.count(totals.parameters)} || "
+        f"trainable%: {text.percent(totals.trainable, totals.parameters)}"
+    ]
+    more = []
+    if totals.by_name is None:
+        more.append("by name: unknown (not all names are listed)")
+    elif totals.by_name != totals.parameters:
+        more.append(f"by name: {text.count(totals.by_name)}")
+    if totals.effective_trainable != totals.trainable:
+        more.append(f"effective trainable: {text.count(totals.effective_trainable)}")
+    for label in ("buffers", "hidden", "attributes"):
+        if getattr(totals, label):
+            more.append(f"{label}: {text.count(getattr(totals, label))}")
+    if totals.unknown:
+        more.append(f"{text.plural(totals.unknown, 'lazy tensor')} of unknown size not counted")
+    more.append(f"memory: {text.nbytes(totals.nbytes)}")
+    if left_out:
+        more.append("empty slots not listed")
+    return [part for line in lines for part in sentence(line.split(" || "), width, separator=" || ")] + sentence(
+        more, width, separator=" · "
+    )
+
+
+def _sharing_lines(report: Report, rows: list[Row], width: int) -> list[str]:
+    groups = _sharing_groups(report, rows)
+    if not groups:
+        return []
+    row_of = {slot: row for row in rows for slot in row.slots}
+    lines = ["sharing"]
+    for number, (kind, records) in enumerate(groups[:_SHARING_LISTED], 1):
+        names = list(dict.fromkeys(row_name(row_of[slot]) for slot in records[0]))
+        times = f" ×{len(records)}" if len(records) > 1 else ""
+        lines += sentence([f"{_MARKS[kind]}{number} {kind}{times}: {names[0]}", *names[1:]], width, indent="  ")
+    if len(groups) > _SHARING_LISTED:
+        lines.append(f"  … and {text.plural(len(groups) - _SHARING_LISTED, 'more group')}")
+    return lines
+
+
+def _note(path: str, what: str, width: int) -> list[str]:
+    return sentence([f"note: {text.name(path) or 'the root'}:", what], width, separator=" ")

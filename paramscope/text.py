@@ -1,0 +1,120 @@
+"""Numbers, shapes and names as text for people: the one place where they become it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+LONGEST_NAME = 240
+"""Characters of a path that are shown; of a longer one, both ends."""
+
+
+def count(number: int | None) -> str:
+    """`1,234,567`; `unknown` for None."""
+    return "unknown" if number is None else f"{number:,}"
+
+
+def percent(part: int, whole: int) -> str:
+    """`0.2364`, with four decimals as peft prints it; 0.0000 of nothing."""
+    return f"{100 * part / whole if whole else 0:.4f}"
+
+
+def nbytes(number: int) -> str:
+    """`208.3 MiB`."""
+    if number < 1024:
+        return f"{number} B"
+    size = float(number)
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        size /= 1024
+        if size < 1024:
+            break
+    return f"{size:,.1f} {unit}"
+
+
+def shape(sizes: Sequence[int] | None) -> str:
+    """`1×65×1024`; `scalar` without dimensions, `unknown` for None."""
+    if sizes is None:
+        return "unknown"
+    return "×".join(map(str, sizes)) or "scalar"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 tensor`, `2 tensors`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """`0-6,8-31` for rising numbers; `0-30:2` where every second is meant."""
+    values = list(numbers)
+    parts: list[str] = []
+    start = 0
+    while start < len(values):
+        stop = start
+        step = values[start + 1] - values[start] if start + 1 < len(values) else 1
+        while stop + 1 < len(values) and values[stop + 1] - values[stop] == step:
+            stop += 1
+        if step != 1 and stop - start < 2:
+            stop = start
+        first, last = values[start], values[stop]
+        if first == last:
+            parts.append(str(first))
+        else:
+            parts.append(f"{first}-{last}" + ("" if step == 1 else f":{step}"))
+        start = stop + 1
+    return ",".join(parts)
+
+
+def name(text: str) -> str:
+    """A name as a terminal may show it: what would move the cursor or the reading direction is spelled out."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    if len(text) > LONGEST_NAME:
+        half = LONGEST_NAME // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return text
+
+
+def width(text: str) -> int:
+    """Terminal columns that a printable text takes: two for a Chinese character or an emoji."""
+    if text.isascii():
+        return len(text)
+    from wcwidth import wcswidth  # 15 ms to import, for names that few models have
+
+    found: int = wcswidth(text)
+    return found if found >= 0 else len(text)
+
+
+def wrap_path(path: str, columns: int) -> list[str]:
+    """A path on as many lines as it takes, broken before a dot where there is one."""
+    lines: list[str] = []
+    while width(path) > columns:
+        cut = fit = _fitting(path, columns)
+        for position in range(fit, 0, -1):
+            if path[position] in ".[{-" and position > columns // 3:
+                cut = position
+                break
+        lines.append(path[:cut])
+        path = path[cut:]
+    return [*lines, path]
+
+
+def _fitting(text: str, columns: int) -> int:
+    """How many of the first characters fit, at least one."""
+    if text.isascii():
+        return max(1, columns)
+    used = 0
+    for position, character in enumerate(text):
+        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if used > columns:
+            return max(1, position)
+    return len(text)
+
+
+def option(value: Any) -> str:
+    """A hyperparameter: `0.001`, `(0.9, 0.999)`, `None`."""
+    if isinstance(value, str):
+        return name(value)
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(option, value)) + ")"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,247 @@
+"""JSON → Report. The text is untrusted: sizes, depths and every field are checked, nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from pathlib import Path
+from typing import Any, NoReturn
+
+from paramscope.errors import ReportError
+from paramscope.report import Report
+from paramscope.snapshot import (
+    HAS_GRAD,
+    HOLDS,
+    IS_LEAF,
+    IS_PARAMETER,
+    REGISTERED,
+    REQUIRES_GRAD,
+    TRAINING,
+    Interned,
+    Membership,
+    ModuleColumns,
+    ModuleRecord,
+    SlotColumns,
+    SlotRecord,
+    Snapshot,
+    StorageColumns,
+    StorageRecord,
+    TensorColumns,
+    TensorSpec,
+)
+from paramscope.wire import FORMAT, VERSION
+from paramscope.wire.fields import LISTS, TOTALS, damaged, read_record
+
+MAX_BYTES = 1 << 30
+"""Reports above 1 GiB are not read: a million slots take less."""
+
+_HOLD_OF = {hold: code for code, hold in enumerate(HOLDS)}
+_SAVE_AGAIN = "Save it with: paramscope inspect TARGET -o FILE.json"
+
+
+def read_report_file(path: Path) -> Report:
+    """A report from a file. Raises ReportError, also where the file cannot be read."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ReportError(f"{path} is {size:,} bytes: reports above {MAX_BYTES:,} are not read", _SAVE_AGAIN)
+        data = path.read_bytes()
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read: {error.strerror}", "Check the path and its permissions.") from None
+    try:
+        return read_report(data)
+    except ReportError as error:
+        raise ReportError(f"{path}: {error.problem}", error.advice) from None
+
+
+def read_report(text: str | bytes) -> Report:
+    """A report from JSON text. Raises ReportError."""
+    if len(text) > MAX_BYTES:
+        raise ReportError(f"this is {len(text):,} long: reports above {MAX_BYTES:,} bytes are not read", _SAVE_AGAIN)
+    found = _parse(text)
+    if type(found) is not dict or found.get("format") != FORMAT:
+        raise ReportError("this JSON is no paramscope report", _SAVE_AGAIN)
+    version = found.get("version")
+    if type(version) is int and version > VERSION:
+        raise ReportError(
+            f"this report has version {version}, and this paramscope reads up to version {VERSION}",
+            "Read it with a newer paramscope: pip install --upgrade paramscope",
+        )
+    if version != VERSION or type(version) is not int:
+        raise damaged("version", "is not 1")
+    lists = {}
+    for key, table in LISTS.items():
+        each = found.get(key)
+        if type(each) is not list:
+            raise damaged(key, "is missing" if each is None else "should be a list")
+        lists[key] = [read_record(table, record, f"{key}[{i}]") for i, record in enumerate(each)]
+    producer, model, target = found.get("producer"), found.get("model"), found.get("target")
+    if type(producer) is not dict or type(producer.get("torch")) is not str:
+        raise damaged("producer.torch", "is missing")
+    roots = model.get("roots") if type(model) is dict else None
+    if type(roots) is not list or not roots or not all(type(root) is str for root in roots):
+        raise damaged("model.roots", "is missing")
+    if target is not None and type(target) is not str:
+        raise damaged("target", "should be a string")
+    report = Report(
+        _snapshot(lists, tuple(roots), producer["torch"]),
+        findings=tuple(lists["findings"]),
+        ignored=tuple(lists["ignored"]),
+        skipped=tuple(lists["skipped"]),
+        target=target,
+    )
+    if read_record(TOTALS, found.get("totals"), "totals") != report.totals:
+        raise damaged("totals", "do not agree with the slots: the file was edited")
+    return report
+
+
+def _parse(text: str | bytes) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ReportError("this JSON is nested too deeply to be a report", _SAVE_AGAIN) from None
+    except UnicodeDecodeError:
+        raise ReportError(
+            "this is no JSON text (and pickles are never opened)", "Name a report that was saved as .json."
+        ) from None
+    except json.JSONDecodeError as error:
+        ends = "ends too early" if error.pos >= len(error.doc.rstrip()) - 1 else "is no JSON"
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ReportError(f"this report {ends} ({where}: {error.msg})", _SAVE_AGAIN) from None
+    except ValueError as error:  # a number of thousands of digits, NaN
+        raise ReportError(f"this JSON holds a number that no report holds: {error}", _SAVE_AGAIN) from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _snapshot(lists: dict[str, list[Any]], roots: tuple[str, ...], torch_version: str) -> Snapshot:
+    modules, types, positions = _modules(lists["modules"])
+    tensors: dict[int, SlotRecord] = {}
+    slots = _slots(lists["slots"], positions, tensors)
+    interned, tensor_columns, devices = _tensors(tensors, len(lists["storages"]), types)
+    snapshot = Snapshot(
+        roots=roots,
+        torch_version=torch_version,
+        module_columns=modules,
+        slot_columns=slots,
+        tensor_columns=tensor_columns,
+        storage_columns=_storages(lists["storages"], devices),
+        interned=interned,
+        sharing=tuple(lists["sharing"]),
+        aliases=tuple(lists["aliases"]),
+        optimizers=tuple(lists["optimizers"]),
+        notes=tuple(lists["notes"]),
+    )
+    for root in roots:
+        if root not in positions:
+            raise damaged(f"root {root!r}", "is not among the modules")
+    # The columns hold less than the records say: what they derive has to be what was written.
+    for index, record in enumerate(lists["slots"]):
+        if snapshot.slots.at(index) != record:
+            raise damaged(f"slots[{index}]", "contradicts itself or its module")
+    known = frozenset(snapshot.slots)
+    for sharing in snapshot.sharing:
+        if not sharing.slots or not known.issuperset(sharing.slots):
+            raise damaged("sharing", "names a slot that is not there")
+    for optimizer in snapshot.optimizers:
+        for group in optimizer.groups:
+            if not known.issuperset(group.slots):
+                raise damaged(f"optimizer {optimizer.name!r}", "names a slot that is not there")
+    return snapshot
+
+
+def _modules(records: list[ModuleRecord]) -> tuple[ModuleColumns, tuple[str, ...], dict[str, int]]:
+    numbers: dict[str, int] = {}
+    positions: dict[str, int] = {}
+    columns = ModuleColumns([], array("i"), bytearray(), {}, {}, {})
+    for index, record in enumerate(records):
+        columns.paths.append(record.path)
+        positions.setdefault(record.path, index)
+        columns.types.append(numbers.setdefault(record.type, len(numbers)))
+        columns.flags.append((record.registered and REGISTERED) | (record.training and TRAINING))
+        if record.object > index:
+            raise damaged(f"modules[{index}].object", "points behind itself")
+        if record.object != index:
+            columns.repeats[index] = record.object
+        if record.settings:
+            columns.settings[index] = record.settings
+        if record.unknown:
+            columns.unknown[index] = record.unknown
+    return columns, tuple(numbers), positions
+
+
+def _slots(records: list[SlotRecord], positions: dict[str, int], tensors: dict[int, SlotRecord]) -> SlotColumns:
+    columns = SlotColumns(array("i"), [], bytearray(), array("i"))
+    for index, record in enumerate(records):
+        module = positions.get(record.module)
+        hold = _HOLD_OF.get((record.role, record.persistent))
+        if module is None or hold is None:
+            raise damaged(f"slots[{index}]", "has no such module" if module is None else "has no such role")
+        columns.modules.append(module)
+        columns.names.append(record.name)
+        columns.holds.append(hold)
+        if record.tensor is None:
+            columns.tensors.append(-1)
+        elif record.tensor > len(records):
+            raise damaged(f"slots[{index}].tensor", "is out of range")
+        else:
+            columns.tensors.append(record.tensor)
+            tensors.setdefault(record.tensor, record)
+    return columns
+
+
+def _tensors(
+    tensors: dict[int, SlotRecord], storages: int, types: tuple[str, ...]
+) -> tuple[Interned, TensorColumns, dict[str, int]]:
+    """Interned values, tensor columns and the numbers of devices, in the order in which capture numbers them."""
+    specs: dict[TensorSpec, int] = {}
+    devices: dict[str, int] = {}
+    memberships: dict[tuple[Membership, ...], int] = {(): 0}
+    columns = TensorColumns(array("i"), array("i"), array("q"), bytearray(), array("i"))
+    for number in range(len(tensors)):
+        record = tensors.get(number)
+        if record is None:
+            raise damaged("slots", f"hold no tensor {number}")
+        if record.type is None:
+            raise damaged(f"the slot {record.path!r}", "holds a tensor without a type")
+        spec = TensorSpec(
+            record.type,
+            record.shape,
+            record.stride,
+            record.dtype,
+            record.device,
+            record.layout,
+            record.numel,
+            record.nbytes,
+        )
+        if spec not in specs:
+            specs[spec] = len(specs)
+            devices.setdefault(spec.device or "none", len(devices))
+        if record.storage is not None and (record.storage >= storages or record.offset is None):
+            raise damaged(f"the slot {record.path!r}", "views no storage that is there")
+        columns.specs.append(specs[spec])
+        columns.storages.append(-1 if record.storage is None else record.storage)
+        columns.offsets.append(record.offset or 0)
+        columns.flags.append(
+            (REQUIRES_GRAD if record.requires_grad else 0)
+            | (IS_LEAF if record.is_leaf else 0)
+            | (HAS_GRAD if record.has_grad else 0)
+            | (IS_PARAMETER if record.is_parameter else 0)
+        )
+        columns.memberships.append(memberships.setdefault(record.groups, len(memberships)))
+    interned = Interned(types, tuple(devices), tuple(specs), tuple(memberships))
+    return interned, columns, devices
+
+
+def _storages(records: list[StorageRecord], devices: dict[str, int]) -> StorageColumns:
+    columns = StorageColumns(array("q"), array("i"))
+    for number, record in enumerate(records):
+        if record.number != number or record.device not in devices:
+            raise damaged(f"storages[{number}]", "has another number or an unknown device")
+        columns.nbytes.append(record.nbytes)
+        columns.devices.append(devices[record.device])
+    return columns
+
+
