@@ -8,7 +8,14 @@ from typing import Any, NoReturn
 from paramscope.errors import GlobError
 from paramscope.finding import Finding, Severity, Skipped
 from paramscope.glob import close_to, compile_glob
-from paramscope.snapshot import ModuleRecords, OptimizerRecord, SharingRecord, SlotRecord, SlotRecords, Snapshot
+from paramscope.snapshot import (
+    ModuleRecords,
+    OptimizerRecord,
+    SharingRecord,
+    SlotRecord,
+    SlotRecords,
+    Snapshot,
+)
 from paramscope.totals import Totals, count_totals
 
 
@@ -34,9 +41,7 @@ class Report:
         skipped: tuple[Skipped, ...] = (),
         target: str | None = None,
     ) -> None:
-        self.__dict__.update(
-            snapshot=snapshot, findings=findings, ignored=ignored, skipped=skipped, target=target
-        )
+        self.__dict__.update(snapshot=snapshot, findings=findings, ignored=ignored, skipped=skipped, target=target)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Report does not change: {name!r} cannot be set")

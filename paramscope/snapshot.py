@@ -159,6 +159,39 @@ class SlotRecord(NamedTuple):
         return self.shape is None and self.dtype is not None
 
 
+EMPTY_SLOT = SlotRecord(
+    path="",
+    module="",
+    name="",
+    role="parameter",
+    registered=True,
+    persistent=None,
+    type=None,
+    shape=None,
+    stride=None,
+    offset=None,
+    dtype=None,
+    device=None,
+    layout=None,
+    numel=0,
+    nbytes=0,
+    requires_grad=None,
+    is_leaf=None,
+    has_grad=None,
+    is_parameter=None,
+    status="empty",
+    gradient=None,
+    stepped=None,
+    saved=None,
+    moved=None,
+    tensor=None,
+    storage=None,
+    groups=(),
+    unknown=(),
+)
+"""A known nothing, such as the bias of `Linear(3, 4, bias=False)`."""
+
+
 class TensorRecord(NamedTuple):
     """One tensor object, whatever number of slots it stands in."""
 
@@ -399,12 +432,9 @@ class SlotRecords(Records[SlotRecord]):
         registered = snapshot.is_registered(index)
         tensor = slots.tensors[index]
         if tensor < 0:
-            nothing: tuple[Any, ...] = (None,) * 6
-            fates = (None,) * 4
-            return SlotRecord(
-                path, module, name, role, registered, persistent, *nothing, None, 0, 0,
-                None, None, None, None, "empty", *fates, None, None, (), (),
-            )  # fmt: skip
+            return EMPTY_SLOT._replace(
+                path=path, module=module, name=name, role=role, registered=registered, persistent=persistent
+            )
         tensors = snapshot.tensor_columns
         spec = snapshot.interned.specs[tensors.specs[tensor]]
         flags = tensors.flags[tensor]

@@ -41,7 +41,7 @@ def load_target(
     """
     folder = base or Path.cwd()
     thing = _resolve(target, folder)
-    with _blaming(target, meta), search_path(*_folders(target, folder)), stdout_to_stderr():
+    with _blaming(target, meta=meta), search_path(*_folders(target, folder)), stdout_to_stderr():
         from paramscope.capture import is_module, on_meta
 
         if is_module(thing):
@@ -50,7 +50,7 @@ def load_target(
             return Target(thing, None)
         if not callable(thing):
             raise TargetError(
-                f"{target} is neither a module nor a function that builds one, but a {type(thing).__name__}",
+                f"{target} is neither a module nor a function that builds one, but {_what(thing)}",
                 _choices(target, folder),
             )
         _check_arguments(target, thing, arguments or {})
@@ -66,7 +66,7 @@ def load_optimizer(target: str, model: Any, *, base: Path | None = None) -> Any:
     """
     folder = base or Path.cwd()
     thing = _resolve(target, folder)
-    with _blaming(target, False), search_path(*_folders(target, folder)), stdout_to_stderr():
+    with _blaming(target), search_path(*_folders(target, folder)), stdout_to_stderr():
         from paramscope.capture import is_optimizer, is_optimizer_class
 
         if is_optimizer(thing):
@@ -76,7 +76,7 @@ def load_optimizer(target: str, model: Any, *, base: Path | None = None) -> Any:
             )
         if not callable(thing):
             raise TargetError(
-                f"{target} is no function that builds an optimizer, but a {type(thing).__name__}",
+                f"{target} is no function that builds an optimizer, but {_what(thing)}",
                 f"Write one: {_OPTIMIZER_EXAMPLE}",
             )
         made = thing(model.parameters()) if is_optimizer_class(thing) else thing(model)
@@ -119,11 +119,11 @@ def _resolve(target: str, base: Path) -> Any:
     if not attribute:
         raise TargetError(f"{target} does not say what to build", _choices(target, base))
     thing: Any = module
-    for name in attribute.split("."):
-        try:
+    try:
+        for name in attribute.split("."):
             thing = getattr(thing, name)
-        except AttributeError:
-            raise TargetError(f"{place} has no {attribute!r}", _choices(target, base)) from None
+    except AttributeError:
+        raise TargetError(f"{place} has no {attribute!r}", _choices(target, base)) from None
     return thing
 
 
@@ -135,11 +135,11 @@ def _import(target: str, place: str, base: Path) -> ModuleType:
             near = get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], n=1)
             hint = f"Did you mean {Path(place).with_name(near[0]).as_posix()}?" if near else _SHAPE_OF_TARGET
             raise TargetError(f"{place} {what}", hint)
-        with _blaming(target, False), stdout_to_stderr():
+        with _blaming(target), stdout_to_stderr():
             return import_file(path)
     if not all(part.isidentifier() for part in place.split(".")):
         raise TargetError(f"{place!r} is neither a .py file nor a module name", _SHAPE_OF_TARGET)
-    with _blaming(target, False), search_path(base), stdout_to_stderr():
+    with _blaming(target), search_path(base), stdout_to_stderr():
         try:
             return importlib.import_module(place)
         except ModuleNotFoundError as error:
@@ -155,20 +155,21 @@ def _choices(target: str, base: Path) -> str:
     """Advice that lists what a target's module could build."""
     place, attribute = _split(target)
     module = _import(target, place, base)
+    public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    near = get_close_matches(attribute, public.keys() - {attribute}, n=1) if attribute else []
+    if near:
+        return f"Did you mean {place}:{near[0]}?"
     own = [
         name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and (getattr(value, "__module__", None) == module.__name__ or _has_parameters(value))
+        for name, value in public.items()
+        if _is_module(value) or (callable(value) and getattr(value, "__module__", None) == module.__name__)
     ]
     if not own:
         return f"{place} defines nothing that could build a model."
-    near = get_close_matches(attribute, own, n=1) if attribute else []
-    if near:
-        return f"Did you mean {place}:{near[0]}?"
     return "Write one of: " + ", ".join(f"{place}:{name}" for name in own[:6]) + (", …" if len(own) > 6 else "")
 
 
-def _has_parameters(value: Any) -> bool:
+def _is_module(value: Any) -> bool:
     from paramscope.capture import is_module
 
     return is_module(value)
@@ -220,11 +221,12 @@ def _what(thing: Any) -> str:
         return "None"
     if isinstance(thing, (list, tuple)):
         return f"a {type(thing).__name__} of {len(thing)}"
-    return f"a {type(thing).__name__}"
+    kind = type(thing).__name__
+    return f"an {kind}" if kind[0] in "aeiouAEIOU" else f"a {kind}"
 
 
 @contextlib.contextmanager
-def _blaming(target: str, meta: bool) -> Iterator[None]:
+def _blaming(target: str, *, meta: bool = False) -> Iterator[None]:
     """Turns what the user's code raises into a TargetError that shows where, and one line of advice."""
     try:
         yield
@@ -232,19 +234,22 @@ def _blaming(target: str, meta: bool) -> Iterator[None]:
         raise
     except BaseException as error:  # noqa: BLE001  # SystemExit too: a target that calls exit() is an error
         raise TargetError(
-            f"{target} raised {type(error).__name__}", _advice(error, meta), detail=user_traceback(error)
+            f"{target} raised {type(error).__name__}", _advice(error, meta=meta), detail=user_traceback(error)
         ) from None
 
 
 # What people write for the names that torch.optim uses.
 _OPTIMIZER_SPELLINGS = {
-    "learning_rate": "lr", "learningrate": "lr", "learn_rate": "lr", "lrate": "lr", "alpha": "lr", "rate": "lr",
-    "decay": "weight_decay", "wd": "weight_decay", "l2": "weight_decay", "epsilon": "eps", "beta": "betas",
-    "beta1": "betas", "beta2": "betas", "parameters": "params", "mom": "momentum",
-}  # fmt: skip
+    **dict.fromkeys(("learning_rate", "learningrate", "learn_rate", "lrate", "rate", "alpha"), "lr"),
+    **dict.fromkeys(("decay", "wd", "l2", "weightdecay"), "weight_decay"),
+    **dict.fromkeys(("beta", "beta1", "beta2"), "betas"),
+    "epsilon": "eps",
+    "parameters": "params",
+    "mom": "momentum",
+}
 
 
-def _advice(error: BaseException, meta: bool) -> str:
+def _advice(error: BaseException, *, meta: bool) -> str:
     """One line on what to write instead."""
     text = str(error)
     unexpected = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text)
@@ -253,10 +258,13 @@ def _advice(error: BaseException, meta: bool) -> str:
         right = _OPTIMIZER_SPELLINGS.get(word.lower())
         if right:
             return f"{owner} calls it {right}: write {right}=… in place of {word}=…."
-    if re.search(r"cannot assign '.*' as parameter '(\w+)'", text):
-        name = re.search(r"as parameter '(\w+)'", text)
-        slot = name.group(1) if name else "weight"
-        return f"A registered parameter takes a Parameter only: wrap it in nn.Parameter, as in `{slot} = nn.Parameter(…)`."
+    assigned = re.search(r"cannot assign '.*' as parameter '(\w+)'", text)
+    if assigned:
+        return f"A registered parameter takes a Parameter: wrap it in nn.Parameter, {assigned[1]} = nn.Parameter(…)."
+    missing = re.search(r"missing \d+ required .*argument", text)
+    if missing and isinstance(error, TypeError):
+        names = re.findall(r"'(\w+)'", text[missing.end() :])
+        return "Pass a value for each: " + " ".join(f"--arg {name}=…" for name in names)
     if isinstance(error, ModuleNotFoundError):
         return f"Install {error.name}, or run where it can be imported."
     if isinstance(error, SystemExit):

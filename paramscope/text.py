@@ -24,12 +24,8 @@ def nbytes(number: int) -> str:
     """`208.3 MiB`."""
     if number < 1024:
         return f"{number} B"
-    size = float(number)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        size /= 1024
-        if size < 1024:
-            break
-    return f"{size:,.1f} {unit}"
+    power = min((number.bit_length() - 1) // 10, 4)
+    return f"{number / 1024**power:,.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
 
 
 def shape(sizes: Sequence[int] | None) -> str:

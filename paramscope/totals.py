@@ -100,8 +100,7 @@ def _untrained_elements(snapshot: Snapshot) -> int:
     padded = {
         module: index
         for module, settings in snapshot.module_columns.settings.items()
-        if type(index := dict(settings).get("padding_idx")) is int
-        and module not in snapshot.module_columns.repeats
+        if type(index := dict(settings).get("padding_idx")) is int and module not in snapshot.module_columns.repeats
     }
     if not padded:
         return 0
@@ -127,7 +126,9 @@ def _untrained_elements(snapshot: Snapshot) -> int:
 
 def _nbytes(snapshot: Snapshot) -> int:
     tensors, specs = snapshot.tensor_columns, snapshot.interned.specs
-    dense = [spec.nbytes if spec.stride is not None and _is_dense(spec.shape, spec.stride) else None for spec in specs]
+    dense = [
+        spec.nbytes if spec.stride is not None and _is_dense(spec.shape, spec.stride) else None for spec in specs
+    ]
     by_storage: dict[int, list[int]] = {}
     alone: dict[int, int] = {}
     total = 0

@@ -17,10 +17,10 @@ from torch import nn
 from paramscope.capture.classes import class_mro, short_name
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
-from paramscope.spans import find_sharing
 from paramscope.capture.walk import Walk
 from paramscope.errors import NotAModule
 from paramscope.snapshot import Interned, Snapshot
+from paramscope.spans import find_sharing
 
 
 def is_module(thing: object) -> bool:

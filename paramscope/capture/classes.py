@@ -106,7 +106,8 @@ def class_facts(cls: type) -> ClassFacts:
     for layer, names in _SETTINGS:
         if layer in mro:
             settings = names
-    subtree, own = [], []
+    subtree: list[tuple[str, str]] = []
+    own: list[tuple[str, str]] = []
     for method, fate in _DECIDES:
         base = definer(cls, method)
         # torch.nn's own overrides (lazy modules, RNNs, quantized layers) save and move what is registered.

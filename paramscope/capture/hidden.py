@@ -116,11 +116,12 @@ def steps_into(value: Any, mro: tuple[type, ...]) -> list[tuple[str, Any]] | Non
     """
     if dict in mro:
         return [(f"[{key_text(k)}]", v) for k, v in dict.items(value) if type(v) not in _PLAIN_KEYS]
-    for kind in (list, tuple, deque):
+    sequences: tuple[type[Any], ...] = (list, tuple, deque)
+    for kind in sequences:
         if kind in mro:
-            items = enumerate(kind.__iter__(value))
-            return [(f"[{i}]", v) for i, v in items if type(v) not in _PLAIN_KEYS]
-    for kind in (set, frozenset):
+            return [(f"[{i}]", v) for i, v in enumerate(kind.__iter__(value)) if type(v) not in _PLAIN_KEYS]
+    sets: tuple[type[Any], ...] = (set, frozenset)
+    for kind in sets:
         if kind in mro:
             return [(f"{{{i}}}", v) for i, v in enumerate(kind.__iter__(value)) if type(v) not in _PLAIN_KEYS]
     return None

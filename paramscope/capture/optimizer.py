@@ -73,7 +73,9 @@ class OptimizerReader:
                 if tensor is not None:
                     self._memberships.setdefault(tensor, []).append(place)
 
-    def _group(self, index: int, group: dict[str, Any], state: Mapping[Any, Any], unstepped: Unstepped) -> GroupRecord:
+    def _group(
+        self, index: int, group: dict[str, Any], state: Mapping[Any, Any], unstepped: Unstepped
+    ) -> GroupRecord:
         members = _members(group)
         names = group.get("param_names")
         if not isinstance(names, (list, tuple)) or len(names) != len(members):

@@ -26,18 +26,17 @@ from paramscope.snapshot import (
     TensorSpec,
 )
 
-_Base = torch._C.TensorBase
 # Looked up on the base class: a subclass may define `shape` as a property of its own.
-_shape_of: Callable[[Any], torch.Size] = _Base.shape.__get__  # type: ignore[attr-defined]
-_dtype_of: Callable[[Any], torch.dtype] = _Base.dtype.__get__  # type: ignore[attr-defined]
-_device_of: Callable[[Any], torch.device] = _Base.device.__get__  # type: ignore[attr-defined]
-_layout_of: Callable[[Any], torch.layout] = _Base.layout.__get__  # type: ignore[attr-defined]
-_requires_grad_of: Callable[[Any], bool] = _Base.requires_grad.__get__  # type: ignore[attr-defined]
-_is_leaf_of: Callable[[Any], bool] = _Base.is_leaf.__get__  # type: ignore[attr-defined]
-_grad_of: Callable[[Any], Any] = _Base.grad.__get__  # type: ignore[attr-defined]
-_is_nested_of: Callable[[Any], bool] = _Base.is_nested.__get__  # type: ignore[attr-defined]
-
-_LAZY = nn.parameter.UninitializedTensorMixin
+_Base: Any = torch._C.TensorBase
+_shape_of: Callable[[Any], torch.Size] = _Base.shape.__get__
+_dtype_of: Callable[[Any], torch.dtype] = _Base.dtype.__get__
+_device_of: Callable[[Any], torch.device] = _Base.device.__get__
+_layout_of: Callable[[Any], torch.layout] = _Base.layout.__get__
+_requires_grad_of: Callable[[Any], bool] = _Base.requires_grad.__get__
+_is_leaf_of: Callable[[Any], bool] = _Base.is_leaf.__get__
+_is_nested_of: Callable[[Any], bool] = _Base.is_nested.__get__
+_grad_of: Callable[[Any], Any] = _Base.grad.__get__
+_LAZY: type = nn.parameter.UninitializedTensorMixin  # type: ignore[attr-defined]  # missing in torch's stubs
 # One call that reads much is cheaper than many that read little.
 _read = attrgetter("shape", "dtype", "device", "layout", "requires_grad", "is_leaf")
 

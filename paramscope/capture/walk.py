@@ -11,7 +11,7 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from types import BuiltinFunctionType, FunctionType
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
@@ -40,13 +40,27 @@ _OWN = frozenset(nn.Module().__dict__)
 _OWN_COUNT = len(_OWN)
 # Values that hold no tensor and no module, whatever they are.
 _INERT = frozenset(
-    {int, float, bool, str, bytes, complex, type(None), type, range, slice, torch.dtype, torch.device, torch.Size}
+    {
+        int,
+        float,
+        bool,
+        str,
+        bytes,
+        complex,
+        type(None),
+        type,
+        range,
+        slice,
+        torch.dtype,
+        torch.device,
+        torch.Size,
+    }
 )
 _SEQUENCES = frozenset({list, tuple, set, frozenset, deque})
 _instance_dict = object.__getattribute__
 
 Reasons = tuple[tuple[str, str], ...]
-Ancestors = Optional[tuple[int, "Ancestors"]]
+Ancestors: TypeAlias = "tuple[int, Ancestors] | None"
 """Positions of the modules above, each by its first path, nearest first."""
 
 
@@ -134,7 +148,7 @@ class Walk:
             if known is None:
                 numbers[key] = index
                 held.append(module)
-            elif self._may_repeat(path, known, ancestors, registered):
+            elif self._may_repeat(path, known, ancestors, registered=registered):
                 self._repeats[index] = known
             else:
                 continue
@@ -220,7 +234,7 @@ class Walk:
                     if type(value) not in inert and not is_inert(value)
                 )
 
-    def _may_repeat(self, path: str, first: int, ancestors: Ancestors, registered: bool) -> bool:
+    def _may_repeat(self, path: str, first: int, ancestors: Ancestors, *, registered: bool) -> bool:
         """Whether a module that was met before, at position `first`, is listed under one more path."""
         if not registered:
             self.aliases.append(AliasRecord(path, self.paths[first]))
@@ -250,9 +264,7 @@ class Walk:
 
     def module_columns(self) -> ModuleColumns:
         """One entry a module path."""
-        return ModuleColumns(
-            self.paths, self._types, self.module_flags, self._repeats, self._settings, self._unknown
-        )
+        return ModuleColumns(self.paths, self._types, self.module_flags, self._repeats, self._settings, self._unknown)
 
     def slot_columns(self) -> SlotColumns:
         """One entry a slot, module by module."""

@@ -53,9 +53,8 @@ def command(
         options["fold"] = False
     if glob is not None:
         options["path"] = glob
-    for name, value in (("width", terminal_width()), ("color", wants_color(output))):
-        if name in taken:
-            options[name] = value
+    screen = {"width": terminal_width(), "color": wants_color(output)}
+    options.update((name, value) for name, value in screen.items() if name in taken)
     report = load_report(target, optimizers, arguments, meta=meta)
     write(render(report, format_, **options), output)
 

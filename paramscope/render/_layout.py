@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tabulate import tabulate
 
@@ -23,10 +24,19 @@ _COLORS = {
 }
 
 
-def paint(line: str, style: str | None, color: bool) -> str:
+class Screen(NamedTuple):
+    """Where the lines will stand."""
+
+    width: int
+    """Terminal columns that no line passes."""
+    color: bool
+    """Whether ANSI colours are understood."""
+
+
+def paint(line: str, style: str | None, screen: Screen) -> str:
     """A line in the colour of a status; as it is where there is none for it, or no colour is wanted."""
     code = _COLORS.get(style or "")
-    return f"\x1b[{code}m{line}\x1b[0m" if color and code else line
+    return f"\x1b[{code}m{line}\x1b[0m" if screen.color and code else line
 
 
 def grid_width(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> int:
@@ -39,17 +49,16 @@ def grid(
     rows: Sequence[Sequence[str]],
     headers: Sequence[str],
     *,
+    screen: Screen,
     right: Sequence[int] = (),
-    width: int,
     styles: Sequence[str | None] = (),
-    color: bool = False,
 ) -> list[str]:
-    """A table as lines, its first column wrapped so that no line is wider than `width`.
+    """A table as lines, its first column wrapped so that no line is wider than the screen.
 
     right: positions of columns that are aligned to the right. styles: for each row what `paint` knows.
     """
     rest = grid_width([row[1:] for row in rows], headers[1:]) if len(headers) > 1 else -GAP
-    room = max(8, width - rest - GAP)
+    room = max(8, screen.width - rest - GAP)
     wrapped = [text.wrap_path(row[0], room) for row in rows]
     body = [["\n".join(lines), *row[1:]] for lines, row in zip(wrapped, rows, strict=True)]
     aligned = ["right" if i in right else "left" for i in range(len(headers))]
@@ -59,12 +68,12 @@ def grid(
     cells = [[headers[0], *(line for part in wrapped for line in part)]]
     cells += [[header, *(row[i] for row in rows)] for i, header in enumerate(headers) if i]
     rule = (" " * GAP).join("-" * max(map(text.width, column)) for column in cells)
-    painted = [paint(lines[0], "heading", color), rule]
+    painted = [paint(lines[0], "heading", screen), rule]
     lines.insert(1, rule)
     at = 2
     for i, part in enumerate(wrapped):
         style = styles[i] if styles else None
-        painted.extend(paint(line, style, color) for line in lines[at : at + len(part)])
+        painted.extend(paint(line, style, screen) for line in lines[at : at + len(part)])
         at += len(part)
     return painted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paramscope import text
 from paramscope.fold import Row
-from paramscope.render._layout import grid, paint, sentence
+from paramscope.render._layout import Screen, grid, paint, sentence
 from paramscope.report import Report
 from paramscope.snapshot import ForeignRecord, GroupRecord, OptimizerRecord
 
@@ -14,21 +14,21 @@ _LISTED = 8
 _QUIET = (False, None)
 
 
-def optimizer_lines(report: Report, rows: list[Row], width: int, color: bool) -> list[str]:
+def optimizer_lines(report: Report, rows: list[Row], screen: Screen) -> list[str]:
     """Groups, strangers, trainable slots in no group, slots in several; nothing without an optimizer."""
     lines: list[str] = []
     for optimizer in report.optimizers:
-        lines += _one(report, optimizer, rows, width, color)
+        lines += _one(report, optimizer, rows, screen)
     if not report.optimizers:
         return []
     missing = {slot.path for slot in report.not_stepped()}
     if missing:
-        lines.append(paint("trainable, but in no group: never stepped", "warning", color))
-        lines += listed(report, rows, missing, width)
+        lines.append(paint("trainable, but in no group: never stepped", "warning", screen))
+        lines += listed(report, rows, missing, screen.width)
     several = {slot.path for slot in report.in_several_groups()}
     if several:
-        lines.append(paint("in several groups", "warning", color))
-        lines += listed(report, rows, several, width)
+        lines.append(paint("in several groups", "warning", screen))
+        lines += listed(report, rows, several, screen.width)
     return lines
 
 
@@ -53,9 +53,9 @@ def row_name(row: Row) -> str:
     return text.name(row.path) + (f" ×{len(row.slots)}" if len(row.slots) > 1 else "")
 
 
-def _one(report: Report, optimizer: OptimizerRecord, rows: list[Row], width: int, color: bool) -> list[str]:
+def _one(report: Report, optimizer: OptimizerRecord, rows: list[Row], screen: Screen) -> list[str]:
     kind = optimizer.type.rpartition(".")[2]
-    lines = [paint(f"optimizer {text.name(optimizer.name)}: {text.name(kind)}", "heading", color)]
+    lines = [paint(f"optimizer {text.name(optimizer.name)}: {text.name(kind)}", "heading", screen)]
     whole = report.totals.parameters
     cells = []
     for group in optimizer.groups:
@@ -64,14 +64,14 @@ def _one(report: Report, optimizer: OptimizerRecord, rows: list[Row], width: int
         state = text.nbytes(group.state_nbytes)
         cells.append([str(group.index), text.count(members), text.count(group.numel), share, state])
     headers = ["group", "tensors", "elements", "of the model", "state"]
-    lines += grid(cells, headers, right=(1, 2, 3, 4), width=width)
+    lines += grid(cells, headers, right=(1, 2, 3, 4), screen=screen)
     for group in optimizer.groups:
-        lines += sentence(_options(group), width, indent="  ")
+        lines += sentence(_options(group), screen.width, indent="  ")
         if len(optimizer.groups) > 1:
-            lines += listed(report, rows, set(group.slots), width)
+            lines += listed(report, rows, set(group.slots), screen.width)
         for stranger in group.foreign[:_LISTED]:
-            line = paint(f"  foreign: {_stranger(stranger)}", "warning", color)
-            lines += sentence([line], width) if not color else [line]
+            told = sentence(f"foreign: {_stranger(stranger)}".split(" "), screen.width, indent="  ", separator=" ")
+            lines += [paint(line, "warning", screen) for line in told]
         if len(group.foreign) > _LISTED:
             lines.append(f"  … and {text.plural(len(group.foreign) - _LISTED, 'more foreign tensor')}")
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from paramscope import text
 from paramscope.fold import Row, fold_slots, unfolded
-from paramscope.render._layout import grid, grid_width, paint, sentence
+from paramscope.render._layout import Screen, grid, grid_width, sentence
 from paramscope.render._optimizers import optimizer_lines, row_name
 from paramscope.report import Report, select_or_explain
 from paramscope.snapshot import FATES, NO_OPTIMIZER, SlotRecord
@@ -39,12 +39,13 @@ def render(
     elif fold:
         shown = [row for row in rows if report.snapshot.status(row.slots[0]) != "empty"]
     marks = _marks(report, rows)
+    screen = Screen(width, color)
     blocks = [
         [_title(report, width)],
-        _slot_lines(report, shown, marks, width, color),
+        _slot_lines(report, shown, marks, screen),
         _total_lines(report.totals, width, len(rows) - len(shown) if path is None else 0),
         _sharing_lines(report, rows, width),
-        optimizer_lines(report, rows, width, color),
+        optimizer_lines(report, rows, screen),
         [line for note in report.snapshot.notes for line in _note(note.path, note.text, width)],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -97,16 +98,15 @@ def _sharing_groups(report: Report, rows: list[Row]) -> list[tuple[str, list[lis
     return [(kind, records) for (kind, _), records in groups.items()]
 
 
-def _slot_lines(
-    report: Report, rows: list[Row], marks: dict[int, str], width: int, color: bool
-) -> list[str]:
+def _slot_lines(report: Report, rows: list[Row], marks: dict[int, str], screen: Screen) -> list[str]:
     if not rows:
         return ["no tensors: this model holds no parameters, buffers or tensor attributes"]
     records = [report.slots.at(row.slots[0]) for row in rows]
     paths = [row_name(row) + marks.get(row.slots[0], "") for row in rows]
     elements = _elements(report, rows)
     uniform = {
-        name: {getattr(record, name) for record in records if record.status != "empty"} for name in ("dtype", "device")
+        name: {getattr(record, name) for record in records if record.status != "empty"}
+        for name in ("dtype", "device")
     }
     for is_full in (True, False):
         # A column that says the same in every row says it once, where columns are scarce.
@@ -115,31 +115,31 @@ def _slot_lines(
         cells = [
             [
                 path,
-                _role(record, is_full),
+                _role(record, is_full=is_full),
                 "" if record.status == "empty" else text.shape(record.shape),
                 *(str(getattr(record, name) or "") for name in columns),
                 count,
-                *_fates(record, is_full),
+                *_fates(record, is_full=is_full),
             ]
             for path, record, count in zip(paths, records, elements, strict=True)
         ]
         needed = grid_width([row[1:] for row in cells], headers[1:]) + 2
         longest = max(map(text.width, paths))
-        if is_full and needed + min(longest, max(NARROWEST_PATH, width // 3)) <= width:
+        if is_full and needed + min(longest, max(NARROWEST_PATH, screen.width // 3)) <= screen.width:
             break
     numeric = (headers.index("elements"),)
     styles = [record.status for record in records]
-    lines = grid(cells, headers, right=numeric, width=width, styles=styles, color=color)
-    return lines + _legend(records, marks, uniform, columns, is_full, width)
+    lines = grid(cells, headers, right=numeric, screen=screen, styles=styles)
+    return lines + _legend(records, marks, uniform, columns, screen, is_full=is_full)
 
 
-def _role(record: SlotRecord, is_full: bool) -> str:
+def _role(record: SlotRecord, *, is_full: bool) -> str:
     if record.status in ("hidden", "empty", "unknown"):
         return record.status
     return record.role if is_full else _SHORT_ROLES.get(record.role, record.role)
 
 
-def _fates(record: SlotRecord, is_full: bool) -> list[str]:
+def _fates(record: SlotRecord, *, is_full: bool) -> list[str]:
     if record.status == "empty":
         return [""] * 4 if is_full else [""]
     values = [(fate, getattr(record, fate)) for fate in FATES]
@@ -173,8 +173,9 @@ def _legend(
     marks: dict[int, str],
     uniform: dict[str, set[str | None]],
     columns: Sequence[str],
+    screen: Screen,
+    *,
     is_full: bool,
-    width: int,
 ) -> list[str]:
     parts = []
     same = [str(next(iter(values))) for name, values in uniform.items() if name not in columns and len(values) == 1]
@@ -188,7 +189,7 @@ def _legend(
         parts.append(why)
     if marks:
         parts.append("(elements) were counted above; =1 ~1: see sharing")
-    return ["", *sentence(parts, width, separator="; ")] if parts else []
+    return ["", *sentence(parts, screen.width, separator="; ")] if parts else []
 
 
 def _total_lines(totals: Totals, width: int, left_out: int) -> list[str]:
@@ -203,9 +204,8 @@ def _total_lines(totals: Totals, width: int, left_out: int) -> list[str]:
         more.append(f"by name: {text.count(totals.by_name)}")
     if totals.effective_trainable != totals.trainable:
         more.append(f"effective trainable: {text.count(totals.effective_trainable)}")
-    for label in ("buffers", "hidden", "attributes"):
-        if getattr(totals, label):
-            more.append(f"{label}: {text.count(getattr(totals, label))}")
+    sums = (("buffers", totals.buffers), ("hidden", totals.hidden), ("attributes", totals.attributes))
+    more += [f"{label}: {text.count(number)}" for label, number in sums if number]
     if totals.unknown:
         more.append(f"{text.plural(totals.unknown, 'lazy tensor')} of unknown size not counted")
     more.append(f"memory: {text.nbytes(totals.nbytes)}")

@@ -98,8 +98,9 @@ REASONS = Kind(
 )
 SETTINGS = Kind(
     {"type": "object", "additionalProperties": {"type": ["number", "boolean", "null"]}},
-    lambda value: type(value) is dict
-    and all(each is None or type(each) in (int, float, bool) for each in value.values()),
+    lambda value: (
+        type(value) is dict and all(each is None or type(each) in (int, float, bool) for each in value.values())
+    ),
     lambda value: tuple(value.items()),
     dict,
 )

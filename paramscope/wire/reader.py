@@ -97,7 +97,8 @@ def read_report(text: str | bytes) -> Report:
 
 def _parse(text: str | bytes) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+        return json.loads(decoded, parse_constant=_refuse_constant)
     except RecursionError:
         raise ReportError("this JSON is nested too deeply to be a report", _SAVE_AGAIN) from None
     except UnicodeDecodeError:
@@ -243,5 +244,3 @@ def _storages(records: list[StorageRecord], devices: dict[str, int]) -> StorageC
         columns.nbytes.append(record.nbytes)
         columns.devices.append(devices[record.device])
     return columns
-
-

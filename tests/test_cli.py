@@ -1,0 +1,166 @@
+"""The command line: targets, streams, outputs and exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from targets import run, target_folder
+
+from paramscope import Report
+
+folder = target_folder
+
+
+def test_a_saved_report_is_shown_as_the_model_was(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", "net.py:build", "-O", "net.py:adam") == 0
+    live = capsys.readouterr().out
+    assert run("inspect", "net.py:build", "-O", "net.py:adam", "-o", "good.json") == 0
+    capsys.readouterr()
+    assert run("inspect", "good.json") == 0
+    assert capsys.readouterr().out == live
+    assert "lin.weight" in live
+
+
+def test_stdout_holds_the_result_alone(folder: Path) -> None:
+    code = "import sys; from paramscope.cli import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "inspect", "net.py:build", "-f", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stderr == "importing\nbuilding\n"
+    report = Report.from_json(done.stdout)
+    assert report.target == "net.py:build"
+    assert report.totals.parameters == 8
+
+
+def test_what_c_code_prints_goes_to_stderr_too(folder: Path) -> None:
+    (folder / "shouts.py").write_text("import os\nfrom torch import nn\nos.system('echo shouted')\nnet = nn.ReLU()\n")
+    code = "import sys; from paramscope.cli import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "inspect", "shouts.py:net", "-f", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith('{"format"')
+    assert done.stderr == "shouted\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "paths"),
+    [
+        ("net.py:Net", ["lin.weight", "lin.bias"]),
+        ("net.py:build", ["lin.weight", "lin.bias"]),
+        ("net.py:built", ["lin.weight", "lin.bias"]),
+        ("net:build", ["lin.weight", "lin.bias"]),
+        ("./net.py:pair", ["lin.weight", "lin.bias"]),
+        ("net.py:roots", ["model.lin.weight", "model.lin.bias", "criterion.weight", "criterion.bias"]),
+        ("pkg/model.py:build", ["weight", "bias"]),
+        ("pkg.model:build", ["weight", "bias"]),
+        ("torch.nn:Identity", []),
+    ],
+)
+def test_targets(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, target: str, paths: list[str]
+) -> None:
+    for name in ("net", "pkg", "pkg.model", "pkg.part"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert run("inspect", target, "-f", "json") == 0
+    report = Report.from_json(capsys.readouterr().out)
+    assert list(report.slots) == paths
+    assert bool(report.optimizers) == target.endswith("pair")
+    assert "__main__" not in report.modules.at(0).type
+
+
+def test_arguments_and_meta_reach_the_builder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", "net.py:build", "--arg", "dim=50_000_000", "--meta", "-f", "json") == 0
+    slot = Report.from_json(capsys.readouterr().out).slots["lin.weight"]
+    assert slot.shape == (2, 50_000_000)
+    assert slot.device == "meta"
+
+
+def test_several_optimizers_and_an_optimizer_class(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", "net.py:build", "-O", "net.py:adam", "-O", "torch.optim:SGD", "-f", "json") == 0
+    report = Report.from_json(capsys.readouterr().out)
+    assert [optimizer.type.rpartition(".")[2] for optimizer in report.optimizers] == ["Adam", "SGD"]
+    assert [place.optimizer for place in report.slots["lin.weight"].groups] == ["0", "1"]
+
+
+def test_the_model_and_its_optimizer_come_from_one_import(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", "net.py:build", "-O", "net.py:adam", "-f", "json") == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("importing") <= 1
+    assert Report.from_json(captured.out).slots["lin.bias"].stepped is True
+
+
+def test_two_folders_keep_their_own_siblings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, size in (("one", 1), ("two", 2)):
+        (folder / name).mkdir()
+        (folder / name / "parts.py").write_text(f"size = {size}\n")
+        (folder / name / "net.py").write_text(
+            "from parts import size\nfrom torch import nn\n\ndef build():\n    return nn.Linear(size, 1, bias=False)\n"
+        )
+    for name, size in (("one", 1), ("two", 2)):
+        assert run("inspect", f"{name}/net.py:build", "-f", "json") == 0
+        assert Report.from_json(capsys.readouterr().out).totals.parameters == size
+
+
+def test_an_output_file_tells_the_format_and_is_replaced_whole(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "out.json"
+    path.write_text("old")
+    assert run("inspect", "net.py:build", "-o", "out.json") == 0
+    assert capsys.readouterr().out == ""
+    assert Report.from_json(path.read_text()).target == "net.py:build"
+    assert run("inspect", "net.py:build", "-o", "out.txt") == 0
+    assert (folder / "out.txt").read_text().startswith("net.py:build: Net, training mode\n")
+    assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
+    assert path.stat().st_mode & 0o777 == (folder / "out.txt").stat().st_mode & 0o777
+
+
+def test_an_output_that_cannot_be_replaced_leaves_nothing_behind(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    before = sorted(path.name for path in folder.iterdir())
+    assert run("inspect", "net.py:build", "-o", "out.json") == 2
+    assert "out.json cannot be written: Permission denied" in capsys.readouterr().err
+    assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == before
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["inspect", "--help"]])
+def test_help_does_not_import_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\nfrom paramscope.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    print('code', end.code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.endswith("code 0\n")
+    assert "paramscope" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["inspect"], ["inspekt", "net.py:build"], ["inspect", "--frobnicate", "x"], []]
+)
+def test_usage_errors_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert "Usage: paramscope" in out + err
+
+
+def test_the_module_runs_as_a_program(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "paramscope", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("paramscope 0.")

@@ -1,0 +1,300 @@
+"""What the command line says of bad input: a short error, what to write instead, exit code 2, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from targets import run, target_folder
+
+folder = target_folder
+
+# (arguments, what stderr says); the folder is written as TMP.
+BAD_INPUT = [
+    (
+        ["zz.py:build"],
+        "error: zz.py does not exist\nhelp: A target is path/model.py:build or package.module:attr.\n",
+    ),
+    (["nett.py:build"], "error: nett.py does not exist\nhelp: Did you mean net.py?\n"),
+    (["pkg/:build"], "error: pkg/ is a folder\nhelp: A target is path/model.py:build or package.module:attr.\n"),
+    (["net.py:bulid"], "error: net.py has no 'bulid'\nhelp: Did you mean net.py:build?\n"),
+    (
+        ["net.py"],
+        "error: net.py does not say what to build\nhelp: Write one of: net.py:Net, net.py:build, net.py:sized, "
+        "net.py:pair, net.py:roots, net.py:fails, …\n",
+    ),
+    (
+        ["empty.py"],
+        "error: empty.py does not say what to build\nhelp: empty.py defines nothing that could build a model.\n",
+    ),
+    (
+        ["no_such_package.models:build"],
+        "error: no module named 'no_such_package' is found from here\n"
+        "help: Name the file instead (no_such_package/models.py:…), or install the package.\n",
+    ),
+    (
+        ["not a target"],
+        "error: 'not a target' is neither a .py file nor a module name\nhelp: A target is path/model.py:build or package.module:attr.\n",
+    ),
+    (
+        ["broken.py:build"],
+        'error: broken.py:build raised SyntaxError\n  File "TMP/broken.py", line 1\n    def build(:\n'
+        "              ^\nSyntaxError: invalid syntax\n"
+        "help: The error is in the target: once it runs by itself, so will this.\n",
+    ),
+    (
+        ["needs.py:build"],
+        "error: needs.py:build raised ModuleNotFoundError\nTraceback (most recent call last):\n"
+        '  File "TMP/needs.py", line 1, in <module>\n    import a_package_that_is_not_there\n'
+        "ModuleNotFoundError: No module named 'a_package_that_is_not_there'\n"
+        "help: Install a_package_that_is_not_there, or run where it can be imported.\n",
+    ),
+    (
+        ["net.py:fails"],
+        "error: net.py:fails raised RuntimeError\nTraceback (most recent call last):\n"
+        '  File "TMP/net.py", line N, in fails\n    return nn.Linear(3, 4)(torch.zeros(2, 5))\n'
+        "           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
+        "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x5 and 3x4)\n"
+        "help: The error is in the target: once it runs by itself, so will this.\n",
+    ),
+    (
+        ["net.py:bare_weight"],
+        "error: net.py:bare_weight raised TypeError\nTraceback (most recent call last):\n"
+        '  File "TMP/net.py", line N, in bare_weight\n    lin.weight = torch.rand(5, 3)\n'
+        "    ^^^^^^^^^^\n"
+        "TypeError: cannot assign 'torch.FloatTensor' as parameter 'weight' (torch.nn.Parameter or None expected)\n"
+        "help: A registered parameter takes a Parameter: wrap it in nn.Parameter, weight = nn.Parameter(…).\n",
+    ),
+    (
+        ["net.py:forgets"],
+        "error: net.py:forgets returned no model but None\nhelp: Did it forget to return the model?\n",
+    ),
+    (
+        ["net.py:other"],
+        "error: net.py:other returned no model but a list of 2\n"
+        "help: It has to return an nn.Module, a (model, optimizer) pair, or a dict of modules by name.\n",
+    ),
+    (
+        ["net.py:number"],
+        "error: net.py:number is neither a module nor a function that builds one, but an int\n"
+        "help: Write one of: net.py:Net, net.py:build, net.py:sized, net.py:pair, net.py:roots, net.py:fails, …\n",
+    ),
+    (
+        ["net.py:stops"],
+        "error: net.py:stops raised SystemExit\nTraceback (most recent call last):\n"
+        '  File "TMP/net.py", line N, in stops\n    raise SystemExit(3)\nSystemExit: 3\n'
+        "help: A target must not exit: keep what runs the training under `if __name__ == '__main__':`.\n",
+    ),
+    (
+        ["net.py:sized", "--arg", "dim=3"],
+        "error: net.py:sized needs depth\nhelp: Pass a value for each: --arg depth=…\n",
+    ),
+    (["net.py:build", "--arg", "dims=3"], "error: net.py:build takes no argument 'dims'\nhelp: Did you mean dim?\n"),
+    (
+        ["net.py:built", "--arg", "dim=3"],
+        "error: net.py:built is a module already, so it takes no --arg\nhelp: Leave --arg out.\n",
+    ),
+    (["net.py:build", "--arg", "dim"], "error: --arg 'dim' is not name=value\nhelp: Write --arg dim=64.\n"),
+    (
+        ["net.py:build", "--arg", "dim=big"],
+        "error: --arg dim: 'big' is no Python literal\n"
+        "help: Text needs quotes that reach paramscope: --arg dim=\"'big'\".\n",
+    ),
+    (
+        ["net.py:build", "--arg", "dim=__import__('os').getpid()"],
+        "error: --arg dim: \"__import__('os').getpid()\" is no Python literal\n"
+        "help: Text needs quotes that reach paramscope: --arg dim=\"'__import__('os').getpid()'\".\n",
+    ),
+    (
+        ["net.py:build", "--arg", "dim=1", "--arg", "dim=2"],
+        "error: --arg dim is given twice\nhelp: Keep one of them.\n",
+    ),
+    (
+        ["net.py:build", "-O", "net.py:wrong_name"],
+        "error: net.py:wrong_name raised TypeError\nTraceback (most recent call last):\n"
+        '  File "TMP/net.py", line N, in wrong_name\n'
+        "    return torch.optim.Adam(model.parameters(), learning_rate=0.001)\n"
+        "           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
+        "TypeError: Adam.__init__() got an unexpected keyword argument 'learning_rate'\n"
+        "help: Adam calls it lr: write lr=… in place of learning_rate=….\n",
+    ),
+    (
+        ["net.py:build", "-O", "net.py:no_optimizer"],
+        "error: net.py:no_optimizer returned no optimizer but a Net\nhelp: It has to return what has param_groups: "
+        "def make(model): return torch.optim.AdamW(model.parameters(), lr=1e-3)\n",
+    ),
+    (
+        ["net.py:build", "--path", ""],
+        "error: an empty path glob matches nothing\nhelp: Write a path or a pattern: 'head.weight', '*.bias'.\n",
+    ),
+    (
+        ["net.py:build", "--path", "lim.*"],
+        "error: no slot matches 'lim.*'\nhelp: `*` crosses dots: 'encoder.*', '*.bias'.\n",
+    ),
+    (
+        ["net.py:build", "--path", "lin.wieght"],
+        "error: no slot matches 'lin.wieght'\nhelp: Near it: lin.weight, lin.bias.\n",
+    ),
+    (["net.py:build", "-f", "tabel"], "error: there is no format 'tabel'\nhelp: Did you mean table?\n"),
+    (
+        ["net.py:build", "-f", "json", "--path", "*"],
+        "error: the format json takes no option 'path'\nhelp: It takes: none.\n",
+    ),
+    (
+        ["net.py:build", "-o", "no/such/folder/report.json"],
+        "error: no/such/folder/report.json cannot be written: no/such/folder is no folder\n"
+        "help: mkdir -p no/such/folder\n",
+    ),
+    (["net.py:build", "-o", "pkg"], "error: pkg is a folder\nhelp: Name a file in it: pkg/report.json\n"),
+    (
+        ["net.py:build", "-o", "/dev/full"],
+        "error: /dev/full cannot be written: No space left on device\n"
+        "help: Name a file in a folder that you may write to.\n",
+    ),
+    (
+        ["missing.json"],
+        "error: missing.json cannot be read: No such file or directory\nhelp: Check the path and its permissions.\n",
+    ),
+    (
+        ["missing.json", "-O", "net.py:adam"],
+        "error: missing.json is a saved report: nothing is built, so -O, --arg and --meta mean nothing\n"
+        "help: Leave them out, or name the code: path/model.py:build.\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD_INPUT, ids=[" ".join(each) for each, _ in BAD_INPUT])
+def test_bad_input(folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str) -> None:
+    before = sorted(folder.rglob("*"))
+    assert run("inspect", *arguments) == 2
+    out, err = capsys.readouterr()
+    shown = err.replace(str(folder.resolve()), "TMP").replace("importing\n", "").replace("building\n", "")
+    shown = re.sub(r"net.py\", line \d+", 'net.py", line N', shown)
+    if sys.version_info < (3, 13):
+        assert shown == says
+    else:  # later Pythons underline more of a traceback
+        assert shown.replace("^", "").split() == says.replace("^", "").split()
+    assert out == ""
+    assert [path for path in sorted(folder.rglob("*")) if "__pycache__" not in str(path)] == before
+
+
+def _report(folder: Path) -> dict[str, object]:
+    path = folder / "good.json"
+    assert run("inspect", "net.py:build", "-O", "net.py:adam", "-o", str(path)) == 0
+    found: dict[str, object] = json.loads(path.read_text())
+    return found
+
+
+def _set(value: object, *steps: str | int) -> object:
+    """An edit of a report: the value at a path of keys."""
+
+    def edit(report: dict[str, object]) -> dict[str, object]:
+        at: object = report
+        for step in steps[:-1]:
+            at = at[step]  # type: ignore[index]
+        at[steps[-1]] = value  # type: ignore[index]
+        return report
+
+    return edit
+
+
+HOSTILE = {
+    "newer": (_set(2, "version"), "has version 2, and this paramscope reads up to version 1"),
+    "foreign": (_set("other.report", "format"), "is no paramscope report"),
+    "version is text": (_set("1", "version"), "version is not 1"),
+    "no slots": (_set(None, "slots"), "slots is missing"),
+    "slots are text": (_set("many", "slots"), "slots should be a list"),
+    "negative size": (_set([-1, 3], "slots", 0, "shape"), "slots[0].shape cannot be a list"),
+    "huge number": (_set(10**30, "slots", 0, "numel"), "slots[0].numel cannot be"),
+    "unknown role": (_set("weight", "slots", 0, "role"), "slots[0].role cannot be 'weight'"),
+    "tensor out of range": (_set(99, "slots", 0, "tensor"), "slots[0].tensor is out of range"),
+    "storage out of range": (_set(99, "slots", 0, "storage"), "views no storage that is there"),
+    "no such module": (_set("gone", "slots", 0, "module"), "slots[0] has no such module"),
+    "another path": (_set("lin.wait", "slots", 0, "path"), "slots[0] contradicts itself or its module"),
+    "fate edited": (_set(False, "slots", 0, "saved"), "slots[0] contradicts itself or its module"),
+    "totals edited": (_set(7, "totals", "parameters"), "totals do not agree with the slots"),
+    "optimizer's slot": (_set(["gone"], "optimizers", 0, "groups", 0, "slots"), "names a slot that is not there"),
+    "object behind": (_set(5, "modules", 0, "object"), "modules[0].object points behind itself"),
+    "no roots": (_set([], "model", "roots"), "model.roots is missing"),
+    "other root": (_set(["gone"], "model", "roots"), "root 'gone' is not among the modules"),
+    "finding nowhere": (
+        _set(
+            [
+                {
+                    "code": "X",
+                    "name": "x",
+                    "severity": "error",
+                    "message": "",
+                    "paths": [],
+                    "location": None,
+                    "help": "",
+                }
+            ],
+            "findings",
+        ),
+        "findings[0].paths cannot be a list",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_report_that_says_what_it_cannot_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    edit, says = HOSTILE[name]
+    path = folder / "bad.json"
+    path.write_text(json.dumps(edit(_report(folder))))  # type: ignore[operator]
+    capsys.readouterr()
+    assert run("inspect", "bad.json") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert err.startswith("error: bad.json: ")
+    assert "help: " in err
+    assert "Traceback" not in err
+
+
+class _Bomb:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, ("touch exploded",)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "this report ends too early"),
+        (b'{"format": "paramscope.report", "version": 1, "slots": [', "this report ends too early"),
+        (b"hello", "this report is no JSON (line 1, column 1"),
+        (b"[1, 2]", "this JSON is no paramscope report"),
+        (b"[" * 200_000, "this JSON is nested too deeply to be a report"),
+        (b'{"a":' * 200_000, "this JSON is nested too deeply to be a report"),
+        (b'{"format": NaN}', "holds a number that no report holds: NaN"),
+        (b"9" * 5_000, "holds a number that no report holds"),
+        (b"\xff\xfe\x00\xd8", "this is no JSON text (and pickles are never opened)"),
+        (pickle.dumps(_Bomb()), "pickles are never opened"),
+    ],
+)
+def test_what_is_no_report_is_refused_and_never_unpickled(
+    folder: Path, capsys: pytest.CaptureFixture[str], data: bytes, says: str
+) -> None:
+    (folder / "bad.json").write_bytes(data)
+    assert run("inspect", "bad.json") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert not (folder / "exploded").exists()
+
+
+def test_a_report_that_is_too_large_is_not_read(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _report(folder)
+    monkeypatch.setattr("paramscope.wire.reader.MAX_BYTES", 100)
+    capsys.readouterr()
+    assert run("inspect", "good.json") == 2
+    assert "reports above 100 are not read" in capsys.readouterr().err
