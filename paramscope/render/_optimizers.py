@@ -10,8 +10,6 @@ from paramscope.snapshot import ForeignRecord, GroupRecord, OptimizerRecord
 
 _LISTED = 8
 """Rows of a list of slots before the rest is counted."""
-# Hyperparameters at these values are what the optimizer does anyway.
-_QUIET = (False, None)
 
 
 def optimizer_lines(report: Report, rows: list[Row], screen: Screen) -> list[str]:
@@ -23,16 +21,16 @@ def optimizer_lines(report: Report, rows: list[Row], screen: Screen) -> list[str
         return []
     missing = {slot.path for slot in report.not_stepped()}
     if missing:
-        lines.append(paint("trainable, but in no group: never stepped", "warning", screen))
+        lines.append(paint("trainable, but in no group, so never stepped:", "warning", screen))
         lines += listed(report, rows, missing, screen.width)
     several = {slot.path for slot in report.in_several_groups()}
     if several:
-        lines.append(paint("in several groups", "warning", screen))
+        lines.append(paint("in more than one group:", "warning", screen))
         lines += listed(report, rows, several, screen.width)
     return lines
 
 
-def listed(report: Report, rows: list[Row], paths: set[str], width: int) -> list[str]:
+def listed(report: Report, rows: list[Row], paths: set[str], width: int, *, indent: str = "  ") -> list[str]:
     """Some slots as the rows they stand in, the first few of them."""
     slots = report.slots
     found = []
@@ -42,9 +40,9 @@ def listed(report: Report, rows: list[Row], paths: set[str], width: int) -> list
             part = "" if inside == len(row.slots) else f" ({inside} of them)"
             found.append(row_name(row) + part)
     shown = found[:_LISTED]
-    lines = [line for each in shown for line in sentence([each], width, indent="  ")]
+    lines = [line for each in shown for line in sentence([each], width, indent=indent)]
     if len(found) > _LISTED:
-        lines.append(f"  … and {text.plural(len(found) - _LISTED, 'more row')}")
+        lines.append(f"{indent}… and {text.plural(len(found) - _LISTED, 'more row')}")
     return lines
 
 
@@ -68,18 +66,23 @@ def _one(report: Report, optimizer: OptimizerRecord, rows: list[Row], screen: Sc
     for group in optimizer.groups:
         lines += sentence(_options(group), screen.width, indent="  ")
         if len(optimizer.groups) > 1:
-            lines += listed(report, rows, set(group.slots), screen.width)
+            lines += listed(report, rows, set(group.slots), screen.width, indent="    ")
         for stranger in group.foreign[:_LISTED]:
-            told = sentence(f"foreign: {_stranger(stranger)}".split(" "), screen.width, indent="  ", separator=" ")
+            told = sentence(f"foreign: {_stranger(stranger)}".split(" "), screen.width, indent="    ", separator=" ")
             lines += [paint(line, "warning", screen) for line in told]
         if len(group.foreign) > _LISTED:
-            lines.append(f"  … and {text.plural(len(group.foreign) - _LISTED, 'more foreign tensor')}")
+            lines.append(f"    … and {text.plural(len(group.foreign) - _LISTED, 'more foreign tensor')}")
     return lines
 
 
 def _options(group: GroupRecord) -> list[str]:
-    told = [f"{text.name(name)} {text.option(value)}" for name, value in group.options if value not in _QUIET]
+    told = [f"{text.name(name)} {text.option(value)}" for name, value in group.options if _is_told(value)]
     return [f"group {group.index}: {told[0]}", *told[1:]] if told else [f"group {group.index}"]
+
+
+def _is_told(value: object) -> bool:
+    """Switches that are off go without saying."""
+    return value is not False and value is not None
 
 
 def _stranger(stranger: ForeignRecord) -> str:

@@ -178,9 +178,11 @@ def _legend(
     is_full: bool,
 ) -> list[str]:
     parts = []
-    same = [str(next(iter(values))) for name, values in uniform.items() if name not in columns and len(values) == 1]
+    same = {name: str(*values) for name, values in uniform.items() if name not in columns and len(values) == 1}
     if same:
-        parts.append(f"all {' on '.join(same)}")
+        parts.append(
+            " on ".join(["all " + same["dtype"] if "dtype" in same else "all", *filter(None, [same.get("device")])])
+        )
     if not is_full:
         parts.append("fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown")
     unknown = {reason: None for record in records for _, reason in record.unknown}

@@ -1,0 +1,196 @@
+"""Folding: repeated siblings as one row, any difference in view, and every slot back when rows are expanded."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from paramscope import audit
+from paramscope.fold import fold_slots, unfolded
+from paramscope.text import ranges
+
+
+def rows(model: nn.Module, **options: object) -> list[str]:
+    """Folded rows as `path ×count`, without the empty slots."""
+    snapshot = audit(model, **options).snapshot  # type: ignore[arg-type]
+    return [
+        f"{row.path} ×{len(row.slots)}" for row in fold_slots(snapshot) if snapshot.status(row.slots[0]) != "empty"
+    ]
+
+
+class Block(nn.Module):
+    """Two linears and a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.Linear(2, 4, bias=False)
+        self.down = nn.Linear(4, 2, bias=False)
+        self.register_buffer("step", torch.zeros(()))
+
+
+class Stack(nn.Module):
+    """Eight blocks between an embedding and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(5, 2)
+        self.layers = nn.ModuleList([Block() for _ in range(8)])
+        self.head = nn.Linear(2, 5, bias=False)
+
+
+WHOLE = [
+    "embed.weight ×1",
+    "layers.[0-7].step ×8",
+    "layers.[0-7].up.weight ×8",
+    "layers.[0-7].down.weight ×8",
+    "head.weight ×1",
+]
+
+
+def test_identical_blocks_are_one() -> None:
+    assert rows(Stack()) == WHOLE
+
+
+def test_nested_repetition_folds_on_both_levels() -> None:
+    model = nn.ModuleList([nn.ModuleList([nn.Linear(2, 2, bias=False) for _ in range(3)]) for _ in range(4)])
+    assert rows(model) == ["[0-3].[0-2].weight ×12"]
+
+
+def test_runs_within_a_sequential() -> None:
+    model = nn.Sequential(*[nn.Linear(2, 2), nn.ReLU()] * 1, *[nn.Linear(3, 3, bias=False) for _ in range(3)])
+    assert rows(model) == ["0.weight ×1", "0.bias ×1", "[2-4].weight ×3"]
+
+
+def test_dicts_with_numbered_keys_and_hidden_lists() -> None:
+    model = nn.Module()
+    model.experts = nn.ModuleDict({str(i): nn.Linear(2, 2, bias=False) for i in range(3)})
+    model.spare = [nn.Linear(2, 2, bias=False) for _ in range(3)]
+    assert rows(model) == ["experts.[0-2].weight ×3", "spare[0-2].weight ×3"]
+
+
+def _freeze(model: Stack) -> None:
+    model.layers[5].up.weight.requires_grad_(False)
+
+
+def _eval(model: Stack) -> None:
+    model.layers[5].eval()
+
+
+def _widen(model: Stack) -> None:
+    model.layers[5].up.weight = nn.Parameter(torch.zeros(5, 2))
+
+
+def _halve(model: Stack) -> None:
+    model.layers[5].up.weight.data = model.layers[5].up.weight.data.half()
+
+
+def _grad(model: Stack) -> None:
+    model.layers[5].up.weight.grad = torch.zeros(4, 2)
+
+
+def _tie_outside(model: Stack) -> None:
+    model.layers[5].down.weight = nn.Parameter(torch.zeros(2, 4))
+    model.head = nn.Linear(4, 2, bias=False)
+    model.head.weight = model.layers[5].down.weight
+
+
+@pytest.mark.parametrize("change", [_freeze, _eval, _widen, _halve, _grad, _tie_outside])
+def test_a_block_that_differs_stands_apart(change: object) -> None:
+    model = Stack()
+    change(model)  # type: ignore[operator]
+    found = rows(model)
+    assert "layers.5.up.weight ×1" in found
+    assert "layers.[0-4,6-7].up.weight ×7" in found
+
+
+def test_what_an_optimizer_holds_is_part_of_the_signature() -> None:
+    model = Stack()
+    optimizer = torch.optim.SGD(
+        [{"params": list(model.layers[:2].parameters())}, {"params": list(model.layers[2:].parameters())}], lr=0.1
+    )
+    found = rows(model, optimizer=optimizer)
+    assert "layers.[0-1].up.weight ×2" in found
+    assert "layers.[2-7].up.weight ×6" in found
+
+
+def test_a_tie_within_each_block_folds_and_a_tie_across_blocks_too() -> None:
+    inside = Stack()
+    for block in inside.layers:
+        block.down = nn.Linear(2, 4, bias=False)
+        block.down.weight = block.up.weight
+    assert rows(inside) == WHOLE
+    across = Stack()
+    for block in across.layers:
+        block.up.weight = across.layers[0].up.weight
+    assert rows(across) == WHOLE
+
+
+def test_a_tie_in_some_blocks_only_unfolds() -> None:
+    model = Stack()
+    for block in model.layers[:3]:
+        block.down = nn.Linear(2, 4, bias=False)
+        block.down.weight = block.up.weight
+    for block in model.layers[3:]:
+        block.down = nn.Linear(2, 4, bias=False)
+    assert "layers.[0-2].up.weight ×3" in rows(model)
+    assert "layers.[3-7].up.weight ×5" in rows(model)
+
+
+def test_several_roots_stay_apart() -> None:
+    report = audit({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})
+    assert [row.path for row in fold_slots(report.snapshot)] == ["a.weight", "a.bias", "b.weight", "b.bias"]
+
+
+@st.composite
+def models(draw: st.DrawFn) -> nn.Module:
+    """Trees of lists and sequentials over few kinds of leaves, with some frozen and some tied."""
+
+    def tree(depth: int) -> nn.Module:
+        if depth == 0 or draw(st.booleans()):
+            leaf = draw(st.sampled_from([(2, 2, True), (2, 2, False), (3, 2, True)]))
+            return nn.Linear(leaf[0], leaf[1], bias=leaf[2])
+        children = [tree(depth - 1) for _ in range(draw(st.integers(1, 4)))]
+        return nn.ModuleList(children) if draw(st.booleans()) else nn.Sequential(*children)
+
+    model = nn.ModuleList([tree(2)])
+    for parameter in model.parameters():
+        if draw(st.integers(0, 4)) == 0:
+            parameter.requires_grad_(False)
+    linears = [m for m in model.modules() if isinstance(m, nn.Linear)]
+    for module in linears:
+        if draw(st.integers(0, 5)) == 0:
+            module.weight = draw(st.sampled_from(linears)).weight
+    return model
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(models())
+def test_expanding_the_rows_gives_back_every_slot_and_like_is_with_like(model: nn.Module) -> None:
+    report = audit(model)
+    found = fold_slots(report.snapshot)
+    assert sorted(slot for row in found for slot in row.slots) == list(range(len(report.slots)))
+    for row in found:
+        assert len({report.slots.at(slot)[9:24] for slot in row.slots}) == 1
+        if len(row.slots) == 1:
+            assert row.path == report.slots.path_at(row.slots[0])
+    assert [row.path for row in unfolded(report.snapshot)] == list(report.slots)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([], ""),
+        ([3], "3"),
+        ([0, 1, 2], "0-2"),
+        ([0, 1, 3, 4], "0-1,3-4"),
+        ([0, 2, 4, 6], "0-6:2"),
+        ([0, 2], "0,2"),
+        ([0, 1, 2, 9], "0-2,9"),
+        ([1, 5, 6, 7], "1,5-7"),
+    ],
+)
+def test_ranges(numbers: list[int], expected: str) -> None:
+    assert ranges(numbers) == expected

@@ -1,0 +1,197 @@
+"""JSON version 1: as the design writes it, valid by its schema, and read back to an equal report."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import jsonschema
+import pytest
+import torch
+from torch import nn
+
+from paramscope import Finding, Location, Report, Severity, Skipped, audit
+from paramscope.errors import ReportError
+from paramscope.snapshot import SlotRecord
+from paramscope.totals import Totals
+from paramscope.wire.fields import LISTS, TOTALS
+from paramscope.wire.schema import SCHEMA_FILE, report_schema, schema_text
+
+
+class Everything(nn.Module):
+    """Ties, aliases, hidden things, cycles, lazy and empty slots, odd layouts and names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(4, 3, padding_idx=1)
+        self.head = nn.Linear(3, 4, bias=False)
+        self.head.weight = self.embed.weight
+        self.twin = nn.Linear(3, 4)
+        self.twin.weight = nn.Parameter(self.embed.weight.data)
+        self.lazy = nn.LazyLinear(2)
+        self.norm = nn.BatchNorm1d(3)
+        self.norm.eval()
+        self.register_buffer("mask", torch.ones(2, 2, dtype=torch.bool), persistent=False)
+        self.register_buffer("nothing", None)
+        self.sparse = torch.eye(3).to_sparse()
+        self.table = {"键": nn.Parameter(torch.zeros(2, dtype=torch.complex64)), 3: [torch.zeros(())]}
+        self.loop = nn.ModuleList([nn.Linear(1, 1)])
+        self.loop.append(self.loop)
+        self.hidden = (nn.Linear(2, 2), self.head)
+        self.strided = torch.zeros(4, 6)[::2, 1:]
+        self.meta = torch.zeros(2, device="meta")
+
+
+def everything() -> Report:
+    """A report on it, with two optimizers and findings of every kind."""
+    model = Everything()
+    first = torch.optim.AdamW(model.named_parameters(), lr=torch.tensor(0.1), weight_decay=float("inf"))
+    second = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(3, 4))]}, {"params": [model.embed.weight]}], lr=1)
+    found = audit(model, optimizer={"one": first, "two": second})
+    finding = Finding(
+        "PS101", "module-in-container", Severity.ERROR, "a %message", ("hidden[0]",), Location("a.py", 3)
+    )
+    return Report(
+        found.snapshot,
+        findings=(finding,),
+        ignored=(finding._replace(location=None, severity=Severity.INFO),),
+        skipped=(Skipped("PS401", "no optimizer was given"),),
+        target="a.py:build",
+    )
+
+
+MODELS = {
+    "everything": everything,
+    "roots": lambda: audit({"model": nn.Linear(2, 2), "criterion": nn.PReLU()}),
+    "no tensors": lambda: audit(nn.ReLU()),
+    "rnn": lambda: audit(nn.LSTM(2, 3, num_layers=2)),
+    "shared": lambda: audit(nn.Sequential(OrderedDict(a=(lin := nn.Linear(2, 2)), b=lin))),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_reads_back_to_an_equal_report(name: str) -> None:
+    report = MODELS[name]()
+    text = report.to_json()
+    again = Report.from_json(text)
+    assert again == report
+    assert again.totals == report.totals
+    assert list(again.slots.records()) == list(report.slots.records())
+    assert list(again.modules.records()) == list(report.modules.records())
+    assert again.to_json() == text
+    assert Report.from_json(text.encode()) == report
+    assert again.render("table") == report.render("table")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_validates_against_the_schema(name: str) -> None:
+    jsonschema.validate(json.loads(MODELS[name]().to_json()), json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+
+
+def test_the_schema_file_is_what_the_field_table_makes() -> None:
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), "run: make schema"
+
+
+@pytest.mark.parametrize(
+    ("edit", "where"),
+    [
+        (lambda r: r.pop("slots"), "slots"),
+        (lambda r: r["slots"][0].pop("role"), "role"),
+        (lambda r: r["slots"][0].update(role="weight"), "weight"),
+        (lambda r: r["totals"].update(parameters=-1), "-1"),
+        (lambda r: r.update(version=2), "1 was expected"),
+        (lambda r: r["findings"].append({"code": "PS1"}), "name"),
+    ],
+)
+def test_the_schema_can_refuse(edit: object, where: str) -> None:
+    written = json.loads(MODELS["rnn"]().to_json())
+    edit(written)  # type: ignore[operator]
+    with pytest.raises(jsonschema.ValidationError, match=where):
+        jsonschema.validate(written, report_schema())
+
+
+def test_the_field_table_covers_every_record_in_its_order() -> None:
+    for table in (*LISTS.values(), TOTALS):
+        assert tuple(field.name for field in table.fields) == table.record._fields
+    assert LISTS["slots"].record is SlotRecord
+    assert TOTALS.record is Totals
+
+
+def test_top_level_and_slots_are_as_designed() -> None:
+    model = nn.Sequential(nn.Linear(4, 2))
+    written = json.loads(audit(model).to_json())
+    assert list(written)[:6] == ["format", "version", "producer", "target", "model", "totals"]
+    assert written["format"] == "paramscope.report"
+    assert written["version"] == 1
+    assert written["producer"]["torch"] == torch.__version__
+    assert written["model"] == {"type": "torch.nn.modules.container.Sequential", "training": True, "roots": [""]}
+    assert written["modules"][0]["path"] == ""
+    slot = written["slots"][0]
+    expected = {
+        "path": "0.weight", "module": "0", "name": "weight", "role": "parameter", "registered": True,
+        "persistent": None, "type": "torch.nn.parameter.Parameter", "shape": [2, 4], "dtype": "float32",
+        "device": "cpu", "layout": "strided", "numel": 8, "nbytes": 32, "requires_grad": True, "is_leaf": True,
+        "status": "trainable", "gradient": True, "stepped": None, "saved": True, "moved": True,
+        "tensor": 0, "storage": 0, "groups": [],
+    }  # fmt: skip
+    assert {key: slot[key] for key in expected} == expected
+
+
+def test_optimizers_and_strangers_are_as_designed() -> None:
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD([model.weight, nn.Parameter(torch.zeros(3, 4))], lr=0.001)
+    written = json.loads(audit(model, optimizer=optimizer).to_json())
+    (group,) = written["optimizers"][0]["groups"]
+    assert written["optimizers"][0]["name"] == "0"
+    assert (group["index"], group["slots"], group["numel"]) == (0, ["weight"], 20)
+    assert group["options"]["lr"] == 0.001
+    assert (group["foreign"][0]["shape"], group["foreign"][0]["dtype"]) == ([3, 4], "float32")
+    assert written["slots"][0]["groups"] == [{"optimizer": "0", "group": 0}]
+
+
+def test_text_is_plain_ascii_json_without_constants() -> None:
+    text = everything().to_json()
+    assert text.isascii()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    assert json.loads(text)["optimizers"][0]["groups"][0]["options"]["weight_decay"] == "inf"
+
+
+def test_unknown_keys_are_ignored() -> None:
+    report = MODELS["rnn"]()
+    written = json.loads(report.to_json())
+    written["added_later"] = {"a": 1}
+    written["slots"][0]["added_later"] = 3
+    assert Report.from_json(json.dumps(written)) == report
+
+
+def test_loads_and_renders_with_torch_blocked(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    report = everything()
+    path.write_text(report.to_json())
+    code = (
+        "import sys; sys.modules['torch'] = None\nfrom pathlib import Path\nfrom paramscope import Report\n"
+        "report = Report.from_json(Path(sys.argv[1]).read_text())\nprint(report, end='')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=True)
+    assert done.stdout.decode() == str(report)
+
+
+def test_a_finding_without_a_place_cannot_exist() -> None:
+    with pytest.raises(ValueError, match="has to name the place"):
+        Finding("PS101", "module-in-container", Severity.ERROR, "message", ())
+
+
+def test_severities_are_ordered() -> None:
+    assert Severity.INFO < Severity.WARNING < Severity.ERROR
+    assert max(Severity) is Severity.ERROR
+    assert [each.value for each in sorted(Severity)] == ["info", "warning", "error"]
+    assert Severity("error") is Severity.ERROR
+
+
+def test_what_is_no_json_is_a_report_error() -> None:
+    with pytest.raises(ReportError, match="ends too early"):
+        Report.from_json('{"format"')
