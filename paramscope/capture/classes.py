@@ -108,13 +108,18 @@ def class_facts(cls: type) -> ClassFacts:
             settings = names
     subtree: list[tuple[str, str]] = []
     own: list[tuple[str, str]] = []
-    for method, fate in _DECIDES:
-        base = definer(cls, method)
-        # torch.nn's own overrides (lazy modules, RNNs, quantized layers) save and move what is registered.
-        if base is None or is_torch(base):
-            continue
-        fact = (fate, f"{short_name(base)} overrides {method}()")
-        (subtree if method == "state_dict" else own).append(fact)
+    overridden: set[str] = set()
+    for base in mro:
+        if base is nn.Module:
+            break
+        members = class_dict(base)
+        for method, fate in _DECIDES:
+            if method in members and method not in overridden:
+                overridden.add(method)
+                # torch.nn's own overrides (lazy modules, RNNs, quantized layers) save and move what is registered.
+                if not is_torch(base):
+                    fact = (fate, f"{short_name(base)} overrides {method}()")
+                    (subtree if method == "state_dict" else own).append(fact)
     derived = _RNN_DERIVED if nn.RNNBase in mro else frozenset()
     return ClassFacts(qualified_name(cls), settings, derived, tuple(subtree), tuple(own))
 

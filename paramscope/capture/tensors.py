@@ -38,7 +38,7 @@ _is_nested_of: Callable[[Any], bool] = _Base.is_nested.__get__
 _grad_of: Callable[[Any], Any] = _Base.grad.__get__
 _LAZY: type = nn.parameter.UninitializedTensorMixin  # type: ignore[attr-defined]  # missing in torch's stubs
 # One call that reads much is cheaper than many that read little.
-_read = attrgetter("shape", "dtype", "device", "layout", "requires_grad", "is_leaf")
+_read = attrgetter("shape", "dtype", "device", "requires_grad", "is_leaf")
 
 
 def torch_name(thing: torch.dtype | torch.layout) -> str:
@@ -76,7 +76,8 @@ class TensorRegister:
         self.offsets = array("q")
         self.flags = bytearray()
         self.storage_nbytes = array("q")
-        self.storage_devices = array("i")
+        self._storage_specs = array("i")
+        """Spec of the first tensor that views each storage."""
         self.crowded: set[int] = set()
         """Storages that more than one tensor views."""
         # Reading these classes through their own attributes runs nothing but torch.
@@ -91,43 +92,55 @@ class TensorRegister:
     def number(self, tensor: Any) -> int:
         """The number of a tensor (or of whatever stands in a tensor's place), entered when it is new."""
         known = self.numbers.get(id(tensor))
-        return self.enter(tensor) if known is None else known
+        return self.entering()(tensor) if known is None else known
 
-    def enter(self, tensor: Any) -> int:
-        """The number of a tensor that is known to be new."""
-        number = len(self.specs)
-        self.numbers[id(tensor)] = number
-        self.held.append(tensor)
-        kinds = self._kinds.get(type(tensor))
-        if kinds is None:
-            return self._enter_unusual(tensor, number)
-        try:
-            facts = _read(tensor)
-            if not tensor.is_contiguous():
-                facts = (facts, tensor.stride())
-        except RuntimeError:  # nested tensors have no one shape, sparse ones no stride
-            return self._enter_unusual(tensor, number)
-        kind = kinds.get(facts)
-        if kind is None:
-            if tensor.layout is not torch.strided:
-                return self._enter_unusual(tensor, number)
-            kind = kinds[facts] = self._new_kind(tensor)
-        spec, flags = kind
-        # Asking a non-leaf for its gradient warns.
-        if flags & IS_LEAF and tensor.grad is not None:
-            flags |= HAS_GRAD
-        storage = tensor.untyped_storage()
-        identity = storage._cdata
-        storage_number = self._storage_numbers.get(identity)
-        if storage_number is None:
-            storage_number = self._enter_storage(identity, storage, spec)
-        else:
-            self.crowded.add(storage_number)
-        self.specs.append(spec)
-        self.storages.append(storage_number)
-        self.offsets.append(tensor.storage_offset())
-        self.flags.append(flags)
-        return number
+    def entering(self) -> Callable[[Any], int]:
+        """A function that enters a tensor which is known to be new, and returns its number.
+
+        It runs once for every tensor, so all that it needs is at hand as a local name.
+        """
+        numbers, held, kinds_of = self.numbers, self.held, self._kinds.get
+        specs, storages, offsets = self.specs.append, self.storages.append, self.offsets.append
+        flags_of, hold = self.flags.append, self.held.append
+        storage_numbers, crowded = self._storage_numbers, self.crowded.add
+        storage_nbytes, storage_specs = self.storage_nbytes.append, self._storage_specs.append
+        unusual, new_kind = self._enter_unusual, self._new_kind
+
+        def enter(tensor: Any) -> int:
+            number = numbers[id(tensor)] = len(held)
+            hold(tensor)
+            kinds = kinds_of(type(tensor))
+            if kinds is None:
+                return unusual(tensor, number)
+            try:
+                storage = tensor.untyped_storage()
+                facts = _read(tensor)
+                if not tensor.is_contiguous():
+                    facts = (facts, tensor.stride())
+            except RuntimeError:  # sparse ones have no storage, nested ones no one shape
+                return unusual(tensor, number)
+            try:
+                spec, flags = kinds[facts]
+            except KeyError:
+                spec, flags = kinds[facts] = new_kind(tensor)
+            # Asking a non-leaf for its gradient warns.
+            if flags & IS_LEAF and tensor.grad is not None:
+                flags |= HAS_GRAD
+            identity = storage._cdata
+            storage_number = storage_numbers.get(identity)
+            if storage_number is None:
+                storage_number = storage_numbers[identity] = len(storage_numbers)
+                storage_nbytes(storage.nbytes())
+                storage_specs(spec)
+            else:
+                crowded(storage_number)
+            specs(spec)
+            storages(storage_number)
+            offsets(tensor.storage_offset())
+            flags_of(flags)
+            return number
+
+        return enter
 
     def _new_kind(self, tensor: Any) -> tuple[int, int]:
         """(number of the spec, flags) of a plain tensor."""
@@ -138,12 +151,6 @@ class TensorRegister:
             type(tensor), tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device, tensor.layout
         )
         return spec, flags
-
-    def _enter_storage(self, identity: int, storage: torch.UntypedStorage, spec: int) -> int:
-        number = self._storage_numbers[identity] = len(self.storage_nbytes)
-        self.storage_nbytes.append(storage.nbytes())
-        self.storage_devices.append(self._spec_devices[spec])
-        return number
 
     def _spec(
         self,
@@ -195,10 +202,13 @@ class TensorRegister:
             if has_strides and torch._C._has_storage(tensor):
                 storage = _Base.untyped_storage(tensor)
                 identity = storage._cdata
-                known = self._storage_numbers.get(identity)
-                if known is not None:
-                    self.crowded.add(known)
-                storage_number = self._enter_storage(identity, storage, spec) if known is None else known
+                if identity in self._storage_numbers:
+                    self.crowded.add(self._storage_numbers[identity])
+                else:
+                    self._storage_numbers[identity] = len(self._storage_numbers)
+                    self.storage_nbytes.append(storage.nbytes())
+                    self._storage_specs.append(spec)
+                storage_number = self._storage_numbers[identity]
                 offset = _Base.storage_offset(tensor)
         self.specs.append(spec)
         self.storages.append(storage_number)
@@ -219,7 +229,9 @@ class TensorRegister:
         """The rows as columns, with what the optimizers say of each tensor."""
         return (
             TensorColumns(self.specs, self.storages, self.offsets, self.flags, memberships),
-            StorageColumns(self.storage_nbytes, self.storage_devices),
+            StorageColumns(
+                self.storage_nbytes, array("i", [self._spec_devices[spec] for spec in self._storage_specs])
+            ),
         )
 
     @property

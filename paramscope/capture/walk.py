@@ -10,13 +10,12 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
 
-from paramscope.capture.classes import ClassFacts, class_facts, hook_reason
+from paramscope.capture.classes import ClassFacts, class_facts, class_mro, hook_reason
 from paramscope.capture.tensors import TensorRegister
 from paramscope.snapshot import (
     BUFFER,
@@ -57,6 +56,7 @@ _INERT = frozenset(
     }
 )
 _SEQUENCES = frozenset({list, tuple, set, frozenset, deque})
+_HOLDERS = frozenset({torch.Tensor, nn.Module, dict, list, tuple, set, frozenset, deque})
 _instance_dict = object.__getattribute__
 
 Reasons = tuple[tuple[str, str], ...]
@@ -99,6 +99,8 @@ class Walk:
         self._holds = bytearray()
         self._slot_tensors = array("i")
         self._is_late = False
+        self._holders: dict[type, bool] = {}
+        """Classes of attribute values, and whether they are tensors, modules or containers."""
         # What the columns point into.
         self._facts: dict[type, tuple[int, ClassFacts]] = {}
         self._type_numbers: dict[str, int] = {}
@@ -137,8 +139,9 @@ class Walk:
         paths, types, flags = self.paths, self._types, self.module_flags
         slot_modules, slot_names = self._slot_modules, self._slot_names
         holds, slot_tensors = self._holds, self._slot_tensors
-        tensor_get, enter_tensor = self.tensors.numbers.get, self.tensors.enter
+        tensor_get, enter_tensor = self.tensors.numbers.get, self.tensors.entering()
         repeated_tensors, candidates, inert = self.repeated_tensors, self.candidates, _INERT
+        holders = self._holders
         base_flag = REGISTERED if registered else 0
         while stack:
             module, path, ancestors, reasons = stack.pop()
@@ -225,13 +228,16 @@ class Walk:
                 kind = type(value)
                 if kind in inert or (kind is tuple and inert.issuperset(map(type, value))):
                     continue
-                if name not in facts.derived and not is_inert(value):
+                may_hold = holders.get(kind)
+                if may_hold is None:
+                    may_hold = holders[kind] = is_holder_class(kind)
+                if may_hold and name not in facts.derived and not is_inert(value):
                     candidates.append(Candidate(index, name, value))
             if extra + _OWN_COUNT != len(state):
                 candidates.extend(
                     Candidate(index, name, value)
                     for name, value in early_attributes(state)
-                    if type(value) not in inert and not is_inert(value)
+                    if is_holder_class(type(value)) and not is_inert(value)
                 )
 
     def _may_repeat(self, path: str, first: int, ancestors: Ancestors, *, registered: bool) -> bool:
@@ -286,11 +292,14 @@ class Walk:
         return tuple(self._type_numbers)
 
 
+def is_holder_class(cls: type) -> bool:
+    """Whether a value of the class is a tensor or a module, or a container that may hold some."""
+    return not _HOLDERS.isdisjoint(class_mro(cls))
+
+
 def is_inert(value: Any) -> bool:
-    """Whether a value is a function, or a container of nothing but numbers, strings and the like."""
+    """Whether a value is a container of nothing but numbers, strings and the like."""
     kind = type(value)
-    if kind is FunctionType or kind is BuiltinFunctionType:
-        return True
     if kind is dict or kind is OrderedDict:
         return _INERT.issuperset(map(type, dict.values(value)))
     return kind in _SEQUENCES and _INERT.issuperset(map(type, value))

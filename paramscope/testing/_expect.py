@@ -1,0 +1,135 @@
+"""A model and what it must be → its report, or one AssertionError with everything that is otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from paramscope import api
+from paramscope.changes import State, change_lines, changes_between, state_of
+from paramscope.errors import ParamscopeError
+from paramscope.report import Report
+from paramscope.snapshot import Snapshot
+from paramscope.testing.counts import check_counts
+from paramscope.testing.memory import current_memory
+from paramscope.testing.message import Unmet, failure_text
+from paramscope.testing.slots import check_frozen, check_tied, check_trainable_only
+from paramscope.testing.stepping import check_stepped
+from paramscope.testing.wanted import ExpectationError, Wanted, wanted
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# unittest leaves frames out of its tracebacks that have this, pytest those that have the other.
+__unittest = True
+__tracebackhide__ = True
+
+
+def expect(
+    model: nn.Module | dict[str, nn.Module] | Report | Snapshot,
+    *,
+    trainable: int | range | None = None,
+    total: int | range | None = None,
+    hidden: int | range | None = None,
+    frozen: Collection[str] | None = None,
+    trainable_only: Collection[str] | None = None,
+    tied: Collection[Collection[str]] | None = None,
+    optimizer: Any = None,
+    stepped: Literal["all-trainable"] | Collection[str] | None = None,
+    like: Report | Snapshot | None = None,
+) -> Report:
+    """The report of a model that is what it must be.
+
+    model: a Module, a dict of Modules by name, or a Report.
+    trainable, total, hidden: elements, as in `report.totals` (`total` is `totals.parameters`); a range such
+    as `range(100, 201)` allows every number in it.
+    frozen: path globs; every registered parameter that matches one is frozen.
+    trainable_only: path globs; the registered parameters that match one, and no others, are trainable.
+    tied: sets of paths; the slots of each set hold one tensor, and no other parameters are tied.
+    optimizer: what `audit` takes.
+    stepped: "all-trainable": every trainable parameter stands in a param group, and nothing does that the
+    model does not have; or path globs: what matches is stepped, and nothing else.
+    like: an earlier state, which the message of a failure compares with, parameter by parameter. Under
+    pytest it is, unless given, the state that this expectation last held for.
+
+    In a glob `*` crosses dots; one that matches no parameter is an unmet expectation.
+
+    Raises AssertionError with every expectation that is not met, and ExpectationError, NotAModule or
+    NotAnOptimizer where the call itself is mistaken.
+    """
+    # NOTE: asked first, so that the n-th call in a test is the n-th whatever becomes of it.
+    memory = current_memory()
+    remembered = memory.recall() if memory else None
+    try:
+        asked = wanted(
+            trainable=trainable,
+            total=total,
+            hidden=hidden,
+            frozen=frozen,
+            trainable_only=trainable_only,
+            tied=tied,
+            stepped=stepped,
+            like=like,
+        )
+        report = _report(model, optimizer)
+        if asked.stepped is not None and not report.optimizers:
+            _refuse_stepped(model)
+    except ParamscopeError as error:
+        raise error.with_traceback(None) from None
+    unmet = _unmet(report, asked)
+    if unmet:
+        before, title = remembered, "since this last passed:"
+        if like is not None:
+            before, title = state_of(_snapshot(like)), "compared with like=:"
+        raise AssertionError(failure_text(unmet, _comparison(before, report.snapshot, title)))
+    if memory:
+        memory.remember(state_of(report.snapshot))
+    return report
+
+
+def _report(model: Any, optimizer: Any) -> Report:
+    """Raises ExpectationError for an optimizer beside a report that knows none."""
+    if not isinstance(model, (Report, Snapshot)):
+        return api.audit(model, optimizer=optimizer)
+    report = model if isinstance(model, Report) else Report(model)
+    if optimizer is not None and not report.optimizers:
+        raise ExpectationError(
+            "this report was made without an optimizer, and cannot be given one now",
+            "Write expect(audit(model, optimizer=optimizer), …), or hand over the model itself.",
+        )
+    return report
+
+
+def _refuse_stepped(model: Any) -> NoReturn:
+    advice = "Write expect(model, optimizer=optimizer, stepped=…)."
+    if isinstance(model, (Report, Snapshot)):
+        advice = "Write expect(audit(model, optimizer=optimizer), stepped=…)."
+    raise ExpectationError("stepped= says what an optimizer steps, and there is no optimizer", advice)
+
+
+def _unmet(report: Report, asked: Wanted) -> list[Unmet]:
+    found = [*check_counts(report, asked)]
+    if asked.frozen is not None:
+        found += check_frozen(report.snapshot, asked.frozen)
+    if asked.trainable_only is not None:
+        found += check_trainable_only(report.snapshot, asked.trainable_only)
+    if asked.tied is not None:
+        found += check_tied(report.snapshot, asked.tied)
+    if asked.stepped is not None:
+        found += check_stepped(report, asked.stepped)
+    return found
+
+
+def _snapshot(seen: Report | Snapshot) -> Snapshot:
+    return seen.snapshot if isinstance(seen, Report) else seen
+
+
+def _comparison(before: State | None, snapshot: Snapshot, title: str) -> Unmet | None:
+    """What changed since a reference; None without one, without a change, or where nothing is the same."""
+    if before is None:
+        return None
+    after = state_of(snapshot)
+    if before.parameters.keys().isdisjoint(after.parameters):
+        return None
+    lines = change_lines(changes_between(before, after))
+    return Unmet(title, tuple(lines)) if lines else None

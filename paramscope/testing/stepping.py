@@ -1,0 +1,70 @@
+"""What the optimizers step and should not, or should and do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from paramscope import text
+from paramscope.changes import aligned, fold_paths, sizes, tied_parameters, with_facts
+from paramscope.report import Report
+from paramscope.snapshot import ForeignRecord, SlotRecord
+from paramscope.testing.message import Unmet, quoted
+from paramscope.testing.slots import matching, registered_parameters, slot_lines, unmatched_globs
+from paramscope.testing.wanted import Stepped
+
+
+def check_stepped(report: Report, stepped: Stepped) -> Iterator[Unmet]:
+    """One unmet expectation at most, and one more for each glob that matches nothing."""
+    unstepped: list[SlotRecord] = []
+    too_many: list[SlotRecord] = []
+    if stepped == "all-trainable":
+        asked = "stepped='all-trainable'"
+        unstepped = [slot for slot in registered_parameters(report.snapshot) if slot.trainable and not slot.groups]
+    else:
+        asked = quoted("stepped", stepped)
+        # An optimizer may hold what the model does not register: that is stepped, too.
+        slots = [slot for slot in report.slots.records() if slot.stepped or slot.trainable or slot.frozen]
+        yield from unmatched_globs("stepped", stepped, slots, report.snapshot)
+        wanted = {slot.path for slot in matching(stepped, slots)}
+        unstepped = [slot for slot in slots if slot.path in wanted and not slot.stepped]
+        too_many = [slot for slot in slots if slot.path not in wanted and slot.stepped]
+    strangers = list(_strangers(report))
+    parts = []
+    if unstepped:
+        parts.append(f"{text.plural(len(unstepped), 'parameter')} not stepped")
+    if too_many:
+        parts.append(f"{text.plural(len(too_many), 'other parameter')} stepped")
+    if strangers:
+        parts.append(f"{text.plural(len(strangers), 'tensor')} in the optimizer that the model does not have")
+    if not parts:
+        return
+    words = [
+        ("frozen", [slot for slot in unstepped if slot.groups]),
+        ("not stepped", [slot for slot in unstepped if not slot.groups]),
+        ("stepped", too_many),
+    ]
+    lines = slot_lines(words, tied=tied_parameters(report.snapshot))
+    yield Unmet(f"{asked}: {', '.join(parts)}", tuple(aligned([*lines, *_stranger_lines(strangers)])))
+
+
+def _strangers(report: Report) -> Iterator[tuple[str, ForeignRecord]]:
+    """(place, record) of what optimizers hold and the model does not have."""
+    for optimizer in report.optimizers:
+        name = optimizer.name if optimizer.name.isdigit() else repr(optimizer.name)
+        for group in optimizer.groups:
+            for foreign in group.foreign:
+                yield f"optimizer[{name}].groups[{group.index}][{foreign.position}]", foreign
+
+
+def _stranger_lines(strangers: Sequence[tuple[str, ForeignRecord]]) -> list[tuple[str, str]]:
+    """(`foreign`, `optimizer[0].groups[0][3] (4×3, 12 elements), replaced by head.weight`)."""
+    entries = [((place,), (foreign.shape, foreign.replaced_by is None)) for place, foreign in strangers]
+    lines = []
+    for row in fold_paths(entries):
+        members = [strangers[index][1] for index in row.members]
+        line = with_facts(row, *sizes(members[0].shape, members[0].numel, len(members)))
+        replaced = fold_paths([((each.replaced_by,), None) for each in members if each.replaced_by])
+        if len(replaced) == 1:
+            line += f", replaced by {replaced[0].path}"
+        lines.append(("foreign", line))
+    return lines
