@@ -98,14 +98,23 @@ def user_traceback(error: BaseException) -> str:
     The frames of this package, of the standard library and of installed packages are left out, unless none
     would remain.
     """
+    lines = traceback.format_list(_user_frames(error))
+    head = ["Traceback (most recent call last):\n"] if lines else []
+    return "".join([*head, *lines, *traceback.format_exception_only(error)]).rstrip()
+
+
+def last_user_line(error: BaseException) -> str:
+    """The line of the user's code that an error came from; empty where its source is not there."""
+    frames = _user_frames(error)
+    return (frames[-1].line or "").strip() if frames else ""
+
+
+def _user_frames(error: BaseException) -> list[traceback.FrameSummary]:
     frames = traceback.extract_tb(error.__traceback__)
     ours = str(Path(__file__).parent)
     outside = [frame for frame in frames if not frame.filename.startswith((ours, "<frozen"))]
     installed = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib"))
-    users = [frame for frame in outside if not frame.filename.startswith(installed)]
-    lines = traceback.format_list(users or outside)
-    head = ["Traceback (most recent call last):\n"] if lines else []
-    return "".join([*head, *lines, *traceback.format_exception_only(error)]).rstrip()
+    return [frame for frame in outside if not frame.filename.startswith(installed)] or outside
 
 
 def _package_of(path: Path) -> tuple[str, Path | None]:

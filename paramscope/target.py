@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from paramscope.errors import TargetError
-from paramscope.importing import import_file, search_path, stdout_to_stderr, user_traceback
+from paramscope.importing import import_file, last_user_line, search_path, stdout_to_stderr, user_traceback
 
 
 class Target(NamedTuple):
@@ -257,10 +257,14 @@ def _advice(error: BaseException, *, meta: bool) -> str:
         owner, word = unexpected.groups()
         right = _OPTIMIZER_SPELLINGS.get(word.lower())
         if right:
-            return f"{owner} calls it {right}: write {right}=… in place of {word}=…."
+            line = last_user_line(error)
+            mended = re.sub(rf"\b{word}\b", right, line) if line else f"{right}=… in place of {word}=…"
+            return f"{owner} calls it {right}: write {mended}"
     assigned = re.search(r"cannot assign '.*' as parameter '(\w+)'", text)
     if assigned:
-        return f"A registered parameter takes a Parameter: wrap it in nn.Parameter, {assigned[1]} = nn.Parameter(…)."
+        written = re.fullmatch(rf"(.*\b{assigned[1]}) *= *(.+)", last_user_line(error))
+        mended = f"{written[1]} = nn.Parameter({written[2]})" if written else f"{assigned[1]} = nn.Parameter(…)"
+        return f"A registered parameter takes a Parameter: wrap it in nn.Parameter, {mended}"
     missing = re.search(r"missing \d+ required .*argument", text)
     if missing and isinstance(error, TypeError):
         names = re.findall(r"'(\w+)'", text[missing.end() :])

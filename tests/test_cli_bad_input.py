@@ -68,7 +68,7 @@ BAD_INPUT = [
         '  File "TMP/net.py", line N, in bare_weight\n    lin.weight = torch.rand(5, 3)\n'
         "    ^^^^^^^^^^\n"
         "TypeError: cannot assign 'torch.FloatTensor' as parameter 'weight' (torch.nn.Parameter or None expected)\n"
-        "help: A registered parameter takes a Parameter: wrap it in nn.Parameter, weight = nn.Parameter(…).\n",
+        "help: A registered parameter takes a Parameter: wrap it in nn.Parameter, lin.weight = nn.Parameter(torch.rand(5, 3))\n",
     ),
     (
         ["net.py:forgets"],
@@ -121,7 +121,7 @@ BAD_INPUT = [
         "    return torch.optim.Adam(model.parameters(), learning_rate=0.001)\n"
         "           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
         "TypeError: Adam.__init__() got an unexpected keyword argument 'learning_rate'\n"
-        "help: Adam calls it lr: write lr=… in place of learning_rate=….\n",
+        "help: Adam calls it lr: write return torch.optim.Adam(model.parameters(), lr=0.001)\n",
     ),
     (
         ["net.py:build", "-O", "net.py:no_optimizer"],

@@ -1,0 +1,74 @@
+"""The README: its demonstration is what the program prints, and its fixtures' reports are sound JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+from targets import run
+
+from paramscope import Report
+from paramscope.wire.schema import SCHEMA_FILE
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+UPDATE = os.environ.get("PARAMSCOPE_UPDATE_GOLDENS") == "1"
+
+
+def builders() -> list[str]:
+    """Every builder of every fixture, as a target; but for those that raise on purpose."""
+    found = []
+    for path in sorted((ROOT / "fixtures").glob("*.py")):
+        names = re.findall(r"^def (\w+)\(\) -> .*Module", path.read_text(encoding="utf-8"), flags=re.M)
+        found += [f"fixtures/{path.name}:{name}" for name in names]
+    return [target for target in found if target not in RAISES]
+
+
+RAISES = {"fixtures/linear_shapes.py:bare_tensor"}
+
+
+@pytest.fixture
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory of the README's commands."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "88")
+
+
+@pytest.mark.usefixtures("at_root")
+def test_the_demonstration_is_what_the_program_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", "fixtures/vit.py:build", "-O", "fixtures/vit.py:adam") == 0
+    printed = f"<!-- demo:start -->\n```\n{capsys.readouterr().out}```\n<!-- demo:end -->"
+    text = README.read_text(encoding="utf-8")
+    block = re.compile(r"<!-- demo:start -->.*<!-- demo:end -->", re.DOTALL)
+    if UPDATE:
+        README.write_text(block.sub(lambda _: printed, text), encoding="utf-8")
+        text = README.read_text(encoding="utf-8")
+    match = block.search(text)
+    assert match is not None
+    assert match[0] == printed, "PARAMSCOPE_UPDATE_GOLDENS=1 writes it anew"
+
+
+@pytest.mark.usefixtures("at_root")
+@pytest.mark.parametrize("target", builders())
+def test_every_fixture_is_sound_json_and_reads_back(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", target, "-f", "json") == 0
+    text = capsys.readouterr().out
+    jsonschema.validate(json.loads(text), json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    report = Report.from_json(text)
+    assert report.to_json() + "\n" == text
+    assert report.target == target
+
+
+def test_every_fixture_file_is_covered() -> None:
+    covered = {target.partition(":")[0] for target in builders()}
+    assert covered == {f"fixtures/{path.name}" for path in (ROOT / "fixtures").glob("*.py")}
+
+
+def test_documents_name_files_that_are_there() -> None:
+    for document in (README, ROOT / "CONTRIBUTING.md"):
+        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (ROOT / link).exists(), f"{document.name} links to {link}"
