@@ -41,7 +41,8 @@ class Change(NamedTuple):
 
     kind: ChangeKind
     paths: tuple[str, ...]
-    """The slot; for `tied` and `untied` all slots of the group that exist on both sides."""
+    """The slot; for `tied` and `untied` all slots of the group that exist on both sides, in the order of the
+    side on which they are tied."""
     before: ParameterState | None
     """None where it appeared, and for ties."""
     after: ParameterState | None
@@ -122,13 +123,29 @@ def _newly_tied(before: State, after: State) -> Iterator[tuple[str, ...]]:
 def change_lines(changes: Iterable[Change]) -> list[str]:
     """One line for each change, folded: `unfroze  layers.[0-31].weight ×32 (4×4, 512 elements)`."""
     changes = list(changes)
-    lines = []
+    lines: list[tuple[str, str]] = []
     for kind in KINDS:
         mine = [change for change in changes if change.kind == kind]
+        if kind in ("tied", "untied"):
+            lines += [(kind, line) for line in tie_lines([change.paths for change in mine])]
+            continue
         for row in fold_paths([(change.paths, change[2:]) for change in mine]):
             first = mine[row.members[0]]
             lines.append((kind, _row(row, first)))
     return aligned(lines)
+
+
+def tie_lines(groups: Sequence[tuple[str, ...]]) -> list[str]:
+    """Slots that are, or were, one tensor: `h.[0-11].a = h.[0-11].b ×12`, `h.[0-11].scale ×12 (one tensor)`."""
+    lines = []
+    apart = []
+    for group in groups:
+        rows = fold_paths([((path,), None) for path in group])
+        if len(rows) < len(group):
+            lines.append(" = ".join(map(with_facts, rows)) + " (one tensor)")
+        else:
+            apart.append(group)
+    return [with_facts(row) for row in fold_paths([(group, None) for group in apart])] + lines
 
 
 def _row(row: PathRow, change: Change) -> str:
@@ -168,7 +185,7 @@ def fold_paths(entries: Sequence[tuple[tuple[str, ...], Hashable]]) -> list[Path
     """Paths that differ only in numbers, and have equal facts, as one row each, in the order of their first.
 
     entries: (paths, facts) pairs. Several paths in one entry, such as the slots of a tie, are written
-    `a = b`, and a number that is also in the first of them runs with it: `h.[0-11].a = h.[0-11].b`.
+    `a = b`, and a number that stands at the same place in the first of them runs with it: `h.[0-11].a = h.[0-11].b`.
     """
     alike: dict[Hashable, list[tuple[tuple[tuple[int, ...], ...], list[int]]]] = {}
     shapes: list[_Template] = []
@@ -210,13 +227,14 @@ def _template(paths: tuple[str, ...]) -> tuple[_Template, list[int]]:
     numbers: list[int] = []
     variables: list[int] = []
     in_first = len(_NUMBER.findall(paths[0]))
-    for index, found in enumerate(pieces[1::2]):
-        number = int(found)
-        if index >= in_first and number in numbers[:in_first]:
-            variables.append(numbers.index(number))
-        else:
-            variables.append(len(numbers))
-            numbers.append(number)
+    for path in paths:
+        for index, found in enumerate(_NUMBER.findall(path)):
+            number = int(found)
+            if path is not paths[0] and index < in_first and number == numbers[index]:
+                variables.append(index)
+            else:
+                variables.append(len(numbers))
+                numbers.append(number)
     return _Template(tuple(pieces[::2]), tuple(variables)), numbers
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
 from paramscope.snapshot import Snapshot, join
@@ -114,12 +115,16 @@ class _Folding:
     def _lowest_common(self, modules: list[int]) -> int:
         """The lowest module above all of some modules; -1 where they have different roots."""
         # A parent has a lower number than its children, so the highest of several cannot be the common one.
-        pending = set(modules)
+        members = set(modules)
+        pending = [-module for module in members]
+        heapify(pending)
         while len(pending) > 1:
-            highest = max(pending)
-            pending.remove(highest)
-            pending.add(self._parents[highest])
-        return pending.pop()
+            highest = -heappop(pending)
+            parent = self._parents[highest]
+            if parent not in members:
+                members.add(parent)
+                heappush(pending, -parent)
+        return -pending[0]
 
     def rows(self) -> Iterator[Row]:
         roots = [module for module, parent in enumerate(self._parents) if parent < 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from paramscope import text
-from paramscope.changes import PathRow, aligned, fold_paths, sizes, tied_parameters, with_facts
+from paramscope.changes import PathRow, aligned, fold_paths, sizes, tie_lines, tied_parameters, with_facts
 from paramscope.glob import close_to, compile_glob
 from paramscope.snapshot import SlotRecord, Snapshot
 from paramscope.testing.message import Unmet, quoted
@@ -46,7 +46,8 @@ def check_tied(snapshot: Snapshot, groups: Sequence[frozenset[str]]) -> Iterator
     known = {slot.path for slot in registered_parameters(snapshot)}
     unknown = sorted({path for group in groups for path in group} - known)
     for path in unknown:
-        yield Unmet(f"tied: there is no parameter {path!r}; {_instead(path, known, snapshot)}")
+        near = _kind_of(path, snapshot) or _near(path, known, "it takes paths, such as 'lm_head.weight'")
+        yield Unmet(f"tied: there is no parameter {path!r}; {near}")
     if snapshot.is_truncated:
         yield Unmet("tied: cannot be told, for a shared module has more paths than are listed")
         return
@@ -62,9 +63,8 @@ def check_tied(snapshot: Snapshot, groups: Sequence[frozenset[str]]) -> Iterator
     tied = [group for group in found if len({expected.get(path, path) for path in group}) > 1]
     if tied or untied:
         lines = [
-            (word, with_facts(row))
-            for word, sets in (("untied", untied), ("tied", tied))
-            for row in fold_paths([(paths, None) for paths in sets])
+            *(("untied", line) for line in tie_lines(untied)),
+            *(("tied", line) for line in tie_lines(tied)),
         ]
         parts = []
         if untied:
@@ -92,24 +92,34 @@ def unmatched_globs(
     for glob in globs:
         matches = compile_glob(glob)
         if not any(matches(slot.path) for slot in slots):
-            near = _instead(glob, [slot.path for slot in slots], snapshot)
-            yield Unmet(f"{keyword}: {glob!r} matches no parameter; {near}")
+            yield Unmet(f"{keyword}: {glob!r} matches no parameter; {_instead(glob, slots, snapshot)}")
 
 
-def _instead(glob: str, paths: Iterable[str], snapshot: Snapshot) -> str:
-    """What may have been meant by a glob or path that matches no parameter."""
-    matches = compile_glob(glob)
-    other = next((slot for slot in snapshot.slots.records() if matches(slot.path)), None)
-    if other is not None:
-        what = "an empty slot" if other.status == "empty" else f"{other.status}, no registered parameter"
-        return f"{text.name(other.path)} is {what}"
-    modules = [path for path in snapshot.modules if path]
-    if glob in modules:
+def _instead(glob: str, slots: Iterable[SlotRecord], snapshot: Snapshot) -> str:
+    """What may have been meant by a glob that matches no parameter."""
+    known = [slot.path for slot in slots]
+    if glob in snapshot.modules:
         return f"it is a module, write '{glob}.*' or one of its parameters"
-    near = close_to(glob, [*(f"{path}.*" for path in modules), *paths] if "*" in glob else paths)
-    if near:
-        return f"near it: {', '.join(map(text.name, near))}"
-    return "`*` crosses dots: 'encoder.*', '*.bias'"
+    if "*" in glob:
+        known = [*(f"{path}.*" for path in snapshot.modules if path), *known]
+    return _kind_of(glob, snapshot) or _near(glob, known, "`*` crosses dots: 'encoder.*', '*.bias'")
+
+
+def _near(glob: str, paths: Iterable[str], otherwise: str) -> str:
+    near = close_to(glob, paths)
+    return f"near it: {', '.join(map(text.name, near))}" if near else otherwise
+
+
+def _kind_of(glob: str, snapshot: Snapshot) -> str:
+    """What else a glob or path matches; empty if nothing."""
+    matches = compile_glob(glob)
+    if glob in snapshot.modules:
+        return "it is a module, name one of its parameters"
+    other = next((slot for slot in snapshot.slots.records() if matches(slot.path)), None)
+    if other is None:
+        return ""
+    article = {"empty": "an empty slot", "attribute": "an attribute"}.get(other.status, f"a {other.status} slot")
+    return f"{text.name(other.path)} is {article}, no registered parameter"
 
 
 def slot_lines(

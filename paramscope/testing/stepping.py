@@ -63,8 +63,10 @@ def _stranger_lines(strangers: Sequence[tuple[str, ForeignRecord]]) -> list[tupl
     for row in fold_paths(entries):
         members = [strangers[index][1] for index in row.members]
         line = with_facts(row, *sizes(members[0].shape, members[0].numel, len(members)))
-        replaced = fold_paths([((each.replaced_by,), None) for each in members if each.replaced_by])
-        if len(replaced) == 1:
-            line += f", replaced by {replaced[0].path}"
+        # One slot cannot have taken the place of several.
+        replacing = {each.replaced_by for each in members if each.replaced_by}
+        rows = fold_paths([((path,), None) for path in sorted(replacing)])
+        if len(rows) == 1 and len(replacing) == len(members):
+            line += f", replaced by {rows[0].path}"
         lines.append(("foreign", line))
     return lines
