@@ -1,4 +1,4 @@
-"""Measures several tools on one model in turn: baseline, first tool, second tool, …, and again from the start.
+"""Several tools and one model → what each costs, run in turns: baseline, each tool, and from the start.
 
 Only ratios within one turn are compared: a machine that is busy slows down both sides of a ratio.
 """
@@ -73,26 +73,35 @@ def measure(model: nn.Module, baseline: Tool, tools: Sequence[Tool], limits: Lim
         trials: dict[str, float] = {baseline.name: base_trial}
         costs: dict[str, Cost] = {}
         for tool in tools:
-            try:
-                work = tool.prepare(model)
-                with deadline(limits.stop_seconds):
-                    seconds = run_seconds(work, 1)
-            except Stopped:
-                costs[tool.name] = Cost(0.0, (), f"stopped after {limits.stop_seconds:g} s")
-            except Exception as error:  # noqa: BLE001  # a tool may raise anything; the table says what
-                costs[tool.name] = Cost(0.0, (), f"raises {type(error).__name__}")
+            work, seconds, trouble = trial(tool, model, limits.stop_seconds)
+            if work is None:
+                costs[tool.name] = Cost(0.0, (), trouble)
+            elif seconds > limits.once_seconds:
+                costs[tool.name] = Cost(seconds, (seconds / run_seconds(base, 1),))
             else:
-                if seconds > limits.once_seconds:
-                    costs[tool.name] = Cost(seconds, (seconds / run_seconds(base, 1),))
-                else:
-                    works[tool.name], trials[tool.name] = work, seconds
+                works[tool.name], trials[tool.name] = work, seconds
         return costs | take_turns(baseline.name, {baseline.name: base, **works}, trials, limits.repeats)
+
+
+def trial(tool: Tool, model: nn.Module, stop_seconds: float) -> tuple[Work | None, float, str]:
+    """(the call, seconds of its first run, "") of one tool, or (None, 0, what went wrong)."""
+    try:
+        work = tool.prepare(model)
+        with deadline(stop_seconds):
+            return work, run_seconds(work, 1), ""
+    except Stopped:
+        return None, 0.0, f"stopped after {stop_seconds:g} s"
+    except Exception as error:  # noqa: BLE001  # a tool may raise anything; the table says what
+        return None, 0.0, f"raises {type(error).__name__}"
 
 
 def take_turns(first: str, works: dict[str, Work], trials: dict[str, float], repeats: int) -> dict[str, Cost]:
     """Runs all works one after the other, `repeats` times; ratios are to the work named `first`."""
     numbers = {name: max(1, round(ROUND_SECONDS / trials[name])) for name in works}
-    turns = [{name: run_seconds(work, numbers[name]) for name, work in works.items()} for _ in range(repeats)]
+    turns = []
+    for _ in range(repeats):
+        gc.collect()
+        turns.append({name: run_seconds(work, numbers[name]) for name, work in works.items()})
     return {
         name: Cost(
             statistics.median(turn[name] for turn in turns),
@@ -108,7 +117,7 @@ def run_seconds(work: Work, number: int) -> float:
     A tool may pause the collector and leave its objects for later: that collection is part of its price.
     Freeing the result is not.
     """
-    gc.collect()
+    gc.collect(1)  # what the tool before it left
     total = 0.0
     for _ in range(number):
         start = time.perf_counter()

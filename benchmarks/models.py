@@ -13,8 +13,8 @@ FAN_OUT = 10
 TREE_SIZES = (1_000, 10_000, 100_000, 1_000_000)
 """Modules in each tree, the root included."""
 TREE_LEAF = (
-    f"Every tree is balanced with fan-out {FAN_OUT}; a leaf is a module that holds one float32 Parameter of one "
-    "element, and an inner module holds nothing but its children."
+    f"Every tree is balanced with fan-out {FAN_OUT}; a leaf is a module that holds one float32 Parameter of "
+    "one element, and an inner module holds nothing but its children."
 )
 
 
@@ -27,6 +27,8 @@ class Subject(NamedTuple):
     build: Callable[[], nn.Module]
     is_small: bool = True
     """Whether `--quick` measures it."""
+    is_judged: bool = True
+    """Whether the targets are meant for it; the others show where capture is dearest."""
 
 
 class Expert(nn.Module):
@@ -118,8 +120,8 @@ RESNET50 = Subject("ResNet-50", "transformers `ResNetModel(ResNetConfig())`", re
 GPT2 = Subject("GPT-2", "transformers `GPT2LMHeadModel(GPT2Config())`", gpt2)
 GPT2_LORA = Subject("GPT-2 + LoRA", "the same with peft's LoRA, r=8, on every `c_attn`", gpt2_lora)
 LLAMA = Subject("Llama 70B", "transformers `LlamaForCausalLM`, 80 layers of 8,192, on meta", llama70b)
-LSTMS = Subject("LSTMs", "300 × `nn.LSTM(2, 2, num_layers=2)`", lstms)
-ENCODERS = Subject("encoders", "200 × `nn.TransformerEncoderLayer(8, 2, 8)`", encoders)
+LSTMS = Subject("LSTMs", "300 × `nn.LSTM(2, 2, num_layers=2)`", lstms, is_judged=False)
+ENCODERS = Subject("encoders", "200 × `nn.TransformerEncoderLayer(8, 2, 8)`", encoders, is_judged=False)
 MOE = Subject("MoE", "50 layers × 667 experts × 3 bias-free `nn.Linear(2, 2)`", moe, is_small=False)
 
 SUBJECTS = (RESNET50, GPT2, GPT2_LORA, LLAMA, LSTMS, ENCODERS, MOE)

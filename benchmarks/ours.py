@@ -31,8 +31,6 @@ def _audit(model: nn.Module) -> Work:
 BASELINE = Tool("B", "`named_modules`, `named_parameters` and `named_buffers`, exhausted", _walk)
 CAPTURE = Tool("paramscope capture", "`capture(model)`", lambda model: lambda: capture(model))
 AUDIT = Tool("paramscope audit", "`audit(model)` and its `totals`", _audit)
-TABLE = Tool(
-    "paramscope table", "`str(audit(model))`: the folded table", lambda model: lambda: str(audit(model))
-)
+TABLE = Tool("paramscope table", "`str(audit(model))`: the folded table", lambda model: lambda: str(audit(model)))
 
 OURS = (CAPTURE, AUDIT, TABLE) if find_spec("paramscope.render") else (CAPTURE, AUDIT)

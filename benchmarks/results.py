@@ -34,6 +34,8 @@ PEER_TREE_LIMIT = 10_000
 LARGE_TREE = 1_000_000
 LARGE_REPEATS = 3
 """Turns on a tree of that size or more: one turn takes half a minute."""
+LARGE_SECONDS = 120.0
+"""How long a trial on such a tree may take; no peer is shown one."""
 
 
 class Effort(NamedTuple):
@@ -41,9 +43,16 @@ class Effort(NamedTuple):
 
     is_quick: bool
     repeats: int
+    small_repeats: int
+    """Turns on small models, whose short turns a busy machine disturbs more."""
     startup_repeats: int
     once_seconds: float
     stop_seconds: float
+
+    def limits(self, subject: Subject) -> Limits:
+        """How one model is measured."""
+        repeats = self.small_repeats if subject.is_small else self.repeats
+        return Limits(repeats, self.once_seconds, self.stop_seconds)
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -57,8 +66,8 @@ class Effort(NamedTuple):
         return tuple((size, subject) for size, subject in trees if subject.is_small or not self.is_quick)
 
 
-FULL = Effort(is_quick=False, repeats=7, startup_repeats=11, once_seconds=15, stop_seconds=60)
-QUICK = Effort(is_quick=True, repeats=3, startup_repeats=3, once_seconds=2, stop_seconds=10)
+FULL = Effort(is_quick=False, repeats=7, small_repeats=15, startup_repeats=11, once_seconds=4, stop_seconds=30)
+QUICK = Effort(is_quick=True, repeats=3, small_repeats=5, startup_repeats=3, once_seconds=2, stop_seconds=10)
 
 
 class Measured(NamedTuple):
@@ -94,17 +103,20 @@ def run(effort: Effort) -> Results:
     """Measures everything, telling on stderr how far it is."""
     start = time.perf_counter()
     startups = tuple(startup_costs(effort.startup_repeats))
-    models, kept = [], {}
+    models: list[Measured] = []
+    kept: dict[str, Kept] = {}
     for subject in effort.subjects:
         tools = (*OURS, *PEERS, *PEFT_PEERS) if subject is GPT2_LORA else (*OURS, *PEERS)
-        measured, memory = _measured(subject, tools, effort, effort.repeats, keeps_memory=subject is MOE)
+        measured, memory = _measured(subject, tools, effort.limits(subject), keeps_memory=subject is MOE)
         models.append(measured)
         kept |= memory
     trees = {}
     for size, subject in effort.trees:
         tools = (*OURS, *PEERS) if size <= PEER_TREE_LIMIT else OURS
-        repeats = min(effort.repeats, LARGE_REPEATS) if size >= LARGE_TREE else effort.repeats
-        trees[size], memory = _measured(subject, tools, effort, repeats, keeps_memory=size < LARGE_TREE)
+        limits = effort.limits(subject)
+        if size >= LARGE_TREE:
+            limits = Limits(LARGE_REPEATS, LARGE_SECONDS, LARGE_SECONDS)
+        trees[size], memory = _measured(subject, tools, limits, keeps_memory=size < LARGE_TREE)
         kept |= memory
     minutes = (time.perf_counter() - start) / 60
     return Results(effort, machine(), tuple(models), trees, kept, startups, minutes)
@@ -116,11 +128,10 @@ def machine() -> str:
 
 
 def _measured(
-    subject: Subject, tools: Sequence[Tool], effort: Effort, repeats: int, *, keeps_memory: bool
+    subject: Subject, tools: Sequence[Tool], limits: Limits, *, keeps_memory: bool
 ) -> tuple[Measured, dict[str, Kept]]:
     print(f"{subject.name} …", file=sys.stderr, flush=True)
     model = subject.build()
-    limits = Limits(repeats, effort.once_seconds, effort.stop_seconds)
     costs = measure(model, BASELINE, tools, limits)
     kept = {subject.name: kept_memory(model)} if keeps_memory else {}
     measured = Measured(subject, module_count(model), tensor_count(model), costs)

@@ -15,9 +15,7 @@ BARE = "pass"
 IMPORT = "import paramscope"
 HELP = "import sys; from paramscope.cli import main; sys.argv = ['paramscope', '--help']; sys.exit(main())"
 # Shows on stderr whether torch was imported, whatever way the program ends.
-_WATCH = (
-    "import atexit, sys; atexit.register(lambda: sys.stderr.write('torch:%s' % ('torch' in sys.modules)));"
-)
+_WATCH = "import atexit, sys; atexit.register(lambda: sys.stderr.write('torch:%s' % ('torch' in sys.modules))); "
 
 
 class Startup(NamedTuple):
@@ -45,9 +43,7 @@ def startup_costs(repeats: int) -> list[Startup]:
             lines = trial.stderr.partition("torch:")[0].strip().splitlines() or ["no message"]
             broken[what] = f"cannot be run: {lines[-1]}"
     works = {what: code for what, code in programs.items() if what not in broken}
-    turns = [
-        {what: _milliseconds(code) for what, code in {"bare": BARE, **works}.items()} for _ in range(repeats)
-    ]
+    turns = [{what: _milliseconds(code) for what, code in {"bare": BARE, **works}.items()} for _ in range(repeats)]
     bare = statistics.median(turn["bare"] for turn in turns)
     found = []
     for what in programs:

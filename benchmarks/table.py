@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from benchmarks.measure import Cost, Tool
+from benchmarks.measure import ROUND_SECONDS, Cost, Tool
 from benchmarks.models import TREE_LEAF
 from benchmarks.ours import AUDIT, BASELINE, CAPTURE, OURS, TABLE
 from benchmarks.peers import PEERS, PEFT_PEERS
@@ -30,13 +30,16 @@ def _sections(results: Results) -> Iterator[str]:
     yield "# Benchmarks"
     yield (
         f"Made by `make bench` (`python -m benchmarks`) in {results.minutes:.0f} minutes; not edited by hand. "
-        f"{results.machine}.\n\n"
+        f"{results.machine}."
+    )
+    yield (
         f"The unit is **B**: {BASELINE.what} with `remove_duplicate=False` on the same model, which is what "
-        "anyone pays who looks at every tensor once. "
-        f"B, ours and the peers are measured in turns, {effort.repeats} of them; a figure is the median of the "
-        "ratios within a turn, with the least and the greatest in parentheses. Each measurement includes the "
-        "first garbage collection after it, since `capture` pauses the collector. What takes less than 30 ms "
-        "is repeated until it takes about as long."
+        "anyone pays who looks at every tensor once. B, ours and the peers are measured in turns, "
+        f"{effort.small_repeats} of them on small models and {effort.repeats} on the others; a figure is the "
+        "median of the ratios within a turn, with the least and the greatest in parentheses. Each measurement "
+        "includes the first garbage collection after it, since `capture` pauses the collector. What takes less "
+        f"than {ROUND_SECONDS * 1000:.0f} ms is repeated until "
+        "it takes about as long."
     )
     yield "## Targets"
     yield summary(results)
@@ -66,16 +69,17 @@ def _sections(results: Results) -> Iterator[str]:
     )
     yield _judged(results)
     yield (
-        f"“Once”: its trial took longer than {effort.once_seconds:g} s, so it was measured once. “Stopped”: the "
-        f"trial was ended after {effort.stop_seconds:g} s. The peft functions speak of adapters only."
+        f"“Once”: its trial took longer than {effort.once_seconds:g} s, so it was measured once. “Stopped”: "
+        f"the trial was ended after {effort.stop_seconds:g} s. The peft functions speak of adapters only. "
+        "LSTMs and encoders are not judged: there a walk costs least and a capture most."
     )
     yield table(("tool", "call"), [(tool.name, tool.what) for tool in (*OURS, *PEERS, *PEFT_PEERS)])
     yield "## Growth with the size of the model"
     sizes = sorted(results.trees)
     large = [size for size in sizes if size >= LARGE_TREE]
     yield (
-        f"{TREE_LEAF} The exponent is the least-squares slope of log time over log size, over all sizes that were "
-        f"measured. The peers are shown trees of up to {PEER_TREE_LIMIT:,} modules"
+        f"{TREE_LEAF} The exponent is the least-squares slope of log time over log size, over all sizes "
+        f"that were measured. The peers are shown trees of up to {PEER_TREE_LIMIT:,} modules"
         + (f"; from {LARGE_TREE:,} modules on there are {LARGE_REPEATS} turns instead." if large else ".")
     )
     yield table(
@@ -113,8 +117,8 @@ def _sections(results: Results) -> Iterator[str]:
     )
     yield "## Start-up"
     yield (
-        f"Over `python -c pass`, each in a process of its own, in {effort.startup_repeats} turns: the median of "
-        "the differences within a turn, with the least and the greatest."
+        f"Over `python -c pass`, each in a process of its own, in {effort.startup_repeats} turns: the median "
+        "of the differences within a turn, with the least and the greatest."
     )
     yield table(
         ("program", "over a bare interpreter, ms", "bare, ms", "imports torch"),
@@ -136,9 +140,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; the first column left, figures right."""
     lines = [head, *rows]
     # A column of words is read from the left.
-    sides = [
-        "---" if any(len(row[i]) > 28 for row in lines[1:]) or not i else "---:" for i in range(len(head))
-    ]
+    sides = ["---" if any(len(row[i]) > 28 for row in lines[1:]) or not i else "---:" for i in range(len(head))]
     every = [head, sides, *lines[1:]]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in every)
 
@@ -147,14 +149,11 @@ def _judged(results: Results) -> str:
     """Models by whether they hit the targets, in words."""
     lines = []
     for tool, limit in ((CAPTURE, CAPTURE_LIMIT), (AUDIT, AUDIT_LIMIT)):
-        ratios = {
-            each.subject.name: each.costs[tool.name].ratio
-            for each in results.models
-            if each.costs[tool.name].ratios
-        }
+        costs = {each.subject.name: each.costs[tool.name] for each in results.models if each.subject.is_judged}
+        ratios = {name: cost.ratio for name, cost in costs.items() if cost.ratios}
         lines.append(_sentence(f"`{tool.name}` ≤ {limit:g} B", ratios, limit))
     if TABLE in OURS:
-        surplus = {each.subject.name: table_surplus(each.costs) for each in results.models}
+        surplus = {each.subject.name: table_surplus(each.costs) for each in results.models if each.subject.is_judged}
         known = {name: ratio for name, ratio in surplus.items() if ratio is not None}
         lines.append(_sentence(f"`table less audit` ≤ {TABLE_LIMIT:g} B", known, TABLE_LIMIT))
     return "\n".join(lines)

@@ -38,18 +38,14 @@ class Verdict(NamedTuple):
 def verdicts(results: Results) -> Iterator[Verdict]:
     """Every target, judged by the worst of the models where there are several."""
     yield _worst(results, "`capture(model)`", CAPTURE_LIMIT, lambda costs: _ratio(costs, CAPTURE.name))
-    yield _worst(
-        results, "`audit(model)` with its totals", AUDIT_LIMIT, lambda costs: _ratio(costs, AUDIT.name)
-    )
+    yield _worst(results, "`audit(model)` and totals", AUDIT_LIMIT, lambda costs: _ratio(costs, AUDIT.name))
     yield _worst(results, "the folded table, on top of `audit`", TABLE_LIMIT, table_surplus)
     largest = max(results.trees)
     grown = results.exponent(CAPTURE.name)
     yield Verdict(
         f"growth of `capture` up to {largest:,} modules",
         f"exponent ≤ {EXPONENT_LIMIT}",
-        "too few sizes"
-        if grown is None
-        else f"{grown:.3f} (B itself: {results.exponent(BASELINE.name) or 0:.3f})",
+        "too few sizes" if grown is None else f"{grown:.3f} (B: {results.exponent(BASELINE.name) or 0:.3f})",
         None if grown is None else grown <= EXPONENT_LIMIT,
     )
     name, kept = max(results.kept.items(), key=lambda pair: pair[1].per_slot)
@@ -83,16 +79,16 @@ def _ratio(costs: dict[str, Cost], tool: str) -> float | None:
     return cost.ratio if cost is not None and cost.ratios else None
 
 
-def _worst(
-    results: Results, what: str, limit: float, figure: Callable[[dict[str, Cost]], float | None]
-) -> Verdict:
+def _worst(results: Results, what: str, limit: float, figure: Callable[[dict[str, Cost]], float | None]) -> Verdict:
     every: list[tuple[float, Measured]] = []
     for measured in (*results.models, *results.trees.values()):
+        if not measured.subject.is_judged:
+            continue
         ratio = figure(measured.costs)
         if ratio is None:
             trouble = next((cost.trouble for cost in measured.costs.values() if cost.trouble), "")
-            continue_with = f"nothing to measure on {measured.subject.name}"
-            return Verdict(what, f"≤ {limit:g} B", trouble or continue_with, None)
+            text = trouble or f"nothing to measure on {measured.subject.name}"
+            return Verdict(what, f"≤ {limit:g} B", text, None)
         every.append((ratio, measured))
     worst, where = max(every, key=lambda pair: pair[0])
     middle = statistics.median(ratio for ratio, _ in every)

@@ -163,7 +163,7 @@ def _row(row: PathRow, change: Change) -> str:
 
 def with_facts(row: PathRow, *facts: str) -> str:
     """`layers.[0-31].weight ×32 (4×4, 512 elements)`."""
-    repeated = f" ×{len(row.members)}" if len(row.members) > 1 else ""
+    repeated = f" ×{text.count(len(row.members))}" if len(row.members) > 1 else ""
     return row.path + repeated + (f" ({', '.join(facts)})" if facts else "")
 
 

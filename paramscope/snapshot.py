@@ -275,7 +275,7 @@ class OptimizerRecord(NamedTuple):
     groups: tuple[GroupRecord, ...]
 
 
-NoteKind = Literal["cycle", "repeats", "depth", "items"]
+NoteKind = Literal["cycle", "repeats", "depth", "items", "uninitialised"]
 
 
 class Note(NamedTuple):
@@ -283,7 +283,8 @@ class Note(NamedTuple):
 
     path: str
     kind: NoteKind
-    """`cycle`, or the bound that was met: `repeats` of shared modules, `depth` or `items` of containers."""
+    """`cycle`; the bound that was met: `repeats` of shared modules, `depth` or `items` of containers; or
+    `uninitialised` for a module whose `__init__` did not call that of `nn.Module`."""
     text: str
 
 

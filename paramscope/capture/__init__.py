@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from paramscope.capture.classes import class_mro, short_name
+from paramscope.capture.classes import class_mro, is_a, short_name
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
 from paramscope.capture.walk import Walk
@@ -33,9 +33,9 @@ def is_optimizer(thing: object) -> bool:
     return has_param_groups(thing)
 
 
-def is_optimizer_class(thing: object) -> bool:
+def is_optimizer_class(thing: Any) -> bool:
     """Whether something is a class of torch optimizers."""
-    return isinstance(thing, type) and torch.optim.Optimizer in class_mro(thing)
+    return is_a(thing, type) and torch.optim.Optimizer in class_mro(thing)
 
 
 def on_meta() -> AbstractContextManager[Any]:
@@ -43,12 +43,12 @@ def on_meta() -> AbstractContextManager[Any]:
     return torch.device("meta")
 
 
-def named_roots(model: object) -> list[tuple[str, Any]]:
+def named_roots(model: Any) -> list[tuple[str, Any]]:
     """The roots of a capture as (path, module) pairs. Raises NotAModule for anything but a Module or a
     non-empty dict of Modules by name."""
     if is_module(model):
         return [("", model)]
-    if isinstance(model, Mapping) and model:
+    if is_a(model, Mapping) and model:
         roots = [(str(name), root) for name, root in model.items()]
         for name, root in roots:
             if not is_module(root):
@@ -59,12 +59,12 @@ def named_roots(model: object) -> list[tuple[str, Any]]:
         return roots
     kind = short_name(type(model))
     advice = "Hand over the module itself, or a dict of modules by name."
-    if isinstance(model, type) and nn.Module in class_mro(model):
+    if is_a(model, type) and nn.Module in class_mro(model):
         kind, advice = "Module class", f"Build it first: {short_name(model)}(…)."
     raise NotAModule(f"this is no torch.nn.Module but a {kind}", advice)
 
 
-def capture_snapshot(model: object, optimizer: object = None) -> Snapshot:
+def capture_snapshot(model: Any, optimizer: Any = None) -> Snapshot:
     """Everything that can be told of a model (or a dict of roots) and its optimizers, without running it.
 
     Raises NotAModule and NotAnOptimizer.
@@ -94,7 +94,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) ->
     tensor_columns, storage_columns = tensors.columns(memberships)
     facts: dict[str, Any] = {
         "roots": tuple(path for path, _ in roots),
-        "torch_version": torch.__version__,
+        "torch_version": str(torch.__version__),
         "module_columns": walk.module_columns(),
         "slot_columns": walk.slot_columns(),
         "tensor_columns": tensor_columns,

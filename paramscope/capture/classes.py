@@ -55,6 +55,11 @@ def definer(cls: type, name: str) -> type | None:
     return None
 
 
+def is_a(thing: object, *kinds: type) -> bool:
+    """As `isinstance`, but for the class alone: `isinstance` asks for `thing.__class__`, which may be user code."""
+    return issubclass(type(thing), kinds)
+
+
 def is_tensor_class(cls: type) -> bool:
     """Whether instances of the class are tensors."""
     return torch.Tensor in class_mro(cls)

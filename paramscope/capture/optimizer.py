@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from paramscope.capture.classes import class_mro, definer, is_tensor_class, qualified_name, short_name
+from paramscope.capture.classes import class_mro, definer, is_a, is_tensor_class, qualified_name, short_name
 from paramscope.capture.tensors import TensorRegister, tensor_facts
 from paramscope.errors import NotAnOptimizer
 from paramscope.snapshot import ForeignRecord, GroupRecord, Membership, OptimizerRecord
@@ -24,9 +24,9 @@ def named_optimizers(optimizer: Any) -> list[tuple[str, Any]]:
     """One optimizer, several, or a dict of them, as (name, optimizer) pairs."""
     if optimizer is None:
         return []
-    if isinstance(optimizer, Mapping):
+    if is_a(optimizer, Mapping):
         return [(str(name), each) for name, each in optimizer.items()]
-    if isinstance(optimizer, (list, tuple)):
+    if is_a(optimizer, list, tuple):
         return [(str(i), each) for i, each in enumerate(optimizer)]
     return [("0", optimizer)]
 
@@ -74,16 +74,16 @@ class OptimizerReader:
                     self._memberships.setdefault(tensor, []).append(place)
 
     def _group(
-        self, index: int, group: dict[str, Any], state: Mapping[Any, Any], unstepped: Unstepped
+        self, index: int, group: dict[str, Any], state: Mapping[int, Any], unstepped: Unstepped
     ) -> GroupRecord:
         members = _members(group)
-        names = group.get("param_names")
-        if not isinstance(names, (list, tuple)) or len(names) != len(members):
+        names: Any = group.get("param_names")
+        if not is_a(names, list, tuple) or len(names) != len(members):
             names = None
         numbers = [self._tensors.numbers.get(id(member)) for member in members]
         slots, foreign, numel, state_nbytes = [], [], 0, 0
         for position, (member, number) in enumerate(zip(members, numbers, strict=True)):
-            state_nbytes += _state_nbytes(state.get(member)) if is_tensor_class(type(member)) else 0
+            state_nbytes += _state_nbytes(state.get(id(member)))
             if number is not None:
                 slots.append(self._paths[number])
                 numel += self._tensors.spec(number).numel or 0
@@ -151,7 +151,7 @@ def has_param_groups(thing: Any) -> bool:
     return _find_groups(thing) is not None
 
 
-def _groups_and_state(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[Any, Any]]:
+def _groups_and_state(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[int, Any]]:
     found = _find_groups(optimizer)
     if found is None:
         raise NotAnOptimizer(
@@ -161,8 +161,8 @@ def _groups_and_state(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[Any
     return found
 
 
-def _find_groups(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[Any, Any]] | None:
-    """The param groups and the state of an optimizer, or of the one that a wrapper wraps."""
+def _find_groups(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[int, Any]] | None:
+    """The param groups of an optimizer, or of the one that a wrapper wraps, and its state by parameter id."""
     seen: set[int] = set()
     inner = optimizer
     while id(inner) not in seen:
@@ -170,8 +170,9 @@ def _find_groups(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[Any, Any
         state = _instance_dict(inner)
         groups = _as_groups(state.get("param_groups"))
         if groups is not None:
-            held = state.get("state")
-            return groups, held if isinstance(held, Mapping) else {}
+            held: Any = state.get("state")
+            # By identity: looking a tensor up would hash it.
+            return groups, {id(key): value for key, value in held.items()} if is_a(held, Mapping) else {}
         inner = next((state[name] for name in _WRAPPED_AS if state.get(name) is not None), inner)
     if definer(type(optimizer), "param_groups") is None:
         return None
@@ -181,7 +182,7 @@ def _find_groups(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[Any, Any
 
 
 def _as_groups(groups: Any) -> list[dict[str, Any]] | None:
-    if isinstance(groups, (list, tuple)) and all(isinstance(group, dict) for group in groups):
+    if is_a(groups, list, tuple) and all(is_a(group, dict) for group in groups):
         return list(groups)
     return None
 
@@ -196,11 +197,11 @@ def _instance_dict(thing: Any) -> Mapping[str, Any]:
 
 def _members(group: dict[str, Any]) -> list[Any]:
     params = group.get("params", [])
-    return list(params) if isinstance(params, (list, tuple, set)) else [params]
+    return list(params) if is_a(params, list, tuple, set) else [params]
 
 
 def _state_nbytes(state: Any) -> int:
-    if not isinstance(state, Mapping):
+    if not is_a(state, Mapping):
         return 0
     total = 0
     for value in state.values():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -41,6 +42,7 @@ _LAZY: type = nn.parameter.UninitializedTensorMixin  # type: ignore[attr-defined
 _read = attrgetter("shape", "dtype", "device", "requires_grad", "is_leaf")
 
 
+@cache
 def torch_name(thing: torch.dtype | torch.layout) -> str:
     """torch's own name without its prefix: `float32`, `strided`."""
     return str(thing).removeprefix("torch.")

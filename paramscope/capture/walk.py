@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
 
-from paramscope.capture.classes import ClassFacts, class_facts, class_mro, hook_reason
+from paramscope.capture.classes import ClassFacts, class_dict, class_facts, class_mro, hook_reason
 from paramscope.capture.tensors import TensorRegister
 from paramscope.snapshot import (
     BUFFER,
@@ -57,7 +57,10 @@ _INERT = frozenset(
 )
 _SEQUENCES = frozenset({list, tuple, set, frozenset, deque})
 _HOLDERS = frozenset({torch.Tensor, nn.Module, dict, list, tuple, set, frozenset, deque})
-_instance_dict = object.__getattribute__
+# Asked of the class that makes the dict: a subclass may define a property of that name.
+_instance_dict: Callable[[Any], dict[str, Any]] = class_dict(nn.Module)["__dict__"].__get__
+# What a module without Module.__init__ is taken to hold.
+_NOTHING: dict[str, Any] = nn.Module().__dict__
 
 Reasons = tuple[tuple[str, str], ...]
 Ancestors: TypeAlias = "tuple[int, Ancestors] | None"
@@ -102,7 +105,7 @@ class Walk:
         self._holders: dict[type, bool] = {}
         """Classes of attribute values, and whether they are tensors, modules or containers."""
         # What the columns point into.
-        self._facts: dict[type, tuple[int, ClassFacts]] = {}
+        self._facts: dict[type, tuple[int, ClassFacts, bool]] = {}
         self._type_numbers: dict[str, int] = {}
 
     def add_slot(self, module: int, name: str, hold: int, tensor: int) -> None:
@@ -136,12 +139,13 @@ class Walk:
         stack.reverse()
         # This loop is most of what a capture costs: locals, and no call that can be spared.
         facts_of, numbers, numbers_get, held = self._facts, self.numbers, self.numbers.get, self._held
-        paths, types, flags = self.paths, self._types, self.module_flags
+        paths = self.paths
         slot_modules, slot_names = self._slot_modules, self._slot_names
         holds, slot_tensors = self._holds, self._slot_tensors
         tensor_get, enter_tensor = self.tensors.numbers.get, self.tensors.entering()
         repeated_tensors, candidates, inert = self.repeated_tensors, self.candidates, _INERT
-        holders = self._holders
+        holders, is_own = self._holders, _OWN
+        add_path, add_type, add_flags = self.paths.append, self._types.append, self.module_flags.append
         base_flag = REGISTERED if registered else 0
         while stack:
             module, path, ancestors, reasons = stack.pop()
@@ -155,24 +159,20 @@ class Walk:
                 self._repeats[index] = known
             else:
                 continue
-            state = _instance_dict(module, "__dict__")
+            state = _instance_dict(module)
+            if "_modules" not in state:
+                state = {**_NOTHING, **state}
+                self.notes.append(Note(path, "uninitialised", "Module.__init__ never ran: it can hold nothing yet"))
             cls = type(module)
             entry = facts_of.get(cls)
             if entry is None:
                 entry = self._class(cls)
-            type_number, facts = entry
-            own = reasons
-            if facts.subtree or state["_state_dict_hooks"] or state["_state_dict_pre_hooks"]:
-                own = reasons = subtree_reasons(cls, state, facts, reasons)
-            if facts.own:
-                own = merge(reasons, facts.own)
-            if own:
-                self._unknown[index] = own
-            if facts.settings:
-                self._settings[index] = tuple((name, plain(state.get(name))) for name in facts.settings)
-            paths.append(path)
-            types.append(type_number)
-            flags.append(base_flag | TRAINING if state["training"] is True else base_flag)
+            type_number, facts, is_special = entry
+            if is_special or reasons or state["_state_dict_hooks"] or state["_state_dict_pre_hooks"]:
+                reasons = self._describe(index, cls, state, facts, reasons)
+            add_path(path)
+            add_type(type_number)
+            add_flags(base_flag | TRAINING if state["training"] is True else base_flag)
 
             for name, tensor in state["_parameters"].items():
                 slot_modules.append(index)
@@ -219,7 +219,7 @@ class Walk:
             # last of these, and is complete if all keys were met.
             extra = 0
             for name in reversed(state):
-                if name in _OWN:
+                if name in is_own:
                     if name == "_modules":
                         break
                     continue
@@ -240,6 +240,18 @@ class Walk:
                     if is_holder_class(type(value)) and not is_inert(value)
                 )
 
+    def _describe(
+        self, index: int, cls: type, state: dict[str, Any], facts: ClassFacts, inherited: Reasons
+    ) -> Reasons:
+        """Enters what is special about one module; returns the reasons that hold for all below it."""
+        reasons = subtree_reasons(cls, state, facts, inherited)
+        own = merge(reasons, facts.own)
+        if own:
+            self._unknown[index] = own
+        if facts.settings:
+            self._settings[index] = tuple((name, plain(state.get(name))) for name in facts.settings)
+        return reasons
+
     def _may_repeat(self, path: str, first: int, ancestors: Ancestors, *, registered: bool) -> bool:
         """Whether a module that was met before, at position `first`, is listed under one more path."""
         if not registered:
@@ -258,9 +270,10 @@ class Walk:
             self.notes.append(Note(path, "repeats", text))
         return False
 
-    def _class(self, cls: type) -> tuple[int, ClassFacts]:
+    def _class(self, cls: type) -> tuple[int, ClassFacts, bool]:
         facts = class_facts(cls)
-        entry = self._type_numbers.setdefault(facts.type, len(self._type_numbers)), facts
+        is_special = bool(facts.subtree or facts.own or facts.settings)
+        entry = self._type_numbers.setdefault(facts.type, len(self._type_numbers)), facts, is_special
         self._facts[cls] = entry
         return entry
 
@@ -274,6 +287,8 @@ class Walk:
 
     def slot_columns(self) -> SlotColumns:
         """One entry a slot, module by module."""
+        if set(map(type, self._slot_names)) - {str}:
+            self._slot_names = list(map(str.__str__, self._slot_names))
         columns = SlotColumns(self._slot_modules, self._slot_names, self._holds, self._slot_tensors)
         if not self._is_late:
             return columns

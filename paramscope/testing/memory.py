@@ -3,12 +3,14 @@
 A framework sets a Memory around each test (the pytest plugin does); `expect` asks it for the n-th state and
 hands it the n-th state that is as expected. As JSON a state is::
 
-    {"format": "paramscope.state", "version": 1, "shapes": [[4, 4], null],
-     "parameters": {"head.weight": [0, "trainable"]}, "ties": [["head.weight", "embed.weight"]]}
+    {"format": "paramscope.state", "version": 1,
+     "parameters": {"head.weight": "frozen 5x4", "scale": "trainable scalar", "proj.weight": "trainable unknown"},
+     "ties": [["head.weight", "embed.weight"]]}
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -49,43 +51,42 @@ def remembering(memory: Memory) -> Iterator[None]:
 
 
 def state_to_json(state: State) -> dict[str, Any]:
-    """A state as plain values for `json.dumps`."""
-    shapes: dict[tuple[int, ...] | None, int] = {}
-    parameters = {
-        path: [shapes.setdefault(parameter.shape, len(shapes)), parameter.status]
-        for path, parameter in state.parameters.items()
-    }
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "shapes": [None if shape is None else list(shape) for shape in shapes],
-        "parameters": parameters,
-        "ties": [list(group) for group in state.ties],
-    }
+    """A state as plain values for `json.dumps`, a string for each parameter."""
+    parameters = {path: f"{each.status} {_shape_text(each.shape)}" for path, each in state.parameters.items()}
+    ties = [list(group) for group in state.ties]
+    return {"format": FORMAT, "version": VERSION, "parameters": parameters, "ties": ties}
 
 
 def state_from_json(value: object) -> State | None:
     """A state that was kept; None for what is damaged, foreign or of another version."""
     if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("version") != VERSION:
         return None
-    shapes, parameters, ties = value.get("shapes"), value.get("parameters"), value.get("ties")
-    if not isinstance(shapes, list) or not isinstance(parameters, dict) or not isinstance(ties, list):
-        return None
-    if not all(shape is None or _is_list_of(shape, int) for shape in shapes):
+    parameters, ties = value.get("parameters"), value.get("ties")
+    if not isinstance(parameters, dict) or not isinstance(ties, list):
         return None
     known: dict[str, ParameterState] = {}
     for path, facts in parameters.items():
-        if not isinstance(facts, list) or len(facts) != 2:
+        match = _FACTS.fullmatch(facts) if isinstance(facts, str) else None
+        if match is None:
             return None
-        index, status = facts
-        if type(index) is not int or not 0 <= index < len(shapes) or status not in get_args(ParameterStatus):
+        known[path] = _parameter_state(match)
+    for group in ties:
+        if not isinstance(group, list) or not all(isinstance(path, str) for path in group):
             return None
-        shape = None if shapes[index] is None else tuple(shapes[index])
-        known[path] = ParameterState(shape, status, None if shape is None else prod(shape))
-    if not all(_is_list_of(group, str) for group in ties):
-        return None
     return State(known, tuple(tuple(group) for group in ties))
 
 
-def _is_list_of(value: object, kind: type) -> bool:
-    return isinstance(value, list) and all(type(each) is kind for each in value)
+_STATUSES: tuple[ParameterStatus, ...] = get_args(ParameterStatus)
+_FACTS = re.compile(rf"({'|'.join(_STATUSES)}) (scalar|unknown|[0-9]{{1,18}}(?:x[0-9]{{1,18}}){{0,63}})", re.ASCII)
+
+
+def _shape_text(shape: tuple[int, ...] | None) -> str:
+    return "unknown" if shape is None else "x".join(map(str, shape)) or "scalar"
+
+
+def _parameter_state(match: re.Match[str]) -> ParameterState:
+    status = next(each for each in _STATUSES if each == match[1])
+    if match[2] == "unknown":
+        return ParameterState(None, status, None)
+    shape = () if match[2] == "scalar" else tuple(map(int, match[2].split("x")))
+    return ParameterState(shape, status, prod(shape))

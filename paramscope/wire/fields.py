@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from paramscope.errors import ReportError
 from paramscope.finding import Finding, Location, Severity, Skipped
@@ -13,9 +13,13 @@ from paramscope.snapshot import (
     Membership,
     ModuleRecord,
     Note,
+    NoteKind,
     OptimizerRecord,
+    Role,
+    SharingKind,
     SharingRecord,
     SlotRecord,
+    Status,
     StorageRecord,
 )
 from paramscope.totals import Totals
@@ -149,7 +153,7 @@ SLOT = row(
     path=TEXT,
     module=TEXT,
     name=TEXT,
-    role=one_of("parameter", "buffer", "attribute"),
+    role=one_of(*get_args(Role)),
     registered=FLAG,
     persistent=or_null(FLAG),
     type=or_null(TEXT),
@@ -165,7 +169,7 @@ SLOT = row(
     is_leaf=or_null(FLAG),
     has_grad=or_null(FLAG),
     is_parameter=or_null(FLAG),
-    status=one_of("trainable", "frozen", "hidden", "buffer", "attribute", "empty", "unknown"),
+    status=one_of(*get_args(Status)),
     gradient=or_null(FLAG),
     stepped=or_null(FLAG),
     saved=or_null(FLAG),
@@ -178,7 +182,7 @@ SLOT = row(
 STORAGE = row(StorageRecord, number=NATURAL, device=TEXT, nbytes=NATURAL)
 SHARING = row(
     SharingRecord,
-    kind=one_of("tied", "aliased", "overlapping", "co-located"),
+    kind=one_of(*get_args(SharingKind)),
     slots=TEXTS,
     storage=or_null(NATURAL),
     nbytes=NATURAL,
@@ -206,7 +210,7 @@ GROUP = row(
     state_nbytes=NATURAL,
 )
 OPTIMIZER = row(OptimizerRecord, name=TEXT, type=TEXT, groups=records(GROUP))
-NOTE = row(Note, path=TEXT, kind=one_of("cycle", "repeats", "depth", "items"), text=TEXT)
+NOTE = row(Note, path=TEXT, kind=one_of(*get_args(NoteKind)), text=TEXT)
 FINDING = row(
     Finding,
     code=TEXT,
