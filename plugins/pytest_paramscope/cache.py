@@ -1,0 +1,91 @@
+"""States that expectations last held for, in pytest's own cache: one entry a test.
+
+One entry a test, because pytest-xdist's workers write without asking each other, and run no test twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from paramscope.changes import State
+from paramscope.testing.memory import current_memory, state_from_json, state_to_json
+
+VERSION = 1
+
+
+def current_cached_memory() -> CachedMemory | None:
+    """The memory of the test that runs."""
+    memory = current_memory()
+    return memory if isinstance(memory, CachedMemory) else None
+
+
+class CachedMemory:
+    """The memory of one test. Without a cache (`-p no:cacheprovider`) it knows nothing and keeps nothing."""
+
+    def __init__(self, item: pytest.Item) -> None:
+        self._cache: pytest.Cache | None = getattr(item.config, "cache", None)
+        self._test = item.nodeid
+        self._known: dict[str, Any] | None = None
+        self._fresh: dict[str, Any] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """The test runs from its beginning."""
+        self._series = ""
+        self._counts: Counter[str] = Counter()
+
+    @contextmanager
+    def series(self, name: str) -> Iterator[None]:
+        """Within it, expectations are counted by themselves, so that a mark more does not shift the others."""
+        outer, self._series = self._series, name
+        try:
+            yield
+        finally:
+            self._series = outer
+
+    def recall(self) -> State | None:
+        self._counts[self._series] += 1
+        return state_from_json(self._load().get(self._current()))
+
+    def remember(self, state: State) -> None:
+        if self._cache is not None:
+            self._fresh[self._current()] = state_to_json(state)
+
+    def save(self) -> str | None:
+        """Writes what is new; returns why that did not work, if so."""
+        known = self._load() if self._fresh else {}
+        states = {**known, **self._fresh}
+        if self._cache is None or states == known:
+            return None
+        try:
+            self._cache.set(self._key(), {"version": VERSION, "test": self._test, "states": states})
+        # pytest warns where it cannot write, and a project may have made its warnings errors.
+        except (OSError, ValueError, pytest.PytestWarning) as error:
+            return f"what this test expects could not be remembered: {error}"
+        self._known = states
+        return None
+
+    def _current(self) -> str:
+        number = str(self._counts[self._series])
+        return f"{self._series} {number}" if self._series else number
+
+    def _key(self) -> str:
+        digest = hashlib.sha256(self._test.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"paramscope/{digest[:32]}"
+
+    def _load(self) -> dict[str, Any]:
+        """The states that are kept for this test; none where the entry is missing, damaged or not ours."""
+        if self._known is None:
+            self._known = {}
+            if self._cache is not None:
+                entry = self._cache.get(self._key(), None)
+                if isinstance(entry, dict) and entry.get("version") == VERSION and entry.get("test") == self._test:
+                    states = entry.get("states")
+                    self._known = states if isinstance(states, dict) else {}
+        return self._known

@@ -1,0 +1,437 @@
+"""The pytest plugin, run by pytest itself: what a person sees when an expectation fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+MODEL = '''
+import os
+import torch
+from torch import nn
+
+
+class Attention(nn.Module):
+    def __init__(self, dim, rank):
+        super().__init__()
+        self.c_attn = nn.Linear(dim, 3 * dim)
+        self.lora_a = nn.Linear(dim, rank, bias=False)
+        self.lora_b = nn.Linear(rank, 3 * dim, bias=False)
+
+
+class Block(nn.Module):
+    def __init__(self, dim, rank):
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(dim)
+        self.attn = Attention(dim, rank)
+
+
+class Transformer(nn.Module):
+    def __init__(self, dim, rank):
+        super().__init__()
+        self.wte = nn.Embedding(1000, dim)
+        self.h = nn.ModuleList(Block(dim, rank) for _ in range(12))
+
+
+class GPT(nn.Module):
+    """A GPT-2 in small, with adapters; TOTAL parameters, of which LORA are trainable."""
+
+    def __init__(self, dim=16, rank=2, tie=True):
+        super().__init__()
+        self.transformer = Transformer(dim, rank)
+        self.lm_head = nn.Linear(dim, 1000, bias=False)
+        if tie:
+            self.lm_head.weight = self.transformer.wte.weight
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad = "lora_" in name
+
+
+LORA = 12 * (2 * 16 + 2 * 48)
+TOTAL = LORA + 16_000 + 12 * (32 + 48 * 17)
+
+
+def build(tie=True):
+    return GPT(tie=tie)
+
+
+class Steps:
+    """An optimizer in small: making the first of torch.optim takes three seconds, for it imports the compiler."""
+
+    def __init__(self, parameters):
+        self.param_groups = [{"params": list(parameters), "lr": 0.1}]
+
+
+def make(model):
+    return Steps(p for p in model.parameters() if p.requires_grad)
+'''
+
+FAILING = """
+import pytest, torch
+from torch import nn
+from model import GPT, LORA, TOTAL, Steps, make
+from paramscope import audit
+from paramscope.testing import expect
+
+
+def test_trainable():
+    model = GPT(tie=False)
+    model.lm_head.weight.requires_grad = True
+    expect(model, trainable=LORA)
+
+
+def test_trainable_range():
+    model = GPT()
+    model.transformer.h[3].requires_grad_(False)
+    expect(model, trainable=range(LORA, LORA + 100))
+
+
+def test_total():
+    expect(GPT(), total=TOTAL + 16_000)
+
+
+def test_hidden():
+    model = GPT()
+    model.experts = [nn.Linear(3, 3) for _ in range(4)]
+    expect(model, hidden=0)
+
+
+def test_frozen():
+    model = GPT()
+    model.transformer.h[3].requires_grad_(True)
+    model.transformer.h[7].requires_grad_(True)
+    expect(model, frozen=["*.ln_1.*", "*.c_attn.*", "transfomer.wte.*"])
+
+
+def test_trainable_only():
+    model = GPT()
+    model.transformer.h[3].requires_grad_(False)
+    model.lm_head.requires_grad_(True)
+    expect(model, trainable_only=["*.lora_*"])
+
+
+def test_tied():
+    model = GPT(tie=False)
+    for block in model.transformer.h[1:]:
+        block.ln_1.weight = model.transformer.h[0].ln_1.weight
+    expect(model, tied=[{"lm_head.weight", "transformer.wte.weight"}, {"lm_head.wieght", "transformer"}])
+
+
+def test_optimizer():
+    model = GPT()
+    optimizer = make(model)
+    model.transformer.h[0].attn.lora_a = nn.Linear(16, 2, bias=False)
+    expect(model, optimizer=optimizer, stepped="all-trainable")
+
+
+def test_stepped():
+    model = GPT()
+    expect(model, optimizer=Steps(model.parameters()), stepped=["*.lora_a.*", "lm_head.weight", "*.gamma"])
+
+
+def test_like():
+    model = GPT()
+    before = audit(model)
+    model.lm_head = nn.Linear(16, 1001)
+    model.transformer.h[3].attn.c_attn.weight.requires_grad_(True)
+    for block in model.transformer.h:
+        block.attn.lora_b.requires_grad_(False)
+    del model.transformer.h[11]
+    expect(model, trainable=LORA, total=TOTAL, like=before)
+
+
+def test_many():
+    model = nn.ModuleDict({f"w{'a' * i}": nn.Linear(i + 1, i + 1) for i in range(30)})
+    expect(model, total=1, frozen=["*"])
+
+
+def test_lazy():
+    expect(nn.Sequential(nn.LazyLinear(3), nn.LazyLinear(4)), trainable=3)
+
+
+def test_usage():
+    expect(GPT(), frozen="transformer.*")
+
+
+def test_no_module(paramscope):
+    paramscope(GPT)
+
+
+def test_fixture(paramscope):
+    assert paramscope(GPT(), make(GPT())).totals.trainable == LORA
+    paramscope.expect(GPT(), trainable=0)
+
+
+@pytest.mark.paramscope(target="model.py:build", args={"tie": False}, trainable=LORA, tied=[{"a", "b"}])
+@pytest.mark.paramscope(target="model:build", optimizer="model.py:make", stepped="all-trainable")
+@pytest.mark.paramscope(target="model.py:build", meta=True, total=5)
+def test_marker():
+    raise AssertionError("marks are checked before the body")
+
+
+@pytest.mark.paramscope(target="model.py:buidl", trainable=1)
+@pytest.mark.paramscope(target="model.py:build", trainabel=1)
+@pytest.mark.paramscope("model.py:build", trainable=1)
+@pytest.mark.paramscope(trainable=1)
+@pytest.mark.paramscope(target="model.py:build")
+@pytest.mark.paramscope(target="model.py:build", stepped=["*"])
+@pytest.mark.paramscope(target="model.py:build", args=["tie"])
+def test_marker_usage():
+    pass
+"""
+
+KEYWORDS = re.findall(r"def test_(\w+)", FAILING)
+
+
+def failures(output: str) -> dict[str, str]:
+    """By test, what pytest says of its failure, without the test's own source."""
+    output = output.partition("short test summary info")[0]
+    found = {}
+    for name, block in re.findall(r"(?ms)^_+ test_(\w+) _+$(.*?)(?=^_+ test_|^=+ |\Z)", output):
+        lines = [line[1:].removeprefix("       ") for line in block.splitlines() if line.startswith("E   ")]
+        # A failure without a traceback; xdist names its worker above it.
+        bare = [line for line in block.splitlines() if line and not line.startswith("[gw")]
+        found[name] = "\n".join(lines or bare) + "\n"
+    return found
+
+
+def assert_golden(name: str, text: str) -> None:
+    path = GOLDENS / f"expect_{name}.txt"
+    if os.environ.get("PARAMSCOPE_UPDATE_GOLDENS") == "1":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.is_file(), f"{path} is missing: PARAMSCOPE_UPDATE_GOLDENS=1 writes it"
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    pytester.makeini("[pytest]\naddopts = --strict-markers -W error\npythonpath = .\n")
+    pytester.makepyfile(model=MODEL)
+    return pytester
+
+
+def test_every_keyword_fails_with_a_message_of_its_own(project: pytest.Pytester) -> None:
+    project.makepyfile(test_failing=FAILING)
+    alone = project.runpytest_subprocess()
+    alone.assert_outcomes(failed=len(KEYWORDS))
+    shown = str(alone.stdout)
+    messages = failures(shown)
+    assert list(messages) == KEYWORDS
+    for name, message in messages.items():
+        assert_golden(name, message)
+        assert len(message.splitlines()) <= 21
+    # The traceback is the line of the test and nothing else.
+    assert not re.search(r"(?m)^\S*(paramscope|pluggy|_pytest)\S*:\d+: ", shown)
+
+    spread = project.runpytest_subprocess("-n", "2")
+    spread.assert_outcomes(failed=len(KEYWORDS))
+    assert failures(str(spread.stdout)) == messages
+
+
+UPGRADE = '''
+import os
+import pytest
+from model import GPT, LORA, TOTAL
+from paramscope.testing import expect
+
+
+def upgraded():
+    """What a dependency builds, which an upgrade of it changes."""
+    model = GPT(tie=not os.environ.get("UPGRADE"))
+    if os.environ.get("UPGRADE"):
+        for block in model.transformer.h:
+            block.attn.c_attn.weight.requires_grad_(True)
+    return model
+
+
+@pytest.fixture
+def model():
+    model = upgraded()
+    expect(model, hidden=0)
+    return model
+
+
+def test_first_of_two(model):
+    expect(model, frozen=["*.ln_1.*"])
+    expect(model, trainable=LORA, total=TOTAL)
+
+
+@pytest.mark.paramscope(target="test_upgrade.py:upgraded", total=TOTAL)
+@pytest.mark.paramscope(target="test_upgrade.py:upgraded", trainable=LORA)
+def test_marks():
+    expect(GPT(), total=TOTAL)
+'''
+
+
+def cache_entries(project: pytest.Pytester) -> list[Path]:
+    return sorted((project.path / ".pytest_cache" / "v" / "paramscope").glob("*"))
+
+
+def test_a_failure_names_what_changed_since_the_test_last_passed(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.makepyfile(test_upgrade=UPGRADE)
+    project.runpytest_subprocess("-n", "2").assert_outcomes(passed=2)
+    entries = cache_entries(project)
+    kept = {entry["test"]: sorted(entry["states"]) for entry in (json.loads(e.read_text()) for e in entries)}
+    marks = "test_upgrade.py:upgraded"
+    assert kept == {
+        "test_upgrade.py::test_first_of_two": ["1", "2", "3"],
+        "test_upgrade.py::test_marks": ["1", f"{marks} 1", f"{marks} 2"],
+    }
+
+    before = [entry.read_bytes() for entry in entries]
+    monkeypatch.setenv("UPGRADE", "1")
+    after = project.runpytest_subprocess()
+    after.assert_outcomes(failed=2)
+    changed = failures(str(after.stdout))
+    for name, message in changed.items():
+        assert_golden(f"since_{name}", message)
+    # What fails is not remembered; the expectations before it held, for the model as it is now.
+    states = json.loads(entries[0].read_text(encoding="utf-8"))["states"]
+    assert states["1"] != states["3"]
+    assert states["3"] == json.loads(before[0])["states"]["3"]
+    assert entries[1].read_bytes() == before[1]
+
+    first, second = entries
+    first.write_text("{damaged", encoding="utf-8")
+    entry = json.loads(second.read_text(encoding="utf-8"))
+    entry["states"] = {name: {"format": "foreign", "version": [name]} for name in entry["states"]}
+    second.write_text(json.dumps(entry), encoding="utf-8")
+    for arguments in ((), ("-p", "no:cacheprovider")):
+        result = project.runpytest_subprocess(*arguments)
+        result.assert_outcomes(failed=2)
+        result.stdout.no_fnmatch_line("*since this last passed*")
+        result.stdout.no_fnmatch_line("*INTERNALERROR*")
+        first.write_bytes(before[0])
+        second.write_bytes(before[1])
+
+
+def test_marks_of_many_kinds(project: pytest.Pytester) -> None:
+    (project.path / "deep").mkdir()
+    (project.path / "deep" / "near.py").write_text("from model import build, make, LORA, TOTAL\n", encoding="utf-8")
+    (project.path / "deep" / "test_deep.py").write_text(
+        """
+import random
+import unittest
+
+import pytest, torch
+from model import LORA, TOTAL
+
+pytestmark = pytest.mark.paramscope(target="near.py:build", trainable=LORA)
+
+
+@pytest.fixture
+def seeded():
+    torch.manual_seed(3)
+    random.seed(3)
+
+
+@pytest.mark.paramscope(target="model.py:build", total=TOTAL)
+def test_a_mark_draws_no_random_number(seeded):
+    drawn = torch.rand(3).tolist(), random.random()
+    torch.manual_seed(3)
+    random.seed(3)
+    assert drawn == (torch.rand(3).tolist(), random.random())
+
+
+@pytest.mark.xfail(strict=True)
+@pytest.mark.paramscope(target="near:build", optimizer="near.py:make", stepped=["*.lora_a.*"])
+def test_expected_to_fail():
+    pass
+
+
+@pytest.mark.paramscope(target="near.py:build", total=1)
+class TestUnittest(unittest.TestCase):
+    def test_marked(self):
+        raise RuntimeError("marks are checked before the body")
+
+
+def test_skipped():
+    pytest.skip("marks hold, the body decides")
+""",
+        encoding="utf-8",
+    )
+    result = project.runpytest_subprocess()
+    result.assert_outcomes(passed=1, xfailed=1, failed=1, skipped=1)
+    result.stdout.fnmatch_lines(["near.py:build: total: expected 1, found 27,712*"])
+    result.stdout.no_fnmatch_line("*RuntimeError*")
+
+
+WATCH = """
+import sys
+from pathlib import Path
+
+def pytest_sessionfinish(session):
+    loaded = [name for name in ("torch", "paramscope.capture", "pytest_paramscope") if name in sys.modules]
+    Path(__file__).with_name(f"loaded_{hasattr(session.config, 'workerinput')}.txt").write_text(" ".join(loaded))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (("--collect-only",), "False"),
+        ((), "False"),
+        (("-p", "no:cacheprovider"), "False"),
+        (("-n", "1"), "True"),
+        (("--markers",), None),
+    ],
+)
+def test_torch_is_imported_only_when_a_test_asks(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], where: str | None
+) -> None:
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    pytester.makeconftest(WATCH)
+    pytester.makepyfile(
+        """
+        import pytest
+        from paramscope.testing import expect
+
+        def test_nothing_of_ours():
+            pass
+
+        @pytest.mark.skip
+        @pytest.mark.paramscope(target="missing.py:build", trainable=3)
+        def test_skipped(paramscope):
+            pass
+        """
+    )
+    result = pytester.runpytest_subprocess("--strict-markers", "-W", "error", *arguments)
+    assert result.ret == 0
+    if where is None:
+        result.stdout.fnmatch_lines(["@pytest.mark.paramscope(target=*"])
+    else:
+        assert (pytester.path / f"loaded_{where}.txt").read_text() == "pytest_paramscope"
+
+
+def test_a_cache_that_cannot_be_written_fails_no_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_paramscope.cache import CachedMemory
+        from paramscope.changes import State
+
+        class Cache:
+            def get(self, key, default):
+                return default
+            def set(self, key, value):
+                raise pytest.PytestWarning("no room")
+
+        def test_it(request):
+            request.config.cache = Cache()
+            memory = CachedMemory(request.node)
+            memory.recall()
+            memory.remember(State({}, ()))
+            assert memory.save() == "what this test expects could not be remembered: no room"
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
