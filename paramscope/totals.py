@@ -129,6 +129,7 @@ def _nbytes(snapshot: Snapshot) -> int:
     dense = [
         spec.nbytes if spec.stride is not None and _is_dense(spec.shape, spec.stride) else None for spec in specs
     ]
+    there = snapshot.storage_columns.nbytes
     by_storage: dict[int, list[int]] = {}
     alone: dict[int, int] = {}
     total = 0
@@ -142,9 +143,11 @@ def _nbytes(snapshot: Snapshot) -> int:
     for storage, tensor in alone.items():
         if storage not in by_storage:
             nbytes = dense[tensors.specs[tensor]]
-            total += covered_bytes(_layouts(snapshot, [tensor])) if nbytes is None else nbytes
-    for members in by_storage.values():
-        total += covered_bytes(_layouts(snapshot, members))
+            reached = covered_bytes(_layouts(snapshot, [tensor])) if nbytes is None else nbytes
+            # A storage may have been freed under its tensor, as sharding does between uses.
+            total += min(reached, there[storage])
+    for storage, members in by_storage.items():
+        total += min(covered_bytes(_layouts(snapshot, members)), there[storage])
     return total
 
 

@@ -2,64 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-
-from paramscope import Report, audit
-
-ran: list[str] = []
-"""What user code ran while it was watched."""
-_is_armed = False
-
-
-@contextlib.contextmanager
-def watched() -> Iterator[None]:
-    """Within it, user code is recorded, and raises."""
-    global _is_armed
-    ran.clear()
-    _is_armed = True
-    try:
-        yield
-    finally:
-        _is_armed = False
-
-
-def trip(what: str) -> None:
-    """User code was run."""
-    if _is_armed:
-        ran.append(what)
-        raise RuntimeError(f"{what} ran")
-
-
-def mine(name: str, base: type) -> Callable[..., Any]:
-    """A method that trips, and else does what the base class does."""
-
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        trip(name)
-        return getattr(base, name)(self, *args, **kwargs)
-
-    return method
-
-
-def hostile(base: type, *names: str) -> type[Any]:
-    """A subclass whose methods of these names, and whose `__class__`, are the user's own."""
-    body: dict[str, Any] = {name: mine(name, base) for name in names}
-
-    def claimed(self: Any) -> type:
-        trip("__class__")
-        return type(self)
-
-    body["__class__"] = property(claimed)
-    return type(f"Hostile{base.__name__}", (base,), body)
-
+from traps import audit_watched, hostile, ran, trip, watched
 
 OBJECT = ("__eq__", "__hash__", "__repr__", "__getattribute__", "__setattr__", "__format__")
 Module = hostile(nn.Module, *OBJECT, "__getattr__", "__dir__", "named_parameters", "_named_members", "_apply")
@@ -105,45 +55,6 @@ class Net(Module):
         return x
 
 
-class Tensor(torch.Tensor):
-    """A tensor that records what is done with it."""
-
-    @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        trip(f"__torch_function__ of {getattr(func, '__name__', func)}")
-        return super().__torch_function__(func, types, args, kwargs or {})
-
-    def __bool__(self) -> bool:
-        trip("Tensor.__bool__")
-        return super().__bool__()
-
-    def __len__(self) -> int:
-        trip("Tensor.__len__")
-        return super().__len__()
-
-    def __eq__(self, other: object) -> Any:
-        trip("Tensor.__eq__")
-        return super().__eq__(other)
-
-    __hash__ = torch.Tensor.__hash__
-
-    @property
-    def shape(self) -> torch.Size:
-        """A property in the place of torch's own."""
-        trip("Tensor.shape")
-        return super().shape
-
-
-def audit_watched(model: nn.Module, **kwargs: Any) -> Report:
-    """The report of an audit during which no user code ran."""
-    with watched():
-        report = audit(model, **kwargs)
-        str(report)
-        report.to_json()
-    assert ran == []
-    return report
-
-
 def test_the_traps_work() -> None:
     model = Net()
     with watched():
@@ -159,10 +70,7 @@ def test_the_traps_work() -> None:
         ):
             with pytest.raises(RuntimeError):
                 trap(model)
-        for trap in (lambda t: t + 1, lambda t: t.shape, len, bool):
-            with pytest.raises(RuntimeError):
-                trap(torch.ones(1).as_subclass(Tensor))
-    assert len(ran) == 12
+    assert len(ran) == 8
 
 
 def test_a_module_whose_every_method_is_its_own() -> None:
@@ -177,87 +85,6 @@ def test_a_module_whose_every_method_is_its_own() -> None:
     assert audit_watched(outer).totals == report.totals._replace(
         hidden=28, attributes=6, nbytes=3 * report.totals.nbytes, slots=15, modules=13
     )
-
-
-def test_a_tensor_subclass() -> None:
-    model = nn.Module()
-    model.registered = nn.Parameter(torch.ones(2, 3).as_subclass(Tensor))
-    model.register_buffer("state", torch.ones(4).as_subclass(Tensor))
-    model.plain = [torch.ones(5).as_subclass(Tensor)]
-    model.view = model.state[1:]
-    model.registered.grad = torch.ones(2, 3)
-    report = audit_watched(model)
-    assert [(slot.path, slot.shape, slot.role) for slot in report.slots.records()] == [
-        ("registered", (2, 3), "parameter"),
-        ("state", (4,), "buffer"),
-        ("plain[0]", (5,), "attribute"),
-        ("view", (3,), "attribute"),
-    ]
-    assert report.slots["registered"].trainable
-    assert report.slots["registered"].has_grad
-    assert report.slots["view"].storage == report.slots["state"].storage
-    assert report.slots["view"].offset == 1
-
-
-class FunctionMode(TorchFunctionMode):
-    """Records every torch function."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        trip(f"mode: {getattr(func, '__name__', func)}")
-        return func(*args, **(kwargs or {}))
-
-
-class DispatchMode(TorchDispatchMode):
-    """Records every operator."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        trip(f"mode: {func}")
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize("mode", [FunctionMode, DispatchMode])
-def test_an_active_mode(mode: type[Any]) -> None:
-    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.LazyLinear(3))
-    model.plain = torch.ones(4, 4).t()[1:]
-    model.hidden = [nn.Linear(2, 2)]
-    model.sparse = torch.eye(3).to_sparse()
-    optimizer = torch.optim.Adam(model[:2].parameters(), lr=0.1)
-    with mode():
-        report = audit_watched(model, optimizer=optimizer)
-        with watched(), pytest.raises(RuntimeError):
-            torch.ones(1) + 1
-    assert report == audit(model, optimizer=optimizer)
-    assert report.totals.hidden == 6
-
-
-class Wrapper(torch.Tensor):
-    """A tensor that has no data of its own."""
-
-    inner: torch.Tensor
-
-    @staticmethod
-    def __new__(cls, inner: torch.Tensor) -> Wrapper:
-        made = torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype, device=inner.device)
-        made.inner = inner
-        return made
-
-    @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        trip(f"Wrapper: {func}")
-        # All that nn.Parameter asks for.
-        return cls(args[0].inner) if func is torch.ops.aten.detach.default else NotImplemented
-
-
-def test_a_wrapper_subclass() -> None:
-    model = nn.Module()
-    model.weight = nn.Parameter(Wrapper(torch.ones(2, 3)))
-    model.plain = Wrapper(torch.ones(4))
-    report = audit_watched(model)
-    assert [(slot.path, slot.shape, slot.numel) for slot in report.slots.records()] == [
-        ("weight", (2, 3), 6),
-        ("plain", (4,), 4),
-    ]
-    assert report.slots["weight"].trainable
 
 
 CONTAINER = ("__iter__", "__len__", "__getitem__", "__contains__", "__eq__", "__repr__", "__getattribute__")
@@ -339,7 +166,6 @@ def test_hooks_do_not_run() -> None:
 Optimizer = hostile(torch.optim.SGD, *OBJECT, "state_dict", "add_param_group", "step")
 
 
-@pytest.mark.xfail(reason="named_optimizers() asks isinstance(…, Mapping), which asks for __class__")
 def test_an_optimizer_whose_every_method_is_its_own() -> None:
     model = nn.Linear(2, 2)
     report = audit_watched(model, optimizer=Optimizer(model.parameters(), lr=0.1))
@@ -397,49 +223,5 @@ class OwnDict(nn.Module):
         return nn.Module.__dict__["__dict__"].__get__(self)
 
 
-@pytest.mark.xfail(reason="object.__getattribute__(module, '__dict__') finds the class's property")
 def test_a_property_in_the_place_of_the_instance_dict() -> None:
     assert audit_watched(OwnDict()).totals.parameters == 6
-
-
-class HashedTensor(torch.Tensor):
-    """A tensor with a hash of its own; optimizers keep their state by it."""
-
-    def __hash__(self) -> int:
-        trip("HashedTensor.__hash__")
-        return id(self)
-
-
-@pytest.mark.xfail(reason="the optimizer's state is looked up by the tensor, which hashes it")
-def test_a_parameter_with_a_hash_of_its_own_in_an_optimizer() -> None:
-    model = nn.Module()
-    model.weight = nn.Parameter(torch.ones(2).as_subclass(HashedTensor))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    assert audit_watched(model, optimizer=optimizer).slots["weight"].stepped
-
-
-class SizedWrapper(Wrapper):
-    """A wrapper subclass that answers for its own sizes."""
-
-    @staticmethod
-    def __new__(cls, inner: torch.Tensor) -> SizedWrapper:
-        made = torch.Tensor._make_wrapper_subclass(
-            cls, inner.shape, dtype=inner.dtype, device=inner.device, dispatch_sizes_strides_policy="sizes"
-        )
-        made.inner = inner
-        return made
-
-    @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        trip(f"SizedWrapper: {func}")
-        return func(*(arg.inner if isinstance(arg, SizedWrapper) else arg for arg in args), **(kwargs or {}))
-
-
-@pytest.mark.xfail(
-    reason="its shape is asked for, which goes to its __torch_dispatch__, and what that raises ends the audit"
-)
-def test_a_wrapper_subclass_that_answers_for_its_sizes() -> None:
-    model = nn.Linear(2, 2)
-    model.plain = SizedWrapper(torch.ones(2, 3))
-    # Its sizes cannot be told without running it; the rest can.
-    assert audit_watched(model).totals.parameters == 6

@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from oracle import assert_moved, assert_stepped, assert_torch_agrees, registered
 from torch import nn
+from trees import Maker
 
 from paramscope import Report, audit, capture
+from paramscope.snapshot import AliasRecord
 
 # The same trees each time. Shrinking one takes a minute: add Phase.shrink to see the smallest that fails.
 STEADY = settings(
@@ -25,87 +26,6 @@ STEADY = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
-KINDS = ("parameter", "frozen", "buffer", "transient", "tensor", "leaf", "none", "empty buffer", "number")
-
-
-class Maker:
-    """Builds one tree from Hypothesis's choices, and keeps what it made, so that it can use it again."""
-
-    def __init__(self, data: st.DataObject) -> None:
-        self.data = data
-        self.tensors: list[torch.Tensor] = []
-        self.modules: list[nn.Module] = []
-
-    def pick(self, options: Any, label: str) -> Any:
-        """One of some options."""
-        return self.data.draw(st.sampled_from(options), label)
-
-    def chance(self, label: str) -> bool:
-        """Yes, one time in two."""
-        return self.data.draw(st.booleans(), label)
-
-    def tensor(self, kind: str) -> torch.Tensor:
-        """A tensor of a kind, now and then one that is in use elsewhere."""
-        same = [t for t in self.tensors if isinstance(t, nn.Parameter) == (kind in ("parameter", "frozen"))]
-        if same and self.chance("tie"):
-            return self.pick(same, "which")
-        shape = self.pick([(), (0,), (3,), (2, 3)], "shape")
-        if kind in ("parameter", "frozen"):
-            made: torch.Tensor = nn.Parameter(torch.zeros(shape), requires_grad=kind == "parameter")
-        else:
-            dtype = torch.float32 if kind == "leaf" else self.pick([torch.float32, torch.int64], "dtype")
-            made = torch.zeros(shape, dtype=dtype, requires_grad=kind == "leaf")
-        self.tensors.append(made)
-        return made
-
-    def module(self, depth: int) -> nn.Module:
-        """A module with slots, children and lists; at times one that is in use elsewhere."""
-        if self.modules and self.chance("share"):
-            return self.pick(self.modules, "which module")
-        module = nn.Module()
-        for i in range(self.data.draw(st.integers(1, 4), "slots")):
-            self.add_slot(module, f"t{i}", self.pick(KINDS, "kind"))
-        if depth:
-            for i in range(self.data.draw(st.integers(0, 3), "children")):
-                module.add_module(f"m{i}", None if self.chance("no child") else self.module(depth - 1))
-            if self.chance("list"):
-                module.things = self.container(depth - 1)
-        # Entered when it is whole, so that no module holds itself.
-        self.modules.append(module)
-        return module
-
-    def add_slot(self, module: nn.Module, name: str, kind: str) -> None:
-        """One slot of some kind."""
-        if kind in ("parameter", "frozen"):
-            module.register_parameter(name, self.tensor(kind))
-        elif kind in ("buffer", "transient"):
-            module.register_buffer(name, self.tensor(kind), persistent=kind == "buffer")
-        elif kind in ("tensor", "leaf"):
-            setattr(module, name, self.tensor(kind))
-        elif kind == "none":
-            module.register_parameter(name, None)
-        elif kind == "empty buffer":
-            module.register_buffer(name, None)
-        else:
-            setattr(module, name, 7)
-
-    def container(self, depth: int) -> Any:
-        """A list, tuple or dict of modules, tensors, numbers and containers."""
-        items: list[Any] = []
-        for _ in range(self.data.draw(st.integers(1, 3), "items")):
-            what = self.pick(
-                ("module", "module", "module", "parameter", "frozen", "tensor", "leaf", "number", "container"), "item"
-            )
-            if what == "module":
-                items.append(self.module(max(depth, 0)))
-            elif what == "number":
-                items.append(3)
-            elif what == "container":
-                items.append(self.container(depth - 1) if depth > 0 else [])
-            else:
-                items.append(self.tensor(what))
-        kind = self.pick((list, tuple, dict), "container")
-        return dict(enumerate(items)) if kind is dict else kind(items)
 
 
 @st.composite
@@ -160,16 +80,15 @@ def unregistered(report: Report) -> set[int]:
 @STEADY
 @given(st.data())
 def test_what_is_registered(data: st.DataObject) -> None:
-    model = Maker(data).module(3)
+    model = Maker(data).tree(3)
     assert_torch_agrees(model, audit(model))
     assert_stepped(model)
 
 
-@pytest.mark.xfail(reason="a registered tensor that a hidden module holds, too, is counted as hidden")
 @STEADY
 @given(st.data())
 def test_what_is_hidden(data: st.DataObject) -> None:
-    model = Maker(data).module(3)
+    model = Maker(data).tree(3)
     report = audit(model)
     by_force = unregistered_tensors(model)
     assert report.totals.hidden == sum(t.numel() for t in by_force.values() if is_hidden(t))
@@ -185,19 +104,23 @@ def test_what_is_hidden(data: st.DataObject) -> None:
     assert len(set(report.slots)) == len(report.slots)
 
 
+def follow(model: nn.Module, path: str) -> Any:
+    """What lies at a path, which is what one would write in Python, but for numbers as names."""
+    thing: Any = model
+    for step in filter(None, path.replace("[", ".[").split(".")):
+        thing = thing[int(step[1:-1])] if step.startswith("[") else getattr(thing, step)
+    return thing
+
+
 @STEADY
 @given(st.data())
 def test_each_path_leads_to_its_tensor(data: st.DataObject) -> None:
-    model = Maker(data).module(3)
+    model = Maker(data).tree(3)
     by_number: dict[int, int] = {}
     for slot in audit(model).slots.records():
         if slot.tensor is None:
             continue
-        # A path is what one would write in Python, but for numbers as names.
-        steps = slot.path.replace("[", ".[").split(".")
-        thing: Any = model
-        for step in steps:
-            thing = thing[int(step[1:-1])] if step.startswith("[") else getattr(thing, step)
+        thing = follow(model, slot.path)
         assert isinstance(thing, torch.Tensor)
         assert tuple(thing.shape) == slot.shape
         assert by_number.setdefault(slot.tensor, id(thing)) == id(thing)
@@ -206,8 +129,23 @@ def test_each_path_leads_to_its_tensor(data: st.DataObject) -> None:
 
 @STEADY
 @given(st.data())
+def test_a_second_way_to_something_registered_is_an_alias(data: st.DataObject) -> None:
+    model = Maker(data).tree(3)
+    snapshot = capture(model)
+    for alias in snapshot.aliases:
+        assert alias.of in snapshot.slots or alias.of in snapshot.modules
+        assert alias.path not in snapshot.slots
+        assert follow(model, alias.path) is follow(model, alias.of)
+    seen = {id(t) for t in (*model.parameters(), *model.buffers(), *model.modules())}
+    attributes = [slot.path for slot in snapshot.slots.records() if slot.role == "attribute"]
+    hidden = [path for path, module in snapshot.modules.items() if not module.registered]
+    assert [path for path in (*attributes, *hidden) if id(follow(model, path)) in seen] == []
+
+
+@STEADY
+@given(st.data())
 def test_what_an_optimizer_holds(data: st.DataObject) -> None:
-    model = Maker(data).module(3)
+    model = Maker(data).tree(3)
     parameters = list(model.parameters())
     if not parameters:
         return
@@ -227,7 +165,7 @@ def test_what_an_optimizer_holds(data: st.DataObject) -> None:
 @given(st.data())
 def test_the_memory_is_counted_once(data: st.DataObject) -> None:
     maker = Maker(data)
-    model = maker.module(2)
+    model = maker.tree(2)
     everything = {id(t): t for t in (*model.parameters(), *model.buffers())} | unregistered_tensors(model)
     assert audit(model).totals.nbytes == sum(t.numel() * t.itemsize for t in everything.values())
 
@@ -235,7 +173,7 @@ def test_the_memory_is_counted_once(data: st.DataObject) -> None:
 @STEADY
 @given(st.data())
 def test_a_second_look_a_pickle_and_json_are_equal(data: st.DataObject) -> None:
-    model = Maker(data).module(3)
+    model = Maker(data).tree(3)
     versions = [t._version for t in (*model.parameters(), *model.buffers())]
     snapshot = capture(model)
     assert capture(model) == snapshot
@@ -250,7 +188,7 @@ def test_a_second_look_a_pickle_and_json_are_equal(data: st.DataObject) -> None:
 @STEADY
 @given(st.data())
 def test_what_moves(data: st.DataObject) -> None:
-    model = Maker(data).module(2)
+    model = Maker(data).tree(2)
     report = audit(model)
     assert_moved(report, model)
 
@@ -258,7 +196,7 @@ def test_what_moves(data: st.DataObject) -> None:
 @STEADY
 @given(st.data())
 def test_empty_slots_are_where_torch_has_none(data: st.DataObject) -> None:
-    model = Maker(data).module(3)
+    model = Maker(data).tree(3)
     report = audit(model)
     expected = [
         f"{prefix}.{name}" if prefix else name
@@ -277,13 +215,14 @@ def test_the_trees_are_worth_looking_at() -> None:
     @STEADY
     @given(st.data())
     def look(data: st.DataObject) -> None:
-        report = audit(Maker(data).module(3))
+        report = audit(Maker(data).tree(3))
         slots = list(report.slots.records())
-        ties = [{report.slots[path].registered for path in r.slots} for r in report.sharing if r.kind == "tied"]
         seen.update(
             {
-                "ties": {True} in ties,
-                "ties with a hidden slot": {True, False} in ties,
+                "ties": any(r.kind == "tied" for r in report.sharing),
+                "registered tensors of hidden modules": any(
+                    alias.of in report.slots and "." in alias.path for alias in report.snapshot.aliases
+                ),
                 "hidden modules": any(not module.registered for module in report.modules.values()),
                 "shared modules": any(
                     module.registered and report.modules.path_at(module.object) != module.path
@@ -301,8 +240,7 @@ def test_the_trees_are_worth_looking_at() -> None:
     assert {what: count for what, count in seen.items() if not count} == {}
 
 
-@pytest.mark.xfail(reason="its slot there is called hidden, counted as hidden, and said not to move")
-def test_a_registered_tensor_in_a_hidden_module_is_not_hidden() -> None:
+def test_a_registered_tensor_in_a_hidden_module_is_an_alias_and_not_hidden() -> None:
     model, head = nn.Module(), nn.Linear(3, 4)
     model.embedding = nn.Embedding(4, 3)
     head.weight = model.embedding.weight
@@ -310,7 +248,6 @@ def test_a_registered_tensor_in_a_hidden_module_is_not_hidden() -> None:
     report = audit(model)
     # The bias alone.
     assert report.totals.hidden == 4
-    assert report.slots["heads[0].weight"].status != "hidden"
     assert report.slots["heads[0].bias"].status == "hidden"
-    model.to(torch.float64)
-    assert report.slots["heads[0].weight"].moved is (head.weight.dtype is torch.float64)
+    assert report.snapshot.aliases == (AliasRecord("heads[0].weight", "embedding.weight"),)
+    assert "heads[0].weight" not in report.slots

@@ -133,7 +133,6 @@ def test_a_snapshot_pickles() -> None:
     assert again.optimizers == snapshot.optimizers
 
 
-@pytest.mark.xfail(reason="torch_version is kept as torch's own TorchVersion, whose class only torch has")
 def test_a_pickled_snapshot_loads_where_there_is_no_torch() -> None:
     snapshot = capture(Net())
     code = (

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from paramscope.capture.classes import class_mro, is_a, short_name
+from paramscope.capture.classes import is_a, short_name
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
 from paramscope.capture.walk import Walk
@@ -25,7 +25,7 @@ from paramscope.spans import find_sharing
 
 def is_module(thing: object) -> bool:
     """Whether something is an `nn.Module`, told from its class: a `__class__` property would run user code."""
-    return nn.Module in class_mro(type(thing))
+    return issubclass(type(thing), nn.Module)
 
 
 def is_optimizer(thing: object) -> bool:
@@ -35,7 +35,7 @@ def is_optimizer(thing: object) -> bool:
 
 def is_optimizer_class(thing: Any) -> bool:
     """Whether something is a class of torch optimizers."""
-    return is_a(thing, type) and torch.optim.Optimizer in class_mro(thing)
+    return is_a(thing, type) and issubclass(thing, torch.optim.Optimizer)
 
 
 def on_meta() -> AbstractContextManager[Any]:
@@ -59,7 +59,7 @@ def named_roots(model: Any) -> list[tuple[str, Any]]:
         return roots
     kind = short_name(type(model))
     advice = "Hand over the module itself, or a dict of modules by name."
-    if is_a(model, type) and nn.Module in class_mro(model):
+    if is_a(model, type) and issubclass(model, nn.Module):
         kind, advice = "Module class", f"Build it first: {short_name(model)}(…)."
     raise NotAModule(f"this is no torch.nn.Module but a {kind}", advice)
 
@@ -86,6 +86,7 @@ def capture_snapshot(model: Any, optimizer: Any = None) -> Snapshot:
 def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) -> Snapshot:
     walk = Walk()
     walk.modules(roots, registered=True)
+    walk.seal()
     HiddenSearch(walk).run()
     tensors = walk.tensors
     reader = OptimizerReader(tensors, walk.tensor_paths() if optimizers else {})

@@ -1,7 +1,8 @@
 """Facts about a class, read without running a line of it.
 
 A metaclass or a descriptor may run code when an attribute is looked up, so the names and dicts of classes are
-read through the descriptors of `type` itself.
+read through the descriptors of `type` itself. It may define `__hash__` and `__eq__`, too, so classes that are not
+torch's are told apart by their ids (their instances keep them alive) and by `issubclass`, which compares identities.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def is_a(thing: object, *kinds: type) -> bool:
 
 def is_tensor_class(cls: type) -> bool:
     """Whether instances of the class are tensors."""
-    return torch.Tensor in class_mro(cls)
+    return issubclass(cls, torch.Tensor)
 
 
 def is_torch(cls: type) -> bool:
@@ -109,7 +110,7 @@ def class_facts(cls: type) -> ClassFacts:
     mro = class_mro(cls)
     settings: tuple[str, ...] = ()
     for layer, names in _SETTINGS:
-        if layer in mro:
+        if issubclass(cls, layer):
             settings = names
     subtree: list[tuple[str, str]] = []
     own: list[tuple[str, str]] = []
@@ -125,7 +126,7 @@ def class_facts(cls: type) -> ClassFacts:
                 if not is_torch(base):
                     fact = (fate, f"{short_name(base)} overrides {method}()")
                     (subtree if method == "state_dict" else own).append(fact)
-    derived = _RNN_DERIVED if nn.RNNBase in mro else frozenset()
+    derived = _RNN_DERIVED if issubclass(cls, nn.RNNBase) else frozenset()
     return ClassFacts(qualified_name(cls), settings, derived, tuple(subtree), tuple(own))
 
 

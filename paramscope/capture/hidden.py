@@ -14,16 +14,16 @@ from typing import Any
 
 from torch import nn
 
-from paramscope.capture.classes import class_mro, is_tensor_class, short_name
+from paramscope.capture.classes import is_tensor_class, short_name
 from paramscope.capture.walk import Candidate, Walk
-from paramscope.snapshot import ATTRIBUTE, AliasRecord, Note, NoteKind, join
+from paramscope.snapshot import AliasRecord, Note, NoteKind, join
 
 DEPTH_BOUND = 32
 """Containers within containers that are looked into."""
 ITEM_BOUND = 4_000_000
 """Container items that are looked at in one capture."""
 
-_PLAIN_KEYS = (str, int, bool, float, bytes, type(None))
+_PLAIN_KEYS = frozenset(map(id, (str, int, bool, float, bytes, type(None))))
 
 
 class HiddenSearch:
@@ -31,8 +31,6 @@ class HiddenSearch:
 
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
-        self._registered_tensors = frozenset(walk.tensors.numbers)
-        self._tensor_paths: dict[int, str] | None = None
         self._entered: set[int] = set()
         self._held: list[Any] = []
         self._items = 0
@@ -53,7 +51,7 @@ class HiddenSearch:
         for name, thing in self._finds(candidate):
             cls = type(thing)
             if is_tensor_class(cls):
-                self._tensor(candidate.module, name, thing)
+                self._walk.add_tensor(candidate.module, name, thing)
             else:
                 modules.append((name, thing))
         walk = self._walk
@@ -66,30 +64,16 @@ class HiddenSearch:
                 continue
             walk.modules([(path, module)], registered=False, inherited=walk.reasons_below(candidate.module))
 
-    def _tensor(self, module: int, name: str, tensor: Any) -> None:
-        walk = self._walk
-        if id(tensor) in self._registered_tensors:
-            walk.aliases.append(AliasRecord(join(walk.paths[module], name), self._path_of_tensor(tensor)))
-        elif id(tensor) not in self._entered:
-            self._entered.add(id(tensor))
-            walk.add_slot(module, name, ATTRIBUTE, walk.tensors.number(tensor))
-
-    def _path_of_tensor(self, tensor: Any) -> str:
-        if self._tensor_paths is None:
-            self._tensor_paths = self._walk.tensor_paths()
-        return self._tensor_paths[self._walk.tensors.numbers[id(tensor)]]
-
     def _finds(self, candidate: Candidate) -> Iterator[tuple[str, Any]]:
         """(name, tensor or module) pairs in an attribute's value, in the order they lie there."""
         stack: list[tuple[str, Any, int]] = [(candidate.name, candidate.value, 0)]
         while stack:
             name, value, depth = stack.pop()
             cls = type(value)
-            mro = class_mro(cls)
-            if is_tensor_class(cls) or nn.Module in mro:
+            if is_tensor_class(cls) or issubclass(cls, nn.Module):
                 yield name, value
                 continue
-            steps = steps_into(value, mro)
+            steps = steps_into(value)
             if steps is None or id(value) in self._entered:
                 continue
             self._entered.add(id(value))
@@ -108,27 +92,28 @@ class HiddenSearch:
         self._walk.notes.append(Note(path, kind, f"not looked into: {why}"))
 
 
-def steps_into(value: Any, mro: tuple[type, ...]) -> list[tuple[str, Any]] | None:
+def steps_into(value: Any) -> list[tuple[str, Any]] | None:
     """The items of a container that are no plain numbers or strings, each with its step of a path.
 
     None where the value is no container. Reads through the built-in type, so a subclass's own `__iter__`
     or `__len__` does not run.
     """
-    if dict in mro:
-        return [(f"[{key_text(k)}]", v) for k, v in dict.items(value) if type(v) not in _PLAIN_KEYS]
+    cls = type(value)
+    if issubclass(cls, dict):
+        return [(f"[{key_text(k)}]", v) for k, v in dict.items(value) if id(type(v)) not in _PLAIN_KEYS]
     sequences: tuple[type[Any], ...] = (list, tuple, deque)
     for kind in sequences:
-        if kind in mro:
-            return [(f"[{i}]", v) for i, v in enumerate(kind.__iter__(value)) if type(v) not in _PLAIN_KEYS]
+        if issubclass(cls, kind):
+            return [(f"[{i}]", v) for i, v in enumerate(kind.__iter__(value)) if id(type(v)) not in _PLAIN_KEYS]
     sets: tuple[type[Any], ...] = (set, frozenset)
     for kind in sets:
-        if kind in mro:
-            return [(f"{{{i}}}", v) for i, v in enumerate(kind.__iter__(value)) if type(v) not in _PLAIN_KEYS]
+        if issubclass(cls, kind):
+            return [(f"{{{i}}}", v) for i, v in enumerate(kind.__iter__(value)) if id(type(v)) not in _PLAIN_KEYS]
     return None
 
 
 def key_text(key: Any) -> str:
     """A dict key as code would write it; of a key with a `__repr__` of its own, only the class."""
-    if type(key) in _PLAIN_KEYS:
+    if id(type(key)) in _PLAIN_KEYS:
         return repr(key)
     return f"<{short_name(type(key))}>"

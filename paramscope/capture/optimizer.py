@@ -9,9 +9,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
-
-from paramscope.capture.classes import class_mro, definer, is_a, is_tensor_class, qualified_name, short_name
+from paramscope.capture.classes import definer, is_a, is_tensor_class, qualified_name, short_name
 from paramscope.capture.tensors import TensorRegister, tensor_facts
 from paramscope.errors import NotAnOptimizer
 from paramscope.snapshot import ForeignRecord, GroupRecord, Membership, OptimizerRecord
@@ -223,7 +221,7 @@ def plain_option(value: Any) -> Any:
         return str(value)
     if kind in (list, tuple):
         return tuple(plain_option(item) for item in value)
-    if torch.Tensor in class_mro(kind):
+    if is_tensor_class(kind):
         # NOTE: reading the value would copy from, and wait for, the tensor's device.
         shape, dtype, device, _, _ = tensor_facts(value)
         return f"<tensor {dtype} {list(shape or ())} on {device}>"

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from paramscope.capture.classes import class_mro, qualified_name
+from paramscope.capture.classes import qualified_name
 from paramscope.snapshot import (
     HAS_GRAD,
     IS_LEAF,
@@ -55,10 +55,10 @@ def tensor_facts(
 
     All but the last are None for what is no tensor, and the shape where it is not known yet.
     """
-    mro = class_mro(type(tensor))
-    if torch.Tensor not in mro:
+    cls = type(tensor)
+    if not issubclass(cls, torch.Tensor):
         return None, None, None, None, False
-    shape = None if _LAZY in mro or _is_nested_of(tensor) else tuple(_shape_of(tensor))
+    shape = None if issubclass(cls, _LAZY) or _is_nested_of(tensor) else tuple(_shape_of(tensor))
     numel = None if shape is None else math.prod(shape)
     return shape, torch_name(_dtype_of(tensor)), str(_device_of(tensor)), numel, _requires_grad_of(tensor)
 
@@ -83,18 +83,13 @@ class TensorRegister:
         self.crowded: set[int] = set()
         """Storages that more than one tensor views."""
         # Reading these classes through their own attributes runs nothing but torch.
-        self._kinds: dict[type, dict[Any, tuple[int, int]]] = {torch.Tensor: {}, nn.Parameter: {}}
-        """(spec, flags) by what `_read` says of a tensor."""
+        self._kinds: dict[int, dict[Any, tuple[int, int]]] = {id(torch.Tensor): {}, id(nn.Parameter): {}}
+        """By the id of the class, (spec, flags) by what `_read` says of a tensor."""
         self._spec_numbers: dict[TensorSpec, int] = {}
         self._specs: list[TensorSpec] = []
         self._spec_devices: list[int] = []
         self._storage_numbers: dict[int, int] = {}
         self._devices: dict[str, int] = {}
-
-    def number(self, tensor: Any) -> int:
-        """The number of a tensor (or of whatever stands in a tensor's place), entered when it is new."""
-        known = self.numbers.get(id(tensor))
-        return self.entering()(tensor) if known is None else known
 
     def entering(self) -> Callable[[Any], int]:
         """A function that enters a tensor which is known to be new, and returns its number.
@@ -111,7 +106,7 @@ class TensorRegister:
         def enter(tensor: Any) -> int:
             number = numbers[id(tensor)] = len(held)
             hold(tensor)
-            kinds = kinds_of(type(tensor))
+            kinds = kinds_of(id(type(tensor)))
             if kinds is None:
                 return unusual(tensor, number)
             try:
@@ -185,18 +180,17 @@ class TensorRegister:
     def _enter_unusual(self, tensor: Any, number: int) -> int:
         """Lazy parameters, tensor subclasses, other layouts, and things that are no tensor at all."""
         cls = type(tensor)
-        mro = class_mro(cls)
         storage_number, offset, flags = -1, 0, IS_LEAF
-        if torch.Tensor not in mro:
+        if not issubclass(cls, torch.Tensor):
             spec = self._spec(cls, None, None, None, None, None)
         else:
             layout = _layout_of(tensor)
-            has_shape = _LAZY not in mro and not _is_nested_of(tensor)
+            has_shape = not issubclass(cls, _LAZY) and not _is_nested_of(tensor)
             has_strides = has_shape and layout is torch.strided
             shape = tuple(_shape_of(tensor)) if has_shape else None
             stride = tuple(_Base.stride(tensor)) if has_strides else None
             spec = self._spec(cls, shape, stride, _dtype_of(tensor), _device_of(tensor), layout)
-            flags = IS_PARAMETER if nn.Parameter in mro else 0
+            flags = IS_PARAMETER if issubclass(cls, nn.Parameter) else 0
             flags |= REQUIRES_GRAD if _requires_grad_of(tensor) else 0
             flags |= IS_LEAF if _is_leaf_of(tensor) else 0
             if flags & IS_LEAF and _grad_of(tensor) is not None:

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import nn
 
-from paramscope.capture.classes import ClassFacts, class_dict, class_facts, class_mro, hook_reason
+from paramscope.capture.classes import ClassFacts, class_dict, class_facts, hook_reason
 from paramscope.capture.tensors import TensorRegister
 from paramscope.snapshot import (
+    ATTRIBUTE,
     BUFFER,
     PARAMETER,
     REGISTERED,
@@ -37,26 +38,15 @@ chain of 40 `Sequential(x, x)` has 2**40 paths."""
 # What `nn.Module.__init__` puts into every instance, in this order.
 _OWN = frozenset(nn.Module().__dict__)
 _OWN_COUNT = len(_OWN)
-# Values that hold no tensor and no module, whatever they are.
+# Values that hold no tensor and no module, whatever they are: the ids of their classes.
 _INERT = frozenset(
-    {
-        int,
-        float,
-        bool,
-        str,
-        bytes,
-        complex,
-        type(None),
-        type,
-        range,
-        slice,
-        torch.dtype,
-        torch.device,
-        torch.Size,
-    }
+    map(
+        id,
+        (int, float, bool, str, bytes, complex, type(None), type, range, slice)
+        + (torch.dtype, torch.device, torch.Size),
+    )
 )
-_SEQUENCES = frozenset({list, tuple, set, frozenset, deque})
-_HOLDERS = frozenset({torch.Tensor, nn.Module, dict, list, tuple, set, frozenset, deque})
+_HOLDERS = (torch.Tensor, nn.Module, dict, list, tuple, set, frozenset, deque)
 # Asked of the class that makes the dict: a subclass may define a property of that name.
 _instance_dict: Callable[[Any], dict[str, Any]] = class_dict(nn.Module)["__dict__"].__get__
 # What a module without Module.__init__ is taken to hold.
@@ -89,6 +79,9 @@ class Walk:
         """Tensors that stand in more than one slot."""
         self.aliases: list[AliasRecord] = []
         self._is_truncated = False
+        self._sealed = 0
+        """Tensors of a lower number are registered."""
+        self._registered_paths: dict[int, str] | None = None
         # Columns, one entry a module path.
         self.paths: list[str] = []
         self._types = array("i")
@@ -102,24 +95,40 @@ class Walk:
         self._holds = bytearray()
         self._slot_tensors = array("i")
         self._is_late = False
-        self._holders: dict[type, bool] = {}
-        """Classes of attribute values, and whether they are tensors, modules or containers."""
+        self._holders: dict[int, bool] = {}
+        """Classes of attribute values by id, and whether they are tensors, modules or containers."""
         # What the columns point into.
-        self._facts: dict[type, tuple[int, ClassFacts, bool]] = {}
+        self._facts: dict[int, tuple[int, ClassFacts, bool]] = {}
         self._type_numbers: dict[str, int] = {}
 
-    def add_slot(self, module: int, name: str, hold: int, tensor: int) -> None:
-        """Enters one slot, of a module that may have been passed already."""
-        self._is_late = True
-        self._slot_modules.append(module)
-        self._slot_names.append(name)
-        self._holds.append(hold)
-        self._slot_tensors.append(tensor)
+    def seal(self) -> None:
+        """Ends the walk over what is registered: what is met from here on is hidden, or a second way to a
+        tensor that is not."""
+        self._sealed = len(self.tensors.held)
 
     def path_of(self, module: Any) -> str | None:
         """The first path under which a module was entered; None if it was not."""
         number = self.numbers.get(id(module))
         return None if number is None else self.paths[number]
+
+    def add_tensor(self, module: int, name: str, tensor: Any) -> None:
+        """Enters the slot of a tensor in an attribute, or the alias that it is, of a module passed already."""
+        known = self.tensors.numbers.get(id(tensor))
+        if known is not None and known < self._sealed:
+            self._add_alias(self.paths[module], name, known)
+            return
+        if known is not None:
+            self.repeated_tensors.add(known)
+        self._is_late = True
+        self._slot_modules.append(module)
+        self._slot_names.append(name)
+        self._holds.append(ATTRIBUTE)
+        self._slot_tensors.append(self.tensors.entering()(tensor) if known is None else known)
+
+    def _add_alias(self, module_path: str, name: str, tensor: int) -> None:
+        if self._registered_paths is None:
+            self._registered_paths = self.tensor_paths()
+        self.aliases.append(AliasRecord(join(module_path, name), self._registered_paths[tensor]))
 
     def tensor_paths(self) -> dict[int, str]:
         """The first path under which each tensor was entered, by its number."""
@@ -147,6 +156,7 @@ class Walk:
         holders, is_own = self._holders, _OWN
         add_path, add_type, add_flags = self.paths.append, self._types.append, self.module_flags.append
         base_flag = REGISTERED if registered else 0
+        sealed = self._sealed
         while stack:
             module, path, ancestors, reasons = stack.pop()
             index = len(paths)
@@ -164,7 +174,7 @@ class Walk:
                 state = {**_NOTHING, **state}
                 self.notes.append(Note(path, "uninitialised", "Module.__init__ never ran: it can hold nothing yet"))
             cls = type(module)
-            entry = facts_of.get(cls)
+            entry = facts_of.get(id(cls))
             if entry is None:
                 entry = self._class(cls)
             type_number, facts, is_special = entry
@@ -174,34 +184,41 @@ class Walk:
             add_type(type_number)
             add_flags(base_flag | TRAINING if state["training"] is True else base_flag)
 
+            number: int | None
             for name, tensor in state["_parameters"].items():
-                slot_modules.append(index)
-                slot_names.append(name)
-                holds.append(PARAMETER)
                 if tensor is None:
-                    slot_tensors.append(-1)
+                    number = -1
                 else:
                     number = tensor_get(id(tensor))
                     if number is None:
                         number = enter_tensor(tensor)
+                    elif number < sealed:
+                        self._add_alias(path, name, number)
+                        continue
                     else:
                         repeated_tensors.add(number)
-                    slot_tensors.append(number)
+                slot_modules.append(index)
+                slot_names.append(name)
+                holds.append(PARAMETER)
+                slot_tensors.append(number)
             buffers = state["_buffers"]
             if buffers:
                 transient = state["_non_persistent_buffers_set"]
                 for name, tensor in buffers.items():
+                    if tensor is None:
+                        number = -1
+                    else:
+                        number = tensor_get(id(tensor))
+                        if number is None:
+                            number = enter_tensor(tensor)
+                        elif number < sealed:
+                            self._add_alias(path, name, number)
+                            continue
+                        else:
+                            repeated_tensors.add(number)
                     slot_modules.append(index)
                     slot_names.append(name)
                     holds.append(TRANSIENT_BUFFER if name in transient else BUFFER)
-                    if tensor is None:
-                        slot_tensors.append(-1)
-                        continue
-                    number = tensor_get(id(tensor))
-                    if number is None:
-                        number = enter_tensor(tensor)
-                    else:
-                        repeated_tensors.add(number)
                     slot_tensors.append(number)
             children = state["_modules"]
             if children:
@@ -226,18 +243,18 @@ class Walk:
                 extra += 1
                 value = state[name]
                 kind = type(value)
-                if kind in inert or (kind is tuple and inert.issuperset(map(type, value))):
+                if id(kind) in inert or (kind is tuple and inert.issuperset(map(id, map(type, value)))):
                     continue
-                may_hold = holders.get(kind)
+                may_hold = holders.get(id(kind))
                 if may_hold is None:
-                    may_hold = holders[kind] = is_holder_class(kind)
+                    may_hold = holders[id(kind)] = issubclass(kind, _HOLDERS)
                 if may_hold and name not in facts.derived and not is_inert(value):
                     candidates.append(Candidate(index, name, value))
             if extra + _OWN_COUNT != len(state):
                 candidates.extend(
                     Candidate(index, name, value)
                     for name, value in early_attributes(state)
-                    if is_holder_class(type(value)) and not is_inert(value)
+                    if issubclass(type(value), _HOLDERS) and not is_inert(value)
                 )
 
     def _describe(
@@ -274,7 +291,7 @@ class Walk:
         facts = class_facts(cls)
         is_special = bool(facts.subtree or facts.own or facts.settings)
         entry = self._type_numbers.setdefault(facts.type, len(self._type_numbers)), facts, is_special
-        self._facts[cls] = entry
+        self._facts[id(cls)] = entry
         return entry
 
     def reasons_below(self, module: int) -> Reasons:
@@ -307,17 +324,14 @@ class Walk:
         return tuple(self._type_numbers)
 
 
-def is_holder_class(cls: type) -> bool:
-    """Whether a value of the class is a tensor or a module, or a container that may hold some."""
-    return not _HOLDERS.isdisjoint(class_mro(cls))
-
-
 def is_inert(value: Any) -> bool:
     """Whether a value is a container of nothing but numbers, strings and the like."""
     kind = type(value)
     if kind is dict or kind is OrderedDict:
-        return _INERT.issuperset(map(type, dict.values(value)))
-    return kind in _SEQUENCES and _INERT.issuperset(map(type, value))
+        return _INERT.issuperset(map(id, map(type, dict.values(value))))
+    if kind is list or kind is tuple or kind is set or kind is frozenset or kind is deque:
+        return _INERT.issuperset(map(id, map(type, value)))
+    return False
 
 
 def early_attributes(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
