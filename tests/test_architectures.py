@@ -121,7 +121,6 @@ def test_a_module_that_was_never_initialised_does_not_end_the_audit() -> None:
     assert "1" in report.modules
 
 
-@pytest.mark.xfail(raises=KeyError, reason="what a ScriptModule holds is not in its __dict__")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 def test_a_scripted_module_s_parameters_are_seen() -> None:
     model = nn.Sequential(nn.Linear(2, 2), torch.jit.script(nn.Linear(2, 3)))
@@ -132,10 +131,33 @@ def test_a_scripted_module_s_parameters_are_seen() -> None:
     ]
 
 
-@pytest.mark.xfail(reason="bytes are counted by shape, also those that the storage no longer has")
 def test_a_storage_that_was_freed_holds_no_bytes() -> None:
     # As FSDP does between two forwards.
     model = nn.Linear(2, 2, bias=False)
     model.weight.untyped_storage().resize_(0)
     report = audit(model)
     assert (report.totals.parameters, report.totals.nbytes) == (4, 0)
+
+
+@pytest.mark.parametrize("missing", ["_parameters", "_buffers", "_modules", "training", "_state_dict_hooks"])
+def test_a_module_that_lost_part_of_itself_is_noted(missing: str) -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    del model[0].__dict__[missing]
+    report = audit(model)
+    assert [note.path for note in report.snapshot.notes] == ["0"]
+    assert "1.weight" in report.slots
+    assert ("0.weight" in report.slots) is (missing != "_parameters")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_traced_module_is_seen() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).eval()
+    traced = torch.jit.trace(model, torch.zeros(1, 2))
+    report = audit(traced)
+    assert list(report.slots) == [
+        *(f"0.{name}" for name in ("weight", "bias")),
+        *(f"1.{name}" for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")),
+    ]
+    assert report.totals.parameters == sum(p.numel() for p in model.parameters())
+    assert report.modules[""].training is False
+    assert report == audit(traced)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from paramscope.capture.classes import ClassFacts, class_dict, class_facts, hook_reason
+from paramscope.capture.idioms import scripted_state
 from paramscope.capture.tensors import TensorRegister
 from paramscope.snapshot import (
     ATTRIBUTE,
@@ -42,8 +43,21 @@ _OWN_COUNT = len(_OWN)
 _INERT = frozenset(
     map(
         id,
-        (int, float, bool, str, bytes, complex, type(None), type, range, slice)
-        + (torch.dtype, torch.device, torch.Size),
+        (
+            int,
+            float,
+            bool,
+            str,
+            bytes,
+            complex,
+            type(None),
+            type,
+            range,
+            slice,
+            torch.dtype,
+            torch.device,
+            torch.Size,
+        ),
     )
 )
 _HOLDERS = (torch.Tensor, nn.Module, dict, list, tuple, set, frozenset, deque)
@@ -170,22 +184,26 @@ class Walk:
             else:
                 continue
             state = _instance_dict(module)
-            if "_modules" not in state:
-                state = {**_NOTHING, **state}
-                self.notes.append(Note(path, "uninitialised", "Module.__init__ never ran: it can hold nothing yet"))
             cls = type(module)
+            try:
+                training, parameters, buffers = state["training"], state["_parameters"], state["_buffers"]
+                children, is_hooked = state["_modules"], state["_state_dict_hooks"] or state["_state_dict_pre_hooks"]
+            except KeyError:
+                state = self._unusual_state(path, module, state)
+                training, parameters, buffers = state["training"], state["_parameters"], state["_buffers"]
+                children, is_hooked = state["_modules"], state["_state_dict_hooks"] or state["_state_dict_pre_hooks"]
             entry = facts_of.get(id(cls))
             if entry is None:
                 entry = self._class(cls)
             type_number, facts, is_special = entry
-            if is_special or reasons or state["_state_dict_hooks"] or state["_state_dict_pre_hooks"]:
+            if is_special or reasons or is_hooked:
                 reasons = self._describe(index, cls, state, facts, reasons)
             add_path(path)
             add_type(type_number)
-            add_flags(base_flag | TRAINING if state["training"] is True else base_flag)
+            add_flags(base_flag | TRAINING if training is True else base_flag)
 
             number: int | None
-            for name, tensor in state["_parameters"].items():
+            for name, tensor in parameters.items():
                 if tensor is None:
                     number = -1
                 else:
@@ -201,7 +219,6 @@ class Walk:
                 slot_names.append(name)
                 holds.append(PARAMETER)
                 slot_tensors.append(number)
-            buffers = state["_buffers"]
             if buffers:
                 transient = state["_non_persistent_buffers_set"]
                 for name, tensor in buffers.items():
@@ -220,7 +237,6 @@ class Walk:
                     slot_names.append(name)
                     holds.append(TRANSIENT_BUFFER if name in transient else BUFFER)
                     slot_tensors.append(number)
-            children = state["_modules"]
             if children:
                 prefix = path + "." if path else ""
                 here = (known if known is not None else index, ancestors)
@@ -256,6 +272,13 @@ class Walk:
                     for name, value in early_attributes(state)
                     if issubclass(type(value), _HOLDERS) and not is_inert(value)
                 )
+
+    def _unusual_state(self, path: str, module: Any, state: dict[str, Any]) -> dict[str, Any]:
+        """What stands for the instance dict of a module that lacks some of Module's own attributes."""
+        if issubclass(type(module), torch.jit.ScriptModule):
+            return {**_NOTHING, **scripted_state(state)}
+        self.notes.append(Note(path, "uninitialised", "Module.__init__ did not run, or part of it was deleted"))
+        return {**_NOTHING, **state}
 
     def _describe(
         self, index: int, cls: type, state: dict[str, Any], facts: ClassFacts, inherited: Reasons

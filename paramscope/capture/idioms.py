@@ -1,0 +1,28 @@
+"""Legitimate shapes of modules that are not what `nn.Module` leaves behind, each by torch's own way to read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def scripted_state(state: dict[str, Any]) -> dict[str, Any]:
+    """What a ScriptModule holds, as the instance dict of an ordinary module would hold it.
+
+    Its parameters and buffers live in C++; asking for them runs nothing that was scripted.
+    """
+    while "_c" not in state:  # a traced or a class-based one wraps the module that was made of it
+        state = object.__getattribute__(state["_actual_script_module"], "__dict__")
+    cpp: Any = state["_c"]
+    children = state["_modules"]
+    # torch.jit keeps the Python side of the children in a wrapper of its own.
+    python_modules = getattr(children, "_python_modules", children)
+    parameters: Any = torch._C.ParameterDict(cpp)
+    buffers: Any = torch._C.BufferDict(cpp)
+    return {
+        "training": cpp.getattr("training") if cpp.hasattr("training") else True,
+        "_parameters": dict(parameters.items()),
+        "_buffers": dict(buffers.items()),
+        "_modules": dict(python_modules.items()),
+    }
