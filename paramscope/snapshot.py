@@ -275,7 +275,7 @@ class OptimizerRecord(NamedTuple):
     groups: tuple[GroupRecord, ...]
 
 
-NoteKind = Literal["cycle", "repeats", "depth", "items", "uninitialised"]
+NoteKind = Literal["cycle", "repeats", "depth", "items", "uninitialised", "overlap"]
 
 
 class Note(NamedTuple):
@@ -284,7 +284,8 @@ class Note(NamedTuple):
     path: str
     kind: NoteKind
     """`cycle`; the bound that was met: `repeats` of shared modules, `depth` or `items` of containers; or
-    `uninitialised` for a module whose `__init__` did not call that of `nn.Module`."""
+    `uninitialised` for a module whose `__init__` did not call that of `nn.Module`; `overlap` for views whose
+    sharing was not decided."""
     text: str
 
 

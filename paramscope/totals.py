@@ -39,7 +39,7 @@ class Totals(NamedTuple):
     """`sum(p.numel() …)` as torch itself would give it, where `parameters` counts logical elements (sharded
     or packed weights); None where the two are the same."""
     unknown: int
-    """Number of lazy parameters and buffers, whose sizes are not known before the first forward."""
+    """Number of tensors whose elements cannot be counted: lazy ones before the first forward, nested ones."""
     slots: int
     """Number of slots."""
     modules: int

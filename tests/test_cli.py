@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -164,3 +167,26 @@ def test_the_module_runs_as_a_program(folder: Path) -> None:
         [sys.executable, "-m", "paramscope", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("paramscope 0.")
+
+
+@pytest.mark.parametrize(
+    ("environment", "colored"),
+    [({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_color_on_a_terminal_only(folder: Path, environment: dict[str, str], colored: object) -> None:
+    assert run("inspect", "net.py:build", "-o", "report.json") == 0
+    command = [sys.executable, "-m", "paramscope", "inspect", "report.json"]
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, stdout=theirs, env={**kept, **environment}) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux tells that the other end is closed
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"lin.weight" in shown
+    assert (b"\x1b[" in shown) is colored
+    piped = subprocess.run(command, capture_output=True, env={**kept, **environment}, check=True)
+    assert b"\x1b[" not in piped.stdout

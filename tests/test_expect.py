@@ -195,7 +195,7 @@ def test_what_cannot_be_understood_is_no_assertion(keywords: dict[str, Any], sai
         expect(nn.Linear(2, 2), **keywords)
     assert said in str(caught.value)
     assert isinstance(caught.value, TypeError)
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301  # what xdist does
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # what xdist does
 
 
 def test_like_alone_expects_nothing() -> None:

@@ -177,7 +177,7 @@ def test_a_second_look_a_pickle_and_json_are_equal(data: st.DataObject) -> None:
     versions = [t._version for t in (*model.parameters(), *model.buffers())]
     snapshot = capture(model)
     assert capture(model) == snapshot
-    assert pickle.loads(pickle.dumps(snapshot)) == snapshot  # noqa: S301  # our own, made a moment ago
+    assert pickle.loads(pickle.dumps(snapshot)) == snapshot  # our own, made a moment ago
     report = Report(snapshot)
     again = Report.from_json(report.to_json())
     assert list(again.slots.records()) == list(report.slots.records())

@@ -126,7 +126,7 @@ def test_two_captures_are_equal_and_a_change_shows() -> None:
 def test_a_snapshot_pickles() -> None:
     model, optimizer = trained()
     snapshot = capture(model, optimizer=optimizer)
-    again = pickle.loads(pickle.dumps(snapshot))  # noqa: S301  # our own, made a moment ago
+    again = pickle.loads(pickle.dumps(snapshot))  # our own, made a moment ago
     assert again == snapshot
     assert list(again.slots.records()) == list(snapshot.slots.records())
     assert dict(again.modules) == dict(snapshot.modules)

@@ -7,8 +7,10 @@ no random number, and keeps no live object in its result.
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -19,8 +21,8 @@ from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
 from paramscope.capture.walk import Walk
 from paramscope.errors import NotAModule
+from paramscope.sharing import find_sharing
 from paramscope.snapshot import Interned, Snapshot
-from paramscope.spans import find_sharing
 
 
 def is_module(thing: object) -> bool:
@@ -111,5 +113,20 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) ->
         "notes": tuple(walk.notes),
     }
     bare = Snapshot(**facts)
-    sharing = find_sharing(bare, walk.repeated_tensors, tensors.crowded)
-    return Snapshot(**facts, sharing=sharing) if sharing else bare
+    sharing, undecided = find_sharing(bare, walk.repeated_tensors, tensors.crowded)
+    if not sharing and not undecided:
+        return bare
+    facts["notes"] += undecided
+    return Snapshot(**facts, sharing=sharing)
+
+
+class _CapturePackage(ModuleType):
+    """This package shares its name with the public function `paramscope.capture`, and importing it puts it in the
+    function's place: so it can be called as that is."""
+
+    def __call__(self, model: Any, *, optimizer: Any = None) -> Snapshot:
+        """As `paramscope.api.capture`."""
+        return capture_snapshot(model, optimizer)
+
+
+sys.modules[__name__].__class__ = _CapturePackage

@@ -130,7 +130,15 @@ def _slot_lines(report: Report, rows: list[Row], marks: dict[int, str], screen: 
     numeric = (headers.index("elements"),)
     styles = [record.status for record in records]
     lines = grid(cells, headers, right=numeric, screen=screen, styles=styles)
-    return lines + _legend(records, marks, uniform, columns, screen, is_full=is_full)
+    told = _same_everywhere(uniform, columns)
+    if not is_full:
+        told.append("fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown")
+    told += _reasons(records)
+    if any(count.startswith("(") for count in elements):
+        told.append("elements in parentheses were counted above")
+    if marks:
+        told.append("=1, ~1: see sharing")
+    return [*lines, "", *sentence(told, screen.width, separator="; ")] if told else lines
 
 
 def _role(record: SlotRecord, *, is_full: bool) -> str:
@@ -168,30 +176,22 @@ def _elements(report: Report, rows: list[Row]) -> list[str]:
     return found
 
 
-def _legend(
-    records: list[SlotRecord],
-    marks: dict[int, str],
-    uniform: dict[str, set[str | None]],
-    columns: Sequence[str],
-    screen: Screen,
-    *,
-    is_full: bool,
-) -> list[str]:
-    parts = []
+def _same_everywhere(uniform: dict[str, set[str | None]], columns: Sequence[str]) -> list[str]:
+    """What the columns that were left out would say in every row: `all float32 on cpu`."""
     same = {name: str(*values) for name, values in uniform.items() if name not in columns and len(values) == 1}
-    if same:
-        parts.append(
-            " on ".join(["all " + same["dtype"] if "dtype" in same else "all", *filter(None, [same.get("device")])])
-        )
-    if not is_full:
-        parts.append("fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown")
-    unknown = {reason: None for record in records for _, reason in record.unknown}
-    for reason in unknown:
-        why = "stepped is unknown without an optimizer (-O)" if reason == NO_OPTIMIZER else f"?: {text.name(reason)}"
-        parts.append(why)
-    if marks:
-        parts.append("(elements) were counted above; =1 ~1: see sharing")
-    return ["", *sentence(parts, screen.width, separator="; ")] if parts else []
+    if not same:
+        return []
+    what = f"all {same['dtype']}" if "dtype" in same else "all"
+    return [f"{what} on {same['device']}" if "device" in same else what]
+
+
+def _reasons(records: list[SlotRecord]) -> list[str]:
+    """Why some fates are not known, each reason once."""
+    found = dict.fromkeys(reason for record in records for _, reason in record.unknown)
+    return [
+        "stepped is unknown without an optimizer (-O)" if reason == NO_OPTIMIZER else f"?: {text.name(reason)}"
+        for reason in found
+    ]
 
 
 def _total_lines(totals: Totals, width: int, left_out: int) -> list[str]:
@@ -209,7 +209,7 @@ def _total_lines(totals: Totals, width: int, left_out: int) -> list[str]:
     sums = (("buffers", totals.buffers), ("hidden", totals.hidden), ("attributes", totals.attributes))
     more += [f"{label}: {text.count(number)}" for label, number in sums if number]
     if totals.unknown:
-        more.append(f"{text.plural(totals.unknown, 'lazy tensor')} of unknown size not counted")
+        more.append(f"{text.plural(totals.unknown, 'tensor')} of unknown size not counted")
     more.append(f"memory: {text.nbytes(totals.nbytes)}")
     if left_out:
         more.append("empty slots not listed")
