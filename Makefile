@@ -19,7 +19,7 @@ types: .venv/.test
 	$(BIN)/mypy
 
 check: .venv/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -q
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -q --cov --cov-report= --cov-fail-under=92
 
 bench: .venv/.bench
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks

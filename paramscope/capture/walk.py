@@ -76,6 +76,7 @@ class Candidate(NamedTuple):
 
     module: int
     name: str
+    """With `->` before it where something is registered under the same name, which the attribute hides."""
     value: Any
 
 
@@ -265,7 +266,8 @@ class Walk:
                 if may_hold is None:
                     may_hold = holders[id(kind)] = issubclass(kind, _HOLDERS)
                 if may_hold and name not in facts.derived and not is_inert(value):
-                    candidates.append(Candidate(index, name, value))
+                    step = f"->{name}" if name in parameters or name in buffers or name in children else name
+                    candidates.append(Candidate(index, step, value))
             if extra + _OWN_COUNT != len(state):
                 candidates.extend(
                     Candidate(index, name, value)
