@@ -7,7 +7,7 @@ nothing hidden. Each object is entered once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from paramscope.capture.classes import is_tensor_class, short_name
-from paramscope.capture.walk import Candidate, Walk
+from paramscope.capture.walk import HOLDERS, Candidate, Walk
 from paramscope.snapshot import AliasRecord, Note, NoteKind, join
 
 DEPTH_BOUND = 32
@@ -23,6 +23,8 @@ DEPTH_BOUND = 32
 ITEM_BOUND = 4_000_000
 """Container items that are looked at in one capture."""
 
+_SETS: tuple[type[Any], ...] = (set, frozenset)
+_SEQUENCES: tuple[type[Any], ...] = (list, tuple, deque)
 _PLAIN_KEYS = frozenset(map(id, (str, int, bool, float, bytes, type(None))))
 
 
@@ -34,6 +36,7 @@ class HiddenSearch:
         self._entered: set[int] = set()
         self._held: list[Any] = []
         self._items = 0
+        self._can_hold: dict[int, bool] = {}
 
     def run(self) -> None:
         """Looks through the walk's candidates until walking hidden modules yields no new ones."""
@@ -73,7 +76,7 @@ class HiddenSearch:
             if is_tensor_class(cls) or issubclass(cls, nn.Module):
                 yield name, value
                 continue
-            steps = steps_into(value)
+            steps = steps_into(value, self._can_hold)
             if steps is None or id(value) in self._entered:
                 continue
             self._entered.add(id(value))
@@ -92,24 +95,36 @@ class HiddenSearch:
         self._walk.notes.append(Note(path, kind, f"not looked into: {why}"))
 
 
-def steps_into(value: Any) -> list[tuple[str, Any]] | None:
-    """The items of a container that are no plain numbers or strings, each with its step of a path.
+def steps_into(value: Any, can_hold: dict[int, bool]) -> list[tuple[str, Any]] | None:
+    """The items of a container that are tensors, modules or containers, each with its step of a path.
 
     None where the value is no container. Reads through the built-in type, so a subclass's own `__iter__`
     or `__len__` does not run.
+
+    can_hold: by the id of a class, whether its instances are of interest; filled on the way, since a list of
+    millions has few classes.
     """
     cls = type(value)
+    items: Iterable[tuple[Any, Any]]
     if issubclass(cls, dict):
-        return [(f"[{key_text(k)}]", v) for k, v in dict.items(value) if id(type(v)) not in _PLAIN_KEYS]
-    sequences: tuple[type[Any], ...] = (list, tuple, deque)
-    for kind in sequences:
-        if issubclass(cls, kind):
-            return [(f"[{i}]", v) for i, v in enumerate(kind.__iter__(value)) if id(type(v)) not in _PLAIN_KEYS]
-    sets: tuple[type[Any], ...] = (set, frozenset)
-    for kind in sets:
-        if issubclass(cls, kind):
-            return [(f"{{{i}}}", v) for i, v in enumerate(kind.__iter__(value)) if id(type(v)) not in _PLAIN_KEYS]
-    return None
+        items, before, after = dict.items(value), "[", "]"
+    elif issubclass(cls, _SETS):
+        kind = next(kind for kind in _SETS if issubclass(cls, kind))
+        items, before, after = enumerate(kind.__iter__(value)), "{", "}"
+    elif issubclass(cls, _SEQUENCES):
+        kind = next(kind for kind in _SEQUENCES if issubclass(cls, kind))
+        items, before, after = enumerate(kind.__iter__(value)), "[", "]"
+    else:
+        return None
+    steps = []
+    for key, item in items:
+        item_class = type(item)
+        is_wanted = can_hold.get(id(item_class))
+        if is_wanted is None:
+            is_wanted = can_hold[id(item_class)] = issubclass(item_class, HOLDERS)
+        if is_wanted:
+            steps.append((f"{before}{key_text(key)}{after}", item))
+    return steps
 
 
 def key_text(key: Any) -> str:

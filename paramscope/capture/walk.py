@@ -60,7 +60,8 @@ _INERT = frozenset(
         ),
     )
 )
-_HOLDERS = (torch.Tensor, nn.Module, dict, list, tuple, set, frozenset, deque)
+# What a tensor or a module is found in, or is.
+HOLDERS = (torch.Tensor, nn.Module, dict, list, tuple, set, frozenset, deque)
 # Asked of the class that makes the dict: a subclass may define a property of that name.
 _instance_dict: Callable[[Any], dict[str, Any]] = class_dict(nn.Module)["__dict__"].__get__
 # What a module without Module.__init__ is taken to hold.
@@ -264,7 +265,7 @@ class Walk:
                     continue
                 may_hold = holders.get(id(kind))
                 if may_hold is None:
-                    may_hold = holders[id(kind)] = issubclass(kind, _HOLDERS)
+                    may_hold = holders[id(kind)] = issubclass(kind, HOLDERS)
                 if may_hold and name not in facts.derived and not is_inert(value):
                     step = f"->{name}" if name in parameters or name in buffers or name in children else name
                     candidates.append(Candidate(index, step, value))
@@ -272,7 +273,7 @@ class Walk:
                 candidates.extend(
                     Candidate(index, name, value)
                     for name, value in early_attributes(state)
-                    if issubclass(type(value), _HOLDERS) and not is_inert(value)
+                    if issubclass(type(value), HOLDERS) and not is_inert(value)
                 )
 
     def _unusual_state(self, path: str, module: Any, state: dict[str, Any]) -> dict[str, Any]:
