@@ -82,7 +82,7 @@ class _Folding:
                 modules.types[module],
                 modules.flags[module],
                 modules.unknown.get(module),
-                modules.settings.get(module),
+                modules.settings[module],
                 ties.get(module),
                 tuple(names[start:stop]),
                 tuple(signatures[start:stop]),

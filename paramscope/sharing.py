@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence, Set
 from itertools import chain
 from math import gcd
 
-from paramscope.overlap import share_bytes
+from paramscope.overlap import overlaps_itself, share_bytes
 from paramscope.snapshot import Note, SharingKind, SharingRecord, Snapshot
 from paramscope.spans import Layout, covered_bytes, extent, layout_of, reached_bytes
 
@@ -28,56 +28,127 @@ def find_sharing(
 
     repeated: tensors in more than one slot. crowded: storages that more than one tensor views.
     """
-    if not repeated and not crowded:
+    folded = _self_overlapping(snapshot)
+    memories = snapshot.storage_columns.memories
+    if not repeated and not crowded and not folded and not memories:
         return (), ()
-    slots, tensors = snapshot.slot_columns, snapshot.tensor_columns
-    slots_of: dict[int, list[int]] = {}
-    tensors_of: dict[int, list[int]] = {}
-    for slot, tensor in enumerate(slots.tensors):
-        if tensor < 0:
-            continue
-        storage = tensors.storages[tensor]
-        if storage in crowded or tensor in repeated:
-            members = slots_of.setdefault(tensor, [])
-            if not members and storage in crowded:
-                tensors_of.setdefault(storage, []).append(tensor)
+    return _Search(snapshot, repeated, crowded, folded).run()
+
+
+def _self_overlapping(snapshot: Snapshot) -> dict[int, bool | None]:
+    """Specs, by number, of which several indices lead to one element; None where that is not decided."""
+    found: dict[int, bool | None] = {}
+    for number, spec in enumerate(snapshot.interned.specs):
+        if spec.shape is not None and spec.stride is not None:
+            answer = overlaps_itself(spec.shape, spec.stride)
+            if answer is not False:
+                found[number] = answer
+    return found
+
+
+class _Search:
+    """The slots that may share something, by tensor and by memory."""
+
+    def __init__(
+        self, snapshot: Snapshot, repeated: Set[int], crowded: Set[int], folded: dict[int, bool | None]
+    ) -> None:
+        self._snapshot = snapshot
+        self._repeated = repeated
+        self._folded = folded
+        self._memories = snapshot.storage_columns.memories
+        self._crowded = crowded | self._memories.keys()
+        self._slots_of: dict[int, list[int]] = {}
+        self._views: dict[int, list[tuple[int, Layout]]] = {}
+        """(tensor, bytes) by the number of the memory, which is that of its first storage."""
+        self._found: list[tuple[int, SharingRecord]] = []
+        self._notes: list[Note] = []
+
+    def run(self) -> tuple[tuple[SharingRecord, ...], tuple[Note, ...]]:
+        self._collect()
+        tensors = self._snapshot.tensor_columns
+        for tensor in sorted(self._repeated):
+            nbytes = self._snapshot.tensor(tensor).spec.nbytes or 0
+            self._add("tied", self._slots_of[tensor], tensors.storages[tensor], nbytes)
+        for tensor in [tensor for tensor in self._slots_of if tensors.specs[tensor] in self._folded]:
+            self._describe_folded(tensor)
+        for memory, views in self._views.items():
+            self._describe(memory, views)
+        self._found.sort(key=lambda pair: (pair[0], pair[1].kind, pair[1].slots))
+        return tuple(record for _, record in self._found), tuple(self._notes)
+
+    def _collect(self) -> None:
+        tensors, crowded, repeated, folded = (
+            self._snapshot.tensor_columns,
+            self._crowded,
+            self._repeated,
+            self._folded,
+        )
+        specs, parts = self._snapshot.interned.specs, tensors.parts
+        for slot, tensor in enumerate(self._snapshot.slot_columns.tensors):
+            if tensor < 0:
+                continue
+            storage = tensors.storages[tensor]
+            if storage not in crowded and tensor not in parts:
+                if tensor in repeated or (folded and tensors.specs[tensor] in folded):
+                    self._slots_of.setdefault(tensor, []).append(slot)
+                continue
+            members = self._slots_of.setdefault(tensor, [])
             members.append(slot)
-    found: list[tuple[int, SharingRecord]] = []
-    notes: list[Note] = []
+            if len(members) > 1:
+                continue
+            if storage in crowded:
+                self._add_view(tensor, storage, layout_of(specs[tensors.specs[tensor]], tensors.offsets[tensor]))
+            for part in parts.get(tensor, ()):
+                if part.storage in crowded:
+                    self._add_view(tensor, part.storage, layout_of(part.spec, part.offset))
 
-    def add(kind: SharingKind, members: list[int], storage: int, nbytes: int) -> None:
-        paths = tuple(map(snapshot.slots.path_at, members))
-        found.append((members[0], SharingRecord(kind, paths, None if storage < 0 else storage, nbytes)))
+    def _add_view(self, tensor: int, storage: int, layout: Layout | None) -> None:
+        if layout is not None:
+            memory, start = self._memories.get(storage, (storage, 0))
+            self._views.setdefault(memory, []).append((tensor, (layout[0] + start, layout[1])))
 
-    for tensor in sorted(repeated):
-        add("tied", slots_of[tensor], tensors.storages[tensor], snapshot.tensor(tensor).spec.nbytes or 0)
-    for storage, viewers in tensors_of.items():
-        by_layout: dict[Layout, list[list[int]]] = {}
-        for tensor in viewers:
-            layout = layout_of(snapshot.tensor(tensor).spec, tensors.offsets[tensor])
-            if layout is not None:
-                by_layout.setdefault(layout, []).append(slots_of[tensor])
+    def _add(self, kind: SharingKind, members: list[int], storage: int, nbytes: int) -> None:
+        paths = tuple(map(self._snapshot.slots.path_at, members))
+        self._found.append((members[0], SharingRecord(kind, paths, None if storage < 0 else storage, nbytes)))
+
+    def _note(self, slot: int, text: str) -> None:
+        self._notes.append(Note(self._snapshot.slots.path_at(slot), "overlap", text))
+
+    def _describe_folded(self, tensor: int) -> None:
+        """A tensor of which several indices lead to one element."""
+        columns, slots = self._snapshot.tensor_columns, self._slots_of[tensor]
+        if self._folded[columns.specs[tensor]] is None:
+            self._note(slots[0], "whether several indices lead to one of its elements was not decided")
+            return
+        spec = self._snapshot.interned.specs[columns.specs[tensor]]
+        layout = layout_of(spec, columns.offsets[tensor])
+        if layout is not None:
+            nbytes = (spec.nbytes or 0) - reached_bytes(layout)
+            self._add("self-overlapping", slots, columns.storages[tensor], nbytes)
+
+    def _describe(self, memory: int, views: list[tuple[int, Layout]]) -> None:
+        """The views of one memory."""
+        slots_of = self._slots_of
+        by_layout: dict[Layout, dict[int, list[int]]] = {}
+        for tensor, layout in views:
+            by_layout.setdefault(layout, {})[tensor] = slots_of[tensor]
         for layout, alike in by_layout.items():
             if len(alike) > 1:
-                add("aliased", sorted(chain.from_iterable(alike)), storage, reached_bytes(layout))
+                self._add("aliased", sorted(chain.from_iterable(alike.values())), memory, reached_bytes(layout))
         if len(by_layout) < 2:
-            continue
+            return
         layouts = sorted(by_layout)
         groups, undecided = connected(layouts)
         for group in groups:
+            there = [layouts[i] for i in group]
+            members = sorted({slot for layout in there for slots in by_layout[layout].values() for slot in slots})
             if len(group) > 1:
-                there = [layouts[i] for i in group]
-                members = sorted(slot for layout in there for alike in by_layout[layout] for slot in alike)
-                add("overlapping", members, storage, sum(map(reached_bytes, there)) - covered_bytes(there))
+                self._add("overlapping", members, memory, sum(map(reached_bytes, there)) - covered_bytes(there))
+        members = sorted({slot for alike in by_layout.values() for slots in alike.values() for slot in slots})
         if undecided:
-            slot = min(slots_of[viewers[0]])
-            text = f"whether {undecided:,} pairs of views of this storage meet was not decided"
-            notes.append(Note(snapshot.slots.path_at(slot), "overlap", text))
-        elif len(groups) > 1:
-            members = sorted(slot for alike in by_layout.values() for slots_here in alike for slot in slots_here)
-            add("co-located", members, storage, covered_bytes(layouts))
-    found.sort(key=lambda pair: (pair[0], pair[1].kind, pair[1].slots))
-    return tuple(record for _, record in found), tuple(notes)
+            self._note(members[0], f"whether {undecided:,} pairs of views of this storage meet was not decided")
+        elif len(groups) > 1 and len({tensor for tensor, _ in views}) > 1:
+            self._add("co-located", members, memory, covered_bytes(layouts))
 
 
 def connected(layouts: Sequence[Layout]) -> tuple[list[list[int]], int]:

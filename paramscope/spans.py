@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from paramscope.snapshot import TensorSpec
+if TYPE_CHECKING:
+    from paramscope.snapshot import TensorSpec
 
 Layout = tuple[int, tuple[tuple[int, int], ...]]
 """First byte and the (stride, size) pairs in bytes, outermost first: equal layouts reach equal bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from paramscope.snapshot import (
@@ -36,8 +37,7 @@ class Totals(NamedTuple):
     nbytes: int
     """Bytes of all slots, each byte of a storage once."""
     local: int | None
-    """`sum(p.numel() …)` as torch itself would give it, where `parameters` counts logical elements (sharded
-    or packed weights); None where the two are the same."""
+    """As `parameters`, but for sharded ones the elements that this process holds; None where none is sharded."""
     unknown: int
     """Number of tensors whose elements cannot be counted: lazy ones before the first forward, nested ones."""
     slots: int
@@ -87,7 +87,7 @@ def count_totals(snapshot: Snapshot) -> Totals:
         by_name=None if snapshot.is_truncated else by_name,
         effective_trainable=trainable - _untrained_elements(snapshot),
         nbytes=_nbytes(snapshot),
-        local=None,
+        local=_local(snapshot, parameters),
         unknown=sum(1 for spec in tensors.specs if specs[spec].shape is None and specs[spec].dtype),
         slots=len(slots.names),
         modules=len(snapshot.module_columns.paths),
@@ -97,10 +97,13 @@ def count_totals(snapshot: Snapshot) -> Totals:
 def _untrained_elements(snapshot: Snapshot) -> int:
     """Elements of the padding rows that no gradient reaches."""
     slots = snapshot.slot_columns
+    indices = [dict(settings).get("padding_idx") for settings in snapshot.interned.settings]
+    if not any(type(index) is int for index in indices):
+        return 0
     padded = {
         module: index
-        for module, settings in snapshot.module_columns.settings.items()
-        if type(index := dict(settings).get("padding_idx")) is int and module not in snapshot.module_columns.repeats
+        for module, setting in enumerate(snapshot.module_columns.settings)
+        if type(index := indices[setting]) is int and module not in snapshot.module_columns.repeats
     }
     if not padded:
         return 0
@@ -129,32 +132,76 @@ def _nbytes(snapshot: Snapshot) -> int:
     dense = [
         spec.nbytes if spec.stride is not None and _is_dense(spec.shape, spec.stride) else None for spec in specs
     ]
-    there = snapshot.storage_columns.nbytes
-    by_storage: dict[int, list[int]] = {}
+    there, memories = snapshot.storage_columns.nbytes, snapshot.storage_columns.memories
+    by_memory: dict[int, list[Layout]] = {}
     alone: dict[int, int] = {}
     total = 0
     for tensor, storage in enumerate(tensors.storages):
-        if storage < 0:
-            total += specs[tensors.specs[tensor]].nbytes or 0
+        if storage in memories or storage in by_memory:
+            by_memory.setdefault(memories.get(storage, (storage, 0))[0], []).extend(_layouts(snapshot, tensor))
         elif storage in alone:
-            by_storage.setdefault(storage, [alone[storage]]).append(tensor)
-        else:
+            by_memory[storage] = [*_layouts(snapshot, alone.pop(storage)), *_layouts(snapshot, tensor)]
+        elif storage >= 0:
             alone[storage] = tensor
+        elif tensor not in tensors.parts:
+            total += specs[tensors.specs[tensor]].nbytes or 0
+    for tensor, parts in tensors.parts.items():
+        total += sum(part.spec.nbytes or 0 for part in parts if part.storage is None)
+        for part in parts:
+            if part.storage is not None:
+                memory = memories.get(part.storage, (part.storage, 0))[0]
+                if memory in alone:
+                    by_memory[memory] = _layouts(snapshot, alone.pop(memory))
+                by_memory.setdefault(memory, [])
+        for memory, layout in _part_layouts(snapshot, tensor):
+            by_memory[memory].append(layout)
     for storage, tensor in alone.items():
-        if storage not in by_storage:
-            nbytes = dense[tensors.specs[tensor]]
-            reached = covered_bytes(_layouts(snapshot, [tensor])) if nbytes is None else nbytes
-            # A storage may have been freed under its tensor, as sharding does between uses.
-            total += min(reached, there[storage])
-    for storage, members in by_storage.items():
-        total += min(covered_bytes(_layouts(snapshot, members)), there[storage])
+        nbytes = dense[tensors.specs[tensor]]
+        reached = covered_bytes(_layouts(snapshot, tensor)) if nbytes is None else nbytes
+        # A storage may have been freed under its tensor, as sharding does between uses.
+        total += min(reached, there[storage])
+    for memory, layouts in by_memory.items():
+        reached = covered_bytes(layouts)
+        total += reached if memory in memories else min(reached, there[memory])
     return total
 
 
-def _layouts(snapshot: Snapshot, tensors: list[int]) -> list[Layout]:
+def _layouts(snapshot: Snapshot, tensor: int) -> list[Layout]:
+    """The bytes of its memory that a tensor reaches, if it reaches any."""
+    columns = snapshot.tensor_columns
+    layout = layout_of(snapshot.interned.specs[columns.specs[tensor]], columns.offsets[tensor])
+    if layout is None:
+        return []
+    start = snapshot.storage_columns.memories.get(columns.storages[tensor], (0, 0))[1]
+    return [(layout[0] + start, layout[1])]
+
+
+def _part_layouts(snapshot: Snapshot, tensor: int) -> Iterator[tuple[int, Layout]]:
+    """(memory, the bytes of it) that the parts of a tensor reach."""
+    for part in snapshot.tensor_columns.parts[tensor]:
+        layout = layout_of(part.spec, part.offset)
+        if part.storage is not None and layout is not None:
+            memory, start = snapshot.storage_columns.memories.get(part.storage, (part.storage, 0))
+            yield memory, (layout[0] + start, layout[1])
+
+
+def _local(snapshot: Snapshot, parameters: int) -> int | None:
+    """`parameters`, but with the elements of the shards that are here; None where nothing is sharded."""
     columns, specs = snapshot.tensor_columns, snapshot.interned.specs
-    found = (layout_of(specs[columns.specs[i]], columns.offsets[i]) for i in tensors)
-    return [layout for layout in found if layout is not None]
+    sharded: dict[int, int] = {}
+    for tensor, parts in columns.parts.items():
+        for part in parts:
+            if part.name == "_local_tensor":
+                sharded[tensor] = (part.spec.numel or 0) - (specs[columns.specs[tensor]].numel or 0)
+    if not sharded:
+        return None
+    slots = snapshot.slot_columns
+    registered = {
+        tensor
+        for slot, tensor in enumerate(slots.tensors)
+        if tensor in sharded and slots.holds[slot] == PARAMETER and snapshot.is_registered(slot)
+    }
+    return parameters + sum(sharded[tensor] for tensor in registered) if registered else None
 
 
 def _is_dense(shape: tuple[int, ...] | None, stride: tuple[int, ...]) -> bool:

@@ -14,10 +14,9 @@ ROOT = Path(__file__).parent.parent
 
 # A module may import from layers above its own line, and from its own package.
 LAYERS = (
-    ("errors", "text"),
-    ("finding", "snapshot"),
-    ("glob", "spans"),
-    ("overlap", "totals"),
+    ("errors", "text", "declared", "spans"),
+    ("finding", "snapshot", "glob"),
+    ("overlap", "totals", "source"),
     ("sharing",),
     ("report", "fold", "changes"),
     ("wire", "capture"),

@@ -164,11 +164,13 @@ class SizedWrapper(Wrapper):
         return func(*(arg.inner if isinstance(arg, SizedWrapper) else arg for arg in args), **(kwargs or {}))
 
 
-@pytest.mark.xfail(
-    reason="its shape is asked for, which goes to its __torch_dispatch__, and what that raises ends the audit"
-)
 def test_a_wrapper_subclass_that_answers_for_its_sizes() -> None:
     model = nn.Linear(2, 2)
     model.plain = SizedWrapper(torch.ones(2, 3))
     # Its sizes cannot be told without running it; the rest can.
-    assert audit_watched(model).totals.parameters == 6
+    report = audit_watched(model)
+    assert (report.totals.parameters, report.totals.unknown) == (6, 1)
+    slot = report.slots["plain"]
+    assert (slot.shape, slot.numel, slot.dtype) == (None, None, "float32")
+    assert [(part.name, part.spec.shape) for part in slot.parts] == [("inner", (2, 3))]
+    assert [(note.path, note.kind) for note in report.snapshot.notes] == [("plain", "unreadable")]

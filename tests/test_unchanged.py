@@ -176,7 +176,7 @@ PLACES = [
     "paramscope.capture.walk.class_facts",
     "paramscope.capture.tensors.qualified_name",
     "paramscope.capture.hidden.HiddenSearch.run",
-    "paramscope.capture.hidden.steps_into",
+    "paramscope.capture.walk.kind_of",
     "paramscope.capture.optimizer.OptimizerReader.read",
     "paramscope.capture.find_sharing",
 ]

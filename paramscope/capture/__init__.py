@@ -18,6 +18,7 @@ from torch import nn
 
 from paramscope.capture.classes import is_a, short_name
 from paramscope.capture.hidden import HiddenSearch
+from paramscope.capture.odd import add_tensor_marks
 from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
 from paramscope.capture.walk import Walk
 from paramscope.errors import NotAModule
@@ -91,6 +92,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) ->
     walk.seal()
     HiddenSearch(walk).run()
     tensors = walk.tensors
+    add_tensor_marks(walk)
     reader = OptimizerReader(tensors, walk.tensor_paths() if optimizers else {})
     optimizer_records = reader.read(optimizers)
     memberships, interned_memberships = reader.memberships()
@@ -107,9 +109,12 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) ->
             tensors.interned_devices,
             tensors.interned_specs,
             interned_memberships,
+            walk.interned_settings,
+            walk.classes,
         ),
         "aliases": tuple(walk.aliases),
         "optimizers": optimizer_records,
+        "marks": tuple(walk.marks),
         "notes": tuple(walk.notes),
     }
     bare = Snapshot(**facts)

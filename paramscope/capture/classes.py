@@ -7,11 +7,15 @@ torch's are told apart by their ids (their instances keep them alive) and by `is
 
 from __future__ import annotations
 
-from types import FunctionType, MappingProxyType, MethodType
+import sys
+from types import FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+
+from paramscope.declared import layer_of
+from paramscope.snapshot import ClassRecord
 
 _name_of = type.__dict__["__qualname__"].__get__
 _mro_of = type.__dict__["__mro__"].__get__
@@ -80,14 +84,15 @@ _DECIDES: tuple[tuple[str, str], ...] = (
     ("to", "attributes_moved"),
 )
 
-# The settings of torch.nn layers that views need.
-_SETTINGS: tuple[tuple[type, tuple[str, ...]], ...] = (
-    (nn.Embedding, ("padding_idx", "max_norm", "sparse")),
-    (nn.EmbeddingBag, ("padding_idx", "max_norm", "sparse")),
-)
-
-# What torch.nn keeps beside its registered weights: a flat list of them, and lists of their names.
-_RNN_DERIVED = frozenset({"_flat_weights", "_flat_weight_refs", "_flat_weights_names", "_all_weights"})
+# What torch keeps beside what is registered: lists of it, flat or by name.
+_DERIVED: dict[str, frozenset[str]] = {
+    "torch.nn.modules.rnn.RNNBase": frozenset(
+        {"_flat_weights", "_flat_weight_refs", "_flat_weights_names", "_all_weights"}
+    ),
+    "torch.nn.parallel.distributed.DistributedDataParallel": frozenset(
+        {"_module_parameters", "_former_parameters", "modules_buffers", "named_module_buffers"}
+    ),
+}
 
 
 class ClassFacts(NamedTuple):
@@ -96,38 +101,127 @@ class ClassFacts(NamedTuple):
     type: str
     """Qualified name."""
     settings: tuple[str, ...]
-    """Names of the instance attributes to record."""
+    """Names of the instance attributes that say what a torch.nn layer is."""
     derived: frozenset[str]
     """Names of the instance attributes that only repeat what is registered."""
     subtree: tuple[tuple[str, str], ...]
     """(fate, reason) pairs that hold for the module and all below it."""
     own: tuple[tuple[str, str], ...]
     """(fate, reason) pairs that hold for the module alone."""
+    hides: tuple[tuple[str, str], ...]
+    """(name, kind of thing) of class attributes that would hide what is registered under their names."""
+    defines: frozenset[str]
+    """Which of the names that look like `requires_grad` the class itself defines."""
+    declares_ties: bool
+    """Whether a class in the MRO says which weights are tied."""
+
+
+# torch's own classes are there as long as torch is, and so may be their ids.
+_torch_classes: dict[int, tuple[type, ClassFacts]] = {}
 
 
 def class_facts(cls: type) -> ClassFacts:
     """Reads one Module class."""
-    mro = class_mro(cls)
-    settings: tuple[str, ...] = ()
-    for layer, names in _SETTINGS:
-        if issubclass(cls, layer):
-            settings = names
+    known = _torch_classes.get(id(cls))
+    if known is not None:
+        return known[1]
+    facts = _read_class(cls)
+    if is_torch(cls):
+        home = sys.modules.get(module_name(cls))
+        if is_a(home, ModuleType) and vars(home).get(short_name(cls)) is cls:
+            _torch_classes[id(cls)] = (cls, facts)
+    return facts
+
+
+def _read_class(cls: type) -> ClassFacts:
     subtree: list[tuple[str, str]] = []
     own: list[tuple[str, str]] = []
-    overridden: set[str] = set()
-    for base in mro:
+    hides: dict[str, str] = {}
+    met: set[str] = set()
+    derived: frozenset[str] = frozenset()
+    mro = class_mro(cls)
+    names = [qualified_name(base) for base in mro]
+    for base, name in zip(mro, names, strict=True):
         if base is nn.Module:
             break
         members = class_dict(base)
+        derived |= _DERIVED.get(name, derived)
+        if is_torch(base):
+            # Its overrides (lazy modules, RNNs, quantized layers) save and move what is registered.
+            met.update(method for method, _ in _DECIDES if method in members)
+            continue
         for method, fate in _DECIDES:
-            if method in members and method not in overridden:
-                overridden.add(method)
-                # torch.nn's own overrides (lazy modules, RNNs, quantized layers) save and move what is registered.
-                if not is_torch(base):
-                    fact = (fate, f"{short_name(base)} overrides {method}()")
-                    (subtree if method == "state_dict" else own).append(fact)
-    derived = _RNN_DERIVED if issubclass(cls, nn.RNNBase) else frozenset()
-    return ClassFacts(qualified_name(cls), settings, derived, tuple(subtree), tuple(own))
+            if method in members and method not in met:
+                met.add(method)
+                fact = (fate, f"{short_name(base)} overrides {method}()")
+                (subtree if method == "state_dict" else own).append(fact)
+        for member, value in members.items():
+            if type(member) is str and member not in met and not member.startswith("__"):
+                met.add(member)
+                kind = hiding_kind(value)
+                if kind is not None:
+                    hides[member] = kind
+    layer = layer_of(names)
+    return ClassFacts(
+        names[0],
+        () if layer is None else layer.settings,
+        derived,
+        tuple(subtree),
+        tuple(own),
+        tuple(hides.items()),
+        frozenset(
+            name for name in ("requires_grad", "requires_grad_") if definer(cls, name) not in (None, nn.Module)
+        ),
+        definer(cls, "_tied_weights_keys") is not None,
+    )
+
+
+def hiding_kind(value: Any) -> str | None:
+    """What a class attribute is, where it would hide a registered parameter, buffer or module of its name.
+
+    Annotations alone are no attributes; properties are meant to stand there.
+    """
+    if value is None:
+        return "None"
+    cls = type(value)
+    if issubclass(cls, nn.Module):
+        return "module"
+    return "tensor" if is_tensor_class(cls) else None
+
+
+def class_record(cls: type) -> ClassRecord:
+    """Where a class comes from."""
+    names = [qualified_name(base) for base in class_mro(cls) if base is not object]
+    file, line = class_place(cls)
+    with_forward = definer(cls, "forward")
+    forward = None if with_forward is None else qualified_name(with_forward)
+    return ClassRecord(names[0], module_name(cls), tuple(names[1:]), file, line, forward)
+
+
+def class_place(cls: type) -> tuple[str | None, int | None]:
+    """(source file, first line of the topmost function in the class body), each None where it is not known."""
+    home = sys.modules.get(module_name(cls))
+    file = vars(home).get("__file__") if is_a(home, ModuleType) else None
+    if type(file) is not str:
+        file = None
+    begins = f"{_name_of(cls)}."
+    places: dict[str, int] = {}
+    for member in class_dict(cls).values():
+        if type(member) in (staticmethod, classmethod):
+            member = member.__func__
+        elif type(member) is property:
+            member = member.fget
+        if type(member) is not FunctionType or not member.__qualname__.startswith(begins):
+            continue
+        code = member.__code__
+        if not code.co_filename.startswith("<"):
+            places[code.co_filename] = min(code.co_firstlineno, places.get(code.co_filename, code.co_firstlineno))
+    # A decorator of another file may have put its function in the place of the class's own.
+    if file in places:
+        return file, places[file]
+    if file is None and places:
+        return next(iter(places.items()))
+    return file, None
 
 
 def hook_reason(owner: type, hooks: tuple[Any, ...]) -> str | None:

@@ -1,31 +1,29 @@
-"""What is reachable from a module but not registered: tensors and modules in its attributes and containers.
+"""What is reachable from a module but not registered: tensors and modules in its attributes, in containers,
+behind callables and objects, and in its class.
 
 Runs when the walk knows all that is registered, so that a second way to a registered thing is an alias and
-nothing hidden. Each object is entered once.
+nothing hidden. Each object is entered once, however many ways lead to it.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from torch import nn
-
-from paramscope.capture.classes import is_tensor_class, short_name
-from paramscope.capture.walk import HOLDERS, Candidate, Walk
+from paramscope.capture.classes import is_tensor_class
+from paramscope.capture.kinds import NOTHING
+from paramscope.capture.walk import Candidate, Walk
 from paramscope.snapshot import AliasRecord, Note, NoteKind, join
 
 DEPTH_BOUND = 32
-"""Containers within containers that are looked into."""
-ITEM_BOUND = 4_000_000
-"""Container items that are looked at in one capture."""
-
-_SETS: tuple[type[Any], ...] = (set, frozenset)
-_SEQUENCES: tuple[type[Any], ...] = (list, tuple, deque)
-_PLAIN_KEYS = frozenset(map(id, (str, int, bool, float, bytes, type(None))))
+"""Containers and objects within one another that are looked into."""
+ITEM_BOUND = 2_500_000
+"""Items of containers that are looked at in one capture."""
+OBJECT_BOUND = 100_000
+"""Objects and callables that are looked into in one capture."""
+THING_BOUND = 20_000
+"""Tensors and modules in attributes that are listed."""
 
 
 class HiddenSearch:
@@ -36,7 +34,9 @@ class HiddenSearch:
         self._entered: set[int] = set()
         self._held: list[Any] = []
         self._items = 0
-        self._can_hold: dict[int, bool] = {}
+        self._objects = 0
+        self._things = 0
+        self._noted: set[tuple[int, str, NoteKind]] = set()
 
     def run(self) -> None:
         """Looks through the walk's candidates until walking hidden modules yields no new ones."""
@@ -50,85 +50,63 @@ class HiddenSearch:
             pending = self._walk.candidates
 
     def _look(self, candidate: Candidate) -> None:
+        """Enters the tensors in an attribute's value, then walks the modules in it, in the order they lie there."""
+        walk, kinds = self._walk, self._walk.kinds
         modules: list[tuple[str, Any]] = []
-        for name, thing in self._finds(candidate):
-            cls = type(thing)
-            if is_tensor_class(cls):
-                self._walk.add_tensor(candidate.module, name, thing)
-            else:
-                modules.append((name, thing))
+        stack: list[tuple[str, Any, int]] = [(candidate.name, candidate.value, 0)]
+        while stack:
+            name, value, depth = stack.pop()
+            cls = type(value)
+            kind = kinds.get(id(cls)) or walk.kind(cls)
+            if kind.is_thing:
+                if self._things >= THING_BOUND:
+                    self._stop(candidate, name, "items", f"{THING_BOUND:,} tensors and modules were listed before")
+                    break
+                self._things += 1
+                if is_tensor_class(cls):
+                    walk.add_tensor(candidate.module, name, value)
+                else:
+                    modules.append((name, value))
+                continue
+            if kind.steps is None or id(value) in self._entered:
+                continue
+            self._entered.add(id(value))
+            self._held.append(value)
+            if depth == DEPTH_BOUND:
+                self._stop(candidate, name, "depth", f"it lies {DEPTH_BOUND} deep in containers and objects")
+                continue
+            if self._items > ITEM_BOUND:
+                self._stop(candidate, name, "items", f"{ITEM_BOUND:,} items were looked at before")
+                continue
+            self._objects += kind.is_object
+            if self._objects > OBJECT_BOUND:
+                self._stop(candidate, name, "items", f"{OBJECT_BOUND:,} objects were looked into before")
+                continue
+            steps = []
+            for step, item in kind.steps(value):
+                self._items += 1
+                of_item = type(item)
+                if (kinds.get(id(of_item)) or walk.kind(of_item)) is not NOTHING:
+                    steps.append((name + step, item, depth + 1))
+            stack.extend(reversed(steps))
+        self._walk_modules(candidate, modules)
+
+    def _walk_modules(self, candidate: Candidate, modules: list[tuple[str, Any]]) -> None:
         walk = self._walk
         owner = walk.paths[candidate.module]
         for name, module in modules:
             path = join(owner, name)
             known = walk.path_of(module)
-            if known is not None:
+            if known is None:
+                walk.modules([(path, module)], registered=False, inherited=walk.reasons_below(candidate.module))
+            elif "->" not in name and "::" not in name:
+                # An object or a method that knows the module it belongs to is no second place of it.
                 walk.aliases.append(AliasRecord(path, known))
-                continue
-            walk.modules([(path, module)], registered=False, inherited=walk.reasons_below(candidate.module))
-
-    def _finds(self, candidate: Candidate) -> Iterator[tuple[str, Any]]:
-        """(name, tensor or module) pairs in an attribute's value, in the order they lie there."""
-        stack: list[tuple[str, Any, int]] = [(candidate.name, candidate.value, 0)]
-        while stack:
-            name, value, depth = stack.pop()
-            cls = type(value)
-            if is_tensor_class(cls) or issubclass(cls, nn.Module):
-                yield name, value
-                continue
-            steps = steps_into(value, self._can_hold)
-            if steps is None or id(value) in self._entered:
-                continue
-            self._entered.add(id(value))
-            self._held.append(value)
-            if depth == DEPTH_BOUND:
-                self._stop(candidate, name, "depth", f"a container {DEPTH_BOUND} deep in others")
-                continue
-            if self._items > ITEM_BOUND:
-                self._stop(candidate, name, "items", f"{ITEM_BOUND:,} items were looked at before")
-                continue
-            self._items += len(steps)
-            stack.extend((name + step, item, depth + 1) for step, item in reversed(steps))
 
     def _stop(self, candidate: Candidate, name: str, kind: NoteKind, why: str) -> None:
-        path = join(self._walk.paths[candidate.module], name)
-        self._walk.notes.append(Note(path, kind, f"not looked into: {why}"))
-
-
-def steps_into(value: Any, can_hold: dict[int, bool]) -> list[tuple[str, Any]] | None:
-    """The items of a container that are tensors, modules or containers, each with its step of a path.
-
-    None where the value is no container. Reads through the built-in type, so a subclass's own `__iter__`
-    or `__len__` does not run.
-
-    can_hold: by the id of a class, whether its instances are of interest; filled on the way, since a list of
-    millions has few classes.
-    """
-    cls = type(value)
-    items: Iterable[tuple[Any, Any]]
-    if issubclass(cls, dict):
-        items, before, after = dict.items(value), "[", "]"
-    elif issubclass(cls, _SETS):
-        kind = next(kind for kind in _SETS if issubclass(cls, kind))
-        items, before, after = enumerate(kind.__iter__(value)), "{", "}"
-    elif issubclass(cls, _SEQUENCES):
-        kind = next(kind for kind in _SEQUENCES if issubclass(cls, kind))
-        items, before, after = enumerate(kind.__iter__(value)), "[", "]"
-    else:
-        return None
-    steps = []
-    for key, item in items:
-        item_class = type(item)
-        is_wanted = can_hold.get(id(item_class))
-        if is_wanted is None:
-            is_wanted = can_hold[id(item_class)] = issubclass(item_class, HOLDERS)
-        if is_wanted:
-            steps.append((f"{before}{key_text(key)}{after}", item))
-    return steps
-
-
-def key_text(key: Any) -> str:
-    """A dict key as code would write it; of a key with a `__repr__` of its own, only the class."""
-    if id(type(key)) in _PLAIN_KEYS:
-        return repr(key)
-    return f"<{short_name(type(key))}>"
+        """Notes what is not looked into, once for each attribute and kind of bound."""
+        key = (candidate.module, candidate.name, kind)
+        if key not in self._noted:
+            self._noted.add(key)
+            path = join(self._walk.paths[candidate.module], name)
+            self._walk.notes.append(Note(path, kind, f"not looked into: {why}"))

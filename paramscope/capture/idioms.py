@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+from paramscope.capture.classes import is_a
+from paramscope.capture.kinds import attribute_steps
+
+# Forward pre-hooks that make an attribute of registered tensors: what it is called, and where it keeps the name.
+_RECOMPUTING: tuple[tuple[type, str, str], ...] = (
+    (WeightNorm, "weight_norm", "->name"),
+    (SpectralNorm, "spectral_norm", "->name"),
+    (BasePruningMethod, "pruning", "->_tensor_name"),
+)
+
+
+def recomputed_by(name: str, hooks: Iterable[Any]) -> str | None:
+    """What computes an attribute anew before each forward; None where nothing is known to."""
+    for hook in hooks:
+        for kind, method, kept_as in _RECOMPUTING:
+            if is_a(hook, kind):
+                steps = attribute_steps(type(hook))
+                if steps is not None and dict(steps(hook)).get(kept_as) == name:
+                    return method
+    return None
 
 
 def scripted_state(state: dict[str, Any]) -> dict[str, Any]:

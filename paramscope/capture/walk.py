@@ -10,13 +10,26 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
+from math import isfinite
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
 
-from paramscope.capture.classes import ClassFacts, class_dict, class_facts, hook_reason
-from paramscope.capture.idioms import scripted_state
+from paramscope.capture.classes import (
+    ClassFacts,
+    class_dict,
+    class_facts,
+    class_mro,
+    class_record,
+    hook_reason,
+    is_a,
+    is_torch,
+)
+from paramscope.capture.idioms import recomputed_by, scripted_state
+from paramscope.capture.kinds import INERT, NOTHING, Kind, kind_of
+from paramscope.capture.odd import ODD_NAMES, odd_mark
 from paramscope.capture.tensors import TensorRegister
 from paramscope.snapshot import (
     ATTRIBUTE,
@@ -26,8 +39,11 @@ from paramscope.snapshot import (
     TRAINING,
     TRANSIENT_BUFFER,
     AliasRecord,
+    ClassRecord,
+    Mark,
     ModuleColumns,
     Note,
+    Setting,
     SlotColumns,
     join,
 )
@@ -39,29 +55,9 @@ chain of 40 `Sequential(x, x)` has 2**40 paths."""
 # What `nn.Module.__init__` puts into every instance, in this order.
 _OWN = frozenset(nn.Module().__dict__)
 _OWN_COUNT = len(_OWN)
-# Values that hold no tensor and no module, whatever they are: the ids of their classes.
-_INERT = frozenset(
-    map(
-        id,
-        (
-            int,
-            float,
-            bool,
-            str,
-            bytes,
-            complex,
-            type(None),
-            type,
-            range,
-            slice,
-            torch.dtype,
-            torch.device,
-            torch.Size,
-        ),
-    )
-)
-# What a tensor or a module is found in, or is.
-HOLDERS = (torch.Tensor, nn.Module, dict, list, tuple, set, frozenset, deque)
+CONTAINERS = (dict, list, tuple, set, frozenset, deque)
+# Settings that need no second look: the ids of their classes.
+_PLAIN = frozenset(map(id, (int, float, bool, str, type(None))))
 # Asked of the class that makes the dict: a subclass may define a property of that name.
 _instance_dict: Callable[[Any], dict[str, Any]] = class_dict(nn.Module)["__dict__"].__get__
 # What a module without Module.__init__ is taken to hold.
@@ -70,6 +66,19 @@ _NOTHING: dict[str, Any] = nn.Module().__dict__
 Reasons = tuple[tuple[str, str], ...]
 Ancestors: TypeAlias = "tuple[int, Ancestors] | None"
 """Positions of the modules above, each by its first path, nearest first."""
+
+
+class ClassEntry(NamedTuple):
+    """What the walk needs to know of a module's class."""
+
+    type_number: int
+    facts: ClassFacts
+    is_special: bool
+    """Whether more than the settings is to be told of its instances."""
+    read: Callable[[dict[str, Any]], tuple[Any, ...]] | None
+    """Reads what the layer says of itself from an instance's dict."""
+    known: dict[tuple[Any, ...], int]
+    """Interned settings by what was read."""
 
 
 class Candidate(NamedTuple):
@@ -88,6 +97,7 @@ class Walk:
         self.tensors = TensorRegister()
         self.candidates: list[Candidate] = []
         self.notes: list[Note] = []
+        self.marks: list[Mark] = []
         self.numbers: dict[int, int] = {}
         """Position of each module's first path by id; the modules are held in `_held`."""
         self._held: list[Any] = []
@@ -103,7 +113,7 @@ class Walk:
         self._types = array("i")
         self.module_flags = bytearray()
         self._repeats: dict[int, int] = {}
-        self._settings: dict[int, tuple[tuple[str, Any], ...]] = {}
+        self._settings = array("i")
         self._unknown: dict[int, Reasons] = {}
         # Columns, one entry a slot.
         self._slot_modules = array("i")
@@ -111,11 +121,16 @@ class Walk:
         self._holds = bytearray()
         self._slot_tensors = array("i")
         self._is_late = False
-        self._holders: dict[int, bool] = {}
-        """Classes of attribute values by id, and whether they are tensors, modules or containers."""
+        self.kinds: dict[int, Kind] = {}
+        """How to look into values of a class, by its id."""
         # What the columns point into.
-        self._facts: dict[int, tuple[int, ClassFacts, bool]] = {}
+        self._classes: dict[int, ClassEntry] = {}
         self._type_numbers: dict[str, int] = {}
+        self._class_records: dict[int, ClassRecord] = {}
+        """By the id of a class, of all modules' classes and what they inherit from."""
+        self._interned_settings: dict[tuple[tuple[str, Setting], ...], int] = {(): 0}
+        self.tying: list[tuple[int, Any]] = []
+        """(position, module) of those that may say which weights are tied."""
 
     def seal(self) -> None:
         """Ends the walk over what is registered: what is met from here on is hidden, or a second way to a
@@ -163,14 +178,15 @@ class Walk:
         stack: list[tuple[Any, str, Ancestors, Reasons]] = [(root, path, None, inherited) for path, root in roots]
         stack.reverse()
         # This loop is most of what a capture costs: locals, and no call that can be spared.
-        facts_of, numbers, numbers_get, held = self._facts, self.numbers, self.numbers.get, self._held
+        classes_get, numbers, numbers_get, held = self._classes.get, self.numbers, self.numbers.get, self._held
         paths = self.paths
         slot_modules, slot_names = self._slot_modules, self._slot_names
         holds, slot_tensors = self._holds, self._slot_tensors
         tensor_get, enter_tensor = self.tensors.numbers.get, self.tensors.entering()
-        repeated_tensors, candidates, inert = self.repeated_tensors, self.candidates, _INERT
-        holders, is_own = self._holders, _OWN
+        repeated_tensors, candidates, inert = self.repeated_tensors, self.candidates, INERT
+        kinds, is_own, odd_names, plain_ids = self.kinds, _OWN, ODD_NAMES, _PLAIN
         add_path, add_type, add_flags = self.paths.append, self._types.append, self.module_flags.append
+        add_setting = self._settings.append
         base_flag = REGISTERED if registered else 0
         sealed = self._sealed
         while stack:
@@ -194,13 +210,26 @@ class Walk:
                 state = self._unusual_state(path, module, state)
                 training, parameters, buffers = state["training"], state["_parameters"], state["_buffers"]
                 children, is_hooked = state["_modules"], state["_state_dict_hooks"] or state["_state_dict_pre_hooks"]
-            entry = facts_of.get(id(cls))
+            entry = classes_get(id(cls))
             if entry is None:
-                entry = self._class(cls)
-            type_number, facts, is_special = entry
-            if is_special or reasons or is_hooked:
-                reasons = self._describe(index, cls, state, facts, reasons)
+                entry = self._class(index, cls)
+            type_number, facts, is_special, read, known_settings = entry
             add_path(path)
+            if is_special or reasons or is_hooked:
+                reasons = self._describe(index, module, state, facts, reasons)
+            if read is None:
+                add_setting(0)
+            else:
+                try:
+                    values = read(state)
+                except KeyError:
+                    values = tuple(map(state.get, facts.settings))
+                for value in values:
+                    if id(type(value)) not in plain_ids:
+                        values = tuple(map(plain, values))
+                        break
+                setting = known_settings.get(values)
+                add_setting(self._new_setting(facts, known_settings, values) if setting is None else setting)
             add_type(type_number)
             add_flags(base_flag | TRAINING if training is True else base_flag)
 
@@ -260,20 +289,24 @@ class Walk:
                     continue
                 extra += 1
                 value = state[name]
-                kind = type(value)
-                if id(kind) in inert or (kind is tuple and inert.issuperset(map(id, map(type, value)))):
+                if name in odd_names:
+                    self._add_odd(index, module, name, value, facts)
+                cls = type(value)
+                if id(cls) in inert or (cls is tuple and inert.issuperset(map(id, map(type, value)))):
                     continue
-                may_hold = holders.get(id(kind))
-                if may_hold is None:
-                    may_hold = holders[id(kind)] = issubclass(kind, HOLDERS)
-                if may_hold and name not in facts.derived and not is_inert(value):
+                kind = kinds.get(id(cls))
+                if kind is None:
+                    kind = self.kind(cls)
+                if kind is not NOTHING and name not in facts.derived and not is_inert(value):
                     step = f"->{name}" if name in parameters or name in buffers or name in children else name
                     candidates.append(Candidate(index, step, value))
+                    if kind.is_thing and state["_forward_pre_hooks"]:
+                        self._add_recomputed(path, step, state["_forward_pre_hooks"])
             if extra + _OWN_COUNT != len(state):
                 candidates.extend(
                     Candidate(index, name, value)
                     for name, value in early_attributes(state)
-                    if issubclass(type(value), HOLDERS) and not is_inert(value)
+                    if self.kind(type(value)) is not NOTHING and not is_inert(value)
                 )
 
     def _unusual_state(self, path: str, module: Any, state: dict[str, Any]) -> dict[str, Any]:
@@ -284,16 +317,43 @@ class Walk:
         return {**_NOTHING, **state}
 
     def _describe(
-        self, index: int, cls: type, state: dict[str, Any], facts: ClassFacts, inherited: Reasons
+        self, index: int, module: Any, state: dict[str, Any], facts: ClassFacts, inherited: Reasons
     ) -> Reasons:
         """Enters what is special about one module; returns the reasons that hold for all below it."""
-        reasons = subtree_reasons(cls, state, facts, inherited)
+        reasons = subtree_reasons(type(module), state, facts, inherited)
         own = merge(reasons, facts.own)
         if own:
             self._unknown[index] = own
-        if facts.settings:
-            self._settings[index] = tuple((name, plain(state.get(name))) for name in facts.settings)
+        for name, kind in facts.hides:
+            if name in state["_parameters"] or name in state["_buffers"] or name in state["_modules"]:
+                self.marks.append(Mark(self.paths[index], "class-shadow", name, kind))
+        if facts.declares_ties:
+            self.tying.append((index, module))
         return reasons
+
+    def _new_setting(self, facts: ClassFacts, known: dict[tuple[Any, ...], int], values: tuple[Any, ...]) -> int:
+        settings = tuple(zip(facts.settings, map(plain, values), strict=True))
+        number = known[values] = self._interned_settings.setdefault(settings, len(self._interned_settings))
+        return number
+
+    def _add_odd(self, index: int, module: Any, name: str, value: Any, facts: ClassFacts) -> None:
+        if name == "all_tied_weights_keys" and not facts.declares_ties:
+            self.tying.append((index, module))
+        mark = odd_mark(self.paths[index], name, value, facts)
+        if mark is not None:
+            self.marks.append(mark)
+
+    def _add_recomputed(self, path: str, name: str, hooks: Any) -> None:
+        method = recomputed_by(name, dict.values(hooks)) if is_a(hooks, dict) else None
+        if method is not None:
+            self.marks.append(Mark(join(path, name), "recomputed", method, None))
+
+    def kind(self, cls: type) -> Kind:
+        """How to look into values of a class."""
+        kind = self.kinds.get(id(cls))
+        if kind is None:
+            kind = self.kinds[id(cls)] = kind_of(cls)
+        return kind
 
     def _may_repeat(self, path: str, first: int, ancestors: Ancestors, *, registered: bool) -> bool:
         """Whether a module that was met before, at position `first`, is listed under one more path."""
@@ -313,12 +373,31 @@ class Walk:
             self.notes.append(Note(path, "repeats", text))
         return False
 
-    def _class(self, cls: type) -> tuple[int, ClassFacts, bool]:
+    def _class(self, index: int, cls: type) -> ClassEntry:
+        """Enters the class of the module at a position, the first of its class."""
         facts = class_facts(cls)
-        is_special = bool(facts.subtree or facts.own or facts.settings)
-        entry = self._type_numbers.setdefault(facts.type, len(self._type_numbers)), facts, is_special
-        self._facts[id(cls)] = entry
+        read = None
+        if facts.settings:
+            read = itemgetter(*facts.settings)
+        is_special = bool(facts.subtree or facts.own or facts.hides or facts.declares_ties)
+        type_number = self._type_numbers.setdefault(facts.type, len(self._type_numbers))
+        entry = self._classes[id(cls)] = ClassEntry(type_number, facts, is_special, read, {})
+        for base in class_mro(cls):
+            if base is object or id(base) in self._class_records:
+                continue
+            self._class_records[id(base)] = class_record(base)
+            if not is_torch(base):
+                self._look_into_class(index, base)
         return entry
+
+    def _look_into_class(self, index: int, cls: type) -> None:
+        """What all instances of a class share: found once, through the first of them."""
+        for name, value in reversed(list(class_dict(cls).items())):
+            kind = type(value)
+            if type(name) is not str or name.startswith("__") or id(kind) in INERT or is_inert(value):
+                continue
+            if issubclass(kind, (torch.Tensor, nn.Module, *CONTAINERS)):
+                self.candidates.append(Candidate(index, f"::{name}", value))
 
     def reasons_below(self, module: int) -> Reasons:
         """Why the fates of what a module holds outside of torch's sight cannot be told."""
@@ -345,6 +424,16 @@ class Walk:
         )
 
     @property
+    def interned_settings(self) -> tuple[tuple[tuple[str, Setting], ...], ...]:
+        """Every distinct set of a layer's settings, by number."""
+        return tuple(self._interned_settings)
+
+    @property
+    def classes(self) -> tuple[ClassRecord, ...]:
+        """Every class of a module, and what it inherits from."""
+        return tuple(self._class_records.values())
+
+    @property
     def interned_types(self) -> tuple[str, ...]:
         """Every distinct module class, by number."""
         return tuple(self._type_numbers)
@@ -354,9 +443,9 @@ def is_inert(value: Any) -> bool:
     """Whether a value is a container of nothing but numbers, strings and the like."""
     kind = type(value)
     if kind is dict or kind is OrderedDict:
-        return _INERT.issuperset(map(id, map(type, dict.values(value))))
+        return INERT.issuperset(map(id, map(type, dict.values(value))))
     if kind is list or kind is tuple or kind is set or kind is frozenset or kind is deque:
-        return _INERT.issuperset(map(id, map(type, value)))
+        return INERT.issuperset(map(id, map(type, value)))
     return False
 
 
@@ -369,9 +458,18 @@ def early_attributes(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def plain(value: Any) -> int | float | bool | None:
-    """A number as it is; None for anything else."""
-    return value if type(value) in (int, float, bool) else None
+def plain(value: Any) -> Setting:
+    """A setting as a plain value that JSON can hold; None for anything else."""
+    kind = type(value)
+    if kind is int:
+        return value if -(1 << 63) <= value < 1 << 63 else None
+    if kind is float:
+        return value if isfinite(value) else None
+    if kind is bool or kind is str:
+        return value  # type: ignore[no-any-return]
+    if kind is tuple and len(value) <= 16 and all(type(each) is int and abs(each) < 1 << 63 for each in value):
+        return value  # type: ignore[no-any-return]
+    return None
 
 
 def merge(reasons: Reasons, more: Reasons) -> Reasons:

@@ -8,26 +8,35 @@ from paramscope.errors import ReportError
 from paramscope.finding import Finding, Location, Severity, Skipped
 from paramscope.snapshot import (
     AliasRecord,
+    ClassRecord,
+    DeclaredTie,
     ForeignRecord,
     GroupRecord,
+    Mark,
+    MarkKind,
     Membership,
     ModuleRecord,
     Note,
     NoteKind,
     OptimizerRecord,
+    Part,
     Role,
     SharingKind,
     SharingRecord,
     SlotRecord,
     Status,
     StorageRecord,
+    TensorSpec,
 )
 from paramscope.totals import Totals
 from paramscope.wire.kinds import (
     FLAG,
     NATURAL,
     OPTIONS,
+    PAIR,
+    PAIRS,
     REASONS,
+    SETTING,
     SETTINGS,
     SIZES,
     STRIDES,
@@ -111,6 +120,16 @@ def records(table: Row) -> Kind:
     )
 
 
+def record_of(table: Row) -> Kind:
+    """One record of a kind."""
+    return Kind(
+        schema_of(table),
+        lambda value: type(value) is dict,
+        lambda value: read_record(table, value, table.record.__name__),
+        lambda value: write_record(table, value),
+    )
+
+
 def schema_of(table: Row) -> dict[str, Any]:
     """JSON Schema of one record."""
     return {
@@ -148,6 +167,18 @@ MODULE = row(
     settings=SETTINGS,
     unknown=REASONS,
 )
+SPEC = row(
+    TensorSpec,
+    type=TEXT,
+    shape=or_null(SIZES),
+    stride=or_null(STRIDES),
+    dtype=or_null(TEXT),
+    device=or_null(TEXT),
+    layout=or_null(TEXT),
+    numel=or_null(NATURAL),
+    nbytes=or_null(NATURAL),
+)
+PART = row(Part, name=TEXT, spec=record_of(SPEC), storage=or_null(NATURAL), offset=NATURAL)
 SLOT = row(
     SlotRecord,
     path=TEXT,
@@ -177,9 +208,19 @@ SLOT = row(
     tensor=or_null(NATURAL),
     storage=or_null(NATURAL),
     groups=records(MEMBERSHIP),
+    declared=or_null(SIZES),
+    parts=records(PART),
     unknown=REASONS,
 )
-STORAGE = row(StorageRecord, number=NATURAL, device=TEXT, nbytes=NATURAL)
+STORAGE = row(
+    StorageRecord,
+    number=NATURAL,
+    device=TEXT,
+    nbytes=NATURAL,
+    memory=NATURAL,
+    start=NATURAL,
+    saved=or_null(NATURAL),
+)
 SHARING = row(
     SharingRecord,
     kind=one_of(*get_args(SharingKind)),
@@ -210,6 +251,24 @@ GROUP = row(
     state_nbytes=NATURAL,
 )
 OPTIMIZER = row(OptimizerRecord, name=TEXT, type=TEXT, groups=records(GROUP))
+CLASS = row(
+    ClassRecord,
+    type=TEXT,
+    module=TEXT,
+    bases=TEXTS,
+    file=or_null(TEXT),
+    line=or_null(NATURAL),
+    forward=or_null(TEXT),
+)
+MARK = row(Mark, path=TEXT, kind=one_of(*get_args(MarkKind)), name=TEXT, value=SETTING)
+DECLARED_TIE = row(
+    DeclaredTie,
+    module=TEXT,
+    source=one_of("instance", "class"),
+    names=PAIR,
+    pairs=PAIRS,
+    undecided=or_null(TEXT),
+)
 NOTE = row(Note, path=TEXT, kind=one_of(*get_args(NoteKind)), text=TEXT)
 FINDING = row(
     Finding,
@@ -241,6 +300,9 @@ LISTS: dict[str, Row] = {
     "sharing": SHARING,
     "aliases": ALIAS,
     "optimizers": OPTIMIZER,
+    "classes": CLASS,
+    "marks": MARK,
+    "declared_ties": DECLARED_TIE,
     "notes": NOTE,
     "findings": FINDING,
     "ignored": FINDING,

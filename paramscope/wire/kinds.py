@@ -90,19 +90,44 @@ TEXTS = Kind(
     tuple,
     list,
 )
+
+
+def _is_pair(value: Any) -> bool:
+    return type(value) is list and len(value) == 2 and all(type(text) is str for text in value)
+
+
+PAIR = Kind({"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}, _is_pair, tuple, list)
+PAIRS = Kind(
+    {"type": "array", "items": PAIR.schema},
+    lambda value: type(value) is list and all(map(_is_pair, value)),
+    lambda value: tuple(map(tuple, value)),
+    lambda value: list(map(list, value)),
+)
 REASONS = Kind(
     {"type": "object", "additionalProperties": {"type": "string"}},
     _is_pair_map,
     lambda value: tuple(value.items()),
     dict,
 )
+
+
+def _is_setting(value: Any) -> bool:
+    if type(value) is list:
+        return all(map(_is_integer, value))
+    return value is None or type(value) in (float, bool, str) or _is_integer(value)
+
+
+SETTING = Kind(
+    {"type": ["number", "boolean", "string", "array", "null"], "items": {"type": "integer"}},
+    _is_setting,
+    _read_option,
+    _write_option,
+)
 SETTINGS = Kind(
-    {"type": "object", "additionalProperties": {"type": ["number", "boolean", "null"]}},
-    lambda value: (
-        type(value) is dict and all(each is None or type(each) in (int, float, bool) for each in value.values())
-    ),
-    lambda value: tuple(value.items()),
-    dict,
+    {"type": "object", "additionalProperties": SETTING.schema},
+    lambda value: type(value) is dict and all(map(_is_setting, value.values())),
+    lambda value: tuple((name, _read_option(each)) for name, each in value.items()),
+    lambda value: {name: _write_option(each) for name, each in value},
 )
 OPTIONS = Kind(
     {"type": "object"},

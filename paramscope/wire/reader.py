@@ -21,6 +21,7 @@ from paramscope.snapshot import (
     Membership,
     ModuleColumns,
     ModuleRecord,
+    Setting,
     SlotColumns,
     SlotRecord,
     Snapshot,
@@ -118,10 +119,10 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _snapshot(lists: dict[str, list[Any]], roots: tuple[str, ...], torch_version: str) -> Snapshot:
-    modules, types, positions = _modules(lists["modules"])
+    modules, types, settings, positions = _modules(lists["modules"])
     tensors: dict[int, SlotRecord] = {}
     slots = _slots(lists["slots"], positions, tensors)
-    interned, tensor_columns, devices = _tensors(tensors, len(lists["storages"]), types)
+    specs, memberships, tensor_columns, devices = _tensors(tensors, len(lists["storages"]))
     snapshot = Snapshot(
         roots=roots,
         torch_version=torch_version,
@@ -129,10 +130,12 @@ def _snapshot(lists: dict[str, list[Any]], roots: tuple[str, ...], torch_version
         slot_columns=slots,
         tensor_columns=tensor_columns,
         storage_columns=_storages(lists["storages"], devices),
-        interned=interned,
+        interned=Interned(types, tuple(devices), specs, memberships, settings, tuple(lists["classes"])),
         sharing=tuple(lists["sharing"]),
         aliases=tuple(lists["aliases"]),
         optimizers=tuple(lists["optimizers"]),
+        marks=tuple(lists["marks"]),
+        declared_ties=tuple(lists["declared_ties"]),
         notes=tuple(lists["notes"]),
     )
     for root in roots:
@@ -153,10 +156,17 @@ def _snapshot(lists: dict[str, list[Any]], roots: tuple[str, ...], torch_version
     return snapshot
 
 
-def _modules(records: list[ModuleRecord]) -> tuple[ModuleColumns, tuple[str, ...], dict[str, int]]:
+_Settings = tuple[tuple[str, Setting], ...]
+
+
+def _modules(
+    records: list[ModuleRecord],
+) -> tuple[ModuleColumns, tuple[str, ...], tuple[_Settings, ...], dict[str, int]]:
+    """Columns, types and settings by number, and positions by path."""
     numbers: dict[str, int] = {}
+    settings: dict[_Settings, int] = {(): 0}
     positions: dict[str, int] = {}
-    columns = ModuleColumns([], array("i"), bytearray(), {}, {}, {})
+    columns = ModuleColumns([], array("i"), bytearray(), {}, array("i"), {})
     for index, record in enumerate(records):
         columns.paths.append(record.path)
         positions.setdefault(record.path, index)
@@ -166,11 +176,10 @@ def _modules(records: list[ModuleRecord]) -> tuple[ModuleColumns, tuple[str, ...
             raise damaged(f"modules[{index}].object", "points behind itself")
         if record.object != index:
             columns.repeats[index] = record.object
-        if record.settings:
-            columns.settings[index] = record.settings
+        columns.settings.append(settings.setdefault(record.settings, len(settings)))
         if record.unknown:
             columns.unknown[index] = record.unknown
-    return columns, tuple(numbers), positions
+    return columns, tuple(numbers), tuple(settings), positions
 
 
 def _slots(records: list[SlotRecord], positions: dict[str, int], tensors: dict[int, SlotRecord]) -> SlotColumns:
@@ -194,13 +203,13 @@ def _slots(records: list[SlotRecord], positions: dict[str, int], tensors: dict[i
 
 
 def _tensors(
-    tensors: dict[int, SlotRecord], storages: int, types: tuple[str, ...]
-) -> tuple[Interned, TensorColumns, dict[str, int]]:
-    """Interned values, tensor columns and the numbers of devices, in the order in which capture numbers them."""
+    tensors: dict[int, SlotRecord], storages: int
+) -> tuple[tuple[TensorSpec, ...], tuple[tuple[Membership, ...], ...], TensorColumns, dict[str, int]]:
+    """Specs and memberships by number, tensor columns, and the numbers of devices, as capture numbers them."""
     specs: dict[TensorSpec, int] = {}
     devices: dict[str, int] = {}
     memberships: dict[tuple[Membership, ...], int] = {(): 0}
-    columns = TensorColumns(array("i"), array("i"), array("q"), bytearray(), array("i"))
+    columns = TensorColumns(array("i"), array("i"), array("q"), bytearray(), array("i"), {})
     for number in range(len(tensors)):
         record = tensors.get(number)
         if record is None:
@@ -220,7 +229,14 @@ def _tensors(
         if spec not in specs:
             specs[spec] = len(specs)
             devices.setdefault(spec.device or "none", len(devices))
-        if record.storage is not None and (record.storage >= storages or record.offset is None):
+        for part in record.parts:
+            devices.setdefault(part.spec.device or "none", len(devices))
+        if record.parts:
+            columns.parts[number] = record.parts
+        viewed = [
+            storage for storage in (record.storage, *(part.storage for part in record.parts)) if storage is not None
+        ]
+        if any(storage >= storages for storage in viewed) or (record.storage is not None and record.offset is None):
             raise damaged(f"the slot {record.path!r}", "views no storage that is there")
         columns.specs.append(specs[spec])
         columns.storages.append(-1 if record.storage is None else record.storage)
@@ -232,15 +248,19 @@ def _tensors(
             | (IS_PARAMETER if record.is_parameter else 0)
         )
         columns.memberships.append(memberships.setdefault(record.groups, len(memberships)))
-    interned = Interned(types, tuple(devices), tuple(specs), tuple(memberships))
-    return interned, columns, devices
+    return tuple(specs), tuple(memberships), columns, devices
 
 
 def _storages(records: list[StorageRecord], devices: dict[str, int]) -> StorageColumns:
-    columns = StorageColumns(array("q"), array("i"))
+    columns = StorageColumns(array("q"), array("i"), {})
+    shared = {record.memory for record in records if record.memory != record.number}
     for number, record in enumerate(records):
         if record.number != number or record.device not in devices:
             raise damaged(f"storages[{number}]", "has another number or an unknown device")
+        if record.memory > number or (record.start and record.memory not in shared):
+            raise damaged(f"storages[{number}].memory", "points behind itself")
         columns.nbytes.append(record.nbytes)
         columns.devices.append(devices[record.device])
+        if record.memory in shared:
+            columns.memories[number] = (record.memory, record.start)
     return columns

@@ -1,0 +1,272 @@
+"""How to look into a value for tensors and modules, told from its class: as a container, a callable, an object.
+
+Nothing is read through the value's own methods: containers through the built-in type that they inherit from,
+attributes through the descriptors that Python itself puts into a class.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from gc import get_referents
+from types import (
+    BuiltinMethodType,
+    CellType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from paramscope.capture.classes import class_dict, class_mro, module_name, short_name
+
+Steps = Iterator[tuple[str, Any]]
+"""(step of a path, value) pairs."""
+
+# Objects of these packages are not looked into: they lead far away, and hold nothing that a model trains.
+_FOREIGN = frozenset(
+    {
+        *sys.stdlib_module_names,
+        "torch",
+        "accelerate",
+        "deepspeed",
+        "lightning",
+        "lightning_fabric",
+        "lightning_utilities",
+        "pytorch_lightning",
+        "torchmetrics",
+        "numpy",
+        "pandas",
+        "PIL",
+        "tokenizers",
+        "sentencepiece",
+        "tiktoken",
+        "wandb",
+        "mlflow",
+        "comet_ml",
+        "tensorboard",
+        "tensorboardX",
+        "omegaconf",
+        "hydra",
+        "pytest",
+        "_pytest",
+    }
+)
+# Of the standard library, only what holds other things by its nature.
+_STORES = frozenset({"types.SimpleNamespace", "collections.UserDict", "collections.UserList", "collections.ChainMap"})
+# Nor are objects whose class, or one that it inherits from, says by its name that it is one of these.
+_FOREIGN_ENDS = ("Config", "Configuration", "Tokenizer", "TokenizerFast", "Trainer", "Logger", "Mock")
+
+
+class Kind(NamedTuple):
+    """What values of one class are to the search."""
+
+    is_thing: bool
+    """A tensor or a module: what is searched for."""
+    steps: Callable[[Any], Steps] | None
+    """What a value holds; None where values of this class are not looked into."""
+    is_object: bool
+    """Looked into attribute by attribute, which takes longer than a container's items."""
+
+
+_THING = Kind(is_thing=True, steps=None, is_object=False)
+NOTHING = Kind(is_thing=False, steps=None, is_object=False)
+_PLAIN_KEYS = frozenset(map(id, (str, int, bool, float, bytes, type(None))))
+INERT = frozenset(
+    map(
+        id,
+        (
+            int,
+            float,
+            bool,
+            str,
+            bytes,
+            complex,
+            type(None),
+            type,
+            range,
+            slice,
+            torch.dtype,
+            torch.device,
+            torch.Size,
+        ),
+    )
+)
+"""Ids of the classes whose instances hold no tensor and no module, whatever they are."""
+
+
+def kind_of(cls: type) -> Kind:
+    """Tells one class."""
+    if issubclass(cls, torch.Tensor) or issubclass(cls, nn.Module):
+        return _THING
+    container = _container_steps(cls)
+    if container is not None:
+        of_attributes = None if _is_foreign(cls) else attribute_steps(cls)
+        return Kind(is_thing=False, steps=_both(container, of_attributes), is_object=False)
+    if issubclass(cls, (FunctionType, MethodType, BuiltinMethodType, functools.partial)):
+        return Kind(is_thing=False, steps=_callable_steps(cls), is_object=True)
+    if issubclass(cls, (type, ModuleType)) or _is_foreign(cls):
+        return NOTHING
+    steps = attribute_steps(cls)
+    return NOTHING if steps is None else Kind(is_thing=False, steps=steps, is_object=True)
+
+
+def _is_foreign(cls: type) -> bool:
+    if f"{module_name(cls)}.{short_name(cls)}" in _STORES:
+        return False
+    for base in class_mro(cls):
+        if base is object or f"{module_name(base)}.{short_name(base)}" in _STORES:
+            continue
+        # A class of the user's may inherit from the standard library's: Enum, Protocol, ABC, Generic.
+        package = module_name(base).partition(".")[0]
+        if package in _FOREIGN and (base is cls or package not in sys.stdlib_module_names):
+            return True
+        if short_name(base).endswith(_FOREIGN_ENDS):
+            return True
+    return False
+
+
+_ITERABLE: tuple[tuple[Any, str, str], ...] = (
+    (list, "[", "]"),
+    (tuple, "[", "]"),
+    (deque, "[", "]"),
+    (set, "{", "}"),
+    (frozenset, "{", "}"),
+)
+
+
+def _both(first: Callable[[Any], Steps], second: Callable[[Any], Steps] | None) -> Callable[[Any], Steps]:
+    if second is None:
+        return first
+
+    def steps(value: Any) -> Steps:
+        yield from first(value)
+        yield from second(value)
+
+    return steps
+
+
+def _container_steps(cls: type) -> Callable[[Any], Steps] | None:
+    if issubclass(cls, dict):
+        return _dict_steps
+    if issubclass(cls, MappingProxyType):
+        return _proxy_steps
+    for base, before, after in _ITERABLE:
+        if issubclass(cls, base):
+            return functools.partial(_items, base.__iter__, before, after)
+    return None
+
+
+def _items(iterate: Callable[[Any], Iterator[Any]], before: str, after: str, value: Any) -> Steps:
+    inert = INERT
+    for i, item in enumerate(iterate(value)):
+        if id(type(item)) not in inert:
+            yield f"{before}{i}{after}", item
+
+
+def _dict_steps(value: Any) -> Steps:
+    inert = INERT
+    for position, (key, item) in enumerate(dict.items(value)):
+        if id(type(item)) not in inert:
+            yield f"[{key_text(key)}]", item
+        if id(type(key)) not in inert:
+            yield f"{{{position}}}", key
+
+
+def _proxy_steps(value: Any) -> Steps:
+    # What a proxy stands for has no attribute of its own, and the proxy's methods call those of what it stands for.
+    return (step for held in get_referents(value) if issubclass(type(held), dict) for step in _dict_steps(held))
+
+
+def key_text(key: Any) -> str:
+    """A dict key as code would write it; of a key with a `__repr__` of its own, only the class."""
+    if id(type(key)) in _PLAIN_KEYS:
+        return repr(key)
+    return f"<{short_name(type(key))}>"
+
+
+def attribute_steps(cls: type) -> Callable[[Any], Steps] | None:
+    """Reads `__dict__` and `__slots__` through the descriptors of the classes that make them."""
+    readers: list[tuple[str, Any]] = []
+    dict_of: Any = None
+    for base in reversed(class_mro(cls)):
+        for name, member in class_dict(base).items():
+            if type(name) is not str:
+                continue
+            if type(member) is MemberDescriptorType and not name.startswith("__"):
+                readers.append((f"->{name}", member.__get__))
+            elif name == "__dict__" and type(member) is GetSetDescriptorType:
+                dict_of = member.__get__
+    if dict_of is None and not readers:
+        return None
+
+    def steps(value: Any) -> Steps:
+        if dict_of is not None:
+            held = dict_of(value)
+            if issubclass(type(held), dict):
+                for name, item in dict.items(held):
+                    yield f"->{name if type(name) is str else key_text(name)}", item
+        for step, read in readers:
+            item = _read_or(None, AttributeError, read, value)  # a slot may not be set
+            yield step, item
+
+    return steps
+
+
+def _read_or(default: Any, missing: type[Exception], read: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return read(value)
+    except missing:
+        return default
+
+
+_partial = class_dict(functools.partial)
+
+
+def _callable_steps(cls: type) -> Callable[[Any], Steps]:
+    if issubclass(cls, FunctionType):
+        return _function_steps
+    if issubclass(cls, MethodType):
+        return lambda method: iter((("->__self__", method.__self__), ("->__func__", method.__func__)))
+    if issubclass(cls, BuiltinMethodType):
+        return lambda method: iter((("->__self__", method.__self__),))
+    return _both(_partial_steps, attribute_steps(cls))
+
+
+def _partial_steps(value: Any) -> Steps:
+    yield "->func", _partial["func"].__get__(value)
+    for i, item in enumerate(tuple.__iter__(_partial["args"].__get__(value))):
+        yield f"->args[{i}]", item
+    for key, item in dict.items(_partial["keywords"].__get__(value)):
+        yield f"->keywords[{key_text(key)}]", item
+
+
+def _function_steps(function: Any) -> Steps:
+    # The code of torch and its like closes over what it works on, not over what a model trains.
+    if _is_foreign_function(function):
+        return
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        yield f"-><{name}>", _read_or(None, ValueError, _cell_contents, cell)  # a cell may be empty
+    for i, item in enumerate(function.__defaults__ or ()):
+        yield f"->__defaults__[{i}]", item
+    for name, item in (function.__kwdefaults__ or {}).items():
+        yield f"->__kwdefaults__[{key_text(name)}]", item
+    for name, item in function.__dict__.items():
+        yield f"->{name}", item
+
+
+_cell_contents: Callable[[Any], Any] = class_dict(CellType)["cell_contents"].__get__
+
+
+def _is_foreign_function(function: Any) -> bool:
+    # Not its __module__, which functools.wraps copies from what is wrapped.
+    name = function.__globals__.get("__name__")
+    return type(name) is str and name.partition(".")[0] in _FOREIGN

@@ -1,0 +1,106 @@
+"""Odd attributes: what looks like a misspelled `requires_grad`, and what libraries leave on an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from gc import get_referents
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from paramscope.capture.classes import ClassFacts, is_a, is_tensor_class
+from paramscope.capture.kinds import attribute_steps
+from paramscope.capture.parts import tensor_dict
+from paramscope.capture.tensors import tensor_facts
+from paramscope.snapshot import HAS_GRAD, Mark, MarkKind, Note
+
+if TYPE_CHECKING:
+    from paramscope.capture.walk import Walk
+
+_MISSPELLED = frozenset(
+    {
+        "require_grad",
+        "required_grad",
+        "requires_gradient",
+        "require_gradient",
+        "requiresgrad",
+        "requiers_grad",
+        "requires_grads",
+    }
+)
+"""As they were met in code; no other name is taken for one of these."""
+ODD_NAMES = _MISSPELLED | {"requires_grad", "requires_grad_", "forward", "_hf_hook", "all_tied_weights_keys"}
+"""Of a module's instance attributes, those that are looked at."""
+_ON_TENSORS = _MISSPELLED | {"requires_grad_"}
+
+_Base: Any = torch._C.TensorBase
+_is_inference: Callable[[Any], bool] = _Base.is_inference
+_grad_of: Callable[[Any], Any] = _Base.grad.__get__
+
+
+def odd_mark(path: str, name: str, value: Any, facts: ClassFacts) -> Mark | None:
+    """The mark of an instance attribute of a module with one of the odd names; None where it means nothing."""
+    if name == "_hf_hook":
+        return Mark(path, "offloaded", name, None) if _offloads(value) else None
+    if name == "forward":
+        return Mark(path, "own-forward", name, None)
+    if name == "all_tied_weights_keys" or name in facts.defines:
+        return None
+    return Mark(path, "odd-attribute", name, _plain(value))
+
+
+def _plain(value: Any) -> bool | int | float | str | None:
+    return value if type(value) in (bool, str) or (type(value) is int and abs(value) < 1 << 63) else None
+
+
+def _offloads(hook: Any) -> bool:
+    """Whether an accelerate hook, or one of several in one, brings a module's tensors in and takes them out."""
+    steps = attribute_steps(type(hook))
+    if steps is None:
+        return False
+    held = dict(steps(hook))
+    if held.get("->offload") is True or held.get("->weights_map") is not None:
+        return True
+    hooks: Any = held.get("->hooks")
+    return is_a(hooks, list, tuple) and any(each is not hook and _offloads(each) for each in hooks)
+
+
+def add_tensor_marks(walk: Walk) -> None:
+    """Enters the marks of tensors: odd attributes, inference tensors, gradients of another shape.
+
+    Each is looked for in all tensors at once, since few models have any.
+    """
+    tensors = walk.tensors.held
+    found: list[tuple[int, MarkKind, str, Any]] = []
+    try:
+        is_any_inference = any(map(_is_inference, tensors))
+    except TypeError:  # something that is no tensor
+        is_any_inference = True
+    if is_any_inference:
+        for number, tensor in enumerate(tensors):
+            if is_tensor_class(type(tensor)) and _is_inference(tensor):
+                found.append((number, "inference", "", None))
+    # To ask a tensor for its attributes makes it a dict; what a tensor refers to is known without.
+    dicts = [each for each in get_referents(*tensors) if type(each) is dict]
+    if any(not _ON_TENSORS.isdisjoint(filter(_is_text, each)) for each in dicts):
+        for number, tensor in enumerate(tensors):
+            state = tensor_dict(tensor) if is_tensor_class(type(tensor)) else {}
+            for name, value in state.items():
+                if _is_text(name) and name in _ON_TENSORS:
+                    found.append((number, "odd-attribute", name, _plain(value)))
+    for number, flags in enumerate(walk.tensors.flags):
+        if flags & HAS_GRAD:
+            shape, *_ = tensor_facts(_grad_of(tensors[number]))
+            if shape is not None and shape != walk.tensors.spec(number).shape:
+                found.append((number, "gradient-shape", "grad", shape))
+    if walk.tensors.unreadable or found:
+        paths = walk.tensor_paths()
+        walk.marks.extend(Mark(paths[number], kind, name, value) for number, kind, name, value in found)
+        walk.notes.extend(
+            Note(paths[number], "unreadable", "its class answers for its sizes: to ask would run the class's code")
+            for number in sorted(walk.tensors.unreadable)
+        )
+
+
+def _is_text(name: Any) -> bool:
+    return type(name) is str

@@ -1,0 +1,117 @@
+"""What a tensor is made of, where its elements lie in other tensors: shards, indices and values, packed weights.
+
+A wrapper subclass says it through `__tensor_flatten__`, which is its own code; the tensors that this names lie in
+its attributes, and there they are read.
+"""
+
+from __future__ import annotations
+
+from types import CodeType, FunctionType
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+
+from paramscope.capture.classes import class_dict, class_mro, definer, is_tensor_class, is_torch
+from paramscope.capture.kinds import attribute_steps
+
+DEPTH_BOUND = 8
+"""Wrappers within wrappers that are opened."""
+
+_C: Any = torch._C
+_Base: Any = _C.TensorBase
+_instance_dict = class_dict(torch.Tensor)["__dict__"].__get__
+# What holds the elements of each sparse layout.
+_SPARSE: dict[torch.layout, tuple[str, ...]] = {
+    torch.sparse_coo: ("_indices", "_values"),
+    torch.sparse_csr: ("crow_indices", "col_indices", "values"),
+    torch.sparse_bsr: ("crow_indices", "col_indices", "values"),
+    torch.sparse_csc: ("ccol_indices", "row_indices", "values"),
+    torch.sparse_bsc: ("ccol_indices", "row_indices", "values"),
+}
+_POLICY = "dispatch_sizes_strides_policy"
+
+
+def tensor_dict(tensor: Any) -> dict[str, Any]:
+    """The attributes that were put on a tensor."""
+    state = _instance_dict(tensor)
+    return state if type(state) is dict else {}
+
+
+def fake_device(tensor: Any) -> torch.device | None:
+    """The device that a FakeTensor stands for; None for any other tensor, which knows its own."""
+    if not issubclass(type(tensor), FakeTensor):
+        return None
+    device = tensor_dict(tensor).get("_fake_device")
+    return device if type(device) is torch.device else None
+
+
+def answers_for_itself(cls: type) -> bool:
+    """Whether a tensor class of the user's was made to answer for its sizes, so that asking runs its code.
+
+    torch keeps that as a bit of each tensor that Python cannot read: it is told from the call that sets it.
+    """
+    for base in class_mro(cls):
+        if base is torch.Tensor or base is torch.nn.Parameter:
+            return False
+        if not is_torch(base):
+            for member in class_dict(base).values():
+                function = member.__func__ if type(member) in (staticmethod, classmethod) else member
+                if type(function) is FunctionType and _mentions(function.__code__, _POLICY):
+                    return True
+    return False
+
+
+def _mentions(code: CodeType, name: str) -> bool:
+    for constant in code.co_consts:
+        if constant == name or (type(constant) is tuple and name in constant):
+            return True
+        if type(constant) is CodeType and _mentions(constant, name):
+            return True
+    return name in code.co_names
+
+
+def inner_tensors(tensor: Any) -> list[tuple[str, Any]]:
+    """(name, tensor) of all that a tensor is made of; empty for one that has its elements itself.
+
+    Not for one that answers for its sizes and is no wrapper: its layout cannot be asked.
+    """
+    found: list[tuple[str, Any]] = []
+    stack = [("", tensor, 0)]
+    while stack:
+        name, each, depth = stack.pop()
+        inner = _inner(each) if depth < DEPTH_BOUND else []
+        if not inner and each is not tensor:
+            found.append((name, each))
+        stack.extend((f"{name}.{step}" if name else step, part, depth + 1) for step, part in reversed(inner))
+    return found
+
+
+def _inner(tensor: Any) -> list[tuple[str, Any]]:
+    cls = type(tensor)
+    if not _is_wrapper(tensor):
+        if answers_for_itself(cls):
+            return []
+        methods = _SPARSE.get(_Base.layout.__get__(tensor), ())
+        # Neither autograd nor a mode that is active out there may see this.
+        with torch.no_grad(), _C._DisableTorchDispatch():
+            return [(method.lstrip("_"), getattr(_Base, method)(tensor)) for method in methods]
+    steps = attribute_steps(cls)
+    if steps is None:
+        return []
+    return [(name.removeprefix("->"), item) for name, item in steps(tensor) if is_tensor_class(type(item))]
+
+
+def _is_wrapper(tensor: Any) -> bool:
+    """Whether a tensor has no elements of its own."""
+    cls = type(tensor)
+    if cls is torch.Tensor or issubclass(cls, FakeTensor):
+        return False
+    if definer(cls, "__tensor_flatten__") is not None:
+        return True
+    keys = _C._dispatch_keys(tensor)
+    if not keys.has(_C.DispatchKey.Python) or not _C._has_storage(tensor):
+        return False
+    # Its storage is there, and says how long it would be, but there is no memory under it.
+    address: int = _C._data_address(tensor)
+    return address == 0

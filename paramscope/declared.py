@@ -1,0 +1,159 @@
+"""What a torch.nn layer says of itself → the shapes that its parameters and buffers should have. No torch.
+
+Read from torch 2.13; the names of settings are those of the layers' own attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+Shape = tuple[int, ...]
+Shapes = dict[str, Shape]
+_Settings = Mapping[str, Any]
+
+
+class Layer(NamedTuple):
+    """One kind of torch.nn layer."""
+
+    settings: tuple[str, ...]
+    """The instance attributes that say what it is; two at least."""
+    shapes: Callable[[_Settings], Shapes]
+    """From their values to the shape under each name that the layer may hold."""
+
+
+def _linear(of: _Settings) -> Shapes:
+    return {"weight": (of["out_features"], of["in_features"]), "bias": (of["out_features"],)}
+
+
+def _bilinear(of: _Settings) -> Shapes:
+    out = of["out_features"]
+    return {"weight": (out, of["in1_features"], of["in2_features"]), "bias": (out,)}
+
+
+def _convolution(of: _Settings) -> Shapes:
+    into, out, groups = of["in_channels"], of["out_channels"], of["groups"]
+    channels = (into, out // groups) if of["transposed"] else (out, into // groups)
+    return {"weight": (*channels, *of["kernel_size"]), "bias": (out,)}
+
+
+def _embedding(of: _Settings) -> Shapes:
+    return {"weight": (of["num_embeddings"], of["embedding_dim"])}
+
+
+def _per_feature(name: str) -> Callable[[_Settings], Shapes]:
+    names = ("weight", "bias", "running_mean", "running_var")
+
+    def shapes(of: _Settings) -> Shapes:
+        shape: Shape = (of[name],)
+        return dict.fromkeys(names, shape)
+
+    return shapes
+
+
+def _normalized(of: _Settings) -> Shapes:
+    shape: Shape = of["normalized_shape"]
+    return dict.fromkeys(("weight", "bias"), shape)
+
+
+# Rows of a gate's weights for each unit of the hidden state.
+_GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+
+
+def _recurrent(of: _Settings) -> Shapes:
+    hidden, projected = of["hidden_size"], of["proj_size"]
+    rows, carried = _GATES[of["mode"]] * hidden, projected or hidden
+    directions = ("", "_reverse") if of["bidirectional"] else ("",)
+    shapes: Shapes = {}
+    for layer in range(min(of["num_layers"], 10_000)):
+        entering = of["input_size"] if layer == 0 else carried * len(directions)
+        for direction in directions:
+            end = f"_l{layer}{direction}"
+            shapes["weight_ih" + end] = (rows, entering)
+            shapes["weight_hh" + end] = (rows, carried)
+            shapes["bias_ih" + end] = shapes["bias_hh" + end] = (rows,)
+            if projected:
+                shapes["weight_hr" + end] = (projected, hidden)
+    return shapes
+
+
+def _cell(gates: int) -> Callable[[_Settings], Shapes]:
+    def shapes(of: _Settings) -> Shapes:
+        rows = gates * of["hidden_size"]
+        return {
+            "weight_ih": (rows, of["input_size"]),
+            "weight_hh": (rows, of["hidden_size"]),
+            "bias_ih": (rows,),
+            "bias_hh": (rows,),
+        }
+
+    return shapes
+
+
+def _attention(of: _Settings) -> Shapes:
+    size = of["embed_dim"]
+    shapes = {"in_proj_bias": (3 * size,), "bias_k": (1, 1, size), "bias_v": (1, 1, size)}
+    if of["_qkv_same_embed_dim"]:
+        return {**shapes, "in_proj_weight": (3 * size, size)}
+    return {
+        **shapes,
+        "q_proj_weight": (size, size),
+        "k_proj_weight": (size, of["kdim"]),
+        "v_proj_weight": (size, of["vdim"]),
+    }
+
+
+_EMBEDDING = ("num_embeddings", "embedding_dim", "padding_idx", "max_norm", "sparse")
+_CELL = ("input_size", "hidden_size")
+_BATCH_NORM = Layer(("num_features", "momentum", "track_running_stats"), _per_feature("num_features"))
+_NORMALIZATION = "torch.nn.modules.normalization."
+_ACTIVATION = "torch.nn.modules.activation."
+
+LAYERS: dict[str, Layer] = {
+    "torch.nn.modules.linear.Linear": Layer(("in_features", "out_features"), _linear),
+    "torch.nn.modules.linear.Bilinear": Layer(("in1_features", "in2_features", "out_features"), _bilinear),
+    "torch.nn.modules.conv._ConvNd": Layer(
+        ("in_channels", "out_channels", "kernel_size", "groups", "transposed"), _convolution
+    ),
+    "torch.nn.modules.sparse.Embedding": Layer(_EMBEDDING, _embedding),
+    "torch.nn.modules.sparse.EmbeddingBag": Layer(_EMBEDDING, _embedding),
+    # Batch norms and instance norms.
+    "torch.nn.modules.batchnorm._NormBase": _BATCH_NORM,
+    _NORMALIZATION + "GroupNorm": Layer(("num_groups", "num_channels"), _per_feature("num_channels")),
+    _NORMALIZATION + "LayerNorm": Layer(("normalized_shape", "elementwise_affine"), _normalized),
+    _NORMALIZATION + "RMSNorm": Layer(("normalized_shape", "elementwise_affine"), _normalized),
+    "torch.nn.modules.rnn.RNNBase": Layer(
+        ("mode", "input_size", "hidden_size", "num_layers", "bidirectional", "proj_size"), _recurrent
+    ),
+    "torch.nn.modules.rnn.RNNCell": Layer(_CELL, _cell(1)),
+    "torch.nn.modules.rnn.LSTMCell": Layer(_CELL, _cell(4)),
+    "torch.nn.modules.rnn.GRUCell": Layer(_CELL, _cell(3)),
+    _ACTIVATION + "MultiheadAttention": Layer(("embed_dim", "kdim", "vdim", "_qkv_same_embed_dim"), _attention),
+    _ACTIVATION + "PReLU": Layer(("num_parameters", "init"), lambda of: {"weight": (of["num_parameters"],)}),
+}
+"""By the qualified name of the class that defines the layer's settings."""
+
+
+def layer_of(names: Iterable[str]) -> Layer | None:
+    """The layer that a class is or inherits from, by the qualified names of its MRO, nearest first."""
+    return next((LAYERS[name] for name in names if name in LAYERS), None)
+
+
+def declared_shapes(names: Iterable[str], settings: Mapping[str, Any]) -> Shapes:
+    """The shape for each name that a layer may hold; empty where its class or its settings say nothing.
+
+    names: qualified names of its class's MRO, nearest first. settings: of one instance; other kinds of values
+    than torch gives them, as a subclass may assign, say nothing.
+    """
+    layer = layer_of(names)
+    if layer is None:
+        return {}
+    try:
+        shapes = layer.shapes(settings)
+    except (KeyError, TypeError, ZeroDivisionError):
+        return {}
+    return {name: shape for name, shape in shapes.items() if _is_shape(shape)}
+
+
+def _is_shape(shape: Any) -> bool:
+    return type(shape) is tuple and all(type(size) is int and size >= 0 for size in shape)

@@ -1,0 +1,70 @@
+"""Facts that few modules and slots have: classes, marks, declared ties, and what was not looked into."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+NoteKind = Literal["cycle", "repeats", "depth", "items", "uninitialised", "overlap", "unreadable"]
+MarkKind = Literal[
+    "odd-attribute", "class-shadow", "inference", "gradient-shape", "offloaded", "own-forward", "recomputed"
+]
+
+
+class Note(NamedTuple):
+    """Something that capture did not look into, and why."""
+
+    path: str
+    kind: NoteKind
+    """`cycle`; the bound that was met: `repeats` of shared modules, `depth` or `items` of containers and objects;
+    `uninitialised` for a module whose `__init__` did not call that of `nn.Module`; `overlap` for views whose
+    sharing was not decided; `unreadable` for what cannot be read without running the code of its class."""
+    text: str
+
+
+class ClassRecord(NamedTuple):
+    """One class of the modules that were seen, or one that they inherit from."""
+
+    type: str
+    """Qualified name: `package.module.Outer.Net`; that of a class in a function holds `<locals>`."""
+    module: str
+    """Name of the Python module that defines it: what `type` starts with."""
+    bases: tuple[str, ...]
+    """The rest of its MRO as qualified names, nearest first, without `object`."""
+    file: str | None
+    """Source file; None where no function of the class tells it, and its Python module has none."""
+    line: int | None
+    """First line of the topmost function in the class body, decorators included: it tells apart classes of one
+    name. None without functions."""
+    forward: str | None
+    """Qualified name of the class whose body defines `forward`."""
+
+
+class Mark(NamedTuple):
+    """Something odd about one module or slot."""
+
+    path: str
+    kind: MarkKind
+    """`odd-attribute`: an attribute that looks like a misspelled `requires_grad`, or a method put in its place.
+    `class-shadow`: a class attribute hides what is registered under its name. `inference`: a tensor made under
+    `inference_mode`. `gradient-shape`: a `.grad` of another shape than the tensor. `offloaded`: the module's
+    tensors come and go by a hook. `own-forward`: the instance has a `forward` of its own. `recomputed`: a hook
+    or a parametrization computes this attribute anew before each forward."""
+    name: str
+    """The attribute's name; for `recomputed` what does it, such as `weight_norm`."""
+    value: bool | int | float | str | tuple[int, ...] | None
+    """What the attribute holds, where that is a plain value; the kind of thing that hides; the gradient's shape."""
+
+
+class DeclaredTie(NamedTuple):
+    """Two names that a model says are one tensor."""
+
+    module: str
+    """Path of the module that says so."""
+    source: Literal["instance", "class"]
+    """Whether the instance's `all_tied_weights_keys` or the class's `_tied_weights_keys` says it."""
+    names: tuple[str, str]
+    """The two names as declared, below the module; those of a class are patterns."""
+    pairs: tuple[tuple[str, str], ...]
+    """Paths of the slots that these names stand for today, wrappers looked through."""
+    undecided: str | None
+    """Why it cannot be told whether the tie is meant to hold."""

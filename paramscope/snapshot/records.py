@@ -1,0 +1,286 @@
+"""The records that everybody reads: plain values, a docstring under each field, units where there are any."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+Role = Literal["parameter", "buffer", "attribute"]
+Status = Literal["trainable", "frozen", "hidden", "buffer", "attribute", "empty", "unknown"]
+SharingKind = Literal["tied", "aliased", "overlapping", "co-located", "self-overlapping"]
+Fate = Literal["gradient", "stepped", "saved", "moved"]
+FATES: tuple[Fate, ...] = ("gradient", "stepped", "saved", "moved")
+
+Setting = int | float | bool | str | tuple[int, ...] | None
+"""A value that a torch.nn layer was built with."""
+
+NO_OPTIMIZER = "no optimizer was given"
+
+
+class TensorSpec(NamedTuple):
+    """What many tensors have in common; interned, one for each distinct combination."""
+
+    type: str
+    """Qualified class name, such as `torch.nn.parameter.Parameter`."""
+    shape: tuple[int, ...] | None
+    """Sizes, in elements; None while a lazy parameter does not know them."""
+    stride: tuple[int, ...] | None
+    """Elements to step in memory for one step along each dimension; None where there are no strides."""
+    dtype: str | None
+    """torch's own name without its prefix: `float32`. None where the slot holds no tensor."""
+    device: str | None
+    """`cpu`, `cuda:0`, `meta`, …"""
+    layout: str | None
+    """`strided`, `sparse_coo`, …"""
+    numel: int | None
+    """Number of elements; None where it is not known before the first forward (lazy)."""
+    nbytes: int | None
+    """Bytes that the elements take side by side; None where that cannot be told (lazy, sparse)."""
+
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether torch can carry a gradient in this dtype: floating and complex ones."""
+        return self.dtype is not None and ("float" in self.dtype or "complex" in self.dtype)
+
+
+class Membership(NamedTuple):
+    """One place in an optimizer that a tensor stands in."""
+
+    optimizer: str
+    """Name of the optimizer: its key in a dict of optimizers, else its position."""
+    group: int
+    """Index into the optimizer's `param_groups`."""
+
+
+class Part(NamedTuple):
+    """A tensor that another one is made of: the local shard of a DTensor, the indices of a sparse tensor."""
+
+    name: str
+    """How the whole holds it: the attribute, or torch's word for the part."""
+    spec: TensorSpec
+    storage: int | None
+    offset: int
+    """Where its first element lies in the storage, in elements."""
+
+
+class ModuleRecord(NamedTuple):
+    """One module under one path."""
+
+    path: str
+    """Name in `named_modules(remove_duplicate=False)`; the root is the empty string."""
+    type: str
+    """Qualified class name."""
+    registered: bool
+    """Whether the root sees it."""
+    training: bool
+    """The module's own `training` flag."""
+    object: int
+    """Position of the module's first path: the same number for the same module under several paths."""
+    settings: tuple[tuple[str, Setting], ...]
+    """What a torch.nn layer says of itself: `in_features`, `padding_idx`, `momentum`, …"""
+    unknown: tuple[tuple[str, str], ...]
+    """Why the fate of what it holds cannot be told: pairs of (`saved`, `attributes_saved` or
+    `attributes_moved`, reason)."""
+
+
+class SlotRecord(NamedTuple):
+    """One named place that holds a tensor, with the four fates."""
+
+    path: str
+    """Name in `named_parameters(remove_duplicate=False)` or `named_buffers(…)`, where it is registered."""
+    module: str
+    """Path of the module that owns the slot."""
+    name: str
+    """The rest of the path, as the owner knows it."""
+    role: Role
+    """How its owner holds it."""
+    registered: bool
+    """Whether the root sees it."""
+    persistent: bool | None
+    """For buffers: whether `state_dict()` is meant to hold it."""
+    type: str | None
+    """Qualified class name of what it holds; None for an empty slot."""
+    shape: tuple[int, ...] | None
+    """Sizes, in elements; None when unknown (lazy) and for an empty slot."""
+    stride: tuple[int, ...] | None
+    """In elements; None where there are no strides."""
+    offset: int | None
+    """Where its first element lies in the storage, in elements."""
+    dtype: str | None
+    device: str | None
+    layout: str | None
+    numel: int | None
+    """Number of elements; 0 for an empty slot, None when unknown."""
+    nbytes: int | None
+    """Bytes its elements take side by side."""
+    requires_grad: bool | None
+    is_leaf: bool | None
+    has_grad: bool | None
+    """Whether a `.grad` lies on it: a stale one is stepped even when it is frozen."""
+    is_parameter: bool | None
+    """Whether its class is `nn.Parameter` or made from it."""
+    status: Status
+    gradient: bool | None
+    """Entitled to a gradient: a leaf, floating or complex, that requires grad."""
+    stepped: bool | None
+    """In a param group and either requires grad or holds a `.grad`; None without an optimizer."""
+    saved: bool | None
+    """Part of `state_dict()`; None, with the reason in `unknown`, where user code decides."""
+    moved: bool | None
+    """Moved by `.to()`; None, with the reason in `unknown`, where user code decides."""
+    tensor: int | None
+    """Which tensor it holds: equal numbers are a tie. None for an empty slot."""
+    storage: int | None
+    """Which storage that tensor views; None where it has none."""
+    groups: tuple[Membership, ...]
+    """Where the optimizers hold it."""
+    declared: tuple[int, ...] | None
+    """The shape that its torch.nn layer's settings give it; None where they say nothing of it."""
+    parts: tuple[Part, ...]
+    """What it is made of, where its elements lie in other tensors (sharded, sparse, quantized)."""
+    unknown: tuple[tuple[str, str], ...]
+    """Pairs of (fate, reason) for the fates that are None."""
+
+    @property
+    def trainable(self) -> bool:
+        """A registered parameter that requires grad."""
+        return self.status == "trainable"
+
+    @property
+    def frozen(self) -> bool:
+        """A registered parameter that does not require grad."""
+        return self.status == "frozen"
+
+    @property
+    def lazy(self) -> bool:
+        """A parameter or buffer whose shape is not known before the first forward."""
+        return self.shape is None and self.dtype is not None
+
+
+EMPTY_SLOT = SlotRecord(
+    path="",
+    module="",
+    name="",
+    role="parameter",
+    registered=True,
+    persistent=None,
+    type=None,
+    shape=None,
+    stride=None,
+    offset=None,
+    dtype=None,
+    device=None,
+    layout=None,
+    numel=0,
+    nbytes=0,
+    requires_grad=None,
+    is_leaf=None,
+    has_grad=None,
+    is_parameter=None,
+    status="empty",
+    gradient=None,
+    stepped=None,
+    saved=None,
+    moved=None,
+    tensor=None,
+    storage=None,
+    groups=(),
+    declared=None,
+    parts=(),
+    unknown=(),
+)
+"""A known nothing, such as the bias of `Linear(3, 4, bias=False)`."""
+
+
+class TensorRecord(NamedTuple):
+    """One tensor object, whatever number of slots it stands in."""
+
+    number: int
+    spec: TensorSpec
+    storage: int | None
+    offset: int | None
+    requires_grad: bool
+    is_leaf: bool
+    has_grad: bool
+    groups: tuple[Membership, ...]
+
+
+class StorageRecord(NamedTuple):
+    """The bytes that one or more tensors view."""
+
+    number: int
+    device: str
+    nbytes: int
+    """All bytes of it, viewed or not."""
+    memory: int
+    """Number of the first storage over the same memory: its own, but for two made from one numpy array."""
+    start: int
+    """Its first byte, counted from the first byte of that memory."""
+    saved: int | None
+    """Bytes of it that registered, persistent slots reach; None where there are none, so that nothing is saved."""
+
+    @property
+    def wasted(self) -> int:
+        """Bytes that `torch.save` would write and no slot reaches: a storage is saved as a whole."""
+        return 0 if self.saved is None else max(0, self.nbytes - self.saved)
+
+
+class SharingRecord(NamedTuple):
+    """One fact about slots that meet in memory."""
+
+    kind: SharingKind
+    slots: tuple[str, ...]
+    """Paths in the snapshot's order; of a tensor that overlaps itself, all that hold it."""
+    storage: int | None
+    """The storage of the first slot; others may view another one over the same memory."""
+    nbytes: int
+    """The bytes they share."""
+
+
+class AliasRecord(NamedTuple):
+    """A second way to reach something that was entered under another path; nothing is hidden by it."""
+
+    path: str
+    of: str
+    """Path under which it was entered: the registered one, where there is one."""
+
+
+class ForeignRecord(NamedTuple):
+    """A tensor that an optimizer holds and the model does not have."""
+
+    position: int
+    """Its index in the group's `params`."""
+    name: str | None
+    """From the group's `param_names`, where it has them."""
+    shape: tuple[int, ...] | None
+    dtype: str | None
+    device: str | None
+    numel: int | None
+    requires_grad: bool
+    replaced_by: str | None
+    """Path of the slot that looks like what took its place."""
+    evidence: str | None
+    """How that was told: `name`, `position` or `shape`."""
+
+
+class GroupRecord(NamedTuple):
+    """One param group of an optimizer."""
+
+    index: int  # type: ignore[assignment]  # shadows tuple.index, as torch's own word does
+    options: tuple[tuple[str, Any], ...]
+    """Hyperparameters as plain values, in the group's own order."""
+    slots: tuple[str, ...]
+    """Members that the model has, each by its first path, in the group's order."""
+    foreign: tuple[ForeignRecord, ...]
+    """Members that the model does not have."""
+    numel: int
+    """Elements of all members of known size."""
+    state_nbytes: int
+    """Bytes of optimizer state held for the members."""
+
+
+class OptimizerRecord(NamedTuple):
+    """One optimizer: what it will step."""
+
+    name: str
+    type: str
+    groups: tuple[GroupRecord, ...]

@@ -1,0 +1,154 @@
+"""Records by path, each built from the columns when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from paramscope.snapshot.columns import (
+    HAS_GRAD,
+    HOLDS,
+    IS_LEAF,
+    IS_PARAMETER,
+    REGISTERED,
+    REQUIRES_GRAD,
+    TRAINING,
+)
+from paramscope.snapshot.records import EMPTY_SLOT, ModuleRecord, SlotRecord
+
+if TYPE_CHECKING:
+    from paramscope.snapshot.whole import Snapshot
+
+R = TypeVar("R")
+
+
+class Records(Mapping[str, R], Generic[R]):
+    """Records by path, in the snapshot's order; each is built when it is asked for."""
+
+    __slots__ = ("_snapshot",)
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def path_at(self, index: int) -> str:
+        """The path of one record, without building the record."""
+        raise NotImplementedError
+
+    def at(self, index: int) -> R:
+        """One record by its position."""
+        raise NotImplementedError
+
+    def position(self, path: str) -> int:
+        """The position of a path. Raises KeyError."""
+        derived = self._snapshot._derived
+        index: dict[str, int] | None = derived.get(type(self))
+        if index is None:
+            # NOTE: of two equal paths the first wins.
+            index = derived[type(self)] = {self.path_at(i): i for i in range(len(self) - 1, -1, -1)}
+        return index[path]
+
+    def __getitem__(self, path: str) -> R:
+        return self.at(self.position(path))
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.path_at, range(len(self)))
+
+    def records(self) -> Iterator[R]:
+        """Every record, in order."""
+        return map(self.at, range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} paths>"
+
+
+class ModuleRecords(Records[ModuleRecord]):
+    """Modules by path."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._snapshot.module_columns.paths)
+
+    def path_at(self, index: int) -> str:
+        return self._snapshot.module_columns.paths[index]
+
+    def at(self, index: int) -> ModuleRecord:
+        columns, interned = self._snapshot.module_columns, self._snapshot.interned
+        flags = columns.flags[index]
+        return ModuleRecord(
+            columns.paths[index],
+            interned.types[columns.types[index]],
+            bool(flags & REGISTERED),
+            bool(flags & TRAINING),
+            columns.repeats.get(index, index),
+            interned.settings[columns.settings[index]],
+            columns.unknown.get(index, ()),
+        )
+
+
+def join(module: str, name: str) -> str:
+    """The path of something that a module holds: a dot before a name, nothing before another step."""
+    if not module or name.startswith(("->", "::")):
+        return module + name
+    return f"{module}.{name}"
+
+
+class SlotRecords(Records[SlotRecord]):
+    """Slots by path."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._snapshot.slot_columns.names)
+
+    def path_at(self, index: int) -> str:
+        slots = self._snapshot.slot_columns
+        return join(self._snapshot.module_columns.paths[slots.modules[index]], slots.names[index])
+
+    def at(self, index: int) -> SlotRecord:
+        snapshot = self._snapshot
+        slots = snapshot.slot_columns
+        module = snapshot.module_columns.paths[slots.modules[index]]
+        name = slots.names[index]
+        path = join(module, name)
+        role, persistent = HOLDS[slots.holds[index]]
+        registered = snapshot.is_registered(index)
+        tensor = slots.tensors[index]
+        if tensor < 0:
+            return EMPTY_SLOT._replace(
+                path=path, module=module, name=name, role=role, registered=registered, persistent=persistent
+            )
+        tensors = snapshot.tensor_columns
+        spec = snapshot.interned.specs[tensors.specs[tensor]]
+        flags = tensors.flags[tensor]
+        storage = tensors.storages[tensor]
+        fates, unknown = snapshot.fates(index)
+        return SlotRecord(
+            path,
+            module,
+            name,
+            role,
+            registered,
+            persistent,
+            spec.type,
+            spec.shape,
+            spec.stride,
+            None if storage < 0 else tensors.offsets[tensor],
+            spec.dtype,
+            spec.device,
+            spec.layout,
+            spec.numel,
+            spec.nbytes,
+            bool(flags & REQUIRES_GRAD),
+            bool(flags & IS_LEAF),
+            bool(flags & HAS_GRAD),
+            bool(flags & IS_PARAMETER),
+            snapshot.status(index),
+            *fates,
+            tensor,
+            None if storage < 0 else storage,
+            snapshot.interned.memberships[tensors.memberships[tensor]],
+            None if spec.shape is None else snapshot.declared_shape(slots.modules[index], name),
+            tensors.parts.get(tensor, ()),
+            unknown,
+        )
