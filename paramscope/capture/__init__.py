@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from paramscope.capture.classes import is_a, short_name
+from paramscope.capture.declared_ties import declared_ties
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.odd import add_tensor_marks
 from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
@@ -115,6 +116,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) ->
         "aliases": tuple(walk.aliases),
         "optimizers": optimizer_records,
         "marks": tuple(walk.marks),
+        "declarations": declared_ties((walk.paths[i], module) for i, module in walk.tying),
         "notes": tuple(walk.notes),
     }
     bare = Snapshot(**facts)

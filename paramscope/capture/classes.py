@@ -116,24 +116,8 @@ class ClassFacts(NamedTuple):
     """Whether a class in the MRO says which weights are tied."""
 
 
-# torch's own classes are there as long as torch is, and so may be their ids.
-_torch_classes: dict[int, tuple[type, ClassFacts]] = {}
-
-
 def class_facts(cls: type) -> ClassFacts:
     """Reads one Module class."""
-    known = _torch_classes.get(id(cls))
-    if known is not None:
-        return known[1]
-    facts = _read_class(cls)
-    if is_torch(cls):
-        home = sys.modules.get(module_name(cls))
-        if is_a(home, ModuleType) and vars(home).get(short_name(cls)) is cls:
-            _torch_classes[id(cls)] = (cls, facts)
-    return facts
-
-
-def _read_class(cls: type) -> ClassFacts:
     subtree: list[tuple[str, str]] = []
     own: list[tuple[str, str]] = []
     hides: dict[str, str] = {}

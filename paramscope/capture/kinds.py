@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections import deque
+from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterator
 from gc import get_referents
 from types import (
@@ -20,6 +20,7 @@ from types import (
     MemberDescriptorType,
     MethodType,
     ModuleType,
+    SimpleNamespace,
 )
 from typing import Any, NamedTuple
 
@@ -61,7 +62,7 @@ _FOREIGN = frozenset(
     }
 )
 # Of the standard library, only what holds other things by its nature.
-_STORES = frozenset({"types.SimpleNamespace", "collections.UserDict", "collections.UserList", "collections.ChainMap"})
+_STORES = frozenset(map(id, (SimpleNamespace, UserDict, UserList, ChainMap)))
 # Nor are objects whose class, or one that it inherits from, says by its name that it is one of these.
 _FOREIGN_ENDS = ("Config", "Configuration", "Tokenizer", "TokenizerFast", "Trainer", "Logger", "Mock")
 
@@ -120,10 +121,8 @@ def kind_of(cls: type) -> Kind:
 
 
 def _is_foreign(cls: type) -> bool:
-    if f"{module_name(cls)}.{short_name(cls)}" in _STORES:
-        return False
     for base in class_mro(cls):
-        if base is object or f"{module_name(base)}.{short_name(base)}" in _STORES:
+        if base is object or id(base) in _STORES:
             continue
         # A class of the user's may inherit from the standard library's: Enum, Protocol, ABC, Generic.
         package = module_name(base).partition(".")[0]
@@ -201,10 +200,10 @@ def attribute_steps(cls: type) -> Callable[[Any], Steps] | None:
         for name, member in class_dict(base).items():
             if type(name) is not str:
                 continue
-            if type(member) is MemberDescriptorType and not name.startswith("__"):
-                readers.append((f"->{name}", member.__get__))
-            elif name == "__dict__" and type(member) is GetSetDescriptorType:
+            if name == "__dict__" and type(member) in (GetSetDescriptorType, MemberDescriptorType):
                 dict_of = member.__get__
+            elif type(member) is MemberDescriptorType and not name.startswith("__"):
+                readers.append((f"->{name}", member.__get__))
     if dict_of is None and not readers:
         return None
 
@@ -228,25 +227,14 @@ def _read_or(default: Any, missing: type[Exception], read: Callable[[Any], Any],
         return default
 
 
-_partial = class_dict(functools.partial)
-
-
-def _callable_steps(cls: type) -> Callable[[Any], Steps]:
+def _callable_steps(cls: type) -> Callable[[Any], Steps] | None:
     if issubclass(cls, FunctionType):
         return _function_steps
     if issubclass(cls, MethodType):
         return lambda method: iter((("->__self__", method.__self__), ("->__func__", method.__func__)))
     if issubclass(cls, BuiltinMethodType):
         return lambda method: iter((("->__self__", method.__self__),))
-    return _both(_partial_steps, attribute_steps(cls))
-
-
-def _partial_steps(value: Any) -> Steps:
-    yield "->func", _partial["func"].__get__(value)
-    for i, item in enumerate(tuple.__iter__(_partial["args"].__get__(value))):
-        yield f"->args[{i}]", item
-    for key, item in dict.items(_partial["keywords"].__get__(value)):
-        yield f"->keywords[{key_text(key)}]", item
+    return attribute_steps(cls)  # a partial keeps `func`, `args` and `keywords`
 
 
 def _function_steps(function: Any) -> Steps:

@@ -11,22 +11,13 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from math import isfinite
-from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
 
-from paramscope.capture.classes import (
-    ClassFacts,
-    class_dict,
-    class_facts,
-    class_mro,
-    class_record,
-    hook_reason,
-    is_a,
-    is_torch,
-)
+from paramscope.capture.classbook import Class, look_up, look_up_module_class, mro_of
+from paramscope.capture.classes import ClassFacts, class_dict, hook_reason, is_a
 from paramscope.capture.idioms import recomputed_by, scripted_state
 from paramscope.capture.kinds import INERT, NOTHING, Kind, kind_of
 from paramscope.capture.odd import ODD_NAMES, odd_mark
@@ -55,7 +46,6 @@ chain of 40 `Sequential(x, x)` has 2**40 paths."""
 # What `nn.Module.__init__` puts into every instance, in this order.
 _OWN = frozenset(nn.Module().__dict__)
 _OWN_COUNT = len(_OWN)
-CONTAINERS = (dict, list, tuple, set, frozenset, deque)
 # Settings that need no second look: the ids of their classes.
 _PLAIN = frozenset(map(id, (int, float, bool, str, type(None))))
 # Asked of the class that makes the dict: a subclass may define a property of that name.
@@ -126,7 +116,7 @@ class Walk:
         # What the columns point into.
         self._classes: dict[int, ClassEntry] = {}
         self._type_numbers: dict[str, int] = {}
-        self._class_records: dict[int, ClassRecord] = {}
+        self._looked_up: dict[int, Class] = {}
         """By the id of a class, of all modules' classes and what they inherit from."""
         self._interned_settings: dict[tuple[tuple[str, Setting], ...], int] = {(): 0}
         self.tying: list[tuple[int, Any]] = []
@@ -327,7 +317,7 @@ class Walk:
         for name, kind in facts.hides:
             if name in state["_parameters"] or name in state["_buffers"] or name in state["_modules"]:
                 self.marks.append(Mark(self.paths[index], "class-shadow", name, kind))
-        if facts.declares_ties:
+        if facts.declares_ties and self.numbers[id(module)] == index:
             self.tying.append((index, module))
         return reasons
 
@@ -375,29 +365,22 @@ class Walk:
 
     def _class(self, index: int, cls: type) -> ClassEntry:
         """Enters the class of the module at a position, the first of its class."""
-        facts = class_facts(cls)
-        read = None
-        if facts.settings:
-            read = itemgetter(*facts.settings)
+        editions = []
+        for base in mro_of(cls):
+            known = self._looked_up.get(id(base))
+            if known is None:
+                known = self._looked_up[id(base)] = look_up(base)
+                for name in reversed(known.shared):
+                    value = class_dict(base)[name]
+                    if not is_inert(value):
+                        # What all instances share is found through the first of them.
+                        self.candidates.append(Candidate(index, f"::{name}", value))
+            editions.append(known.edition)
+        _, facts, read = look_up_module_class(cls, tuple(editions))
         is_special = bool(facts.subtree or facts.own or facts.hides or facts.declares_ties)
         type_number = self._type_numbers.setdefault(facts.type, len(self._type_numbers))
         entry = self._classes[id(cls)] = ClassEntry(type_number, facts, is_special, read, {})
-        for base in class_mro(cls):
-            if base is object or id(base) in self._class_records:
-                continue
-            self._class_records[id(base)] = class_record(base)
-            if not is_torch(base):
-                self._look_into_class(index, base)
         return entry
-
-    def _look_into_class(self, index: int, cls: type) -> None:
-        """What all instances of a class share: found once, through the first of them."""
-        for name, value in reversed(list(class_dict(cls).items())):
-            kind = type(value)
-            if type(name) is not str or name.startswith("__") or id(kind) in INERT or is_inert(value):
-                continue
-            if issubclass(kind, (torch.Tensor, nn.Module, *CONTAINERS)):
-                self.candidates.append(Candidate(index, f"::{name}", value))
 
     def reasons_below(self, module: int) -> Reasons:
         """Why the fates of what a module holds outside of torch's sight cannot be told."""
@@ -431,7 +414,7 @@ class Walk:
     @property
     def classes(self) -> tuple[ClassRecord, ...]:
         """Every class of a module, and what it inherits from."""
-        return tuple(self._class_records.values())
+        return tuple(known.record for known in self._looked_up.values())
 
     @property
     def interned_types(self) -> tuple[str, ...]:
@@ -443,7 +426,9 @@ def is_inert(value: Any) -> bool:
     """Whether a value is a container of nothing but numbers, strings and the like."""
     kind = type(value)
     if kind is dict or kind is OrderedDict:
-        return INERT.issuperset(map(id, map(type, dict.values(value))))
+        return INERT.issuperset(map(id, map(type, dict.values(value)))) and INERT.issuperset(
+            map(id, map(type, value))
+        )
     if kind is list or kind is tuple or kind is set or kind is frozenset or kind is deque:
         return INERT.issuperset(map(id, map(type, value)))
     return False

@@ -46,6 +46,7 @@ from paramscope.snapshot.records import Status as Status
 from paramscope.snapshot.records import StorageRecord as StorageRecord
 from paramscope.snapshot.records import TensorRecord as TensorRecord
 from paramscope.snapshot.records import TensorSpec as TensorSpec
+from paramscope.snapshot.ties import NO_SUCH_SLOTS as NO_SUCH_SLOTS
 from paramscope.snapshot.views import ModuleRecords as ModuleRecords
 from paramscope.snapshot.views import Records as Records
 from paramscope.snapshot.views import SlotRecords as SlotRecords

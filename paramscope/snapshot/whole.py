@@ -32,6 +32,7 @@ from paramscope.snapshot.records import (
     TensorRecord,
 )
 from paramscope.snapshot.saving import saved_bytes
+from paramscope.snapshot.ties import resolved
 from paramscope.snapshot.views import ModuleRecords, SlotRecords
 
 
@@ -45,7 +46,7 @@ class Snapshot:
     __slots__ = (
         "_derived",
         "aliases",
-        "declared_ties",
+        "declarations",
         "interned",
         "marks",
         "module_columns",
@@ -72,7 +73,8 @@ class Snapshot:
     aliases: tuple[AliasRecord, ...]
     optimizers: tuple[OptimizerRecord, ...]
     marks: tuple[Mark, ...]
-    declared_ties: tuple[DeclaredTie, ...]
+    declarations: tuple[DeclaredTie, ...]
+    """`declared_ties` by their names alone, as they are kept."""
     notes: tuple[Note, ...]
     _derived: dict[Any, Any]
     """What was told from the columns before, such as positions by path; no fact of its own."""
@@ -91,7 +93,7 @@ class Snapshot:
         aliases: tuple[AliasRecord, ...] = (),
         optimizers: tuple[OptimizerRecord, ...] = (),
         marks: tuple[Mark, ...] = (),
-        declared_ties: tuple[DeclaredTie, ...] = (),
+        declarations: tuple[DeclaredTie, ...] = (),
         notes: tuple[Note, ...] = (),
     ) -> None:
         fill = object.__setattr__
@@ -106,7 +108,7 @@ class Snapshot:
         fill(self, "aliases", aliases)
         fill(self, "optimizers", optimizers)
         fill(self, "marks", marks)
-        fill(self, "declared_ties", declared_ties)
+        fill(self, "declarations", declarations)
         fill(self, "notes", notes)
         fill(self, "_derived", {})
 
@@ -148,6 +150,14 @@ class Snapshot:
         known: Mapping[str, ClassRecord] = self._derived.get("classes") or {}
         if not known:
             known = self._derived["classes"] = {each.type: each for each in reversed(self.interned.classes)}
+        return known
+
+    @property
+    def declared_ties(self) -> tuple[DeclaredTie, ...]:
+        """The ties that the model says it has, with the slots that these names stand for."""
+        known: tuple[DeclaredTie, ...] | None = self._derived.get("ties")
+        if known is None:
+            known = self._derived["ties"] = resolved(self, self.declarations)
         return known
 
     @property

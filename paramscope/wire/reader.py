@@ -14,6 +14,7 @@ from paramscope.snapshot import (
     HOLDS,
     IS_LEAF,
     IS_PARAMETER,
+    NO_SUCH_SLOTS,
     REGISTERED,
     REQUIRES_GRAD,
     TRAINING,
@@ -135,7 +136,10 @@ def _snapshot(lists: dict[str, list[Any]], roots: tuple[str, ...], torch_version
         aliases=tuple(lists["aliases"]),
         optimizers=tuple(lists["optimizers"]),
         marks=tuple(lists["marks"]),
-        declared_ties=tuple(lists["declared_ties"]),
+        declarations=tuple(
+            tie._replace(pairs=(), undecided=None) if tie.pairs or tie.undecided == NO_SUCH_SLOTS else tie
+            for tie in lists["declared_ties"]
+        ),
         notes=tuple(lists["notes"]),
     )
     for root in roots:
@@ -145,6 +149,8 @@ def _snapshot(lists: dict[str, list[Any]], roots: tuple[str, ...], torch_version
     for index, record in enumerate(lists["slots"]):
         if snapshot.slots.at(index) != record:
             raise damaged(f"slots[{index}]", "contradicts itself or its module")
+    if snapshot.declared_ties != tuple(lists["declared_ties"]):
+        raise damaged("declared_ties", "do not agree with the slots")
     known = frozenset(snapshot.slots)
     for sharing in snapshot.sharing:
         if not sharing.slots or not known.issuperset(sharing.slots):

@@ -1,0 +1,97 @@
+"""What was read of classes before: reading one takes as long as walking ten of its instances.
+
+Classes are known by identity, held weakly, and read again when anything in them, or in what they inherit from, was
+replaced since. Nothing of the user's keeps the book from forgetting them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from operator import itemgetter
+from typing import Any, NamedTuple
+from weakref import ref
+
+import torch
+from torch import nn
+
+from paramscope.capture.classes import (
+    ClassFacts,
+    class_dict,
+    class_facts,
+    class_mro,
+    class_record,
+    is_torch,
+)
+from paramscope.capture.kinds import INERT
+from paramscope.snapshot import ClassRecord
+
+SIZE_BOUND = 20_000
+"""Classes that are remembered; then the book begins anew."""
+
+_SHARED = (torch.Tensor, nn.Module, dict, list, tuple, set, frozenset, deque)
+
+
+class Class(NamedTuple):
+    """One class."""
+
+    edition: tuple[int, ...]
+    """Ids of all that its body holds: another edition is another class."""
+    record: ClassRecord
+    shared: tuple[str, ...]
+    """Names of class attributes that may hold tensors or modules; none of torch's own classes."""
+
+
+class ModuleClass(NamedTuple):
+    """One class of modules."""
+
+    editions: tuple[tuple[int, ...], ...]
+    """Of the whole MRO."""
+    facts: ClassFacts
+    read: Any
+    """Reads the settings from an instance's dict; None where there are none."""
+
+
+_classes: dict[int, tuple[ref[type], Class]] = {}
+_module_classes: dict[int, tuple[ref[type], ModuleClass]] = {}
+
+
+def look_up(cls: type) -> Class:
+    """One class, read anew if it changed."""
+    edition = tuple(map(id, class_dict(cls).values()))
+    known = _classes.get(id(cls))
+    if known is not None and known[0]() is cls and known[1].edition == edition:
+        return known[1]
+    if len(_classes) >= SIZE_BOUND:
+        _classes.clear()
+    made = Class(edition, class_record(cls), () if is_torch(cls) else tuple(_shared_names(cls)))
+    _classes[id(cls)] = (ref(cls), made)
+    return made
+
+
+def look_up_module_class(cls: type, editions: tuple[tuple[int, ...], ...]) -> ModuleClass:
+    """One class of modules, whose MRO has these editions."""
+    known = _module_classes.get(id(cls))
+    if known is not None and known[0]() is cls and known[1].editions == editions:
+        return known[1]
+    if len(_module_classes) >= SIZE_BOUND:
+        _module_classes.clear()
+    facts = class_facts(cls)
+    made = ModuleClass(editions, facts, itemgetter(*facts.settings) if facts.settings else None)
+    _module_classes[id(cls)] = (ref(cls), made)
+    return made
+
+
+def _shared_names(cls: type) -> list[str]:
+    return [
+        name
+        for name, value in class_dict(cls).items()
+        if type(name) is str
+        and not name.startswith("__")
+        and id(type(value)) not in INERT
+        and issubclass(type(value), _SHARED)
+    ]
+
+
+def mro_of(cls: type) -> list[type]:
+    """A class and what it inherits from, without `object`."""
+    return [base for base in class_mro(cls) if base is not object]

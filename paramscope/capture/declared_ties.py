@@ -1,0 +1,67 @@
+"""Which weights a model says are one: transformers' instance and class attributes, read without running a property.
+
+An instance's `all_tied_weights_keys` names slots. A class's `_tied_weights_keys` holds patterns, and means them only
+where the configuration says `tie_word_embeddings`; before transformers 5 it was a list, which says less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from paramscope.capture.classes import class_dict, class_mro, definer, is_a
+from paramscope.capture.kinds import attribute_steps
+from paramscope.snapshot import DeclaredTie
+
+Pairs = list[tuple[str, str]]
+
+
+def declared_ties(tying: Iterable[tuple[str, Any]]) -> tuple[DeclaredTie, ...]:
+    """Every tie that is declared, by its names alone.
+
+    tying: (path, module) of the modules that may declare any.
+    """
+    found: list[DeclaredTie] = []
+    for path, module in tying:
+        state = _attributes(module)
+        declared: Any = state.get("all_tied_weights_keys")
+        if is_a(declared, dict):
+            found.extend(DeclaredTie(path, "instance", names, (), None) for names in _texts(declared))
+        else:
+            found.extend(_of_class(path, type(module), state.get("config")))
+    return tuple(found)
+
+
+def _of_class(path: str, cls: type, config: Any) -> list[DeclaredTie]:
+    holder = definer(cls, "_tied_weights_keys")
+    declared = None if holder is None else class_dict(holder)["_tied_weights_keys"]
+    if declared is None:
+        return []
+    if type(declared) is not dict:
+        what = "a list, which does not say what is tied to what" if is_a(declared, list, tuple, set) else "computed"
+        return [DeclaredTie(path, "class", ("", ""), (), f"_tied_weights_keys is {what}")]
+    is_meant = _setting(config, "tie_word_embeddings")
+    if is_meant is False or is_meant is None:
+        return []
+    undecided = None if is_meant is True else "tie_word_embeddings is computed"
+    return [DeclaredTie(path, "class", names, (), undecided) for names in _texts(declared)]
+
+
+def _texts(declared: dict[Any, Any]) -> Pairs:
+    return [(key, value) for key, value in dict.items(declared) if type(key) is str and type(value) is str]
+
+
+def _attributes(thing: Any) -> dict[str, Any]:
+    steps = attribute_steps(type(thing))
+    return {} if steps is None else {step.removeprefix("->"): item for step, item in steps(thing)}
+
+
+def _setting(config: Any, name: str) -> Any:
+    """A plain attribute of a configuration, from the instance or its class; None where there is none."""
+    held = _attributes(config)
+    if name in held:
+        return held[name]
+    for base in class_mro(type(config)):
+        if name in class_dict(base):
+            return class_dict(base)[name]
+    return None

@@ -1,0 +1,117 @@
+"""From the names by which a model declares its ties to the slots that they stand for today. No torch.
+
+Libraries put wrappers between a module and its children, so that `lm_head.weight` becomes
+`lm_head.modules_to_save.default.weight` or `lm_head.parametrizations.weight.original`: these are looked through.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+from paramscope.snapshot.facts import DeclaredTie
+from paramscope.snapshot.views import join
+
+if TYPE_CHECKING:
+    from paramscope.snapshot.whole import Snapshot
+
+PAIR_BOUND = 10_000
+"""Pairs of slots that one declaration stands for, at most."""
+
+NO_SUCH_SLOTS = "no two slots have these names"
+
+# Children that stand between a wrapper and what it wraps, by peft, torch's parametrizations, DDP and torch.compile.
+_BETWEEN = ("base_layer", "original_module", "module", "_orig_mod", "base_model", "_checkpoint_wrapped_module")
+
+
+def resolved(snapshot: Snapshot, declarations: tuple[DeclaredTie, ...]) -> tuple[DeclaredTie, ...]:
+    """Each declaration with the pairs of slots that its names stand for."""
+    names = _Names(snapshot)
+    found = []
+    for tie in declarations:
+        if tie.undecided is None:
+            look = names.pair if tie.source == "instance" else names.matching
+            pairs = look(tie.module, *tie.names)
+            tie = tie._replace(pairs=pairs, undecided=None if pairs else NO_SUCH_SLOTS)
+        found.append(tie)
+    return tuple(found)
+
+
+class _Names:
+    """Looks up declared names in one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._children: dict[str, list[str]] | None = None
+
+    def pair(self, module: str, target: str, source: str) -> tuple[tuple[str, str], ...]:
+        """The slots of two names below a module; nothing where one of them is not there."""
+        one, other = self._slot(module, target), self._slot(module, source)
+        return () if one is None or other is None else ((one, other),)
+
+    def matching(self, module: str, target: str, source: str) -> tuple[tuple[str, str], ...]:
+        """The pairs that two patterns stand for: each target's slots in turn with those of the source."""
+        exact = self.pair(module, target, source)
+        if exact:
+            return exact
+        prefix = module + "." if module else ""
+        names = sorted(
+            path.removeprefix(prefix)
+            for index, path in enumerate(self._snapshot.slots)
+            if path.startswith(prefix) and self._snapshot.is_registered(index)
+        )
+        try:
+            targets = [name for name in names if re.match(target, name)]
+            sources = [name for name in names if re.match(source, name)]
+        except (re.error, RecursionError):
+            return ()
+        if not sources or len(targets) > PAIR_BOUND:
+            return ()
+        return tuple(
+            (prefix + one, prefix + other)
+            for one, other in zip(targets, cycle(sources), strict=False)
+            if one != other
+        )
+
+    def _slot(self, module: str, name: str) -> str | None:
+        """The path of the slot of a dotted name below a module."""
+        snapshot = self._snapshot
+        *steps, last = name.split(".")
+        here = module
+        for step in steps:
+            for wrapper in self._through(here):
+                if join(wrapper, step) in snapshot.modules:
+                    here = join(wrapper, step)
+                    break
+            else:
+                return None
+        for wrapper in self._through(here):
+            for path in (join(wrapper, last), join(wrapper, f"parametrizations.{last}.original")):
+                if path in snapshot.slots:
+                    return path
+        return None
+
+    def _through(self, path: str) -> list[str]:
+        """A module, then what it wraps, if it is a wrapper; an adapter's own copy goes before the original."""
+        modules = self._snapshot.modules
+        found = [path]
+        for here in found:
+            saved = join(here, "modules_to_save")
+            if saved in modules:
+                copies = self._child_names(saved)
+                active = "default" if "default" in copies else next(iter(copies), None)
+                if active is not None:
+                    found.append(join(saved, active))
+            found.extend(join(here, step) for step in _BETWEEN if join(here, step) in modules)
+            if len(found) > 64:
+                break
+        return found
+
+    def _child_names(self, path: str) -> list[str]:
+        if self._children is None:
+            self._children = {}
+            for each in self._snapshot.modules:
+                parent, _, name = each.rpartition(".")
+                self._children.setdefault(parent, []).append(name)
+        return self._children.get(path, [])

@@ -1,0 +1,418 @@
+"""What is reachable and not registered, each form of it: where it is found, by the path that code would write."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import types
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import nn
+
+from paramscope import Report, audit
+from paramscope.snapshot import AliasRecord
+
+
+def linear() -> nn.Linear:
+    """Two parameters, three elements."""
+    return nn.Linear(2, 1)
+
+
+def parameter() -> nn.Parameter:
+    """A Parameter of four elements."""
+    return nn.Parameter(torch.zeros(4))
+
+
+@dataclasses.dataclass
+class Parts:
+    """A dataclass."""
+
+    part: Any
+    count: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class SlottedParts:
+    """A dataclass with slots."""
+
+    __slots__ = ("part",)
+    part: Any
+
+
+class Pair(NamedTuple):
+    """A namedtuple."""
+
+    first: Any
+    second: Any
+
+
+class Plain:
+    """A plain object."""
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+    def method(self) -> Any:
+        """Bound to what holds the part."""
+        return self.part
+
+
+class Base:
+    """Its subclass adds a slot."""
+
+    __slots__ = ("__weakref__", "inner", "unset")
+
+
+class Slotted(Base):
+    """An object without a dict, or almost."""
+
+    __slots__ = ("_Slotted__private", "part")
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+
+class Called:
+    """A callable object."""
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+    def __call__(self) -> Any:
+        return self.part
+
+
+class OwnList(list[Any]):
+    """A list with an attribute."""
+
+
+def with_attribute(part: Any) -> OwnList:
+    """A list that holds something beside its items."""
+    made = OwnList()
+    made.part = part  # type: ignore[attr-defined]
+    return made
+
+
+def closure(part: Any) -> Callable[[], Any]:
+    """A function that closes over something."""
+    unrelated = 3
+
+    def fn() -> Any:
+        return part, unrelated
+
+    return fn
+
+
+def decorated(part: Any) -> Callable[[], Any]:
+    """A function around another."""
+    inner = closure(part)
+
+    @functools.wraps(inner)
+    def outer() -> Any:
+        return inner()
+
+    return outer
+
+
+def default(part: Any) -> Callable[[], Any]:
+    """A function with defaults."""
+
+    def fn(first: Any = 1, second: Any = part) -> Any:
+        return first, second
+
+    return fn
+
+
+def keyword(part: Any) -> Callable[[], Any]:
+    """A function with a default that only a keyword replaces."""
+
+    def fn(*, third: Any = part) -> Any:
+        return third
+
+    return fn
+
+
+def marked(part: Any) -> Callable[[], None]:
+    """A function with an attribute."""
+
+    def fn() -> None:
+        return None
+
+    fn.part = part  # type: ignore[attr-defined]
+    return fn
+
+
+class UserMapping(collections.UserDict[Any, Any]):
+    """A dict written in Python."""
+
+
+class Colour(NamedTuple):
+    """A key."""
+
+    name: str
+
+
+FORMS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "list": (lambda part: [0, part], "held[1]"),
+    "tuple": (lambda part: (part,), "held[0]"),
+    "dict": (lambda part: {"a": part}, "held['a']"),
+    "dict with a number": (lambda part: {7: part}, "held[7]"),
+    "dict with an object": (lambda part: {Colour("red"): part}, "held[<Colour>]"),
+    "a dict's key": (lambda part: {"a": 1, part: 2}, "held{1}"),
+    "set": (lambda part: {part}, "held{0}"),
+    "frozenset": (lambda part: frozenset([part]), "held{0}"),
+    "deque": (lambda part: collections.deque([1, part]), "held[1]"),
+    "OrderedDict": (lambda part: collections.OrderedDict(a=part), "held['a']"),
+    "defaultdict": (lambda part: collections.defaultdict(list, a=[part]), "held['a'][0]"),
+    "UserDict": (lambda part: UserMapping(a=part), "held->data['a']"),
+    "ChainMap": (lambda part: collections.ChainMap({}, {"a": part}), "held->maps[1]['a']"),
+    "mappingproxy": (lambda part: types.MappingProxyType({"a": part}), "held['a']"),
+    "nested": (lambda part: {"a": [1, (2, {"b": part})]}, "held['a'][1][1]['b']"),
+    "namedtuple": (lambda part: Pair(1, part), "held[1]"),
+    "dataclass": (Parts, "held->part"),
+    "frozen dataclass with slots": (SlottedParts, "held->part"),
+    "SimpleNamespace": (lambda part: types.SimpleNamespace(part=part), "held->part"),
+    "object": (Plain, "held->part"),
+    "object with slots": (Slotted, "held->part"),
+    "object in an object in a list": (lambda part: [Plain(Parts(part))], "held[0]->part->part"),
+    "list with an attribute": (with_attribute, "held->part"),
+    "callable object": (Called, "held->part"),
+    "partial's arguments": (lambda part: functools.partial(print, 1, part), "held->args[1]"),
+    "partial's keywords": (lambda part: functools.partial(print, end=part), "held->keywords['end']"),
+    "partial's function": (lambda part: functools.partial(closure(part)), "held->func-><part>"),
+    "bound method": (lambda part: Plain(part).method, "held->__self__->part"),
+    "built-in method": (lambda part: [part].append, "held->__self__[0]"),
+    "closure": (closure, "held-><part>"),
+    "decorated closure": (decorated, "held-><inner>-><part>"),
+    "default": (default, "held->__defaults__[1]"),
+    "keyword's default": (keyword, "held->__kwdefaults__['third']"),
+    "function's attribute": (marked, "held->part"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_parameter_is_found_wherever_it_is_kept(form: str) -> None:
+    make, path = FORMS[form]
+    model = nn.Sequential(nn.Linear(1, 1))
+    model[0].held = make(parameter())
+    report = audit(model)
+    path = f"0.{path}"
+    slot = report.slots[path]
+    assert (slot.status, slot.role, slot.registered, slot.numel) == ("hidden", "attribute", False, 4)
+    assert (slot.gradient, slot.saved, slot.moved) == (True, False, False)
+    assert report.totals.hidden == 4
+    assert list(report.slots) == ["0.weight", "0.bias", path]
+    assert Report.from_json(report.to_json()) == report
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_module_is_found_wherever_it_is_kept(form: str) -> None:
+    make, path = FORMS[form]
+    model = nn.Sequential(nn.Linear(1, 1))
+    model[0].held = make(linear())
+    report = audit(model)
+    path = f"0.{path}"
+    assert not report.modules[path].registered
+    assert report.slots[f"{path}.weight"].status == "hidden"
+    assert (report.slots[f"{path}.weight"].role, report.slots[f"{path}.weight"].module) == ("parameter", path)
+    assert report.totals.hidden == 3
+    assert list(report.slots) == ["0.weight", "0.bias", f"{path}.weight", f"{path}.bias"]
+
+
+def test_a_bound_method_of_a_module() -> None:
+    model = nn.Sequential(nn.Linear(1, 1))
+    model.act = linear().forward
+    assert not audit(model).modules["act->__self__"].registered
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "dict with an object"])
+def test_a_registered_tensor_is_an_alias_there(form: str) -> None:
+    make, path = FORMS[form]
+    model = nn.Sequential(nn.Linear(1, 1))
+    model.held = make(model[0].weight)
+    report = audit(model)
+    assert AliasRecord(path, "0.weight") in report.snapshot.aliases
+    assert list(report.slots) == ["0.weight", "0.bias"]
+    assert report.totals.hidden == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_registered_module_is_not_hidden_there(form: str) -> None:
+    make, path = FORMS[form]
+    model = nn.Sequential(nn.Linear(1, 1))
+    model.held = make(model[0])
+    report = audit(model)
+    assert list(report.modules) == ["", "0"]
+    # What knows the module it belongs to is no second place of it; a container is.
+    of_container = AliasRecord(path, "0") if "->" not in path else None
+    assert report.snapshot.aliases == ((of_container,) if of_container else ())
+
+
+class Shared(nn.Module):
+    """Holds all it has in its class."""
+
+    table = torch.zeros(5)
+    layer = linear()
+    scale = nn.Parameter(torch.zeros(6))
+    layers = (linear(), {"a": linear()})
+    sizes = (1, 2, 3)
+
+
+class Derived(Shared):
+    """Adds one."""
+
+    more = torch.zeros(2)
+
+
+def test_what_lies_in_the_class_is_found_once() -> None:
+    model = nn.Sequential(Derived(), Shared(), Derived())
+    report = audit(model)
+    assert {path: report.slots[path].status for path in report.slots} == {
+        "0::more": "attribute",
+        "0::table": "attribute",
+        "0::scale": "hidden",
+        "0::layer.weight": "hidden",
+        "0::layer.bias": "hidden",
+        "0::layers[0].weight": "hidden",
+        "0::layers[0].bias": "hidden",
+        "0::layers[1]['a'].weight": "hidden",
+        "0::layers[1]['a'].bias": "hidden",
+    }
+    assert report.totals.hidden == 6 + 3 * 3
+    assert report.sharing == ()
+    assert Report.from_json(report.to_json()) == report
+
+
+class TrainerConfig:
+    """By its name it leads to no model."""
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+
+FOREIGN: dict[str, Callable[[Any], Any]] = {
+    "config": TrainerConfig,
+    "optimizer": lambda part: torch.optim.SGD([part], lr=0.1),
+    "dataset": lambda part: torch.utils.data.TensorDataset(part),
+    "hook's handle": lambda part: part.register_hook(lambda grad: grad),
+    "generator": lambda part: (each for each in [part]),
+    "iterator": lambda part: iter([part]),
+    "module of Python": lambda part: types.ModuleType("made", str(part)),
+    "class": lambda part: type("Made", (), {"part": part}),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_foreign_objects_are_not_wandered_through(kind: str) -> None:
+    model = nn.Sequential(nn.Linear(1, 1))
+    part = parameter()
+    model.held = FOREIGN[kind](part)
+    report = audit(model)
+    assert list(report.slots) == ["0.weight", "0.bias"]
+
+
+def test_an_iterator_is_not_advanced() -> None:
+    model = nn.Module()
+    model.rest = iter([parameter(), parameter()])
+    audit(model)
+    assert len(list(model.rest)) == 2
+
+
+def test_hooks_are_not_looked_into() -> None:
+    model = nn.Linear(1, 1)
+    other = linear()
+    for register in (
+        model.register_forward_hook,
+        model.register_forward_pre_hook,
+        model.register_full_backward_hook,
+        model.register_state_dict_post_hook,
+        model.register_load_state_dict_post_hook,
+    ):
+        register(lambda *_: other(torch.zeros(2)))
+    assert list(audit(model).slots) == ["weight", "bias"]
+
+
+def test_each_object_is_entered_once_however_many_hold_it() -> None:
+    shared = {f"w{i}": parameter() for i in range(300)}
+    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(300)))
+    for layer in model:
+        layer.map = shared
+        layer.behind = functools.partial(print, shared)
+    report = audit(model)
+    hidden = [path for path in report.slots if report.slots[path].status == "hidden"]
+    assert hidden == [f"0.map['w{i}']" for i in range(300)]
+
+
+def test_hidden_modules_hold_hidden_things_of_their_own() -> None:
+    inner = linear()
+    inner.held = Plain([parameter()])
+    model = nn.Module()
+    model.outer = (inner,)
+    assert list(audit(model).slots) == ["outer[0].weight", "outer[0].bias", "outer[0].held->part[0]"]
+
+
+def test_a_model_that_an_object_knows_again() -> None:
+    model = nn.Sequential(linear())
+    holder = Plain(model)
+    model.holder = holder
+    holder.itself = holder
+    model.method = model.forward
+    model.bound = holder.method
+    report = audit(model)
+    assert list(report.modules) == ["", "0"]
+    assert report.snapshot.aliases == ()
+    assert report.snapshot.notes == ()
+
+
+def test_unset_slots_and_empty_cells() -> None:
+    def make() -> Callable[[], Any]:
+        def fn() -> Any:
+            return late
+
+        if not fn:
+            late = 1
+        return fn
+
+    model = nn.Module()
+    model.slotted = Slotted(parameter())
+    model.fn = make()
+    assert list(audit(model).slots) == ["slotted->part"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "what"),
+    [
+        ("ITEM_BOUND", 14, "items were looked at"),
+        ("OBJECT_BOUND", 2, "objects were looked"),
+        ("THING_BOUND", 2, "listed"),
+    ],
+)
+def test_a_bound_that_is_met_is_stated_once_for_each_attribute(
+    bound: str, value: int, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"paramscope.capture.hidden.{bound}", value)
+    model = nn.Module()
+    model.first = [Plain([parameter()]) for _ in range(10)]
+    model.second = [Plain([parameter()]) for _ in range(10)]
+    report = audit(model)
+    assert 1 <= len(report.slots) < 20
+    notes = report.snapshot.notes
+    assert {note.kind for note in notes} == {"items"}
+    assert 1 <= len(notes) <= 2
+    assert all(what in note.text for note in notes)
+    assert what in str(report)
+
+
+def test_objects_deep_in_one_another() -> None:
+    chain = Plain(parameter())
+    for _ in range(5_000):
+        chain = Plain(chain)
+    model = nn.Module()
+    model.chain = chain
+    report = audit(model)
+    assert [note.kind for note in report.snapshot.notes] == ["depth"]
+    assert report.snapshot.notes[0].path == "chain" + "->part" * 32
