@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from paramscope.snapshot import TensorSpec
 
+RUN_BOUND = 250_000
+"""Runs of bytes that are listed to see what strided spans have in common."""
+
 Layout = tuple[int, tuple[tuple[int, int], ...]]
 """First byte and the (stride, size) pairs in bytes, outermost first: equal layouts reach equal bytes."""
 
@@ -48,20 +51,43 @@ def extent(layout: Layout) -> int:
 def covered_bytes(layouts: Iterable[Layout]) -> int:
     """Number of bytes that several tensors reach together, each byte once.
 
-    Exact for spans without gaps and for strided ones that do not meet, or only inside of one without gaps; where
-    strided ones share a part of their bytes, that part may be counted more than once.
+    Exact up to `RUN_BOUND` runs of bytes in spans that meet; beyond, what strided ones have in common may be counted
+    more than once, but never more than lies between the first byte and the last.
     """
-    total = start = end = solid = solid_end = gappy = 0
+    total = end = 0
+    cluster: list[Layout] = []
     for layout in sorted(set(layouts)):
-        if layout[0] >= end:
-            total += min(end - start, solid + gappy)
-            start = solid_end = layout[0]
-            solid = gappy = 0
-        stop = layout[0] + extent(layout)
-        end = max(end, stop)
-        if len(layout[1]) > 1:
-            gappy += reached_bytes(layout)
-        elif stop > solid_end:
-            solid += stop - max(solid_end, layout[0])
-            solid_end = stop
-    return total + min(end - start, solid + gappy)
+        if cluster and layout[0] >= end:
+            total += _covered_by_cluster(cluster)
+            cluster = []
+        cluster.append(layout)
+        end = max(end, layout[0] + extent(layout))
+    return total + _covered_by_cluster(cluster)
+
+
+def _covered_by_cluster(cluster: list[Layout]) -> int:
+    """The same for spans that hang together from their first bytes to their last."""
+    if len(cluster) == 1:
+        return reached_bytes(cluster[0])
+    strided = [layout for layout in cluster if len(layout[1]) > 1]
+    runs = sorted((layout[0], layout[0] + extent(layout)) for layout in cluster if len(layout[1]) == 1)
+    if sum(math.prod(size for _, size in dims[:-1]) for _, dims in strided) > RUN_BOUND:
+        whole = max(start + extent((start, dims)) for start, dims in cluster) - cluster[0][0]
+        return min(whole, _union(runs) + sum(map(reached_bytes, strided)))
+    for begin, dims in strided:
+        starts = [begin]
+        for step, size in dims[:-1]:
+            starts = [start + step * i for start in starts for i in range(size)]
+        runs.extend((start, start + dims[-1][1]) for start in starts)
+    runs.sort()
+    return _union(runs)
+
+
+def _union(runs: list[tuple[int, int]]) -> int:
+    """Length of (start, end) intervals together, given by rising start."""
+    total = reached = 0
+    for start, end in runs:
+        if end > reached:
+            total += end - max(start, reached)
+            reached = end
+    return total

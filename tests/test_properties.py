@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -12,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from oracle import assert_moved, assert_stepped, assert_torch_agrees, registered
 from torch import nn
-from trees import Maker
+from trees import Maker, Slotted
 
 from paramscope import Report, audit, capture
 from paramscope.snapshot import AliasRecord
@@ -35,12 +38,20 @@ def optimizer_members(draw: st.DrawFn, count: int) -> list[int]:
 
 
 def inside(value: Any) -> Iterator[Any]:
-    """The modules and tensors in a container, containers in it opened."""
+    """The modules and tensors in what holds some, holders in it opened."""
     if isinstance(value, (nn.Module, torch.Tensor)):
         yield value
-    elif isinstance(value, (list, tuple, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
+    elif isinstance(value, (list, tuple)):
+        for item in value:
             yield from inside(item)
+    elif isinstance(value, dict):
+        yield from inside(list(value.values()))
+    elif isinstance(value, (SimpleNamespace, Slotted)):
+        yield from inside(value.items)
+    elif isinstance(value, partial):
+        yield from inside(value.args)
+    elif isinstance(value, FunctionType):
+        yield from inside([cell.cell_contents for cell in value.__closure__ or ()])
 
 
 def unregistered_tensors(model: nn.Module) -> dict[int, torch.Tensor]:
@@ -107,8 +118,14 @@ def test_what_is_hidden(data: st.DataObject) -> None:
 def follow(model: nn.Module, path: str) -> Any:
     """What lies at a path, which is what one would write in Python, but for numbers as names."""
     thing: Any = model
-    for step in filter(None, path.replace("[", ".[").split(".")):
-        thing = thing[int(step[1:-1])] if step.startswith("[") else getattr(thing, step)
+    for step in re.findall(r"\[\d+\]|-><\w+>|->\w+|\w+", path):
+        if step.startswith("["):
+            thing = thing[int(step[1:-1])]
+        elif step.startswith("-><"):
+            (cell,) = thing.__closure__
+            thing = cell.cell_contents
+        else:
+            thing = getattr(thing, step.removeprefix("->"))
     return thing
 
 
@@ -161,13 +178,79 @@ def test_what_an_optimizer_holds(data: st.DataObject) -> None:
     }
 
 
+def addresses(tensor: torch.Tensor) -> frozenset[int]:
+    """Every byte that a tensor reaches, found by visiting each of its elements."""
+    starts = {0}
+    for size, stride in zip(tensor.shape, tensor.stride(), strict=True):
+        starts = {start + i * stride for start in starts for i in range(size)}
+    begin, width = tensor.data_ptr(), tensor.itemsize
+    return frozenset(begin + start * width + byte for start in starts for byte in range(width))
+
+
+def every_tensor(model: nn.Module) -> dict[int, torch.Tensor]:
+    """All that is registered or can be reached, by id."""
+    return {id(t): t for t in (*model.parameters(), *model.buffers())} | unregistered_tensors(model)
+
+
 @STEADY
 @given(st.data())
 def test_the_memory_is_counted_once(data: st.DataObject) -> None:
-    maker = Maker(data)
-    model = maker.tree(2)
-    everything = {id(t): t for t in (*model.parameters(), *model.buffers())} | unregistered_tensors(model)
-    assert audit(model).totals.nbytes == sum(t.numel() * t.itemsize for t in everything.values())
+    model = Maker(data).tree(2)
+    everything = every_tensor(model).values()
+    assert audit(model).totals.nbytes == len(frozenset().union(*map(addresses, everything)))
+
+
+@STEADY
+@given(st.data())
+def test_what_shares_memory(data: st.DataObject) -> None:
+    model = Maker(data).tree(2)
+    report = audit(model)
+    # By brute force: slots by tensor, tensors by the bytes they reach, byte sets by whether they meet.
+    slots_of: dict[int, list[str]] = {}
+    tensors = {}
+    for slot in report.slots.records():
+        if slot.tensor is not None:
+            slots_of.setdefault(slot.tensor, []).append(slot.path)
+            tensors[slot.tensor] = follow(model, slot.path)
+    by_bytes: dict[frozenset[int], list[int]] = {}
+    for number, tensor in tensors.items():
+        by_bytes.setdefault(addresses(tensor), []).append(number)
+    by_bytes.pop(frozenset(), None)
+    groups: list[set[frozenset[int]]] = []
+    for reached in by_bytes:
+        meeting = [group for group in groups if any(reached & other for other in group)]
+        groups = [group for group in groups if group not in meeting]
+        groups.append({reached}.union(*meeting))
+
+    def paths(numbers: Iterable[int]) -> tuple[str, ...]:
+        order = list(report.slots)
+        return tuple(sorted((path for number in numbers for path in slots_of[number]), key=order.index))
+
+    expected = {("tied", tuple(members)) for members in slots_of.values() if len(members) > 1}
+    expected |= {("aliased", paths(numbers)) for numbers in by_bytes.values() if len(numbers) > 1}
+    expected |= {
+        ("overlapping", paths(number for reached in group for number in by_bytes[reached]))
+        for group in groups
+        if len(group) > 1
+    }
+    assert {(r.kind, r.slots) for r in report.sharing if r.kind != "co-located"} == expected
+    for record in report.sharing:
+        numbers = {report.slots[path].tensor for path in record.slots}
+        if record.kind == "co-located":
+            parts = [group for group in groups if any(set(by_bytes[reached]) & numbers for reached in group)]
+            assert len(parts) > 1
+            assert len({tensors[number].untyped_storage()._cdata for number in numbers}) == 1
+
+
+@STEADY
+@given(st.data())
+def test_odd_attributes(data: st.DataObject) -> None:
+    model = Maker(data).tree(3)
+    report = audit(model)
+    odd = [path for path, module in report.modules.items() if hasattr(follow(model, path), "require_grad")]
+    first = {path for path in odd if report.modules.path_at(report.modules[path].object) == path}
+    assert {mark.path for mark in report.snapshot.marks if mark.kind == "odd-attribute"} >= first
+    assert {mark.path for mark in report.snapshot.marks} <= set(odd)
 
 
 @STEADY
@@ -233,6 +316,12 @@ def test_the_trees_are_worth_looking_at() -> None:
                 "frozen": any(slot.frozen for slot in slots),
                 "empty": any(slot.status == "empty" for slot in slots),
                 "aliases": bool(report.snapshot.aliases),
+                "views": any(r.kind == "aliased" for r in report.sharing),
+                "overlaps": any(r.kind == "overlapping" for r in report.sharing),
+                "co-located": any(r.kind == "co-located" for r in report.sharing),
+                "behind objects": any("->" in slot.path for slot in slots),
+                "behind closures": any("-><" in slot.path for slot in slots),
+                "odd attributes": bool(report.snapshot.marks),
             }
         )
 

@@ -1,7 +1,11 @@
-"""Random module trees: shared modules, ties, buffers, empty slots, plain tensors, lists with all of these."""
+"""Random module trees: shared modules, ties, views, buffers, empty slots, odd attributes, plain tensors, and
+containers, objects and callables that hold all of these."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -23,12 +27,43 @@ KINDS = (
 )
 
 
+class Slotted:
+    """An object without a dict."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+
+def closing_over(items: Any) -> Callable[[], Any]:
+    """A function that holds something in its closure."""
+
+    def fn() -> Any:
+        return items
+
+    return fn
+
+
+HOLDERS: dict[str, Callable[[list[Any]], Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "dict": lambda items: dict(enumerate(items)),
+    "namespace": lambda items: SimpleNamespace(items=items),
+    "slotted": Slotted,
+    "partial": lambda items: functools.partial(print, *items),
+    "closure": closing_over,
+}
+"""What holds some things where torch does not look."""
+
+
 class Maker:
     """Builds one tree from Hypothesis's choices, and keeps what it made, so that it can use it again."""
 
     def __init__(self, data: st.DataObject) -> None:
         self.data = data
         self.tensors: list[torch.Tensor] = []
+        self.halves: list[torch.Tensor] = []
         self.modules: list[nn.Module] = []
 
     def pick(self, options: Any, label: str) -> Any:
@@ -44,12 +79,39 @@ class Maker:
         same = [t for t in self.tensors if isinstance(t, nn.Parameter) == (kind in ("parameter", "frozen"))]
         if same and self.chance("tie"):
             return self.pick(same, "which")
+        wide = [t for t in self.tensors if t.numel() > 1 and t.dtype is torch.float32]
+        if wide and self.chance("view"):
+            return self.view(self.pick(wide, "of what"), kind)
+        if self.halves:
+            return self.view(self.halves.pop(), kind, whole=True)
+        if self.chance("halves"):
+            # Of one storage that no tensor holds as a whole.
+            one, *self.halves = torch.zeros(6).split(3)
+            return self.view(one, kind, whole=True)
         shape = self.pick([(), (0,), (3,), (2, 3)], "shape")
         if kind in ("parameter", "frozen"):
             made: torch.Tensor = nn.Parameter(torch.zeros(shape), requires_grad=kind == "parameter")
         else:
             dtype = torch.float32 if kind == "leaf" else self.pick([torch.float32, torch.int64], "dtype")
             made = torch.zeros(shape, dtype=dtype, requires_grad=kind == "leaf")
+        self.tensors.append(made)
+        return made
+
+    def view(self, base: torch.Tensor, kind: str, *, whole: bool = False) -> torch.Tensor:
+        """A tensor of a kind over all or some of another one's memory."""
+        if whole:
+            return self.made(base.detach(), kind)
+        same = base.detach()
+        flat = same.as_strided((same.untyped_storage().nbytes() // 4,), (1,), 0)
+        views = [same, flat, flat[:2], flat[1:], flat[::2], same.t() if same.ndim == 2 else flat[-1:]]
+        return self.made(self.pick(views, "view").detach(), kind)
+
+    def made(self, made: torch.Tensor, kind: str) -> torch.Tensor:
+        """A tensor turned into one of a kind, and kept."""
+        if kind in ("parameter", "frozen"):
+            made = nn.Parameter(made, requires_grad=kind == "parameter")
+        elif kind == "leaf":
+            made.requires_grad_()
         self.tensors.append(made)
         return made
 
@@ -65,6 +127,8 @@ class Maker:
                 module.add_module(f"m{i}", None if self.chance("no child") else self.module(depth - 1))
             if self.chance("list"):
                 module.things = self.container(depth - 1)
+            if self.chance("odd"):
+                module.require_grad = False
         # Entered when it is whole, so that no module holds itself.
         self.modules.append(module)
         return module
@@ -106,5 +170,4 @@ class Maker:
                 items.append(self.container(depth - 1) if depth > 0 else [])
             else:
                 items.append(self.tensor(what))
-        kind = self.pick((list, tuple, dict), "container")
-        return dict(enumerate(items)) if kind is dict else kind(items)
+        return HOLDERS[self.pick(tuple(HOLDERS), "container")](items)

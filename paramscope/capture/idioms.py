@@ -22,9 +22,8 @@ _RECOMPUTING: tuple[tuple[type, str, str], ...] = (
     (SpectralNorm, "spectral_norm", "->name"),
     (BasePruningMethod, "pruning", "->_tensor_name"),
 )
-# By name: to import these takes longer than an audit.
+# By name: to import it takes longer than an audit.
 _COMPILED = "torch._dynamo.eval_frame.OptimizedModule"
-_FLATTENING = "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel"
 _instance_dict = class_dict(nn.Module)["__dict__"].__get__
 
 
@@ -39,13 +38,8 @@ def recomputed_by(name: str, hooks: Iterable[Any]) -> str | None:
     return None
 
 
-def is_flattening(cls: type) -> bool:
-    """Whether modules of a class put the parameters below them into a flat one, of which these are views."""
-    return any(qualified_name(base) == _FLATTENING for base in class_mro(cls))
-
-
 def flat_views(state: dict[str, Any]) -> Iterator[tuple[Any, str]]:
-    """(module, name) of what a flattening module makes anew of its flat parameters, before each use of them.
+    """(module, name) of what a FullyShardedDataParallel makes anew of its flat parameters, before each use of them.
 
     As attributes, or as parameters where it was told to keep the original ones: their shapes are then those of
     what lies on this rank, one-dimensional.
@@ -119,7 +113,8 @@ def scripted_state(state: dict[str, Any]) -> dict[str, Any]:
         if "Tensor" in kind.annotation_str and name not in parameters and name not in buffers and cpp.hasattr(name)
     }
     return {
-        "training": cpp.getattr("training") if cpp.hasattr("training") else True,
+        # Only what was frozen for inference has no such flag.
+        "training": cpp.hasattr("training") and cpp.getattr("training"),
         "_parameters": parameters,
         "_buffers": buffers,
         "_modules": dict(python_modules.items()),

@@ -88,7 +88,7 @@ class _Names:
                 return None
         for wrapper in self._through(here):
             for path in (join(wrapper, last), join(wrapper, f"parametrizations.{last}.original")):
-                if path in snapshot.slots:
+                if path in snapshot.slots and snapshot.slots[path].tensor is not None:
                     return path
         return None
 
