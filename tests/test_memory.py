@@ -95,7 +95,7 @@ def test_storages_of_torch_s_own_are_not_asked_for_addresses(monkeypatch: pytest
     def refuse(*_: Any) -> None:
         raise AssertionError("asked")
 
-    monkeypatch.setattr("paramscope.capture.tensors.meeting_storages", refuse)
+    monkeypatch.setattr("paramscope.capture.register.meeting_storages", refuse)
     audit(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
     with pytest.raises(AssertionError, match="asked"):
         audit(holder(a=torch.from_numpy(np.zeros(3, dtype=np.float32))))

@@ -93,6 +93,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) ->
     walk.seal()
     HiddenSearch(walk).run()
     tensors = walk.tensors
+    tensors.flush()
     add_tensor_marks(walk)
     reader = OptimizerReader(tensors, walk.tensor_paths() if optimizers else {})
     optimizer_records = reader.read(optimizers)

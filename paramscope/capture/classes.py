@@ -75,14 +75,14 @@ def is_torch(cls: type) -> bool:
     return module_name(cls).partition(".")[0] == "torch"
 
 
-# What an override of each of these leaves in doubt, by the fates of snapshot.ModuleRecord.unknown.
-_DECIDES: tuple[tuple[str, str], ...] = (
-    ("state_dict", "saved"),
-    ("_save_to_state_dict", "saved"),
-    ("get_extra_state", "attributes_saved"),
-    ("_apply", "attributes_moved"),
-    ("to", "attributes_moved"),
-)
+# What an override of each of these leaves in doubt for the module itself, by the fates of ModuleRecord.unknown.
+DECIDING: dict[str, str] = {
+    "_save_to_state_dict": "saved",
+    "get_extra_state": "attributes_saved",
+    "_apply": "attributes_moved",
+}
+# These `to()` methods check what they are given, and then move what is registered.
+_MOVES_AS_TORCH = frozenset({"transformers", "lightning", "lightning_fabric", "pytorch_lightning"})
 
 # What torch keeps beside what is registered: lists of it, flat or by name.
 _DERIVED: dict[str, frozenset[str]] = {
@@ -108,6 +108,8 @@ class ClassFacts(NamedTuple):
     """(fate, reason) pairs that hold for the module and all below it."""
     own: tuple[tuple[str, str], ...]
     """(fate, reason) pairs that hold for the module alone."""
+    moves_itself: str | None
+    """Why it cannot be told what `.to()` of an instance moves beside what is registered; None where it can."""
     hides: tuple[tuple[str, str], ...]
     """(name, kind of thing) of class attributes that would hide what is registered under their names."""
     defines: frozenset[str]
@@ -121,6 +123,7 @@ def class_facts(cls: type) -> ClassFacts:
     subtree: list[tuple[str, str]] = []
     own: list[tuple[str, str]] = []
     hides: dict[str, str] = {}
+    moves_itself: str | None = None
     met: set[str] = set()
     derived: frozenset[str] = frozenset()
     mro = class_mro(cls)
@@ -132,13 +135,16 @@ def class_facts(cls: type) -> ClassFacts:
         derived |= _DERIVED.get(name, derived)
         if is_torch(base):
             # Its overrides (lazy modules, RNNs, quantized layers) save and move what is registered.
-            met.update(method for method, _ in _DECIDES if method in members)
+            met.update(method for method in ("state_dict", "to", *DECIDING) if method in members)
             continue
-        for method, fate in _DECIDES:
+        if "state_dict" in members and "state_dict" not in met:
+            subtree.append(("saved", f"{short_name(base)} overrides state_dict()"))
+        if "to" in members and "to" not in met and module_name(base).partition(".")[0] not in _MOVES_AS_TORCH:
+            moves_itself = f"{short_name(base)} overrides to()"
+        for method, fate in DECIDING.items():
             if method in members and method not in met:
-                met.add(method)
-                fact = (fate, f"{short_name(base)} overrides {method}()")
-                (subtree if method == "state_dict" else own).append(fact)
+                own.append((fate, f"{short_name(base)} overrides {method}()"))
+        met.update(method for method in ("state_dict", "to", *DECIDING) if method in members)
         for member, value in members.items():
             if type(member) is str and member not in met and not member.startswith("__"):
                 met.add(member)
@@ -152,6 +158,7 @@ def class_facts(cls: type) -> ClassFacts:
         derived,
         tuple(subtree),
         tuple(own),
+        moves_itself,
         tuple(hides.items()),
         frozenset(
             name for name in ("requires_grad", "requires_grad_") if definer(cls, name) not in (None, nn.Module)

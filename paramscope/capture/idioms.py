@@ -49,7 +49,7 @@ def flat_views(state: dict[str, Any]) -> Iterator[tuple[Any, str]]:
         held = tensor_dict(flat) if is_tensor_class(type(flat)) else {}
         infos: Any
         for infos in (held.get("_param_infos"), held.get("_shared_param_infos")):
-            for info in tuple.__iter__(infos) if is_a(infos, tuple) else ():
+            for info in infos if type(infos) in (list, tuple) else ():
                 name, module, *_ = tuple.__iter__(info)
                 if type(name) is str and is_a(module, nn.Module):
                     yield module, name

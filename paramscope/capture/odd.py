@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from paramscope.capture.classes import ClassFacts, is_a, is_tensor_class
+from paramscope.capture.classes import DECIDING, ClassFacts, is_a, is_tensor_class
 from paramscope.capture.kinds import attribute_steps
 from paramscope.capture.parts import tensor_dict
 from paramscope.capture.tensors import tensor_facts
@@ -29,7 +29,14 @@ _MISSPELLED = frozenset(
     }
 )
 """As they were met in code; no other name is taken for one of these."""
-ODD_NAMES = _MISSPELLED | {"requires_grad", "requires_grad_", "forward", "_hf_hook", "all_tied_weights_keys"}
+ODD_NAMES = _MISSPELLED | {
+    "requires_grad",
+    "requires_grad_",
+    "forward",
+    "_hf_hook",
+    "all_tied_weights_keys",
+    *DECIDING,
+}
 """Of a module's instance attributes, those that are looked at."""
 _ON_TENSORS = _MISSPELLED | {"requires_grad_"}
 
@@ -44,7 +51,7 @@ def odd_mark(path: str, name: str, value: Any, facts: ClassFacts) -> Mark | None
         return Mark(path, "offloaded", name, None) if _offloads(value) else None
     if name == "forward":
         return Mark(path, "own-forward", name, None)
-    if name == "all_tied_weights_keys" or name in facts.defines:
+    if name == "all_tied_weights_keys" or name in DECIDING or name in facts.defines:
         return None
     return Mark(path, "odd-attribute", name, _plain(value))
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from paramscope.capture.classes import definer, is_a, is_tensor_class, qualified_name, short_name
-from paramscope.capture.tensors import TensorRegister, tensor_facts
+from paramscope.capture.register import TensorRegister
+from paramscope.capture.tensors import tensor_facts
 from paramscope.errors import NotAnOptimizer
 from paramscope.snapshot import ForeignRecord, GroupRecord, Membership, OptimizerRecord
 

@@ -7,6 +7,7 @@ under each of them, as `remove_duplicate=False` does; what looks odd on the way 
 
 from __future__ import annotations
 
+import marshal
 from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,11 +18,11 @@ import torch
 from torch import nn
 
 from paramscope.capture.classbook import Class, look_up, look_up_module_class, mro_of
-from paramscope.capture.classes import ClassFacts, class_dict, hook_reason, is_a
+from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, hook_reason, is_a
 from paramscope.capture.idioms import recomputed_by, scripted_state
 from paramscope.capture.kinds import INERT, NOTHING, Kind, kind_of
 from paramscope.capture.odd import ODD_NAMES, odd_mark
-from paramscope.capture.tensors import TensorRegister
+from paramscope.capture.register import TensorRegister
 from paramscope.snapshot import (
     ATTRIBUTE,
     BUFFER,
@@ -144,7 +145,7 @@ class Walk:
         self._slot_modules.append(module)
         self._slot_names.append(name)
         self._holds.append(ATTRIBUTE)
-        self._slot_tensors.append(self.tensors.entering()(tensor) if known is None else known)
+        self._slot_tensors.append(self.tensors.enter(tensor) if known is None else known)
 
     def _add_alias(self, module_path: str, name: str, tensor: int) -> None:
         if self._registered_paths is None:
@@ -172,7 +173,8 @@ class Walk:
         paths = self.paths
         slot_modules, slot_names = self._slot_modules, self._slot_names
         holds, slot_tensors = self._holds, self._slot_tensors
-        tensor_get, enter_tensor = self.tensors.numbers.get, self.tensors.entering()
+        tensor_numbers, tensors = self.tensors.numbers, self.tensors.held
+        tensor_get, hold_tensor = tensor_numbers.get, tensors.append
         repeated_tensors, candidates, inert = self.repeated_tensors, self.candidates, INERT
         kinds, is_own, odd_names, plain_ids = self.kinds, _OWN, ODD_NAMES, _PLAIN
         add_path, add_type, add_flags = self.paths.append, self._types.append, self.module_flags.append
@@ -205,8 +207,10 @@ class Walk:
                 entry = self._class(index, cls)
             type_number, facts, is_special, read, known_settings = entry
             add_path(path)
-            if is_special or reasons or is_hooked:
-                reasons = self._describe(index, module, state, facts, reasons)
+            if is_special or reasons or is_hooked or "state_dict" in state:
+                reasons = self._describe(
+                    index, module, state, facts, reasons, is_root=registered and ancestors is None
+                )
             if read is None:
                 add_setting(0)
             else:
@@ -230,7 +234,8 @@ class Walk:
                 else:
                     number = tensor_get(id(tensor))
                     if number is None:
-                        number = enter_tensor(tensor)
+                        number = tensor_numbers[id(tensor)] = len(tensors)
+                        hold_tensor(tensor)
                     elif number < sealed:
                         self._add_alias(path, name, number)
                         continue
@@ -248,7 +253,8 @@ class Walk:
                     else:
                         number = tensor_get(id(tensor))
                         if number is None:
-                            number = enter_tensor(tensor)
+                            number = tensor_numbers[id(tensor)] = len(tensors)
+                            hold_tensor(tensor)
                         elif number < sealed:
                             self._add_alias(path, name, number)
                             continue
@@ -307,10 +313,13 @@ class Walk:
         return {**_NOTHING, **state}
 
     def _describe(
-        self, index: int, module: Any, state: dict[str, Any], facts: ClassFacts, inherited: Reasons
+        self, index: int, module: Any, state: dict[str, Any], facts: ClassFacts, inherited: Reasons, *, is_root: bool
     ) -> Reasons:
         """Enters what is special about one module; returns the reasons that hold for all below it."""
         reasons = subtree_reasons(type(module), state, facts, inherited)
+        if facts.moves_itself and is_root:
+            # Its children's are not called.
+            reasons = merge(reasons, (("attributes_moved", facts.moves_itself),))
         own = merge(reasons, facts.own)
         if own:
             self._unknown[index] = own
@@ -329,6 +338,10 @@ class Walk:
     def _add_odd(self, index: int, module: Any, name: str, value: Any, facts: ClassFacts) -> None:
         if name == "all_tied_weights_keys" and not facts.declares_ties:
             self.tying.append((index, module))
+        fate = DECIDING.get(name)
+        if fate is not None:
+            reason = (fate, f"the instance has a {name}() of its own")
+            self._unknown[index] = merge(self._unknown.get(index, ()), (reason,))
         mark = odd_mark(self.paths[index], name, value, facts)
         if mark is not None:
             self.marks.append(mark)
@@ -377,7 +390,7 @@ class Walk:
                         self.candidates.append(Candidate(index, f"::{name}", value))
             editions.append(known.edition)
         _, facts, read = look_up_module_class(cls, tuple(editions))
-        is_special = bool(facts.subtree or facts.own or facts.hides or facts.declares_ties)
+        is_special = bool(facts.subtree or facts.own or facts.moves_itself or facts.hides or facts.declares_ties)
         type_number = self._type_numbers.setdefault(facts.type, len(self._type_numbers))
         entry = self._classes[id(cls)] = ClassEntry(type_number, facts, is_special, read, {})
         return entry
@@ -429,6 +442,12 @@ def is_inert(value: Any) -> bool:
         return INERT.issuperset(map(id, map(type, dict.values(value)))) and INERT.issuperset(
             map(id, map(type, value))
         )
+    if (kind is list or kind is tuple) and len(value) > 256 and type(value[0]) in (int, float):
+        # Long lists of numbers: marshal knows the built-in types by identity, and fails at the first other one.
+        try:
+            return bool(marshal.dumps(value))
+        except ValueError:
+            return False
     if kind is list or kind is tuple or kind is set or kind is frozenset or kind is deque:
         return INERT.issuperset(map(id, map(type, value)))
     return False
@@ -470,6 +489,8 @@ def merge(reasons: Reasons, more: Reasons) -> Reasons:
 def subtree_reasons(cls: type, state: dict[str, Any], facts: ClassFacts, inherited: Reasons) -> Reasons:
     """Why it cannot be told what `state_dict()` holds of a module and all below it."""
     reasons = merge(inherited, facts.subtree)
+    if "state_dict" in state:
+        reasons = merge(reasons, (("saved", "the instance has a state_dict() of its own"),))
     hooks = (*state["_state_dict_hooks"].values(), *state["_state_dict_pre_hooks"].values())
     reason = hook_reason(cls, hooks)
     return merge(reasons, (("saved", reason),)) if reason else reasons

@@ -1,0 +1,253 @@
+"""The register of tensors: each distinct tensor becomes one row of columns, its bytes untouched.
+
+Which storage a tensor views is known by the storage object, not by an address: `data_ptr()` is 0 for meta,
+fake and empty tensors, and asking a copy-on-write tensor for it copies.
+"""
+
+from __future__ import annotations
+
+from array import array
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import nn
+
+from paramscope.capture.memory import meeting_storages
+from paramscope.capture.parts import answers_for_itself, inner_tensors
+from paramscope.capture.tensors import flags_of, spec_of
+from paramscope.snapshot import (
+    HAS_GRAD,
+    IS_LEAF,
+    IS_PARAMETER,
+    REQUIRES_GRAD,
+    Part,
+    StorageColumns,
+    TensorColumns,
+    TensorSpec,
+)
+
+_CHUNK = 512
+"""Tensors that are read together: few enough to stay in the processor's cache from one question to the next."""
+
+# Looked up on the base class: a subclass may define `shape` as a property of its own.
+_Base: Any = torch._C.TensorBase
+# Reading these classes through their own attributes runs nothing but torch.
+_PLAIN = frozenset(map(id, (torch.Tensor, nn.Parameter)))
+_NONE = frozenset({id(None)})
+# One call that reads much is cheaper than many that read little.
+_read = attrgetter("shape", "dtype", "device", "requires_grad", "is_leaf")
+_read_gradient = attrgetter("grad")
+_identity_of = attrgetter("_cdata")
+_Storage: Any = torch.UntypedStorage
+
+Kinds = dict[Any, tuple[int, int]]
+"""(number of the spec, flags) by what `_read` says of a tensor."""
+
+
+class TensorRegister:
+    """Numbers tensors in the order they are met and keeps what can be said of each.
+
+    `numbers` and `held` grow while the walk goes on; `flush` reads all that came since.
+
+    NOTE: an `id()` is a key only while its object lives, so every tensor entered is held until the register
+    itself goes.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}
+        self.held: list[Any] = []
+        self.specs = array("i")
+        self.storages = array("i")
+        self.offsets = array("q")
+        self.flags = bytearray()
+        self.storage_nbytes = array("q")
+        self.storage_devices = array("i")
+        self.unreadable: set[int] = set()
+        """Tensors whose shape cannot be read without running the code of their class."""
+        self.crowded: set[int] = set()
+        """Storages that more than one tensor views."""
+        self._has_borrowed = False
+        """Whether a storage is over memory that torch did not allocate, and others may map as well."""
+        self._parts: dict[int, tuple[Part, ...]] = {}
+        self._part_tensors: list[tuple[int, Any]] = []
+        """(storage, tensor) of parts, held as all tensors are."""
+        self._kinds: dict[int, Kinds] = {number: {} for number in _PLAIN}
+        self._spec_numbers: dict[TensorSpec, int] = {}
+        self._specs: list[TensorSpec] = []
+        self._spec_devices: list[int] = []
+        self._storage_numbers: dict[int, int] = {}
+        self._devices: dict[str, int] = {}
+
+    def enter(self, tensor: Any) -> int:
+        """The number of a tensor that is known to be new."""
+        number = self.numbers[id(tensor)] = len(self.held)
+        self.held.append(tensor)
+        return number
+
+    def flush(self) -> None:
+        """Reads the tensors that were entered since the last time."""
+        while len(self.specs) < len(self.held):
+            chunk = self.held[len(self.specs) : len(self.specs) + _CHUNK]
+            if not _PLAIN.issuperset(map(id, map(type, chunk))) or not self._read_plain(chunk):
+                for tensor in chunk:
+                    if id(type(tensor)) not in _PLAIN or not self._read_plain([tensor]):
+                        self._read_unusual(tensor)
+
+    def _read_plain(self, chunk: list[Any]) -> bool:
+        """Reads plain tensors together, question by question; False, and nothing done, where one is not plain."""
+        try:
+            storages = list(map(_Base.untyped_storage, chunk))
+            facts: list[Any] = list(map(_read, chunk))
+            contiguous = list(map(_Base.is_contiguous, chunk))
+            offsets = list(map(_Base.storage_offset, chunk))
+        except RuntimeError:  # sparse ones have no storage, nested ones no one shape
+            return False
+        if False in contiguous:
+            for i, tensor in enumerate(chunk):
+                if not contiguous[i]:
+                    facts[i] = (facts[i], tensor.stride())
+        found: list[tuple[int, int]] = []
+        for tensor, fact in zip(chunk, facts, strict=True):
+            kinds = self._kinds[id(type(tensor))]
+            kind = kinds.get(fact)
+            if kind is None:
+                kind = kinds[fact] = self._new_kind(tensor)
+            found.append(kind)
+        first = len(self.specs)
+        self.specs.extend([spec for spec, _ in found])
+        self.flags.extend([flags for _, flags in found])
+        self.offsets.extend(offsets)
+        self._read_gradients(first, chunk)
+        self._read_storages(storages, self.specs[first:])
+        return True
+
+    def _read_gradients(self, first: int, chunk: list[Any]) -> None:
+        flags = self.flags
+        # Asking a non-leaf for its gradient warns.
+        if all(flag & IS_LEAF for flag in flags[first:]) and _NONE.issuperset(map(id, map(_read_gradient, chunk))):
+            return
+        for number, tensor in enumerate(chunk, first):
+            if flags[number] & IS_LEAF and tensor.grad is not None:
+                flags[number] |= HAS_GRAD
+
+    def _read_storages(self, storages: list[Any], specs: array[int]) -> None:
+        """The storages of tensors with these specs."""
+        numbers, start = self._storage_numbers, len(self._storage_numbers)
+        identities = list(map(_identity_of, storages))
+        if numbers.keys().isdisjoint(identities) and len(set(identities)) == len(identities):
+            numbers.update(zip(identities, range(start, start + len(identities)), strict=True))
+            self.storages.extend(range(start, start + len(identities)))
+            self.storage_nbytes.extend(map(_Storage.nbytes, storages))
+            devices = self._spec_devices
+            self.storage_devices.extend([devices[spec] for spec in specs])
+            if not all(map(_Storage.resizable, storages)):
+                self._has_borrowed = True
+            return
+        for storage, spec in zip(storages, specs, strict=True):
+            self.storages.append(self._storage(storage, self._spec_devices[spec]))
+
+    def _storage(self, storage: Any, device: int) -> int:
+        """The number of one storage."""
+        number = self._storage_numbers.get(storage._cdata)
+        if number is not None:
+            self.crowded.add(number)
+            return number
+        number = self._storage_numbers[storage._cdata] = len(self._storage_numbers)
+        self.storage_nbytes.append(storage.nbytes())
+        self.storage_devices.append(device)
+        if not storage.resizable():
+            self._has_borrowed = True
+        return number
+
+    def _new_kind(self, tensor: Any) -> tuple[int, int]:
+        """(number of the spec, flags) of a plain tensor, whose gradient is another question."""
+        flags = IS_PARAMETER if type(tensor) is nn.Parameter else 0
+        flags |= REQUIRES_GRAD if tensor.requires_grad else 0
+        flags |= IS_LEAF if tensor.is_leaf else 0
+        return self._intern(spec_of(tensor)), flags
+
+    def _intern(self, spec: TensorSpec) -> int:
+        number = self._spec_numbers.get(spec)
+        if number is None:
+            number = self._spec_numbers[spec] = len(self._specs)
+            self._specs.append(spec)
+            self._spec_devices.append(self._device(spec))
+        return number
+
+    def _device(self, spec: TensorSpec) -> int:
+        return self._devices.setdefault(spec.device or "none", len(self._devices))
+
+    def _read_unusual(self, tensor: Any) -> None:
+        """Lazy parameters, tensor subclasses, other layouts, and things that are no tensor at all."""
+        number, storage, offset, flags = len(self.specs), -1, 0, IS_LEAF
+        if not issubclass(type(tensor), torch.Tensor):
+            spec = spec_of(tensor)
+            self.specs.append(self._intern(spec))
+        else:
+            flags = flags_of(tensor)
+            if answers_for_itself(type(tensor)):
+                self.unreadable.add(number)
+            inner = [(name, part, spec_of(part)) for name, part in inner_tensors(tensor)]
+            # The bytes of what is made of others are theirs.
+            spec = spec_of(tensor, sum(part.nbytes or 0 for _, _, part in inner) if inner else None)
+            self.specs.append(self._intern(spec))
+            if inner:
+                self._parts[number] = tuple(self._part(*part) for part in inner)
+            elif spec.stride is not None and torch._C._has_storage(tensor):
+                storage = self._storage(_Base.untyped_storage(tensor), self._spec_devices[self.specs[number]])
+                offset = _Base.storage_offset(tensor)
+        self.storages.append(storage)
+        self.offsets.append(offset)
+        self.flags.append(flags)
+
+    def _part(self, name: str, tensor: Any, spec: TensorSpec) -> Part:
+        device = self._device(spec)
+        if spec.stride is None or not torch._C._has_storage(tensor):
+            return Part(name, spec, None, 0)
+        storage = self._storage(_Base.untyped_storage(tensor), device)
+        self._part_tensors.append((storage, tensor))
+        return Part(name, spec, storage, _Base.storage_offset(tensor))
+
+    def spec(self, number: int) -> TensorSpec:
+        """What a tensor has in common with others."""
+        return self._specs[self.specs[number]]
+
+    def is_trainable(self, number: int) -> bool:
+        """Whether a tensor is a Parameter that requires grad."""
+        wanted = IS_PARAMETER | REQUIRES_GRAD
+        return self.flags[number] & wanted == wanted
+
+    def columns(self, memberships: array[int]) -> tuple[TensorColumns, StorageColumns]:
+        """The rows as columns, with what the optimizers say of each tensor."""
+        memories = self._memories() if self._has_borrowed else {}
+        return (
+            TensorColumns(self.specs, self.storages, self.offsets, self.flags, memberships, self._parts),
+            StorageColumns(self.storage_nbytes, self.storage_devices, memories),
+        )
+
+    def _memories(self) -> dict[int, tuple[int, int]]:
+        """Storages that lie in one memory with others, where torch cannot know it.
+
+        Only where some storage is over borrowed memory: those that torch allocated never meet.
+        """
+        viewers: dict[int, Any] = {}
+        for storage, tensor in self._part_tensors:
+            viewers.setdefault(storage, tensor)
+        for storage, tensor in zip(self.storages, self.held, strict=True):
+            if storage >= 0:
+                viewers.setdefault(storage, tensor)
+        return meeting_storages(
+            (self.storage_devices[storage], storage, self.storage_nbytes[storage], tensor)
+            for storage, tensor in viewers.items()
+        )
+
+    @property
+    def interned_specs(self) -> tuple[TensorSpec, ...]:
+        """Every distinct spec, by number."""
+        return tuple(self._specs)
+
+    @property
+    def interned_devices(self) -> tuple[str, ...]:
+        """Every distinct device of a storage, by number."""
+        return tuple(self._devices)
