@@ -92,6 +92,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) ->
     walk.modules(roots, registered=True)
     walk.seal()
     HiddenSearch(walk).run()
+    walk.add_flat_marks()
     tensors = walk.tensors
     tensors.flush()
     add_tensor_marks(walk)
@@ -107,17 +108,17 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) ->
         "tensor_columns": tensor_columns,
         "storage_columns": storage_columns,
         "interned": Interned(
-            walk.interned_types,
+            walk.facts.interned_types,
             tensors.interned_devices,
             tensors.interned_specs,
             interned_memberships,
-            walk.interned_settings,
-            walk.classes,
+            walk.facts.interned_settings,
+            walk.facts.class_records,
         ),
         "aliases": tuple(walk.aliases),
         "optimizers": optimizer_records,
-        "marks": tuple(walk.marks),
-        "declarations": declared_ties((walk.paths[i], module) for i, module in walk.tying),
+        "marks": tuple(walk.facts.marks),
+        "declarations": declared_ties(walk.facts.tying),
         "notes": tuple(walk.notes),
     }
     bare = Snapshot(**facts)

@@ -92,6 +92,16 @@ _DERIVED: dict[str, frozenset[str]] = {
     "torch.nn.parallel.distributed.DistributedDataParallel": frozenset(
         {"_module_parameters", "_former_parameters", "modules_buffers", "named_module_buffers"}
     ),
+    "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel": frozenset(
+        {
+            "params",
+            "_fully_sharded_module_to_handle",
+            "_all_fsdp_states",
+            "_all_handles",
+            "_ignored_modules",
+            "_ignored_params",
+        }
+    ),
 }
 
 
@@ -116,6 +126,8 @@ class ClassFacts(NamedTuple):
     """Which of the names that look like `requires_grad` the class itself defines."""
     declares_ties: bool
     """Whether a class in the MRO says which weights are tied."""
+    flattens: bool
+    """Whether it puts the parameters below it into a flat one."""
 
 
 def class_facts(cls: type) -> ClassFacts:
@@ -164,6 +176,7 @@ def class_facts(cls: type) -> ClassFacts:
             name for name in ("requires_grad", "requires_grad_") if definer(cls, name) not in (None, nn.Module)
         ),
         definer(cls, "_tied_weights_keys") is not None,
+        "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel" in names,
     )
 
 
@@ -215,10 +228,14 @@ def class_place(cls: type) -> tuple[str | None, int | None]:
     return file, None
 
 
+_HARMLESS_HOOKS = ("torch.nn.", "torch.distributed.fsdp._fully_shard.")
+
+
 def hook_reason(owner: type, hooks: tuple[Any, ...]) -> str | None:
     """Why state_dict hooks leave it open what is saved; None where all are known to be good.
 
-    Those of torch.nn (old-style weight_norm and spectral_norm) add metadata and leave the entries alone.
+    Those of torch.nn (old-style weight_norm and spectral_norm) add metadata and leave the entries alone; that of
+    `fully_shard` shards what is gathered at the time, and leaves the names alone.
     """
     for hook in hooks:
         kind = type(hook)
@@ -229,6 +246,6 @@ def hook_reason(owner: type, hooks: tuple[Any, ...]) -> str | None:
             module, name = hook.__module__, hook.__name__
         else:
             module, name = module_name(kind), short_name(kind)
-        if type(module) is not str or not module.startswith("torch.nn."):
+        if type(module) is not str or not module.startswith(_HARMLESS_HOOKS):
             return f"{short_name(owner)} carries the state_dict hook {name}"
     return None

@@ -12,7 +12,8 @@ from operator import attrgetter
 from typing import Any
 
 from paramscope.capture.classes import is_tensor_class
-from paramscope.capture.kinds import NOTHING
+from paramscope.capture.idioms import packed_type
+from paramscope.capture.kinds import NOTHING, PACKED
 from paramscope.capture.walk import Candidate, Walk
 from paramscope.snapshot import AliasRecord, Note, NoteKind, join
 
@@ -68,6 +69,11 @@ class HiddenSearch:
                 else:
                     modules.append((name, value))
                 continue
+            if kind is PACKED:
+                path = join(walk.paths[candidate.module], name)
+                walk.notes.append(
+                    Note(path, "packed", f"its elements lie in C++ and are not counted: {packed_type(value)}")
+                )
             if kind.steps is None or id(value) in self._entered:
                 continue
             self._entered.add(id(value))

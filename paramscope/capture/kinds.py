@@ -7,8 +7,9 @@ attributes through the descriptors that Python itself puts into a class.
 from __future__ import annotations
 
 import functools
+import marshal
 import sys
-from collections import ChainMap, UserDict, UserList, deque
+from collections import ChainMap, OrderedDict, UserDict, UserList, deque
 from collections.abc import Callable, Iterator
 from gc import get_referents
 from types import (
@@ -80,6 +81,8 @@ class Kind(NamedTuple):
 
 _THING = Kind(is_thing=True, steps=None, is_object=False)
 NOTHING = Kind(is_thing=False, steps=None, is_object=False)
+PACKED = Kind(is_thing=False, steps=None, is_object=True)
+"""An object in C++ that may hold tensors."""
 _PLAIN_KEYS = frozenset(map(id, (str, int, bool, float, bytes, type(None))))
 INERT = frozenset(
     map(
@@ -104,10 +107,30 @@ INERT = frozenset(
 """Ids of the classes whose instances hold no tensor and no module, whatever they are."""
 
 
+def is_inert(value: Any) -> bool:
+    """Whether a value is a container of nothing but numbers, strings and the like."""
+    kind = type(value)
+    if kind is dict or kind is OrderedDict:
+        return INERT.issuperset(map(id, map(type, dict.values(value)))) and INERT.issuperset(
+            map(id, map(type, value))
+        )
+    if (kind is list or kind is tuple) and len(value) > 256 and type(value[0]) in (int, float):
+        # Long lists of numbers: marshal knows the built-in types by identity, and fails at the first other one.
+        try:
+            return bool(marshal.dumps(value))
+        except ValueError:
+            return False
+    if kind is list or kind is tuple or kind is set or kind is frozenset or kind is deque:
+        return INERT.issuperset(map(id, map(type, value)))
+    return False
+
+
 def kind_of(cls: type) -> Kind:
     """Tells one class."""
     if issubclass(cls, torch.Tensor) or issubclass(cls, nn.Module):
         return _THING
+    if issubclass(cls, torch.ScriptObject):
+        return PACKED
     container = _container_steps(cls)
     if container is not None:
         of_attributes = None if _is_foreign(cls) else attribute_steps(cls)

@@ -102,7 +102,7 @@ def add_tensor_marks(walk: Walk) -> None:
                 found.append((number, "gradient-shape", "grad", shape))
     if walk.tensors.unreadable or found:
         paths = walk.tensor_paths()
-        walk.marks.extend(Mark(paths[number], kind, name, value) for number, kind, name, value in found)
+        walk.facts.marks.extend(Mark(paths[number], kind, name, value) for number, kind, name, value in found)
         walk.notes.extend(
             Note(paths[number], "unreadable", "its class answers for its sizes: to ask would run the class's code")
             for number in sorted(walk.tensors.unreadable)

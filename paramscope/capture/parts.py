@@ -30,6 +30,7 @@ _SPARSE: dict[torch.layout, tuple[str, ...]] = {
     torch.sparse_bsc: ("ccol_indices", "row_indices", "values"),
 }
 _POLICY = "dispatch_sizes_strides_policy"
+_ANSWERS = ("dispatch_device", "dispatch_layout")
 
 
 def tensor_dict(tensor: Any) -> dict[str, Any]:
@@ -46,18 +47,27 @@ def fake_device(tensor: Any) -> torch.device | None:
     return device if type(device) is torch.device else None
 
 
+def answers_for_place(cls: type) -> bool:
+    """As `answers_for_itself`, for the device or the layout alone."""
+    return any(_asks_for(cls, word) for word in _ANSWERS)
+
+
 def answers_for_itself(cls: type) -> bool:
     """Whether a tensor class of the user's was made to answer for its sizes, so that asking runs its code.
 
     torch keeps that as a bit of each tensor that Python cannot read: it is told from the call that sets it.
     """
+    return _asks_for(cls, _POLICY)
+
+
+def _asks_for(cls: type, word: str) -> bool:
     for base in class_mro(cls):
         if base is torch.Tensor or base is torch.nn.Parameter:
             return False
         if not is_torch(base):
             for member in class_dict(base).values():
                 function = member.__func__ if type(member) in (staticmethod, classmethod) else member
-                if type(function) is FunctionType and _mentions(function.__code__, _POLICY):
+                if type(function) is FunctionType and _mentions(function.__code__, word):
                     return True
     return False
 

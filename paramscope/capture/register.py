@@ -191,6 +191,8 @@ class TensorRegister:
             inner = [(name, part, spec_of(part)) for name, part in inner_tensors(tensor)]
             # The bytes of what is made of others are theirs.
             spec = spec_of(tensor, sum(part.nbytes or 0 for _, _, part in inner) if inner else None)
+            if inner and spec.device is None:
+                spec = spec._replace(device=inner[0][2].device)
             self.specs.append(self._intern(spec))
             if inner:
                 self._parts[number] = tuple(self._part(*part) for part in inner)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from paramscope.capture.classes import qualified_name
-from paramscope.capture.parts import answers_for_itself, fake_device, tensor_dict
+from paramscope.capture.parts import answers_for_itself, answers_for_place, fake_device, tensor_dict
 from paramscope.snapshot import HAS_GRAD, IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, TensorSpec
 
 # Looked up on the base class: a subclass may define `shape` as a property of its own.
@@ -96,19 +96,27 @@ def spec_of(tensor: Any, nbytes: int | None = None) -> TensorSpec:
         return make_spec(cls, None, None, None, None, None)
     if answers_for_itself(cls):
         return make_spec(cls, None, None, _dtype_of(tensor), None, None)
-    layout = _layout_of(tensor)
+    answers = answers_for_place(cls)
+    layout = None if answers else _layout_of(tensor)
     has_shape = not issubclass(cls, _LAZY) and not _is_nested_of(tensor)
     shape = tuple(_shape_of(tensor)) if has_shape else None
     stride = tuple(_Base.stride(tensor)) if has_shape and layout is torch.strided else None
-    device = fake_device(tensor) or _device_of(tensor)
+    device = None if answers else fake_device(tensor) or _device_of(tensor)
     return make_spec(cls, shape, stride, _dtype_of(tensor), device, layout, nbytes)
+
+
+def _is_leaf(tensor: Any) -> bool:
+    try:
+        return _is_leaf_of(tensor)
+    except RuntimeError:  # a view whose base was changed in place since: torch will not say what made it
+        return not _requires_grad_of(tensor)
 
 
 def flags_of(tensor: Any) -> int:
     """The bits that say how autograd sees a tensor."""
     flags = IS_PARAMETER if is_parameter(tensor) else 0
     flags |= REQUIRES_GRAD if _requires_grad_of(tensor) else 0
-    flags |= IS_LEAF if _is_leaf_of(tensor) else 0
+    flags |= IS_LEAF if _is_leaf(tensor) else 0
     # Asking a non-leaf for its gradient warns.
     if flags & IS_LEAF and _grad_of(tensor) is not None:
         flags |= HAS_GRAD

@@ -7,21 +7,18 @@ under each of them, as `remove_duplicate=False` does; what looks odd on the way 
 
 from __future__ import annotations
 
-import marshal
 from array import array
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from math import isfinite
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
 
-from paramscope.capture.classbook import Class, look_up, look_up_module_class, mro_of
-from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, hook_reason, is_a
-from paramscope.capture.idioms import recomputed_by, scripted_state
-from paramscope.capture.kinds import INERT, NOTHING, Kind, kind_of
-from paramscope.capture.odd import ODD_NAMES, odd_mark
+from paramscope.capture.classes import class_dict
+from paramscope.capture.idioms import compiled_state, scripted_state
+from paramscope.capture.kinds import INERT, NOTHING, Kind, is_inert, kind_of
+from paramscope.capture.modules import PLAIN, ClassEntry, ModuleFacts, Reasons, plain
+from paramscope.capture.odd import ODD_NAMES
 from paramscope.capture.register import TensorRegister
 from paramscope.snapshot import (
     ATTRIBUTE,
@@ -31,11 +28,9 @@ from paramscope.snapshot import (
     TRAINING,
     TRANSIENT_BUFFER,
     AliasRecord,
-    ClassRecord,
     Mark,
     ModuleColumns,
     Note,
-    Setting,
     SlotColumns,
     join,
 )
@@ -47,29 +42,13 @@ chain of 40 `Sequential(x, x)` has 2**40 paths."""
 # What `nn.Module.__init__` puts into every instance, in this order.
 _OWN = frozenset(nn.Module().__dict__)
 _OWN_COUNT = len(_OWN)
-# Settings that need no second look: the ids of their classes.
-_PLAIN = frozenset(map(id, (int, float, bool, str, type(None))))
 # Asked of the class that makes the dict: a subclass may define a property of that name.
 _instance_dict: Callable[[Any], dict[str, Any]] = class_dict(nn.Module)["__dict__"].__get__
 # What a module without Module.__init__ is taken to hold.
 _NOTHING: dict[str, Any] = nn.Module().__dict__
 
-Reasons = tuple[tuple[str, str], ...]
 Ancestors: TypeAlias = "tuple[int, Ancestors] | None"
 """Positions of the modules above, each by its first path, nearest first."""
-
-
-class ClassEntry(NamedTuple):
-    """What the walk needs to know of a module's class."""
-
-    type_number: int
-    facts: ClassFacts
-    is_special: bool
-    """Whether more than the settings is to be told of its instances."""
-    read: Callable[[dict[str, Any]], tuple[Any, ...]] | None
-    """Reads what the layer says of itself from an instance's dict."""
-    known: dict[tuple[Any, ...], int]
-    """Interned settings by what was read."""
 
 
 class Candidate(NamedTuple):
@@ -88,7 +67,7 @@ class Walk:
         self.tensors = TensorRegister()
         self.candidates: list[Candidate] = []
         self.notes: list[Note] = []
-        self.marks: list[Mark] = []
+        self.facts = ModuleFacts()
         self.numbers: dict[int, int] = {}
         """Position of each module's first path by id; the modules are held in `_held`."""
         self._held: list[Any] = []
@@ -105,7 +84,6 @@ class Walk:
         self.module_flags = bytearray()
         self._repeats: dict[int, int] = {}
         self._settings = array("i")
-        self._unknown: dict[int, Reasons] = {}
         # Columns, one entry a slot.
         self._slot_modules = array("i")
         self._slot_names: list[str] = []
@@ -114,19 +92,18 @@ class Walk:
         self._is_late = False
         self.kinds: dict[int, Kind] = {}
         """How to look into values of a class, by its id."""
-        # What the columns point into.
-        self._classes: dict[int, ClassEntry] = {}
-        self._type_numbers: dict[str, int] = {}
-        self._looked_up: dict[int, Class] = {}
-        """By the id of a class, of all modules' classes and what they inherit from."""
-        self._interned_settings: dict[tuple[tuple[str, Setting], ...], int] = {(): 0}
-        self.tying: list[tuple[int, Any]] = []
-        """(position, module) of those that may say which weights are tied."""
 
     def seal(self) -> None:
         """Ends the walk over what is registered: what is met from here on is hidden, or a second way to a
         tensor that is not."""
         self._sealed = len(self.tensors.held)
+
+    def add_flat_marks(self) -> None:
+        """Enters the marks of what is made anew of flat parameters, when all modules are known."""
+        for module, name in self.facts.flat_views:
+            path = self.path_of(module)
+            if path is not None:
+                self.facts.marks.append(Mark(join(path, name), "recomputed", "fsdp", None))
 
     def path_of(self, module: Any) -> str | None:
         """The first path under which a module was entered; None if it was not."""
@@ -169,14 +146,15 @@ class Walk:
         stack: list[tuple[Any, str, Ancestors, Reasons]] = [(root, path, None, inherited) for path, root in roots]
         stack.reverse()
         # This loop is most of what a capture costs: locals, and no call that can be spared.
-        classes_get, numbers, numbers_get, held = self._classes.get, self.numbers, self.numbers.get, self._held
+        classes_get, describe = self.facts.classes.get, self.facts.describe
+        numbers, numbers_get, held = self.numbers, self.numbers.get, self._held
         paths = self.paths
         slot_modules, slot_names = self._slot_modules, self._slot_names
         holds, slot_tensors = self._holds, self._slot_tensors
         tensor_numbers, tensors = self.tensors.numbers, self.tensors.held
         tensor_get, hold_tensor = tensor_numbers.get, tensors.append
         repeated_tensors, candidates, inert = self.repeated_tensors, self.candidates, INERT
-        kinds, is_own, odd_names, plain_ids = self.kinds, _OWN, ODD_NAMES, _PLAIN
+        kinds, is_own, odd_names, plain_ids = self.kinds, _OWN, ODD_NAMES, PLAIN
         add_path, add_type, add_flags = self.paths.append, self._types.append, self.module_flags.append
         add_setting = self._settings.append
         base_flag = REGISTERED if registered else 0
@@ -204,12 +182,18 @@ class Walk:
                 children, is_hooked = state["_modules"], state["_state_dict_hooks"] or state["_state_dict_pre_hooks"]
             entry = classes_get(id(cls))
             if entry is None:
-                entry = self._class(index, cls)
+                entry = self._enter_class(index, cls)
             type_number, facts, is_special, read, known_settings = entry
             add_path(path)
             if is_special or reasons or is_hooked or "state_dict" in state:
-                reasons = self._describe(
-                    index, module, state, facts, reasons, is_root=registered and ancestors is None
+                reasons = describe(
+                    index,
+                    path,
+                    module,
+                    state,
+                    reasons,
+                    is_root=registered and ancestors is None,
+                    is_first=known is None,
                 )
             if read is None:
                 add_setting(0)
@@ -223,7 +207,7 @@ class Walk:
                         values = tuple(map(plain, values))
                         break
                 setting = known_settings.get(values)
-                add_setting(self._new_setting(facts, known_settings, values) if setting is None else setting)
+                add_setting(self.facts.new_setting(entry, values) if setting is None else setting)
             add_type(type_number)
             add_flags(base_flag | TRAINING if training is True else base_flag)
 
@@ -286,7 +270,7 @@ class Walk:
                 extra += 1
                 value = state[name]
                 if name in odd_names:
-                    self._add_odd(index, module, name, value, facts)
+                    self.facts.add_odd(index, path, module, name, value)
                 cls = type(value)
                 if id(cls) in inert or (cls is tuple and inert.issuperset(map(id, map(type, value)))):
                     continue
@@ -297,7 +281,7 @@ class Walk:
                     step = f"->{name}" if name in parameters or name in buffers or name in children else name
                     candidates.append(Candidate(index, step, value))
                     if kind.is_thing and state["_forward_pre_hooks"]:
-                        self._add_recomputed(path, step, state["_forward_pre_hooks"])
+                        self.facts.add_recomputed(path, step, state["_forward_pre_hooks"])
             if extra + _OWN_COUNT != len(state):
                 candidates.extend(
                     Candidate(index, name, value)
@@ -309,47 +293,11 @@ class Walk:
         """What stands for the instance dict of a module that lacks some of Module's own attributes."""
         if issubclass(type(module), torch.jit.ScriptModule):
             return {**_NOTHING, **scripted_state(state)}
+        compiled = compiled_state(type(module), state)
+        if compiled is not None and compiled.keys() >= _OWN:
+            return compiled
         self.notes.append(Note(path, "uninitialised", "Module.__init__ did not run, or part of it was deleted"))
         return {**_NOTHING, **state}
-
-    def _describe(
-        self, index: int, module: Any, state: dict[str, Any], facts: ClassFacts, inherited: Reasons, *, is_root: bool
-    ) -> Reasons:
-        """Enters what is special about one module; returns the reasons that hold for all below it."""
-        reasons = subtree_reasons(type(module), state, facts, inherited)
-        if facts.moves_itself and is_root:
-            # Its children's are not called.
-            reasons = merge(reasons, (("attributes_moved", facts.moves_itself),))
-        own = merge(reasons, facts.own)
-        if own:
-            self._unknown[index] = own
-        for name, kind in facts.hides:
-            if name in state["_parameters"] or name in state["_buffers"] or name in state["_modules"]:
-                self.marks.append(Mark(self.paths[index], "class-shadow", name, kind))
-        if facts.declares_ties and self.numbers[id(module)] == index:
-            self.tying.append((index, module))
-        return reasons
-
-    def _new_setting(self, facts: ClassFacts, known: dict[tuple[Any, ...], int], values: tuple[Any, ...]) -> int:
-        settings = tuple(zip(facts.settings, map(plain, values), strict=True))
-        number = known[values] = self._interned_settings.setdefault(settings, len(self._interned_settings))
-        return number
-
-    def _add_odd(self, index: int, module: Any, name: str, value: Any, facts: ClassFacts) -> None:
-        if name == "all_tied_weights_keys" and not facts.declares_ties:
-            self.tying.append((index, module))
-        fate = DECIDING.get(name)
-        if fate is not None:
-            reason = (fate, f"the instance has a {name}() of its own")
-            self._unknown[index] = merge(self._unknown.get(index, ()), (reason,))
-        mark = odd_mark(self.paths[index], name, value, facts)
-        if mark is not None:
-            self.marks.append(mark)
-
-    def _add_recomputed(self, path: str, name: str, hooks: Any) -> None:
-        method = recomputed_by(name, dict.values(hooks)) if is_a(hooks, dict) else None
-        if method is not None:
-            self.marks.append(Mark(join(path, name), "recomputed", method, None))
 
     def kind(self, cls: type) -> Kind:
         """How to look into values of a class."""
@@ -357,6 +305,12 @@ class Walk:
         if kind is None:
             kind = self.kinds[id(cls)] = kind_of(cls)
         return kind
+
+    def _enter_class(self, index: int, cls: type) -> ClassEntry:
+        entry, shared = self.facts.enter_class(cls)
+        # What all instances share is found through the first of them; the search runs backwards.
+        self.candidates.extend(Candidate(index, f"::{name}", value) for name, value in reversed(shared))
+        return entry
 
     def _may_repeat(self, path: str, first: int, ancestors: Ancestors, *, registered: bool) -> bool:
         """Whether a module that was met before, at position `first`, is listed under one more path."""
@@ -376,32 +330,15 @@ class Walk:
             self.notes.append(Note(path, "repeats", text))
         return False
 
-    def _class(self, index: int, cls: type) -> ClassEntry:
-        """Enters the class of the module at a position, the first of its class."""
-        editions = []
-        for base in mro_of(cls):
-            known = self._looked_up.get(id(base))
-            if known is None:
-                known = self._looked_up[id(base)] = look_up(base)
-                for name in reversed(known.shared):
-                    value = class_dict(base)[name]
-                    if not is_inert(value):
-                        # What all instances share is found through the first of them.
-                        self.candidates.append(Candidate(index, f"::{name}", value))
-            editions.append(known.edition)
-        _, facts, read = look_up_module_class(cls, tuple(editions))
-        is_special = bool(facts.subtree or facts.own or facts.moves_itself or facts.hides or facts.declares_ties)
-        type_number = self._type_numbers.setdefault(facts.type, len(self._type_numbers))
-        entry = self._classes[id(cls)] = ClassEntry(type_number, facts, is_special, read, {})
-        return entry
-
     def reasons_below(self, module: int) -> Reasons:
         """Why the fates of what a module holds outside of torch's sight cannot be told."""
-        return tuple(fact for fact in self._unknown.get(module, ()))
+        return self.facts.unknown.get(module, ())
 
     def module_columns(self) -> ModuleColumns:
         """One entry a module path."""
-        return ModuleColumns(self.paths, self._types, self.module_flags, self._repeats, self._settings, self._unknown)
+        return ModuleColumns(
+            self.paths, self._types, self.module_flags, self._repeats, self._settings, self.facts.unknown
+        )
 
     def slot_columns(self) -> SlotColumns:
         """One entry a slot, module by module."""
@@ -419,39 +356,6 @@ class Walk:
             array("i", [self._slot_tensors[i] for i in order]),
         )
 
-    @property
-    def interned_settings(self) -> tuple[tuple[tuple[str, Setting], ...], ...]:
-        """Every distinct set of a layer's settings, by number."""
-        return tuple(self._interned_settings)
-
-    @property
-    def classes(self) -> tuple[ClassRecord, ...]:
-        """Every class of a module, and what it inherits from."""
-        return tuple(known.record for known in self._looked_up.values())
-
-    @property
-    def interned_types(self) -> tuple[str, ...]:
-        """Every distinct module class, by number."""
-        return tuple(self._type_numbers)
-
-
-def is_inert(value: Any) -> bool:
-    """Whether a value is a container of nothing but numbers, strings and the like."""
-    kind = type(value)
-    if kind is dict or kind is OrderedDict:
-        return INERT.issuperset(map(id, map(type, dict.values(value)))) and INERT.issuperset(
-            map(id, map(type, value))
-        )
-    if (kind is list or kind is tuple) and len(value) > 256 and type(value[0]) in (int, float):
-        # Long lists of numbers: marshal knows the built-in types by identity, and fails at the first other one.
-        try:
-            return bool(marshal.dumps(value))
-        except ValueError:
-            return False
-    if kind is list or kind is tuple or kind is set or kind is frozenset or kind is deque:
-        return INERT.issuperset(map(id, map(type, value)))
-    return False
-
 
 def early_attributes(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """What was assigned before `Module.__init__` ran, or before one of its own attributes was replaced."""
@@ -460,37 +364,3 @@ def early_attributes(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             return
         if name not in _OWN:
             yield name, value
-
-
-def plain(value: Any) -> Setting:
-    """A setting as a plain value that JSON can hold; None for anything else."""
-    kind = type(value)
-    if kind is int:
-        return value if -(1 << 63) <= value < 1 << 63 else None
-    if kind is float:
-        return value if isfinite(value) else None
-    if kind is bool or kind is str:
-        return value  # type: ignore[no-any-return]
-    if kind is tuple and len(value) <= 16 and all(type(each) is int and abs(each) < 1 << 63 for each in value):
-        return value  # type: ignore[no-any-return]
-    return None
-
-
-def merge(reasons: Reasons, more: Reasons) -> Reasons:
-    """Both, the first reason for each fate kept."""
-    known = {fate for fate, _ in reasons}
-    for fact in more:
-        if fact[0] not in known:
-            known.add(fact[0])
-            reasons = (*reasons, fact)
-    return reasons
-
-
-def subtree_reasons(cls: type, state: dict[str, Any], facts: ClassFacts, inherited: Reasons) -> Reasons:
-    """Why it cannot be told what `state_dict()` holds of a module and all below it."""
-    reasons = merge(inherited, facts.subtree)
-    if "state_dict" in state:
-        reasons = merge(reasons, (("saved", "the instance has a state_dict() of its own"),))
-    hooks = (*state["_state_dict_hooks"].values(), *state["_state_dict_pre_hooks"].values())
-    reason = hook_reason(cls, hooks)
-    return merge(reasons, (("saved", reason),)) if reason else reasons

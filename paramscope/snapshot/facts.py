@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-NoteKind = Literal["cycle", "repeats", "depth", "items", "uninitialised", "overlap", "unreadable"]
+NoteKind = Literal["cycle", "repeats", "depth", "items", "uninitialised", "overlap", "unreadable", "packed"]
 MarkKind = Literal[
     "odd-attribute", "class-shadow", "inference", "gradient-shape", "offloaded", "own-forward", "recomputed"
 ]
@@ -17,7 +17,8 @@ class Note(NamedTuple):
     kind: NoteKind
     """`cycle`; the bound that was met: `repeats` of shared modules, `depth` or `items` of containers and objects;
     `uninitialised` for a module whose `__init__` did not call that of `nn.Module`; `overlap` for views whose
-    sharing was not decided; `unreadable` for what cannot be read without running the code of its class."""
+    sharing was not decided; `unreadable` for what cannot be read without running the code of its class; `packed`
+    for weights of quantized layers that lie in an object of C++."""
     text: str
 
 

@@ -22,7 +22,16 @@ PAIR_BOUND = 10_000
 NO_SUCH_SLOTS = "no two slots have these names"
 
 # Children that stand between a wrapper and what it wraps, by peft, torch's parametrizations, DDP and torch.compile.
-_BETWEEN = ("base_layer", "original_module", "module", "_orig_mod", "base_model", "_checkpoint_wrapped_module")
+_BETWEEN = (
+    "base_layer",
+    "original_module",
+    "module",
+    "_orig_mod",
+    "base_model",
+    "token_adapter",
+    "_checkpoint_wrapped_module",
+    "_fsdp_wrapped_module",
+)
 
 
 def resolved(snapshot: Snapshot, declarations: tuple[DeclaredTie, ...]) -> tuple[DeclaredTie, ...]:
@@ -44,6 +53,7 @@ class _Names:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._children: dict[str, list[str]] | None = None
+        self._training: set[str] | None = None
 
     def pair(self, module: str, target: str, source: str) -> tuple[tuple[str, str], ...]:
         """The slots of two names below a module; nothing where one of them is not there."""
@@ -100,13 +110,19 @@ class _Names:
             saved = join(here, "modules_to_save")
             if saved in modules:
                 copies = self._child_names(saved)
-                active = "default" if "default" in copies else next(iter(copies), None)
-                if active is not None:
-                    found.append(join(saved, active))
+                # The active adapter's copy is the one that trains.
+                training = [name for name in copies if join(saved, name) in self._training_modules()]
+                active = (training or sorted(copies, key=lambda name: name != "default"))[:1]
+                found.extend(join(saved, name) for name in active)
             found.extend(join(here, step) for step in _BETWEEN if join(here, step) in modules)
             if len(found) > 64:
                 break
         return found
+
+    def _training_modules(self) -> set[str]:
+        if self._training is None:
+            self._training = {slot.module for slot in self._snapshot.slots.records() if slot.trainable}
+        return self._training
 
     def _child_names(self, path: str) -> list[str]:
         if self._children is None:
