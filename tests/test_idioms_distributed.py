@@ -268,6 +268,7 @@ model.a = nn.Parameter(distribute_tensor(torch.randn(8, 6), mesh, [Shard(0)]))
 model.b = model.a
 assert shared(look(model)) == [("tied", ("a", "b"))]
 assert (look(model).totals.parameters, look(model).totals.local, look(model).totals.by_name) == (48, 12, 96)
+assert "on this rank: 12" in str(look(model))
 model.c = nn.Parameter(model.a.detach())
 assert shared(look(model)) == [("aliased", ("a", "b", "c")), ("tied", ("a", "b"))]
 

@@ -38,12 +38,20 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "88")
 
 
+# What stands between the markers of each name in the README.
+DEMONSTRATIONS = {
+    "demo": ("inspect", "fixtures/vit.py:build", "-O", "fixtures/vit.py:adam"),
+    "unseen": ("inspect", "fixtures/unseen.py:build"),
+}
+
+
 @pytest.mark.usefixtures("at_root")
-def test_the_demonstration_is_what_the_program_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("inspect", "fixtures/vit.py:build", "-O", "fixtures/vit.py:adam") == 0
-    printed = f"<!-- demo:start -->\n```\n{capsys.readouterr().out}```\n<!-- demo:end -->"
+@pytest.mark.parametrize("name", DEMONSTRATIONS)
+def test_the_demonstration_is_what_the_program_prints(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*DEMONSTRATIONS[name]) == 0
+    printed = f"<!-- {name}:start -->\n```\n{capsys.readouterr().out}```\n<!-- {name}:end -->"
     text = README.read_text(encoding="utf-8")
-    block = re.compile(r"<!-- demo:start -->.*<!-- demo:end -->", re.DOTALL)
+    block = re.compile(rf"<!-- {name}:start -->.*<!-- {name}:end -->", re.DOTALL)
     if UPDATE:
         README.write_text(block.sub(lambda _: printed, text), encoding="utf-8")
         text = README.read_text(encoding="utf-8")

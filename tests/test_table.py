@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -227,3 +228,22 @@ def test_a_stranger_is_shown_with_what_replaced_it() -> None:
     assert isinstance(text, str)
     assert "foreign: 1.weight 1×3 float32, not in the model; looks replaced by 1.weight (by name)" in text
     assert "trainable, but in no group, so never stepped:\n  1.weight\n" in text
+
+
+def test_every_kind_of_sharing_is_spelled_out() -> None:
+    array, base = np.zeros(4, dtype=np.float32), torch.zeros(9)
+    model = nn.Module()
+    model.a, model.b = (nn.Parameter(torch.from_numpy(array)) for _ in range(2))
+    model.c, model.d, model.e = (nn.Parameter(view) for view in (base[:3], base[2:5], base[6:]))
+    model.f = nn.Parameter(torch.zeros(1).expand(3))
+    model.g = model.h = nn.Parameter(torch.zeros(2))
+    text = str(audit(model).render("table", width=120))
+    assert text.partition("sharing\n")[2].splitlines() == [
+        "  ~1 aliased across 2 storages: a, b",
+        "  +2 co-located: c, d, e",
+        "  %3 overlapping: c, d",
+        "  @4 self-overlapping: f",
+        "  =5 tied: g, h",
+    ]
+    assert "\nc +2 %3" in text
+    assert "\nf @4" in text

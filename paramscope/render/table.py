@@ -9,7 +9,7 @@ from paramscope.fold import Row, fold_slots, unfolded
 from paramscope.render._layout import Screen, grid, grid_width, sentence
 from paramscope.render._optimizers import optimizer_lines, row_name
 from paramscope.report import Report, select_or_explain
-from paramscope.snapshot import FATES, NO_OPTIMIZER, SlotRecord
+from paramscope.snapshot import FATES, NO_OPTIMIZER, SharingKind, SlotRecord
 from paramscope.totals import Totals
 
 NARROWEST_PATH = 36
@@ -17,7 +17,13 @@ NARROWEST_PATH = 36
 
 _SHORT_ROLES = {"parameter": "param", "attribute": "attr"}
 _LETTERS = {"gradient": "g", "stepped": "s", "saved": "v", "moved": "m"}
-_MARKS = {"tied": "=", "aliased": "~", "overlapping": "%", "co-located": "+"}
+_MARKS: dict[SharingKind, str] = {
+    "tied": "=",
+    "aliased": "~",
+    "overlapping": "%",
+    "co-located": "+",
+    "self-overlapping": "@",
+}
 _SHARING_LISTED = 12
 
 
@@ -85,12 +91,12 @@ def _marks(report: Report, rows: list[Row]) -> dict[int, str]:
     return marks
 
 
-def _sharing_groups(report: Report, rows: list[Row]) -> list[tuple[str, list[list[int]]]]:
+def _sharing_groups(report: Report, rows: list[Row]) -> list[tuple[SharingKind, list[list[int]]]]:
     """Sharing of one kind between the same rows, as one: (kind, slots of each record)."""
     if not report.sharing:
         return []
     row_of = {slot: number for number, row in enumerate(rows) for slot in row.slots}
-    groups: dict[tuple[str, tuple[int, ...]], list[list[int]]] = {}
+    groups: dict[tuple[SharingKind, tuple[int, ...]], list[list[int]]] = {}
     for record in report.sharing:
         slots = [report.slots.position(path) for path in record.slots]
         key = (record.kind, tuple(dict.fromkeys(row_of[slot] for slot in slots)))
@@ -204,6 +210,8 @@ def _total_lines(totals: Totals, width: int, left_out: int) -> list[str]:
         more.append("by name: unknown (not all names are listed)")
     elif totals.by_name != totals.parameters:
         more.append(f"by name: {text.count(totals.by_name)}")
+    if totals.local is not None:
+        more.append(f"on this rank: {text.count(totals.local)}")
     if totals.effective_trainable != totals.trainable:
         more.append(f"effective trainable: {text.count(totals.effective_trainable)}")
     sums = (("buffers", totals.buffers), ("hidden", totals.hidden), ("attributes", totals.attributes))
@@ -227,7 +235,11 @@ def _sharing_lines(report: Report, rows: list[Row], width: int) -> list[str]:
     for number, (kind, records) in enumerate(groups[:_SHARING_LISTED], 1):
         names = list(dict.fromkeys(row_name(row_of[slot]) for slot in records[0]))
         times = f" ×{len(records)}" if len(records) > 1 else ""
-        lines += sentence([f"{_MARKS[kind]}{number} {kind}{times}: {names[0]}", *names[1:]], width, indent="  ")
+        storages = {report.slots.at(slot).storage for slot in records[0]}
+        # torch itself cannot know of these, nor can whoever saves the model.
+        across = f" across {len(storages)} storages" if len(storages) > 1 else ""
+        label = f"{_MARKS[kind]}{number} {kind}{across}{times}"
+        lines += sentence([f"{label}: {names[0]}", *names[1:]], width, indent="  ")
     if len(groups) > _SHARING_LISTED:
         lines.append(f"  … and {text.plural(len(groups) - _SHARING_LISTED, 'more group')}")
     return lines
