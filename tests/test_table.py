@@ -238,7 +238,7 @@ def test_every_kind_of_sharing_is_spelled_out() -> None:
     model.f = nn.Parameter(torch.zeros(1).expand(3))
     model.g = model.h = nn.Parameter(torch.zeros(2))
     text = str(audit(model).render("table", width=120))
-    assert text.partition("sharing\n")[2].splitlines() == [
+    assert text.partition("\n\nsharing\n")[2].splitlines() == [
         "  ~1 aliased across 2 storages: a, b",
         "  +2 co-located: c, d, e",
         "  %3 overlapping: c, d",
