@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import nn
 
-from paramscope.capture.classes import class_dict
+from paramscope.capture.classes import class_dict, short_name
 from paramscope.capture.idioms import compiled_state, scripted_state
-from paramscope.capture.kinds import INERT, NOTHING, Kind, is_inert, kind_of
+from paramscope.capture.kinds import INERT, NOTHING, Kind, is_inert, key_text, kind_of
 from paramscope.capture.modules import PLAIN, ClassEntry, ModuleFacts, Reasons, plain
 from paramscope.capture.odd import ODD_NAMES
 from paramscope.capture.register import TensorRegister
@@ -42,10 +42,15 @@ chain of 40 `Sequential(x, x)` has 2**40 paths."""
 # What `nn.Module.__init__` puts into every instance, in this order.
 _OWN = frozenset(nn.Module().__dict__)
 _OWN_COUNT = len(_OWN)
+# Those that the walk cannot do without, and what torch makes them of.
+_NEEDED = frozenset({"training", "_parameters", "_buffers", "_modules", "_state_dict_hooks", "_state_dict_pre_hooks"})
+_Slots, _Hooks = type(nn.Module()._parameters), type(nn.Module()._state_dict_hooks)
 # Asked of the class that makes the dict: a subclass may define a property of that name.
 _instance_dict: Callable[[Any], dict[str, Any]] = class_dict(nn.Module)["__dict__"].__get__
 # What a module without Module.__init__ is taken to hold.
 _NOTHING: dict[str, Any] = nn.Module().__dict__
+
+_TEXT = frozenset({id(str)})
 
 Ancestors: TypeAlias = "tuple[int, Ancestors] | None"
 """Positions of the modules above, each by its first path, nearest first."""
@@ -161,6 +166,11 @@ class Walk:
         sealed = self._sealed
         while stack:
             module, path, ancestors, reasons = stack.pop()
+            try:
+                state = _instance_dict(module)
+            except TypeError:
+                self.notes.append(Note(path, "uninitialised", f"no module, but a {short_name(type(module))}"))
+                continue
             index = len(paths)
             key = id(module)
             known = numbers_get(key)
@@ -171,21 +181,39 @@ class Walk:
                 self._repeats[index] = known
             else:
                 continue
-            state = _instance_dict(module)
             cls = type(module)
             try:
                 training, parameters, buffers = state["training"], state["_parameters"], state["_buffers"]
-                children, is_hooked = state["_modules"], state["_state_dict_hooks"] or state["_state_dict_pre_hooks"]
+                children, hooks, pre_hooks = (
+                    state["_modules"],
+                    state["_state_dict_hooks"],
+                    state["_state_dict_pre_hooks"],
+                )
+                # Of any other class, asking them for their items would run its code.
+                is_usual = (
+                    type(parameters) is _Slots
+                    and type(buffers) is _Slots
+                    and type(children) is _Slots
+                    and type(hooks) is _Hooks
+                    and type(pre_hooks) is _Hooks
+                    and type(state) is dict
+                )
             except KeyError:
+                is_usual = False
+            if not is_usual:
                 state = self._unusual_state(path, module, state)
                 training, parameters, buffers = state["training"], state["_parameters"], state["_buffers"]
-                children, is_hooked = state["_modules"], state["_state_dict_hooks"] or state["_state_dict_pre_hooks"]
+                children, hooks, pre_hooks = (
+                    state["_modules"],
+                    state["_state_dict_hooks"],
+                    state["_state_dict_pre_hooks"],
+                )
             entry = classes_get(id(cls))
             if entry is None:
                 entry = self._enter_class(index, cls)
             type_number, facts, is_special, read, known_settings = entry
             add_path(path)
-            if is_special or reasons or is_hooked or "state_dict" in state:
+            if is_special or reasons or hooks or pre_hooks or "state_dict" in state:
                 reasons = describe(
                     index,
                     path,
@@ -231,7 +259,11 @@ class Walk:
                 slot_tensors.append(number)
             if buffers:
                 transient = state["_non_persistent_buffers_set"]
+                if type(transient) is not set:
+                    transient = plain_set(transient)
                 for name, tensor in buffers.items():
+                    if type(name) is not str:
+                        name = plain_name(name)
                     if tensor is None:
                         number = -1
                     else:
@@ -253,7 +285,7 @@ class Walk:
                 here = (known if known is not None else index, ancestors)
                 stack.extend(
                     [
-                        (child, prefix + name, here, reasons)
+                        (child, prefix + (name if type(name) is str else plain_name(name)), here, reasons)
                         for name, child in reversed(children.items())
                         if child is not None
                     ]
@@ -262,13 +294,14 @@ class Walk:
             # A user's attributes come after those of Module.__init__, so the search runs backwards to the
             # last of these, and is complete if all keys were met.
             extra = 0
-            for name in reversed(state):
+            for name, value in reversed(state.items()):
+                if type(name) is not str:
+                    name = plain_name(name)
                 if name in is_own:
                     if name == "_modules":
                         break
                     continue
                 extra += 1
-                value = state[name]
                 if name in odd_names:
                     self.facts.add_odd(index, path, module, name, value)
                 cls = type(value)
@@ -280,7 +313,7 @@ class Walk:
                 if kind is not NOTHING and name not in facts.derived and not is_inert(value):
                     step = f"->{name}" if name in parameters or name in buffers or name in children else name
                     candidates.append(Candidate(index, step, value))
-                    if kind.is_thing and state["_forward_pre_hooks"]:
+                    if kind.is_thing and "_forward_pre_hooks" in state:
                         self.facts.add_recomputed(path, step, state["_forward_pre_hooks"])
             if extra + _OWN_COUNT != len(state):
                 candidates.extend(
@@ -293,11 +326,19 @@ class Walk:
         """What stands for the instance dict of a module that lacks some of Module's own attributes."""
         if issubclass(type(module), torch.jit.ScriptModule):
             return {**_NOTHING, **scripted_state(state)}
-        compiled = compiled_state(type(module), state)
-        if compiled is not None and compiled.keys() >= _OWN:
-            return compiled
-        self.notes.append(Note(path, "uninitialised", "Module.__init__ did not run, or part of it was deleted"))
-        return {**_NOTHING, **state}
+        if type(state) is not dict:
+            state = {plain_name(name): value for name, value in dict.items(state)}
+        state = compiled_state(type(module), state) or state
+        if not state.keys() >= _NEEDED:
+            self.notes.append(Note(path, "uninitialised", "Module.__init__ did not run, or part of it was deleted"))
+        state = {**_NOTHING, **state}
+        for name in _NEEDED - {"training"}:
+            held = state[name]
+            if type(held) not in (_Slots, _Hooks):
+                if not issubclass(type(held), dict):
+                    self.notes.append(Note(path, "uninitialised", f"its {name} is no dict"))
+                state[name] = dict(dict.items(held)) if issubclass(type(held), dict) else {}
+        return state
 
     def kind(self, cls: type) -> Kind:
         """How to look into values of a class."""
@@ -342,8 +383,8 @@ class Walk:
 
     def slot_columns(self) -> SlotColumns:
         """One entry a slot, module by module."""
-        if set(map(type, self._slot_names)) - {str}:
-            self._slot_names = list(map(str.__str__, self._slot_names))
+        if not _TEXT.issuperset(map(id, map(type, self._slot_names))):
+            self._slot_names = [name if type(name) is str else plain_name(name) for name in self._slot_names]
         columns = SlotColumns(self._slot_modules, self._slot_names, self._holds, self._slot_tensors)
         if not self._is_late:
             return columns
@@ -357,9 +398,21 @@ class Walk:
         )
 
 
+def plain_name(name: Any) -> str:
+    """A name as it stands, without what a class of the user's would make of it."""
+    return str.__str__(name) if issubclass(type(name), str) else key_text(name)
+
+
+def plain_set(names: Any) -> set[str]:
+    """The names of transient buffers, out of a set of any class."""
+    return set(map(plain_name, set.__iter__(names))) if issubclass(type(names), set) else set()
+
+
 def early_attributes(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """What was assigned before `Module.__init__` ran, or before one of its own attributes was replaced."""
     for name, value in state.items():
+        if type(name) is not str:
+            continue
         if name == "_modules":
             return
         if name not in _OWN:

@@ -1,0 +1,10 @@
+"""The file and line of the assignment that made an attribute of a module, told from the source alone.
+
+Source files are parsed and read, never imported; nothing of the user's runs, and nothing is read before it is
+asked for. A file that was edited since the last question is read again.
+"""
+
+from paramscope.source.finder import Assignment as Assignment
+from paramscope.source.owners import locate as locate
+from paramscope.source.search import Located as Located
+from paramscope.source.search import locate_attribute as locate_attribute

@@ -1,0 +1,154 @@
+"""The class definition that a recorded class was made from, found in its file by name and first function."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from typing import NamedTuple
+
+from paramscope.snapshot import ClassRecord
+from paramscope.source.evaluate import Place, evaluate
+from paramscope.source.files import SourceFile, Unreadable, read_file
+from paramscope.source.reader import ClassEvents, own_name, read_class
+from paramscope.source.values import SOMETHING, Branch, Scope, Value
+
+# Decorators that leave a function where capture finds its line.
+_TRANSPARENT = frozenset({"staticmethod", "classmethod", "property"})
+
+
+class Definition(NamedTuple):
+    """The body of a recorded class."""
+
+    file: SourceFile
+    events: ClassEvents
+
+
+def find_definition(record: ClassRecord) -> Definition:
+    """What the body of a recorded class assigns. Raises Unreadable."""
+    name = short(record)
+    if record.file is None or record.file in ("<stdin>", "<string>"):
+        raise Unreadable(f"{name} has no source file: it was made at run time, or typed at a prompt")
+    file = read_file(record.file)
+    key = (record.type, record.line)
+    found = file.read.get(key)
+    if found is None:
+        try:
+            found = read_class(_definition(file, record, name), _module_scope(file))
+        except Unreadable as error:
+            found = error
+        file.read[key] = found
+    if isinstance(found, Unreadable):
+        raise Unreadable(*found.args)
+    assert isinstance(found, ClassEvents)
+    return Definition(file, found)
+
+
+def short(record: ClassRecord) -> str:
+    """The name of a class within its Python module."""
+    return record.type.removeprefix(f"{record.module}.")
+
+
+def _definition(file: SourceFile, record: ClassRecord, name: str) -> ast.ClassDef:
+    candidates = file.classes.get(name, [])
+    if not candidates:
+        raise Unreadable(f"{record.file} holds no class {name}: it was generated, or the file has been edited")
+    if record.line is None:
+        fitting = candidates if len(candidates) == 1 else [each for each in candidates if not any(_functions(each))]
+        if len(fitting) != 1:
+            raise Unreadable(f"{record.file} holds several classes {name}, and nothing tells which one it is")
+        return fitting[0]
+    for each in candidates:
+        if _begins_at(each, record.line):
+            return each
+    if len(candidates) == 1 and _may_begin_elsewhere(file, candidates[0], record.line):
+        return candidates[0]
+    raise Unreadable(
+        f"{record.file} has been edited since it was imported: "
+        f"the first function of {name} does not begin at line {record.line}"
+    )
+
+
+class _Function(NamedTuple):
+    line: int
+    may_be_gone: bool
+    """Whether the class may hold something else in its place."""
+    is_decorated: bool
+
+
+def _functions(node: ast.ClassDef) -> list[_Function]:
+    """The functions that stand in a class body."""
+    inside = list(_body(node))
+    bound = Counter(each.name for each, _ in inside if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+    # A name that the body assigns or deletes may have been a function's.
+    bound.update(each.id for each, _ in inside if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load))
+    found = []
+    for each, is_inner in inside:
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+            decorators = set(map(own_name, each.decorator_list))
+            is_kept = not is_inner and decorators <= _TRANSPARENT and bound[each.name] == 1
+            found.append(_Function(_first_line(each), not is_kept, bool(decorators)))
+        elif isinstance(each, ast.Lambda):
+            found.append(_Function(each.lineno, may_be_gone=True, is_decorated=False))
+    return found
+
+
+def _body(node: ast.ClassDef) -> Iterator[tuple[ast.AST, bool]]:
+    """The nodes of a class body, not of the functions and classes in it, and whether each is part of another."""
+    stack: list[tuple[ast.AST, bool]] = [(each, False) for each in node.body]
+    while stack:
+        each, is_inner = stack.pop()
+        yield each, is_inner
+        if not isinstance(each, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            stack.extend((child, True) for child in ast.iter_child_nodes(each))
+
+
+def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+
+
+def _begins_at(node: ast.ClassDef, line: int) -> bool:
+    """Whether the topmost function that a class holds may begin at a line."""
+    functions = _functions(node)
+    is_there = any(function.line == line for function in functions)
+    return is_there and not any(function.line < line and not function.may_be_gone for function in functions)
+
+
+def _may_begin_elsewhere(file: SourceFile, node: ast.ClassDef, line: int) -> bool:
+    """Whether a function at this line may have taken the place of a decorated one in the class: `functools.wraps`
+    gives it the name of the one that it wraps."""
+    functions = _functions(node)
+    if not any(function.is_decorated for function in functions):
+        return False
+    if any(function.line < line and not function.may_be_gone for function in functions):
+        return False
+    classes = chain.from_iterable(file.classes.values())
+    return any(
+        isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+        and _first_line(inner) == line
+        and inner is not outer
+        for outer in chain(file.tree.body, *(each.body for each in classes))
+        if isinstance(outer, ast.FunctionDef)
+        for inner in ast.walk(outer)
+    )
+
+
+def _module_scope(file: SourceFile) -> Scope:
+    """The names that the file itself assigns at its top, for those that methods loop over."""
+    known = file.read.get(_module_scope)
+    if isinstance(known, Scope):
+        return known
+    start = Branch()
+    scope = Scope()
+    place = Place(scope, start, 0, "", "", SOMETHING, in_body=False)
+    for node in file.tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                scope.bind(name, evaluate(value, place), start)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                scope.bind(name, evaluate(value, place), start)
+            case ast.AugAssign(target=ast.Name(id=name)):
+                scope.bind(name, Value(), start)
+    file.read[_module_scope] = scope
+    return scope

@@ -1,0 +1,36 @@
+"""Whose a class is: the user's own, or a library's."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import sysconfig
+from functools import cache
+
+from paramscope.snapshot import ClassRecord
+
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_SEPARATORS = re.compile(r"[\\/]+")
+
+
+def is_own(record: ClassRecord) -> bool:
+    """Whether the user wrote the class: its file is known, and neither installed nor part of Python or torch."""
+    if record.file is None or record.module.partition(".")[0] == "torch":
+        return False
+    if not _INSTALLED.isdisjoint(_SEPARATORS.split(record.file)):
+        return False
+    return not os.path.abspath(record.file).startswith(_python_folders())
+
+
+def is_of_python(record: ClassRecord) -> bool:
+    """Whether the class comes with Python itself."""
+    return record.module.partition(".")[0] in sys.stdlib_module_names and not is_own(record)
+
+
+@cache
+def _python_folders() -> tuple[str, ...]:
+    folders = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    return tuple(sorted(os.path.join(os.path.realpath(folder), "") for folder in folders)) + tuple(
+        sorted(os.path.join(os.path.abspath(folder), "") for folder in folders)
+    )

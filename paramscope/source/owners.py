@@ -1,0 +1,130 @@
+"""The line to blame for a path: in the class of its owner, or of whoever of the user's own classes is above."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from paramscope.snapshot import ClassRecord, Snapshot, join
+from paramscope.source.finder import Goal, Match
+from paramscope.source.library import is_own
+from paramscope.source.search import Located, search, to_located
+from paramscope.source.steps import PathStep, Steps, is_numbered, to_steps
+
+
+class _Owner(NamedTuple):
+    """A module above a path."""
+
+    type: str
+    steps: int
+    """Number of steps from there to the path."""
+
+
+def locate(snapshot: Snapshot, path: str) -> Located:
+    """Where the slot or module of a path was assigned. Raises KeyError for a path that is neither.
+
+    What a library's layer holds is blamed on the nearest class above that is the user's own, where this assigns
+    the step that leads there. An assignment from further above that reaches below that class
+    (`self.head.weight = …`) stands before its own.
+    """
+    owners, steps, is_empty = _owners(snapshot, path)
+    if not owners:
+        return Located((), "it is a root: no attribute of a module holds it")
+    classes = snapshot.classes
+    own = [i for i, owner in enumerate(owners) if _has_own(classes, owner.type)]
+    if not own:
+        return Located((), _no_owner(owners))
+    nearest = owners[own[0]]
+    matches: list[Match] = []
+    reason = ""
+    for i in own:
+        owner = owners[i]
+        goal = Goal(steps[len(steps) - owner.steps :], owner.steps - nearest.steps, is_empty)
+        found = search(classes, owner.type, goal, distance=i)
+        matches.extend(found.matches)
+        reason = reason or found.reason
+    return to_located(matches, reason)
+
+
+def _has_own(classes: Mapping[str, ClassRecord], type: str) -> bool:
+    """Whether the user wrote a class, or a library made it from one of theirs, as `parametrize` does."""
+    cls = classes.get(type)
+    line = () if cls is None else (cls, *(classes[base] for base in cls.bases if base in classes))
+    return any(map(is_own, line))
+
+
+def _no_owner(owners: list[_Owner]) -> str:
+    types = dict.fromkeys(owner.type for owner in owners)
+    return f"no class of the user's own holds it: above it stand only {', '.join(types)}"
+
+
+def _owners(snapshot: Snapshot, path: str) -> tuple[list[_Owner], Steps, bool]:
+    """The modules above a path, nearest first; the steps from the last of them; and whether it is an empty slot."""
+    slots = snapshot.slots
+    is_empty = False
+    above: tuple[str, Steps] | None
+    try:
+        position = slots.position(path)
+    except KeyError:
+        snapshot.modules.position(path)
+        above = _above(snapshot, path)
+    else:
+        slot = slots.at(position)
+        is_empty = slot.status == "empty"
+        is_whole = slot.role in ("parameter", "buffer")
+        above = slot.module, (PathStep("name", slot.name),) if is_whole else to_steps(slot.name)
+    owners: list[_Owner] = []
+    backwards: list[PathStep] = []
+    while above is not None:
+        module, between = above
+        backwards.extend(reversed(between))
+        owners.append(_Owner(snapshot.modules[module].type, len(backwards)))
+        above = _above(snapshot, module)
+    return owners, tuple(reversed(backwards)), is_empty
+
+
+def _above(snapshot: Snapshot, path: str) -> tuple[str, Steps] | None:
+    """The module that holds a module, and the steps from there; None for a root."""
+    if path in snapshot.roots:
+        return None
+    module = snapshot.modules[path]
+    if module.registered:
+        head, _, name = path.rpartition(".")
+        return head, (_counted(snapshot, head, PathStep("name", name)),)
+    for cut in range(len(path) - 1, -1, -1):
+        is_step = path[cut] in ".[{" or path.startswith(("->", "::"), cut)
+        if (is_step or cut == 0) and _has_module(snapshot, path[:cut]):
+            steps = to_steps(path[cut:])
+            if len(steps) == 1 and path[cut] == ".":
+                steps = (_counted(snapshot, path[:cut], steps[0]),)
+            return path[:cut], steps
+    return None
+
+
+def _has_module(snapshot: Snapshot, path: str) -> bool:
+    try:
+        snapshot.modules.position(path)
+    except KeyError:
+        return False
+    return True
+
+
+def _counted(snapshot: Snapshot, owner: str, step: PathStep) -> PathStep:
+    """A step to a numbered child, with the number of its siblings, for code that counts from the end."""
+    if not is_numbered(step):
+        return step
+
+    def count() -> int:
+        # Children of a list have the numbers from 0 on: the first one that is missing lies between these two.
+        low, high = 0, 1
+        while _has_module(snapshot, join(owner, str(high))):
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            if _has_module(snapshot, join(owner, str(middle))):
+                low = middle
+            else:
+                high = middle
+        return high
+
+    return step._replace(siblings=count)

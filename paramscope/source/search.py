@@ -1,0 +1,91 @@
+"""What the classes in an MRO say of one attribute, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from paramscope.snapshot import ClassRecord
+from paramscope.source.definitions import find_definition, short
+from paramscope.source.files import Unreadable
+from paramscope.source.finder import Assignment, Finder, Goal, Match
+from paramscope.source.library import is_of_python, is_own
+from paramscope.source.steps import PathStep, Steps, to_steps
+
+_MODULE = "torch.nn.modules.module.Module"
+
+
+class Located(NamedTuple):
+    """Where an attribute was assigned, as far as the source tells."""
+
+    assignments: tuple[Assignment, ...]
+    """All candidates, best first."""
+    reason: str | None
+    """Why there are none; None where there are."""
+
+
+class Found(NamedTuple):
+    """What the classes in one MRO say."""
+
+    matches: list[Match]
+    reason: str
+
+
+def locate_attribute(classes: Mapping[str, ClassRecord], type: str, name: str) -> Located:
+    """Where the classes of an object assign one of its attributes.
+
+    type: qualified name of the object's class. name: the attribute, or what a slot is called by its owner:
+    `weight`, `layers[0]`, `->weight` for an attribute that hides what is registered as `weight`, `::table` for
+    one of the class.
+    """
+    steps = to_steps(name)
+    found = search(classes, type, Goal(steps))
+    if not found.matches and len(steps) > 1:
+        # `add_module` takes names with brackets in them.
+        whole = search(classes, type, Goal((PathStep("name", name),)))
+        found = whole if whole.matches else found
+    return to_located(found.matches, found.reason)
+
+
+def to_located(matches: Iterable[Match], reason: str) -> Located:
+    """The best matches first, each statement once; those that are vague only where there are no others."""
+    every = sorted(matches, key=lambda match: match.rank)
+    clear = [match for match in every if not match.is_vague] or every
+    seen: dict[tuple[str, int, str], Assignment] = {}
+    for match in clear:
+        seen.setdefault((match.assignment.file, match.assignment.line, match.assignment.type), match.assignment)
+    return Located(tuple(seen.values()), None if seen else reason)
+
+
+def search(classes: Mapping[str, ClassRecord], type: str, goal: Goal, *, distance: int = 0) -> Found:
+    """What the user's own classes in an MRO assign; where they do not, what a library's do.
+
+    distance: modules between the instance and the first one that is the user's own; more is better, since an
+    outer constructor ends later.
+    """
+    cls = classes.get(type)
+    if cls is None:
+        return Found([], f"the class {type} was not recorded")
+    line = [cls, *(classes[base] for base in cls.bases if base in classes)]
+    matches: list[Match] = []
+    reason = ""
+    for wants_own in (True, False):
+        for place, record in enumerate(line):
+            if is_own(record) is not wants_own or record.type == _MODULE or is_of_python(record):
+                continue
+            try:
+                definition = find_definition(record)
+            except Unreadable as error:
+                reason = reason or str(error)
+                continue
+            found = Finder(definition, record, cls, goal, (distance, place)).matches()
+            # The vague ones of a library are its machinery.
+            matches.extend(match for match in found if wants_own or not match.is_vague)
+        if any(not match.is_vague for match in matches):
+            break
+    return Found(matches, reason or _outside(cls, goal.steps))
+
+
+def _outside(cls: ClassRecord, steps: Steps) -> str:
+    what = "neither the body nor a method" if steps[0].kind == "class" else "no method"
+    return f"{what} of {short(cls)} or its bases assigns {steps[0].text!r}: it was assigned from outside"

@@ -1,0 +1,1 @@
+"""What the tests of `paramscope.source` have in common."""
