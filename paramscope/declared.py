@@ -5,7 +5,7 @@ Read from torch 2.13; the names of settings are those of the layers' own attribu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 Shape = tuple[int, ...]
@@ -134,18 +134,13 @@ LAYERS: dict[str, Layer] = {
 """By the qualified name of the class that defines the layer's settings."""
 
 
-def layer_of(names: Iterable[str]) -> Layer | None:
-    """The layer that a class is or inherits from, by the qualified names of its MRO, nearest first."""
-    return next((LAYERS[name] for name in names if name in LAYERS), None)
+def declared_shapes(settings: Mapping[str, Any]) -> Shapes:
+    """The shape for each name that a layer may hold; empty where its settings say nothing.
 
-
-def declared_shapes(names: Iterable[str], settings: Mapping[str, Any]) -> Shapes:
-    """The shape for each name that a layer may hold; empty where its class or its settings say nothing.
-
-    names: qualified names of its class's MRO, nearest first. settings: of one instance; other kinds of values
-    than torch gives them, as a subclass may assign, say nothing.
+    settings: of one instance, with the `layer` that it is; other kinds of values than torch gives them, as a
+    subclass may assign, say nothing.
     """
-    layer = layer_of(names)
+    layer = LAYERS.get(settings.get("layer", ""))
     if layer is None:
         return {}
     try:

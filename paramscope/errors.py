@@ -35,6 +35,10 @@ class NotAModule(ParamscopeError, TypeError):
     """What was handed over is no `torch.nn.Module` (or dict of them)."""
 
 
+class NameClash(ParamscopeError, ValueError):
+    """Two roots by names that make the paths below them ambiguous."""
+
+
 class NotAnOptimizer(ParamscopeError, TypeError):
     """What was handed over as an optimizer has no param groups."""
 

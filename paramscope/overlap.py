@@ -6,8 +6,8 @@ general that is NP-hard, so past the bound the answer is that it is not known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from math import gcd
+from collections.abc import Iterable, Sequence
+from math import gcd, prod
 
 from paramscope.spans import Layout, extent
 
@@ -17,8 +17,23 @@ RUN_BOUND = 1_000_000
 """Runs of bytes that are listed; spans of more than these, if the sums did not tell, are not decided."""
 
 
-def share_bytes(a: Layout, b: Layout) -> bool | None:
+class Budget:
+    """What all questions of one search together may cost, in partial sums and runs (about a microsecond each)."""
+
+    def __init__(self, work: int = 3_000_000) -> None:
+        self.left = work
+
+    def take(self, work: int) -> bool:
+        """Whether there is work enough left, which then is taken off."""
+        if work > self.left:
+            return False
+        self.left -= work
+        return True
+
+
+def share_bytes(a: Layout, b: Layout, budget: Budget | None = None) -> bool | None:
     """Whether some byte belongs to both; None where that cannot be decided within the bounds."""
+    budget = budget or Budget()
     low, high = sorted((a, b))
     if low[0] + extent(low) <= high[0]:
         return False
@@ -31,11 +46,11 @@ def share_bytes(a: Layout, b: Layout) -> bool | None:
         counts[step] = counts.get(step, 0) + size - 1
         distance += step * (size - 1)
     terms = sorted(((step, most) for step, most in counts.items() if most), reverse=True)
-    found = _reaches(terms, distance)
-    return _runs_meet(a, b) if found is None else found
+    found = _reaches(terms, distance, budget)
+    return _runs_meet(a, b, budget) if found is None else found
 
 
-def overlaps_itself(shape: Iterable[int], stride: Iterable[int]) -> bool | None:
+def overlaps_itself(shape: Iterable[int], stride: Iterable[int], budget: Budget | None = None) -> bool | None:
     """Whether two different indices of a tensor lead to one element; None where that is past the bounds.
 
     shape, stride: in elements, of equal length.
@@ -53,11 +68,11 @@ def overlaps_itself(shape: Iterable[int], stride: Iterable[int]) -> bool | None:
         return False
     if any(step == 0 for step, _ in dims):
         return True
-    starts = _starts(dims)
+    starts = _starts(dims, budget or Budget())
     return None if starts is None else len(set(starts)) < len(starts)
 
 
-def _reaches(terms: list[tuple[int, int]], target: int) -> bool | None:
+def _reaches(terms: list[tuple[int, int]], target: int, budget: Budget) -> bool | None:
     """Whether Σ count·step makes up `target`, each step (largest first) taken at most so often as is given.
 
     None after `WORK_BOUND` partial sums.
@@ -87,16 +102,16 @@ def _reaches(terms: list[tuple[int, int]], target: int) -> bool | None:
         least = max(0, -((maxima[at + 1] - rest) // step))
         for count in range(least, min(most, rest // step) + 1):
             work += 1
-            if work > WORK_BOUND:
+            if work > WORK_BOUND or not budget.take(1):
                 return None
             stack.append((at + 1, rest - count * step))
     return False
 
 
-def _runs_meet(a: Layout, b: Layout) -> bool | None:
+def _runs_meet(a: Layout, b: Layout, budget: Budget) -> bool | None:
     """The same by listing every run of bytes of both."""
     (start_a, dims_a), (start_b, dims_b) = a, b
-    starts_a, starts_b = _starts(dims_a[:-1]), _starts(dims_b[:-1])
+    starts_a, starts_b = _starts(dims_a[:-1], budget), _starts(dims_b[:-1], budget)
     if starts_a is None or starts_b is None:
         return None
     run_a, run_b = dims_a[-1][1], dims_b[-1][1]
@@ -112,11 +127,12 @@ def _runs_meet(a: Layout, b: Layout) -> bool | None:
     return False
 
 
-def _starts(dims: Iterable[tuple[int, int]]) -> list[int] | None:
-    """Every sum of steps; None where they are more than `RUN_BOUND`."""
+def _starts(dims: Sequence[tuple[int, int]], budget: Budget) -> list[int] | None:
+    """Every sum of steps; None where they are more than `RUN_BOUND`, or than may be worked out."""
+    count = prod(size for _, size in dims)
+    if count > RUN_BOUND or not budget.take(count):
+        return None
     starts = [0]
     for step, size in dims:
-        if len(starts) * size > RUN_BOUND:
-            return None
         starts = [start + step * i for i in range(size) for start in starts]
     return starts

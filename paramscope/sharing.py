@@ -10,14 +10,12 @@ from collections.abc import Iterator, Sequence, Set
 from itertools import chain
 from math import gcd
 
-from paramscope.overlap import overlaps_itself, share_bytes
+from paramscope.overlap import Budget, overlaps_itself, share_bytes
 from paramscope.snapshot import Note, SharingKind, SharingRecord, Snapshot
 from paramscope.spans import Layout, covered_bytes, extent, layout_of, reached_bytes
 
-PAIR_BOUND = 200_000
-"""Pairs of strided views of one storage that are decided; what lies beyond is not known, and noted."""
 LOOK_BOUND = 4_000_000
-"""Pairs that are looked at, also those that are known to hang together."""
+"""Pairs of strided views of one storage that are looked at; what lies beyond is not known, and noted."""
 
 
 def find_sharing(
@@ -38,9 +36,10 @@ def find_sharing(
 def _self_overlapping(snapshot: Snapshot) -> dict[int, bool | None]:
     """Specs, by number, of which several indices lead to one element; None where that is not decided."""
     found: dict[int, bool | None] = {}
+    budget = Budget()
     for number, spec in enumerate(snapshot.interned.specs):
         if spec.shape is not None and spec.stride is not None:
-            answer = overlaps_itself(spec.shape, spec.stride)
+            answer = overlaps_itself(spec.shape, spec.stride, budget)
             if answer is not False:
                 found[number] = answer
     return found
@@ -62,6 +61,7 @@ class _Search:
         """(tensor, bytes) by the number of the memory, which is that of its first storage."""
         self._found: list[tuple[int, SharingRecord]] = []
         self._notes: list[Note] = []
+        self._budget = Budget()
 
     def run(self) -> tuple[tuple[SharingRecord, ...], tuple[Note, ...]]:
         self._collect()
@@ -123,7 +123,7 @@ class _Search:
         spec = self._snapshot.interned.specs[columns.specs[tensor]]
         layout = layout_of(spec, columns.offsets[tensor])
         if layout is not None:
-            nbytes = (spec.nbytes or 0) - reached_bytes(layout)
+            nbytes = (spec.nbytes or 0) - covered_bytes([layout])
             self._add("self-overlapping", slots, columns.storages[tensor], nbytes)
 
     def _describe(self, memory: int, views: list[tuple[int, Layout]]) -> None:
@@ -138,7 +138,7 @@ class _Search:
         if len(by_layout) < 2:
             return
         layouts = sorted(by_layout)
-        groups, undecided = connected(layouts)
+        groups, undecided = connected(layouts, self._budget)
         for group in groups:
             there = [layouts[i] for i in group]
             members = sorted({slot for layout in there for slots in by_layout[layout].values() for slot in slots})
@@ -151,7 +151,7 @@ class _Search:
             self._add("co-located", members, memory, covered_bytes(layouts))
 
 
-def connected(layouts: Sequence[Layout]) -> tuple[list[list[int]], int]:
+def connected(layouts: Sequence[Layout], budget: Budget) -> tuple[list[list[int]], int]:
     """Spans, given by rising start, in groups that hang together by shared bytes; and how many pairs, of those
     that would tell, could not be decided."""
     parents = list(range(len(layouts)))
@@ -179,19 +179,16 @@ def connected(layouts: Sequence[Layout]) -> tuple[list[list[int]], int]:
     undecided = 0
     if strided:
         spans = sorted(solid + strided)
-        budget, looks = PAIR_BOUND, LOOK_BOUND
-        for (one, i), (other, j) in _candidates(spans):
-            looks -= 1
+        looks = Budget(LOOK_BOUND)
+        for (one, i), (other, j) in _candidates(spans, looks):
             first, second = sorted((root(i), root(j)))
             if first != second:
-                budget -= 1
-                meets = share_bytes(one, other) if budget >= 0 else None
+                meets = share_bytes(one, other, budget)
                 undecided += meets is None
                 if meets:
                     parents[second] = first
-            if budget < 0 or looks < 0:
-                undecided = max(undecided, 1)
-                break
+        if not looks.left:
+            undecided += 1
     groups: dict[int, list[int]] = {}
     for i in range(len(layouts)):
         groups.setdefault(root(i), []).append(i)
@@ -201,21 +198,21 @@ def connected(layouts: Sequence[Layout]) -> tuple[list[list[int]], int]:
 Numbered = tuple[Layout, int]
 
 
-def _candidates(spans: Sequence[Numbered]) -> Iterator[tuple[Numbered, Numbered]]:
-    """Pairs of spans, given by rising start, that may share a byte."""
+def _candidates(spans: Sequence[Numbered], looks: Budget) -> Iterator[tuple[Numbered, Numbered]]:
+    """Pairs of spans, given by rising start, that may share a byte; as many as may be looked at."""
     cluster: list[Numbered] = []
     end = -1
     for span in spans:
         layout = span[0]
         if cluster and layout[0] >= end:
-            yield from _candidates_of_cluster(cluster)
+            yield from _candidates_of_cluster(cluster, looks)
             cluster = []
         cluster.append(span)
         end = max(end, layout[0] + extent(layout))
-    yield from _candidates_of_cluster(cluster)
+    yield from _candidates_of_cluster(cluster, looks)
 
 
-def _candidates_of_cluster(cluster: Sequence[Numbered]) -> Iterator[tuple[Numbered, Numbered]]:
+def _candidates_of_cluster(cluster: Sequence[Numbered], looks: Budget) -> Iterator[tuple[Numbered, Numbered]]:
     """Pairs of which the extents meet, and so do they within the common period.
 
     Where every step beyond the contiguous runs is a multiple of one period, a span stays within its own residues
@@ -224,7 +221,7 @@ def _candidates_of_cluster(cluster: Sequence[Numbered]) -> Iterator[tuple[Number
     period = gcd(*(step for (_, dims), _ in cluster for step, _ in dims[:-1]))
     longest = max(dims[-1][1] for (_, dims), _ in cluster)
     if period <= longest:
-        yield from _meeting([(layout[0], layout[0] + extent(layout), (layout, i)) for layout, i in cluster])
+        yield from _meeting([(layout[0], layout[0] + extent(layout), (layout, i)) for layout, i in cluster], looks)
         return
     arcs = []
     for layout, i in cluster:
@@ -233,17 +230,20 @@ def _candidates_of_cluster(cluster: Sequence[Numbered]) -> Iterator[tuple[Number
         arcs.append((start, min(end, period), (layout, i)))
         if end > period:
             arcs.append((0, end - period, (layout, i)))
-    for one, other in _meeting(sorted(arcs)):
+    for one, other in _meeting(sorted(arcs), looks):
         low, high = sorted((one[0], other[0]))
         if low[0] + extent(low) > high[0]:
             yield one, other
 
 
-def _meeting(intervals: list[tuple[int, int, Numbered]]) -> Iterator[tuple[Numbered, Numbered]]:
+def _meeting(intervals: list[tuple[int, int, Numbered]], looks: Budget) -> Iterator[tuple[Numbered, Numbered]]:
     """Pairs of (start, end, span) intervals, by rising start, that meet."""
     active: list[tuple[int, Numbered]] = []
     for start, end, span in intervals:
         active = [each for each in active if each[0] > start]
+        if not looks.take(len(active)):
+            looks.left = 0
+            return
         for _, other in active:
             if other[1] != span[1]:
                 yield other, span

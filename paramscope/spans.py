@@ -67,7 +67,7 @@ def covered_bytes(layouts: Iterable[Layout]) -> int:
 
 def _covered_by_cluster(cluster: list[Layout]) -> int:
     """The same for spans that hang together from their first bytes to their last."""
-    if len(cluster) == 1:
+    if len(cluster) == 1 and _is_nested(cluster[0]):
         return reached_bytes(cluster[0])
     strided = [layout for layout in cluster if len(layout[1]) > 1]
     runs = sorted((layout[0], layout[0] + extent(layout)) for layout in cluster if len(layout[1]) == 1)
@@ -81,6 +81,16 @@ def _covered_by_cluster(cluster: list[Layout]) -> int:
         runs.extend((start, start + dims[-1][1]) for start in starts)
     runs.sort()
     return _union(runs)
+
+
+def _is_nested(layout: Layout) -> bool:
+    """Whether each step is at least as long as all that the shorter ones reach, so that no byte is met twice."""
+    reach = 1
+    for step, size in reversed(layout[1]):
+        if step < reach:
+            return False
+        reach += step * (size - 1)
+    return True
 
 
 def _union(runs: list[tuple[int, int]]) -> int:

@@ -29,9 +29,11 @@ def nbytes(number: int) -> str:
 
 
 def shape(sizes: Sequence[int] | None) -> str:
-    """`1×65×1024`; `scalar` without dimensions, `unknown` for None."""
+    """`1×65×1024`; `scalar` without dimensions, `unknown` for None; of very many dimensions the first and last."""
     if sizes is None:
         return "unknown"
+    if len(sizes) > 8:
+        return f"{'×'.join(map(str, sizes[:4]))}×…×{sizes[-1]} ({len(sizes)} dims)"
     return "×".join(map(str, sizes)) or "scalar"
 
 

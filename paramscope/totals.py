@@ -26,9 +26,10 @@ class Totals(NamedTuple):
     buffers: int
     """`sum(b.numel() for b in model.buffers())`."""
     hidden: int
-    """Of unregistered Parameters and of unregistered leaves that require grad."""
+    """Of unregistered Parameters and of unregistered leaves that require grad: of those that were found, where a
+    note of kind `items` or `depth` says that not everything was looked into."""
     attributes: int
-    """Of plain tensors that are neither registered nor hidden."""
+    """Of plain tensors that are neither registered nor hidden: of those that were found, as above."""
     by_name: int | None
     """Of parameters, once for every registered name; None where not all names are listed."""
     effective_trainable: int

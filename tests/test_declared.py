@@ -152,5 +152,22 @@ def test_groups_of_zero_say_nothing() -> None:
 
 
 def test_unknown_classes_declare_nothing() -> None:
-    assert declared_shapes(["torch.nn.modules.activation.ReLU"], {}) == {}
-    assert declared_shapes([], {}) == {}
+    assert declared_shapes({"layer": "torch.nn.modules.activation.ReLU"}) == {}
+    assert declared_shapes({}) == {}
+
+
+def test_two_classes_of_one_name_declare_each_their_own() -> None:
+    def first() -> type[nn.Module]:
+        class Layer(nn.Linear):
+            pass
+
+        return Layer
+
+    def second() -> type[nn.Module]:
+        class Layer(nn.Conv1d):
+            pass
+
+        return Layer
+
+    model = nn.Sequential(first()(3, 2), second()(3, 2, 5))
+    assert declared(model) == {"0.weight": (2, 3), "0.bias": (2,), "1.weight": (2, 3, 5), "1.bias": (2,)}

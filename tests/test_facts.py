@@ -185,9 +185,15 @@ def test_settings_of_norms_and_embeddings() -> None:
         nn.BatchNorm1d(3, momentum=None), nn.BatchNorm1d(3, momentum=0.0), nn.Embedding(4, 3, 1, 2.0, sparse=True)
     )
     modules = audit(model).modules
-    assert dict(modules["0"].settings) == {"num_features": 3, "momentum": None, "track_running_stats": True}
+    assert dict(modules["0"].settings) == {
+        "layer": "torch.nn.modules.batchnorm._NormBase",
+        "num_features": 3,
+        "momentum": None,
+        "track_running_stats": True,
+    }
     assert dict(modules["1"].settings)["momentum"] == 0.0
     assert dict(modules["2"].settings) == {
+        "layer": "torch.nn.modules.sparse.Embedding",
         "num_embeddings": 4,
         "embedding_dim": 3,
         "padding_idx": 1,

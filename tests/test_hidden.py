@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import functools
 import types
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -416,3 +417,40 @@ def test_objects_deep_in_one_another() -> None:
     report = audit(model)
     assert [note.kind for note in report.snapshot.notes] == ["depth"]
     assert report.snapshot.notes[0].path == "chain" + "->part" * 32
+
+
+def test_keys_that_look_alike_have_paths_of_their_own() -> None:
+    class Key:
+        pass
+
+    model = nn.Module()
+    model.held = {Key(): parameter(), Key(): parameter(), "k": parameter()}
+    assert list(audit(model).slots) == ["held[<Key>]", "held[<Key>#1]", "held['k']"]
+
+
+def test_what_a_decorator_of_torch_wraps_is_looked_into() -> None:
+    model = nn.Module()
+    layer = linear()
+    model.run = torch.no_grad()(lambda x: layer(x))
+    assert list(audit(model).modules) == ["", "run->__wrapped__-><layer>"]
+
+
+def test_lightning_keeps_what_a_module_was_built_with_and_that_is_not_looked_into() -> None:
+    lightning = pytest.importorskip("lightning")
+
+    class Net(lightning.LightningModule):  # type: ignore[misc,name-defined]
+        def __init__(self, backbone: nn.Module) -> None:
+            super().__init__()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.save_hyperparameters()
+
+    # It stands in `_hparams`, from where no forward takes it.
+    assert audit(Net(linear())).totals.hidden == 0
+
+
+def test_a_dataclass_that_was_made_by_a_call_is_the_users() -> None:
+    made = dataclasses.make_dataclass("Made", ["part"])
+    model = nn.Module()
+    model.held = made(parameter())
+    assert list(audit(model).slots) == ["held->part"]

@@ -349,7 +349,11 @@ def test_parametrizations_one_upon_the_other() -> None:
     cls = report.snapshot.classes[report.modules["0"].type]
     assert "torch.nn.modules.linear.Linear" in cls.bases
     assert cls.forward == "torch.nn.modules.linear.Linear"
-    assert dict(report.modules["0"].settings) == {"in_features": 2, "out_features": 3}
+    assert dict(report.modules["0"].settings) == {
+        "layer": "torch.nn.modules.linear.Linear",
+        "in_features": 2,
+        "out_features": 3,
+    }
     # While the results are cached, too.
     with parametrize.cached():
         model[0].weight.sum()

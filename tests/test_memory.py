@@ -128,6 +128,8 @@ def test_meta_and_fake_storages_have_no_address() -> None:
         (lambda t: t.as_strided((3, 2), (1, 1)), 8),
         (lambda t: t.as_strided((2, 3), (2, 1)), 4),
         (lambda t: t.as_strided((4,), (0,)), 12),
+        # Rows and columns at every second element: 5 distinct ones of 9.
+        (lambda t: torch.zeros(9).as_strided((3, 3), (2, 2)), 16),
     ],
 )
 def test_a_parameter_that_overlaps_itself(view: Any, nbytes: int) -> None:
@@ -182,3 +184,15 @@ def test_a_hundred_thousand_views_of_one_storage() -> None:
     assert [(r.kind, len(r.slots)) for r in audit(model).sharing] == [("co-located", 100_000)]
     model.weight = nn.Parameter(base)
     assert [(r.kind, len(r.slots), r.nbytes) for r in audit(model).sharing] == [("overlapping", 100_001, 400_000)]
+
+
+def test_what_was_not_decided_is_said_and_takes_no_more_than_seconds() -> None:
+    """Coprime strides that interleave over a storage of terabytes: each pair would take a second."""
+    model = nn.Module()
+    base = torch.empty(1 << 40, device="meta")
+    for i in range(40):
+        view = base.as_strided((700, 701, 709), (104729 + 2 * i, 1299709 + 2 * i, 15485863 + 2 * i), i)
+        setattr(model, f"w{i}", nn.Parameter(view))
+    report = audit(model)
+    assert {note.kind for note in report.snapshot.notes} <= {"overlap"}
+    assert report.totals.parameters == 40 * 700 * 701 * 709

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
 from paramscope import overlap
-from paramscope.overlap import overlaps_itself, share_bytes
+from paramscope.overlap import Budget, overlaps_itself, share_bytes
 from paramscope.sharing import connected
 from paramscope.snapshot import TensorSpec
 from paramscope.spans import Layout, covered_bytes, layout_of, reached_bytes
@@ -84,7 +84,7 @@ def test_three_oracles_agree_on_random_strided_pairs() -> None:
 
 
 def test_listing_the_runs_gives_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlap, "_reaches", lambda terms, target: None)
+    monkeypatch.setattr(overlap, "_reaches", lambda *_: None)
     rng = random.Random(8)
     for _ in range(500):
         a, b = draw(rng), draw(rng)
@@ -149,7 +149,7 @@ def test_groups_hang_together_as_brute_force_says(seed: int, count: int) -> None
     rng = random.Random(seed)
     strided = {layout(s): s for s in (draw(rng) for _ in range(count))}
     layouts = sorted(each for each in strided if each is not None)
-    found, undecided = connected(layouts)
+    found, undecided = connected(layouts, Budget())
     assert undecided == 0
     groups: list[set[int]] = []
     for i, one in enumerate(layouts):
@@ -177,9 +177,9 @@ def test_many_views_of_one_storage_are_told_apart_without_looking_at_every_pair(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
-    monkeypatch.setattr("paramscope.sharing.share_bytes", lambda a, b: asked.append((a, b)))
+    monkeypatch.setattr("paramscope.sharing.share_bytes", lambda a, b, _: asked.append((a, b)))
     columns = sorted(filter(None, (layout((i, (50,), (3_000,), 4)) for i in range(3_000))))
-    assert connected(columns) == ([[i] for i in range(3_000)], 0)
+    assert connected(columns, Budget()) == ([[i] for i in range(3_000)], 0)
     nested = sorted(filter(None, (layout((0, (i + 1,), (1,), 4)) for i in range(3_000))))
-    assert connected(nested) == ([list(range(3_000))], 0)
+    assert connected(nested, Budget()) == ([list(range(3_000))], 0)
     assert asked == []

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import _disable_current_modes
 
-from paramscope.capture.classes import is_a, short_name
+from paramscope.capture.classes import is_a, is_mapping, mapping_items, short_name
 from paramscope.capture.declared_ties import declared_ties
 from paramscope.capture.hidden import HiddenSearch
+from paramscope.capture.isolation import isolated
+from paramscope.capture.kinds import plain_name
 from paramscope.capture.odd import add_tensor_marks
 from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
 from paramscope.capture.walk import Walk
-from paramscope.errors import NotAModule
+from paramscope.errors import NameClash, NotAModule
 from paramscope.sharing import find_sharing
 from paramscope.snapshot import Interned, Snapshot
 
@@ -52,14 +54,15 @@ def named_roots(model: Any) -> list[tuple[str, Any]]:
     non-empty dict of Modules by name."""
     if is_module(model):
         return [("", model)]
-    if is_a(model, Mapping) and model:
-        roots = [(str(name), root) for name, root in model.items()]
+    roots = [(plain_name(name), root) for name, root in mapping_items(model)] if is_mapping(model) else []
+    if roots:
         for name, root in roots:
             if not is_module(root):
                 raise NotAModule(
                     f"root {name!r} is no torch.nn.Module but a {short_name(type(root))}",
                     "Every value of the dict has to be a module: {'model': model, 'criterion': criterion}.",
                 )
+        _check_names([name for name, _ in roots])
         return roots
     kind = short_name(type(model))
     advice = "Hand over the module itself, or a dict of modules by name."
@@ -68,10 +71,26 @@ def named_roots(model: Any) -> list[tuple[str, Any]]:
     raise NotAModule(f"this is no torch.nn.Module but a {kind}", advice)
 
 
+def _without_modes() -> AbstractContextManager[Any]:
+    """Within it, no dispatch mode of the user's answers for a tensor."""
+    return _disable_current_modes() if torch._C._len_torch_dispatch_stack() else nullcontext()
+
+
+def _check_names(names: list[str]) -> None:
+    """Raises NameClash where what lies below two roots may have one path."""
+    for name in names:
+        for other in names:
+            if other is not name and (not name or other.startswith(f"{name}.")):
+                raise NameClash(
+                    f"the roots {name!r} and {other!r} may hold parameters of one and the same path",
+                    "Name them so that neither is the beginning of the other: {'generator': …, 'critic': …}.",
+                )
+
+
 def capture_snapshot(model: Any, optimizer: Any = None) -> Snapshot:
     """Everything that can be told of a model (or a dict of roots) and its optimizers, without running it.
 
-    Raises NotAModule and NotAnOptimizer.
+    Raises NotAModule, NameClash and NotAnOptimizer.
     """
     roots = named_roots(model)
     optimizers = named_optimizers(optimizer)
@@ -80,7 +99,7 @@ def capture_snapshot(model: Any, optimizer: Any = None) -> Snapshot:
     gc.disable()
     try:
         # Neither a tensor subclass's __torch_function__ nor a mode that is active out there may run.
-        with torch._C.DisableTorchFunction():
+        with torch._C.DisableTorchFunction(), _without_modes():
             return _capture(roots, optimizers)
     finally:
         if was_enabled:
@@ -95,7 +114,10 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) ->
     walk.add_flat_marks()
     tensors = walk.tensors
     tensors.flush()
-    add_tensor_marks(walk)
+    with isolated(walk.notes, "", "what is odd about its tensors"):
+        add_tensor_marks(walk)
+    with isolated(walk.notes, "", "what it declares as tied"):
+        walk.facts.declarations = declared_ties(walk.facts.tying)
     reader = OptimizerReader(tensors, walk.tensor_paths() if optimizers else {})
     optimizer_records = reader.read(optimizers)
     memberships, interned_memberships = reader.memberships()
@@ -118,7 +140,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) ->
         "aliases": tuple(walk.aliases),
         "optimizers": optimizer_records,
         "marks": tuple(walk.facts.marks),
-        "declarations": declared_ties(walk.facts.tying),
+        "declarations": walk.facts.declarations,
         "notes": tuple(walk.notes),
     }
     bare = Snapshot(**facts)

@@ -57,7 +57,10 @@ _module_classes: dict[int, tuple[ref[type], ModuleClass]] = {}
 
 def look_up(cls: type) -> Class:
     """One class, read anew if it changed."""
-    edition = tuple(map(id, class_dict(cls).values()))
+    members = class_dict(cls)
+    # Their names and classes, too: what replaces another may get its address.
+    values = list(members.values())
+    edition = (*map(id, members), *map(id, values), *map(id, map(type, values)))
     known = _classes.get(id(cls))
     if known is not None and known[0]() is cls and known[1].edition == edition:
         return known[1]

@@ -8,18 +8,22 @@ torch's are told apart by their ids (their instances keep them alive) and by `is
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from paramscope.declared import layer_of
+from paramscope.declared import LAYERS
 from paramscope.snapshot import ClassRecord
 
 _name_of = type.__dict__["__qualname__"].__get__
 _mro_of = type.__dict__["__mro__"].__get__
 _dict_of = type.__dict__["__dict__"].__get__
+
+
+_TEXT = frozenset({id(str)})
 
 
 def class_mro(cls: type) -> tuple[type, ...]:
@@ -28,10 +32,15 @@ def class_mro(cls: type) -> tuple[type, ...]:
     return mro
 
 
-def class_dict(cls: type) -> MappingProxyType[str, Any]:
-    """What the class itself defines."""
+def is_text(names: Iterable[Any]) -> bool:
+    """Whether all names are plain strings: to look one up among others may run these."""
+    return _TEXT.issuperset(map(id, map(type, names)))
+
+
+def class_dict(cls: type) -> Mapping[str, Any]:
+    """What the class itself defines, under plain names."""
     members: MappingProxyType[str, Any] = _dict_of(cls)
-    return members
+    return members if is_text(members) else {name: value for name, value in members.items() if type(name) is str}
 
 
 def module_name(cls: type) -> str:
@@ -43,12 +52,12 @@ def module_name(cls: type) -> str:
 
 def qualified_name(cls: type) -> str:
     """`package.module.Class`, the name that reports use."""
-    return f"{module_name(cls)}.{_name_of(cls)}"
+    return f"{module_name(cls)}.{str.__str__(_name_of(cls))}"
 
 
 def short_name(cls: type) -> str:
     """The class's own name."""
-    name: str = _name_of(cls)
+    name = str.__str__(_name_of(cls))
     return name.rpartition(".")[2]
 
 
@@ -63,6 +72,16 @@ def definer(cls: type, name: str) -> type | None:
 def is_a(thing: object, *kinds: type) -> bool:
     """As `isinstance`, but for the class alone: `isinstance` asks for `thing.__class__`, which may be user code."""
     return issubclass(type(thing), kinds)
+
+
+def is_mapping(thing: object) -> bool:
+    """Whether something is a dict, or inherits from Mapping: to ask Mapping itself would hash the class."""
+    return is_a(thing, dict, MappingProxyType) or any(base is Mapping for base in class_mro(type(thing)))
+
+
+def mapping_items(thing: Any) -> list[tuple[Any, Any]]:
+    """What a mapping holds; of a dict, without its own methods."""
+    return list(dict.items(thing) if is_a(thing, dict) else thing.items())
 
 
 def is_tensor_class(cls: type) -> bool:
@@ -110,6 +129,8 @@ class ClassFacts(NamedTuple):
 
     type: str
     """Qualified name."""
+    layer: str | None
+    """Qualified name of the torch.nn layer that it is or inherits from."""
     settings: tuple[str, ...]
     """Names of the instance attributes that say what a torch.nn layer is."""
     derived: frozenset[str]
@@ -141,8 +162,6 @@ def class_facts(cls: type) -> ClassFacts:
     mro = class_mro(cls)
     names = [qualified_name(base) for base in mro]
     for base, name in zip(mro, names, strict=True):
-        if base is nn.Module:
-            break
         members = class_dict(base)
         derived |= _DERIVED.get(name, derived)
         if is_torch(base):
@@ -163,10 +182,11 @@ def class_facts(cls: type) -> ClassFacts:
                 kind = hiding_kind(value)
                 if kind is not None:
                     hides[member] = kind
-    layer = layer_of(names)
+    layer = next((name for name in names if name in LAYERS), None)
     return ClassFacts(
         names[0],
-        () if layer is None else layer.settings,
+        layer,
+        () if layer is None else LAYERS[layer].settings,
         derived,
         tuple(subtree),
         tuple(own),
@@ -208,7 +228,7 @@ def class_place(cls: type) -> tuple[str | None, int | None]:
     file = vars(home).get("__file__") if is_a(home, ModuleType) else None
     if type(file) is not str:
         file = None
-    begins = f"{_name_of(cls)}."
+    begins = f"{str.__str__(_name_of(cls))}."
     places: dict[str, int] = {}
     for member in class_dict(cls).values():
         if type(member) in (staticmethod, classmethod):

@@ -13,6 +13,7 @@ from typing import Any
 
 from paramscope.capture.classes import is_tensor_class
 from paramscope.capture.idioms import packed_type
+from paramscope.capture.isolation import isolated
 from paramscope.capture.kinds import NOTHING, PACKED
 from paramscope.capture.walk import Candidate, Walk
 from paramscope.snapshot import AliasRecord, Note, NoteKind, join
@@ -25,6 +26,8 @@ OBJECT_BOUND = 100_000
 """Objects and callables that are looked into in one capture."""
 THING_BOUND = 20_000
 """Tensors and modules in attributes that are listed."""
+ALIAS_BOUND = 20_000
+"""Further ways to what is registered that are listed."""
 
 
 class HiddenSearch:
@@ -37,6 +40,7 @@ class HiddenSearch:
         self._items = 0
         self._objects = 0
         self._things = 0
+        self._aliases = 0
         self._noted: set[tuple[int, str, NoteKind]] = set()
 
     def run(self) -> None:
@@ -47,7 +51,9 @@ class HiddenSearch:
             for _, of_module in groupby(pending, key=attrgetter("module")):
                 # The walk searched each module's attributes backwards.
                 for candidate in reversed(list(of_module)):
-                    self._look(candidate)
+                    path = join(self._walk.paths[candidate.module], candidate.name)
+                    with isolated(self._walk.notes, path, "what lies in it"):
+                        self._look(candidate)
             pending = self._walk.candidates
 
     def _look(self, candidate: Candidate) -> None:
@@ -60,11 +66,25 @@ class HiddenSearch:
             cls = type(value)
             kind = kinds.get(id(cls)) or walk.kind(cls)
             if kind.is_thing:
+                if cls_is_tensor := is_tensor_class(cls):
+                    number = walk.tensors.numbers.get(id(value))
+                    if number is not None and walk.is_sealed(number):
+                        self._aliases += 1
+                        if self._aliases <= ALIAS_BOUND:
+                            walk.add_tensor(candidate.module, name, value)
+                        elif self._aliases == ALIAS_BOUND + 1:
+                            self._stop(
+                                candidate,
+                                name,
+                                "aliases",
+                                f"{ALIAS_BOUND:,} further ways to what is registered were listed before",
+                            )
+                        continue
                 if self._things >= THING_BOUND:
                     self._stop(candidate, name, "items", f"{THING_BOUND:,} tensors and modules were listed before")
                     break
                 self._things += 1
-                if is_tensor_class(cls):
+                if cls_is_tensor:
                     walk.add_tensor(candidate.module, name, value)
                 else:
                     modules.append((name, value))
@@ -91,6 +111,9 @@ class HiddenSearch:
             steps = []
             for step, item in kind.steps(value):
                 self._items += 1
+                if self._items > ITEM_BOUND:
+                    self._stop(candidate, name, "items", f"{ITEM_BOUND:,} items were looked at before")
+                    break
                 of_item = type(item)
                 if (kinds.get(id(of_item)) or walk.kind(of_item)) is not NOTHING:
                     steps.append((name + step, item, depth + 1))
@@ -115,4 +138,5 @@ class HiddenSearch:
         if key not in self._noted:
             self._noted.add(key)
             path = join(self._walk.paths[candidate.module], name)
-            self._walk.notes.append(Note(path, kind, f"not looked into: {why}"))
+            what = "not listed" if kind == "aliases" else "not looked into"
+            self._walk.notes.append(Note(path, kind, f"{what}: {why}"))

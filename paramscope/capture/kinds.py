@@ -83,6 +83,8 @@ _THING = Kind(is_thing=True, steps=None, is_object=False)
 NOTHING = Kind(is_thing=False, steps=None, is_object=False)
 PACKED = Kind(is_thing=False, steps=None, is_object=True)
 """An object in C++ that may hold tensors."""
+_LONGEST = 10**40
+"""Numbers from here on are not written out."""
 _PLAIN_KEYS = frozenset(map(id, (str, int, bool, float, bytes, type(None))))
 INERT = frozenset(
     map(
@@ -107,6 +109,11 @@ INERT = frozenset(
 """Ids of the classes whose instances hold no tensor and no module, whatever they are."""
 
 
+def _begins_with_numbers(value: Any) -> bool:
+    """Told from a few of many: what marshal copies must not be large."""
+    return all(type(value[i]) in (int, float) for i in (0, 1, len(value) // 2, -1))
+
+
 def is_inert(value: Any) -> bool:
     """Whether a value is a container of nothing but numbers, strings and the like."""
     kind = type(value)
@@ -114,7 +121,7 @@ def is_inert(value: Any) -> bool:
         return INERT.issuperset(map(id, map(type, dict.values(value)))) and INERT.issuperset(
             map(id, map(type, value))
         )
-    if (kind is list or kind is tuple) and len(value) > 256 and type(value[0]) in (int, float):
+    if (kind is list or kind is tuple) and len(value) > 256 and _begins_with_numbers(value):
         # Long lists of numbers: marshal knows the built-in types by identity, and fails at the first other one.
         try:
             return bool(marshal.dumps(value))
@@ -133,6 +140,9 @@ def kind_of(cls: type) -> Kind:
         return PACKED
     container = _container_steps(cls)
     if container is not None:
+        package = module_name(cls).partition(".")[0]
+        if package in _FOREIGN and package not in sys.stdlib_module_names:
+            return NOTHING  # Lightning's copy of what a module was built with, for one
         of_attributes = None if _is_foreign(cls) else attribute_steps(cls)
         return Kind(is_thing=False, steps=_both(container, of_attributes), is_object=False)
     if issubclass(cls, (FunctionType, MethodType, BuiltinMethodType, functools.partial)):
@@ -147,13 +157,23 @@ def _is_foreign(cls: type) -> bool:
     for base in class_mro(cls):
         if base is object or id(base) in _STORES:
             continue
-        # A class of the user's may inherit from the standard library's: Enum, Protocol, ABC, Generic.
         package = module_name(base).partition(".")[0]
-        if package in _FOREIGN and (base is cls or package not in sys.stdlib_module_names):
+        if package in sys.stdlib_module_names:
+            # A class of the user's may inherit from the standard library's: Enum, Protocol, ABC, Generic.
+            if base is cls and _is_defined_there(cls):
+                return True
+        elif package in _FOREIGN:
             return True
         if short_name(base).endswith(_FOREIGN_ENDS):
             return True
     return False
+
+
+def _is_defined_there(cls: type) -> bool:
+    """Whether the module that a class names does hold it: a class of the user's that another class or a function
+    such as `dataclasses.make_dataclass` makes may bear the name of the module that does so."""
+    module = sys.modules.get(module_name(cls))
+    return module is not None and vars(module).get(short_name(cls)) is cls
 
 
 _ITERABLE: tuple[tuple[Any, str, str], ...] = (
@@ -196,9 +216,15 @@ def _items(iterate: Callable[[Any], Iterator[Any]], before: str, after: str, val
 
 def _dict_steps(value: Any) -> Steps:
     inert = INERT
+    met: set[str] = set()
     for position, (key, item) in enumerate(dict.items(value)):
         if id(type(item)) not in inert:
-            yield f"[{key_text(key)}]", item
+            text = key_text(key)
+            if id(type(key)) not in _PLAIN_KEYS:
+                # Of keys whose text is not their own to write, some may look alike.
+                text = f"{text}#{position}" if text in met else text
+                met.add(text)
+            yield f"[{text}]", item
         if id(type(key)) not in inert:
             yield f"{{{position}}}", key
 
@@ -210,9 +236,14 @@ def _proxy_steps(value: Any) -> Steps:
 
 def key_text(key: Any) -> str:
     """A dict key as code would write it; of a key with a `__repr__` of its own, only the class."""
-    if id(type(key)) in _PLAIN_KEYS:
+    if id(type(key)) in _PLAIN_KEYS and not (type(key) is int and abs(key) >= _LONGEST):
         return repr(key)
     return f"<{short_name(type(key))}>"
+
+
+def plain_name(name: Any) -> str:
+    """A name as it stands, without what a class of the user's would make of it."""
+    return str.__str__(name) if issubclass(type(name), str) else key_text(name)
 
 
 def attribute_steps(cls: type) -> Callable[[Any], Steps] | None:
@@ -235,7 +266,7 @@ def attribute_steps(cls: type) -> Callable[[Any], Steps] | None:
             held = dict_of(value)
             if issubclass(type(held), dict):
                 for name, item in dict.items(held):
-                    yield f"->{name if type(name) is str else key_text(name)}", item
+                    yield f"->{plain_name(name)}", item
         for step, read in readers:
             item = _read_or(None, AttributeError, read, value)  # a slot may not be set
             yield step, item
@@ -263,15 +294,18 @@ def _callable_steps(cls: type) -> Callable[[Any], Steps] | None:
 def _function_steps(function: Any) -> Steps:
     # The code of torch and its like closes over what it works on, not over what a model trains.
     if _is_foreign_function(function):
+        yield "->__wrapped__", dict.get(function.__dict__, "__wrapped__")
         return
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
         yield f"-><{name}>", _read_or(None, ValueError, _cell_contents, cell)  # a cell may be empty
-    for i, item in enumerate(function.__defaults__ or ()):
-        yield f"->__defaults__[{i}]", item
-    for name, item in (function.__kwdefaults__ or {}).items():
-        yield f"->__kwdefaults__[{key_text(name)}]", item
-    for name, item in function.__dict__.items():
-        yield f"->{name}", item
+    if function.__defaults__ is not None:
+        for i, item in enumerate(tuple.__iter__(function.__defaults__)):
+            yield f"->__defaults__[{i}]", item
+    if function.__kwdefaults__ is not None:
+        for name, item in dict.items(function.__kwdefaults__):
+            yield f"->__kwdefaults__[{key_text(name)}]", item
+    for name, item in dict.items(function.__dict__):
+        yield f"->{plain_name(name)}", item
 
 
 _cell_contents: Callable[[Any], Any] = class_dict(CellType)["cell_contents"].__get__
@@ -279,5 +313,5 @@ _cell_contents: Callable[[Any], Any] = class_dict(CellType)["cell_contents"].__g
 
 def _is_foreign_function(function: Any) -> bool:
     # Not its __module__, which functools.wraps copies from what is wrapped.
-    name = function.__globals__.get("__name__")
+    name = dict.get(function.__globals__, "__name__")
     return type(name) is str and name.partition(".")[0] in _FOREIGN

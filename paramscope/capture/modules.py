@@ -11,7 +11,7 @@ from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, hook_re
 from paramscope.capture.idioms import flat_views, is_class_forward, recomputed_by
 from paramscope.capture.kinds import is_inert
 from paramscope.capture.odd import odd_mark
-from paramscope.snapshot import ClassRecord, Mark, Setting, join
+from paramscope.snapshot import ClassRecord, DeclaredTie, Mark, Setting, join
 
 PLAIN = frozenset(map(id, (int, float, bool, str, type(None))))
 """Settings that need no second look: the ids of their classes."""
@@ -43,6 +43,7 @@ class ModuleFacts:
         self.marks: list[Mark] = []
         self.tying: list[tuple[str, Any]] = []
         """(path, module) of those that may say which weights are tied."""
+        self.declarations: tuple[DeclaredTie, ...] = ()
         self.flat_views: list[tuple[Any, str]] = []
         """(module, name) of views of flat parameters."""
         self._type_numbers: dict[str, int] = {}
@@ -69,7 +70,8 @@ class ModuleFacts:
 
     def new_setting(self, entry: ClassEntry, values: tuple[Any, ...]) -> int:
         """The number of settings that were not met before in this class."""
-        settings = tuple(zip(entry.facts.settings, map(plain, values), strict=True))
+        # Two classes may have one name, so the layer goes with its settings.
+        settings = (("layer", entry.facts.layer), *zip(entry.facts.settings, map(plain, values), strict=True))
         number = entry.known[values] = self._settings.setdefault(settings, len(self._settings))
         return number
 
@@ -139,7 +141,7 @@ class ModuleFacts:
     @property
     def class_records(self) -> tuple[ClassRecord, ...]:
         """Every class of a module, and what it inherits from."""
-        return tuple(known.record for known in self._looked_up.values())
+        return tuple(dict.fromkeys(known.record for known in self._looked_up.values()))
 
 
 def plain(value: Any) -> Setting:

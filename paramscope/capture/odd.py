@@ -60,7 +60,7 @@ def _plain(value: Any) -> bool | int | float | str | None:
     return value if type(value) in (bool, str) or (type(value) is int and abs(value) < 1 << 63) else None
 
 
-def _offloads(hook: Any) -> bool:
+def _offloads(hook: Any, depth: int = 0) -> bool:
     """Whether an accelerate hook, or one of several in one, brings a module's tensors in and takes them out."""
     steps = attribute_steps(type(hook))
     if steps is None:
@@ -69,7 +69,10 @@ def _offloads(hook: Any) -> bool:
     if held.get("->offload") is True or held.get("->weights_map") is not None:
         return True
     hooks: Any = held.get("->hooks")
-    return is_a(hooks, list, tuple) and any(each is not hook and _offloads(each) for each in hooks)
+    if depth == 4 or not is_a(hooks, list, tuple):
+        return False
+    base = list if is_a(hooks, list) else tuple
+    return any(_offloads(each, depth + 1) for each in base.__iter__(hooks))
 
 
 def add_tensor_marks(walk: Walk) -> None:

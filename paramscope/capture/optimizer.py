@@ -6,27 +6,43 @@ Anything that has `param_groups` counts as an optimizer: torch's own, user subcl
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from paramscope.capture.classes import definer, is_a, is_tensor_class, qualified_name, short_name
+from paramscope.capture.classes import (
+    definer,
+    is_a,
+    is_mapping,
+    is_tensor_class,
+    mapping_items,
+    qualified_name,
+    short_name,
+)
+from paramscope.capture.kinds import attribute_steps, plain_name
 from paramscope.capture.register import TensorRegister
-from paramscope.capture.tensors import tensor_facts
+from paramscope.capture.tensors import spec_of, tensor_facts
 from paramscope.errors import NotAnOptimizer
 from paramscope.snapshot import ForeignRecord, GroupRecord, Membership, OptimizerRecord
 
+_CHOICE = 1_000
+"""Missing tensors between two members, past which a stranger's place tells nothing."""
+DEPTH_BOUND = 8
+"""Lists within lists of which an option's value is shown."""
+
 _WRAPPED_AS = ("optimizer", "_optimizer", "optim", "base_optimizer", "inner_optimizer")
-_PLAIN = (int, float, bool, str, type(None))
+# By their ids: a class of the user's may define what it is equal to.
+_PLAIN = frozenset(map(id, (int, float, bool, str, type(None))))
 
 
 def named_optimizers(optimizer: Any) -> list[tuple[str, Any]]:
     """One optimizer, several, or a dict of them, as (name, optimizer) pairs."""
     if optimizer is None:
         return []
-    if is_a(optimizer, Mapping):
-        return [(str(name), each) for name, each in optimizer.items()]
+    if is_mapping(optimizer):
+        return [(plain_name(name), each) for name, each in mapping_items(optimizer)]
     if is_a(optimizer, list, tuple):
-        return [(str(i), each) for i, each in enumerate(optimizer)]
+        return [(str(i), each) for i, each in enumerate(_items(optimizer))]
     return [("0", optimizer)]
 
 
@@ -76,9 +92,9 @@ class OptimizerReader:
         self, index: int, group: dict[str, Any], state: Mapping[int, Any], unstepped: Unstepped
     ) -> GroupRecord:
         members = _members(group)
-        names: Any = group.get("param_names")
-        if not is_a(names, list, tuple) or len(names) != len(members):
-            names = None
+        names = _items(group.get("param_names"))
+        if len(names) != len(members):
+            names = []
         numbers = [self._tensors.numbers.get(id(member)) for member in members]
         slots, foreign, numel, state_nbytes = [], [], 0, 0
         for position, (member, number) in enumerate(zip(members, numbers, strict=True)):
@@ -89,13 +105,13 @@ class OptimizerReader:
                 continue
             shape, dtype, device, count, requires_grad = tensor_facts(member)
             numel += count or 0
-            name = str(names[position]) if names else None
+            name = plain_name(names[position]) if names else None
             replaced_by, evidence = unstepped.replacement(name, position, numbers, shape)
             foreign.append(
                 ForeignRecord(position, name, shape, dtype, device, count, requires_grad, replaced_by, evidence)
             )
         options = tuple(
-            (str(key), plain_option(value)) for key, value in group.items() if key not in ("params", "param_names")
+            (key, plain_option(value)) for key, value in group.items() if key not in ("params", "param_names")
         )
         return GroupRecord(index, options, tuple(slots), tuple(foreign), numel, state_nbytes)
 
@@ -107,11 +123,16 @@ class Unstepped:
         self, tensors: TensorRegister, paths: Mapping[int, str], memberships: Mapping[int, list[Membership]]
     ) -> None:
         self._paths = paths
-        self._missing = [
+        self._missing = sorted(
             number for number in paths if number >= 0 and number not in memberships and tensors.is_trainable(number)
-        ]
+        )
         self._by_path = {paths[number]: number for number in self._missing}
         self._shapes = {number: tensors.spec(number).shape for number in self._missing}
+        self._by_shape: dict[tuple[int, ...] | None, list[int]] = {}
+        for number, shape in self._shapes.items():
+            self._by_shape.setdefault(shape, []).append(number)
+        self._group: list[int | None] | None = None
+        self._sides: list[tuple[int | None, int | None]] = []
 
     def replacement(
         self, name: str | None, position: int, numbers: list[int | None], shape: tuple[int, ...] | None
@@ -129,20 +150,36 @@ class Unstepped:
         alike = [number for number in between if self._shapes[number] == shape]
         if len(alike) == 1:
             return self._paths[alike[0]], "position"
-        alike = [number for number in self._missing if self._shapes[number] == shape]
+        alike = self._by_shape.get(shape, [])
         if len(alike) == 1:
             return self._paths[alike[0]], "shape"
         return None, None
 
     def _between(self, position: int, numbers: list[int | None]) -> list[int]:
         """Missing tensors that lie, in model order, between the known neighbours of a stranger."""
-        before = next((n for n in reversed(numbers[:position]) if n is not None), None)
-        after = next((n for n in numbers[position + 1 :] if n is not None), None)
+        before, after = self._neighbours(numbers)[position]
         if before is None and after is None:
             return []
-        low = -1 if before is None else before
-        high = float("inf") if after is None else after
-        return [number for number in self._missing if low < number < high]
+        low = 0 if before is None else bisect_right(self._missing, before)
+        high = len(self._missing) if after is None else bisect_left(self._missing, after)
+        return self._missing[low:high] if high - low <= _CHOICE else []
+
+    def _neighbours(self, numbers: list[int | None]) -> list[tuple[int | None, int | None]]:
+        """For each position of a group the nearest members before and after it that the model knows."""
+        if self._group is not numbers:
+            self._group = numbers
+            self._sides = list(zip(_last_known(numbers), reversed(_last_known(numbers[::-1])), strict=True))
+        return self._sides
+
+
+def _last_known(numbers: list[int | None]) -> list[int | None]:
+    """For each number the last one before it that is not None."""
+    found: list[int | None] = []
+    last = None
+    for number in numbers:
+        found.append(last)
+        last = last if number is None else number
+    return found
 
 
 def has_param_groups(thing: Any) -> bool:
@@ -171,7 +208,7 @@ def _find_groups(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[int, Any
         if groups is not None:
             held: Any = state.get("state")
             # By identity: looking a tensor up would hash it.
-            return groups, {id(key): value for key, value in held.items()} if is_a(held, Mapping) else {}
+            return groups, {id(key): value for key, value in dict.items(held)} if is_a(held, dict) else {}
         inner = next((state[name] for name in _WRAPPED_AS if state.get(name) is not None), inner)
     if definer(type(optimizer), "param_groups") is None:
         return None
@@ -181,47 +218,58 @@ def _find_groups(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[int, Any
 
 
 def _as_groups(groups: Any) -> list[dict[str, Any]] | None:
-    if is_a(groups, list, tuple) and all(is_a(group, dict) for group in groups):
-        return list(groups)
-    return None
+    """Groups as plain dicts with plain keys; None for anything else."""
+    found = _items(groups)
+    if not is_a(groups, list, tuple) or not all(is_a(group, dict) for group in found):
+        return None
+    return [{plain_name(key): value for key, value in dict.items(group)} for group in found]
 
 
 def _instance_dict(thing: Any) -> Mapping[str, Any]:
-    try:
-        state = object.__getattribute__(thing, "__dict__")
-    except AttributeError:  # an object without a dict
-        return {}
-    return state if type(state) is dict else {}
+    """The attributes of any object, read as the search for hidden things reads them."""
+    steps = attribute_steps(type(thing))
+    return {} if steps is None else {step.removeprefix("->"): value for step, value in steps(thing)}
 
 
 def _members(group: dict[str, Any]) -> list[Any]:
     params = group.get("params", [])
-    return list(params) if is_a(params, list, tuple, set) else [params]
+    return _items(params) if is_a(params, *_ITERABLE) else [params]
+
+
+_ITERABLE = (list, tuple, set)
+
+
+def _items(things: Any) -> list[Any]:
+    """What a list, a tuple or a set holds, read through the built-in class; nothing of anything else."""
+    for base in _ITERABLE:
+        if is_a(things, base):
+            return list(base.__iter__(things))
+    return []
 
 
 def _state_nbytes(state: Any) -> int:
-    if not is_a(state, Mapping):
+    if not is_a(state, dict):
         return 0
     total = 0
-    for value in state.values():
+    for value in dict.values(state):
         if is_tensor_class(type(value)):
-            _, dtype, _, numel, _ = tensor_facts(value)
-            if dtype is not None and numel is not None:
-                total += numel * value.dtype.itemsize
+            total += spec_of(value).nbytes or 0
     return total
 
 
-def plain_option(value: Any) -> Any:
+def plain_option(value: Any, depth: int = 0) -> Any:
     """A hyperparameter as a plain value that JSON can hold."""
     kind = type(value)
     if kind is float and value not in (float("inf"), float("-inf")) and value == value:
         return value
-    if kind in _PLAIN and kind is not float:
+    if kind is int and not -(1 << 63) <= value < 1 << 63:
+        return "<int>"
+    if id(kind) in _PLAIN and kind is not float:
         return value
     if kind is float:
         return str(value)
-    if kind in (list, tuple):
-        return tuple(plain_option(item) for item in value)
+    if (kind is list or kind is tuple) and depth < DEPTH_BOUND:
+        return tuple(plain_option(item, depth + 1) for item in value)
     if is_tensor_class(kind):
         # NOTE: reading the value would copy from, and wait for, the tensor's device.
         shape, dtype, device, _, _ = tensor_facts(value)

@@ -15,7 +15,7 @@ from torch import nn
 
 from paramscope.capture.memory import meeting_storages
 from paramscope.capture.parts import answers_for_itself, inner_tensors
-from paramscope.capture.tensors import flags_of, spec_of
+from paramscope.capture.tensors import flags_of, is_parameter, make_spec, spec_of
 from paramscope.snapshot import (
     HAS_GRAD,
     IS_LEAF,
@@ -92,7 +92,10 @@ class TensorRegister:
             if not _PLAIN.issuperset(map(id, map(type, chunk))) or not self._read_plain(chunk):
                 for tensor in chunk:
                     if id(type(tensor)) not in _PLAIN or not self._read_plain([tensor]):
-                        self._read_unusual(tensor)
+                        try:
+                            self._read_unusual(tensor)
+                        except Exception:  # noqa: BLE001  what its class raises; it is noted
+                            self._skip(tensor)
 
     def _read_plain(self, chunk: list[Any]) -> bool:
         """Reads plain tensors together, question by question; False, and nothing done, where one is not plain."""
@@ -186,14 +189,14 @@ class TensorRegister:
             self.specs.append(self._intern(spec))
         else:
             flags = flags_of(tensor)
-            if answers_for_itself(type(tensor)):
-                self.unreadable.add(number)
             inner = [(name, part, spec_of(part)) for name, part in inner_tensors(tensor)]
             # The bytes of what is made of others are theirs.
             spec = spec_of(tensor, sum(part.nbytes or 0 for _, _, part in inner) if inner else None)
             if inner and spec.device is None:
                 spec = spec._replace(device=inner[0][2].device)
             self.specs.append(self._intern(spec))
+            if spec.dtype is None or answers_for_itself(type(tensor)):
+                self.unreadable.add(number)
             if inner:
                 self._parts[number] = tuple(self._part(*part) for part in inner)
             elif spec.stride is not None and torch._C._has_storage(tensor):
@@ -202,6 +205,18 @@ class TensorRegister:
         self.storages.append(storage)
         self.offsets.append(offset)
         self.flags.append(flags)
+
+    def _skip(self, tensor: Any) -> None:
+        """Enters a tensor of which nothing can be asked but its class."""
+        number = len(self.storages)
+        for column in (self.specs, self.flags):
+            del column[number:]
+        self._parts.pop(number, None)
+        self.unreadable.add(number)
+        self.specs.append(self._intern(make_spec(type(tensor), None, None, None, None, None)))
+        self.storages.append(-1)
+        self.offsets.append(0)
+        self.flags.append(IS_LEAF | (IS_PARAMETER if is_parameter(tensor) else 0))
 
     def _part(self, name: str, tensor: Any, spec: TensorSpec) -> Part:
         device = self._device(spec)

@@ -43,11 +43,8 @@ def tensor_facts(
     cls = type(tensor)
     if not issubclass(cls, torch.Tensor):
         return None, None, None, None, False
-    if answers_for_itself(cls):
-        return None, torch_name(_dtype_of(tensor)), None, None, _requires_grad_of(tensor)
-    shape = None if issubclass(cls, _LAZY) or _is_nested_of(tensor) else tuple(_shape_of(tensor))
-    numel = None if shape is None else math.prod(shape)
-    return shape, torch_name(_dtype_of(tensor)), str(_device_of(tensor)), numel, _requires_grad_of(tensor)
+    spec = spec_of(tensor)
+    return spec.shape, spec.dtype, spec.device, spec.numel, _requires_grad_of(tensor)
 
 
 def make_spec(
@@ -86,6 +83,12 @@ def is_parameter(tensor: Any) -> bool:
     return tensor_dict(tensor).get("_is_param") is True
 
 
+def _numbers(sizes: Any) -> tuple[int, ...] | None:
+    """Sizes as plain numbers; None where one is a symbol, as tracing makes them."""
+    found = tuple(sizes)
+    return found if all(type(size) is int for size in found) else None
+
+
 def spec_of(tensor: Any, nbytes: int | None = None) -> TensorSpec:
     """What can be said of any tensor, also of one without storage, without strides or without a shape.
 
@@ -96,11 +99,18 @@ def spec_of(tensor: Any, nbytes: int | None = None) -> TensorSpec:
         return make_spec(cls, None, None, None, None, None)
     if answers_for_itself(cls):
         return make_spec(cls, None, None, _dtype_of(tensor), None, None)
+    try:
+        return _told_spec(tensor, cls, nbytes)
+    except Exception:  # noqa: BLE001  what a class of the user's raises when it answers after all
+        return make_spec(cls, None, None, None, None, None)
+
+
+def _told_spec(tensor: Any, cls: type, nbytes: int | None) -> TensorSpec:
     answers = answers_for_place(cls)
     layout = None if answers else _layout_of(tensor)
     has_shape = not issubclass(cls, _LAZY) and not _is_nested_of(tensor)
-    shape = tuple(_shape_of(tensor)) if has_shape else None
-    stride = tuple(_Base.stride(tensor)) if has_shape and layout is torch.strided else None
+    shape = _numbers(_shape_of(tensor)) if has_shape else None
+    stride = _numbers(_Base.stride(tensor)) if shape is not None and layout is torch.strided else None
     device = None if answers else fake_device(tensor) or _device_of(tensor)
     return make_spec(cls, shape, stride, _dtype_of(tensor), device, layout, nbytes)
 

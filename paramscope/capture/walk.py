@@ -14,9 +14,10 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import nn
 
-from paramscope.capture.classes import class_dict, short_name
+from paramscope.capture.classes import class_dict, is_text, short_name
 from paramscope.capture.idioms import compiled_state, scripted_state
-from paramscope.capture.kinds import INERT, NOTHING, Kind, is_inert, key_text, kind_of
+from paramscope.capture.isolation import isolated
+from paramscope.capture.kinds import INERT, NOTHING, Kind, is_inert, kind_of, plain_name
 from paramscope.capture.modules import PLAIN, ClassEntry, ModuleFacts, Reasons, plain
 from paramscope.capture.odd import ODD_NAMES
 from paramscope.capture.register import TensorRegister
@@ -33,9 +34,10 @@ from paramscope.snapshot import (
     Note,
     SlotColumns,
     join,
+    slot_path,
 )
 
-REPEAT_BOUND = 1 << 16
+REPEAT_BOUND = 20_000
 """Paths to modules that were already met under another path, before the walk stops listing more of them: a
 chain of 40 `Sequential(x, x)` has 2**40 paths."""
 
@@ -49,8 +51,6 @@ _Slots, _Hooks = type(nn.Module()._parameters), type(nn.Module()._state_dict_hoo
 _instance_dict: Callable[[Any], dict[str, Any]] = class_dict(nn.Module)["__dict__"].__get__
 # What a module without Module.__init__ is taken to hold.
 _NOTHING: dict[str, Any] = nn.Module().__dict__
-
-_TEXT = frozenset({id(str)})
 
 Ancestors: TypeAlias = "tuple[int, Ancestors] | None"
 """Positions of the modules above, each by its first path, nearest first."""
@@ -102,6 +102,25 @@ class Walk:
         """Ends the walk over what is registered: what is met from here on is hidden, or a second way to a
         tensor that is not."""
         self._sealed = len(self.tensors.held)
+        self._tell_names_apart()
+
+    def _tell_names_apart(self) -> None:
+        """Gives each module a path of its own: with names of dots or of nothing, two have the same."""
+        if len(set(self.paths)) == len(self.paths):
+            return
+        met: dict[str, int] = {}
+        taken = set(self.paths)
+        for index, path in enumerate(self.paths):
+            number = met[path] = met.get(path, 0) + 1
+            if number == 1:
+                continue
+            while (own := f"{path}#{number}") in taken:
+                number += 1
+            taken.add(own)
+            self.paths[index] = own
+            self.notes.append(
+                Note(own, "name-clash", f"another module is called {path!r}, too: state_dict() mixes them")
+            )
 
     def add_flat_marks(self) -> None:
         """Enters the marks of what is made anew of flat parameters, when all modules are known."""
@@ -109,6 +128,10 @@ class Walk:
             path = self.path_of(module)
             if path is not None:
                 self.facts.marks.append(Mark(join(path, name), "recomputed", "fsdp", None))
+
+    def is_sealed(self, tensor: int) -> bool:
+        """Whether a tensor, by its number, is registered."""
+        return tensor < self._sealed
 
     def path_of(self, module: Any) -> str | None:
         """The first path under which a module was entered; None if it was not."""
@@ -137,9 +160,10 @@ class Walk:
     def tensor_paths(self) -> dict[int, str]:
         """The first path under which each tensor was entered, by its number."""
         paths: dict[int, str] = {}
-        for module, name, tensor in zip(self._slot_modules, self._slot_names, self._slot_tensors, strict=True):
+        columns = zip(self._slot_modules, self._slot_names, self._slot_tensors, self._holds, strict=True)
+        for module, name, tensor, hold in columns:
             if tensor not in paths:
-                paths[tensor] = join(self.paths[module], name)
+                paths[tensor] = slot_path(self.paths[module], name, hold)
         return paths
 
     def modules(self, roots: Iterable[tuple[str, Any]], *, registered: bool, inherited: Reasons = ()) -> None:
@@ -182,6 +206,8 @@ class Walk:
             else:
                 continue
             cls = type(module)
+            if type(state) is not dict:
+                state = {plain_name(name): value for name, value in dict.items(state)}
             try:
                 training, parameters, buffers = state["training"], state["_parameters"], state["_buffers"]
                 children, hooks, pre_hooks = (
@@ -196,9 +222,8 @@ class Walk:
                     and type(children) is _Slots
                     and type(hooks) is _Hooks
                     and type(pre_hooks) is _Hooks
-                    and type(state) is dict
                 )
-            except KeyError:
+            except Exception:  # noqa: BLE001  KeyError, or what a key of the user's raises when it is compared
                 is_usual = False
             if not is_usual:
                 state = self._unusual_state(path, module, state)
@@ -214,15 +239,9 @@ class Walk:
             type_number, facts, is_special, read, known_settings = entry
             add_path(path)
             if is_special or reasons or hooks or pre_hooks or "state_dict" in state:
-                reasons = describe(
-                    index,
-                    path,
-                    module,
-                    state,
-                    reasons,
-                    is_root=registered and ancestors is None,
-                    is_first=known is None,
-                )
+                is_root = registered and ancestors is None
+                with isolated(self.notes, path, "what is special about it"):
+                    reasons = describe(index, path, module, state, reasons, is_root=is_root, is_first=known is None)
             if read is None:
                 add_setting(0)
             else:
@@ -258,9 +277,9 @@ class Walk:
                 holds.append(PARAMETER)
                 slot_tensors.append(number)
             if buffers:
-                transient = state["_non_persistent_buffers_set"]
-                if type(transient) is not set:
-                    transient = plain_set(transient)
+                transient = state.get("_non_persistent_buffers_set")
+                if type(transient) is not set or (transient and not is_text(transient)):
+                    transient = self._transient_names(path, transient)
                 for name, tensor in buffers.items():
                     if type(name) is not str:
                         name = plain_name(name)
@@ -303,7 +322,8 @@ class Walk:
                     continue
                 extra += 1
                 if name in odd_names:
-                    self.facts.add_odd(index, path, module, name, value)
+                    with isolated(self.notes, join(path, name), "what it means"):
+                        self.facts.add_odd(index, path, module, name, value)
                 cls = type(value)
                 if id(cls) in inert or (cls is tuple and inert.issuperset(map(id, map(type, value)))):
                     continue
@@ -311,7 +331,7 @@ class Walk:
                 if kind is None:
                     kind = self.kind(cls)
                 if kind is not NOTHING and name not in facts.derived and not is_inert(value):
-                    step = f"->{name}" if name in parameters or name in buffers or name in children else name
+                    step = f"->{name}" if is_among(name, parameters, buffers, children) else name
                     candidates.append(Candidate(index, step, value))
                     if kind.is_thing and "_forward_pre_hooks" in state:
                         self.facts.add_recomputed(path, step, state["_forward_pre_hooks"])
@@ -326,8 +346,8 @@ class Walk:
         """What stands for the instance dict of a module that lacks some of Module's own attributes."""
         if issubclass(type(module), torch.jit.ScriptModule):
             return {**_NOTHING, **scripted_state(state)}
-        if type(state) is not dict:
-            state = {plain_name(name): value for name, value in dict.items(state)}
+        if not is_text(state):
+            state = {plain_name(name): value for name, value in state.items()}
         state = compiled_state(type(module), state) or state
         if not state.keys() >= _NEEDED:
             self.notes.append(Note(path, "uninitialised", "Module.__init__ did not run, or part of it was deleted"))
@@ -339,6 +359,13 @@ class Walk:
                     self.notes.append(Note(path, "uninitialised", f"its {name} is no dict"))
                 state[name] = dict(dict.items(held)) if issubclass(type(held), dict) else {}
         return state
+
+    def _transient_names(self, path: str, names: Any) -> set[str]:
+        """The names of buffers that are not saved, out of something that is no set of plain strings."""
+        if issubclass(type(names), set):
+            return set(map(plain_name, set.__iter__(names)))
+        self.notes.append(Note(path, "uninitialised", "its _non_persistent_buffers_set is no set"))
+        return set()
 
     def kind(self, cls: type) -> Kind:
         """How to look into values of a class."""
@@ -377,13 +404,14 @@ class Walk:
 
     def module_columns(self) -> ModuleColumns:
         """One entry a module path."""
+        self._tell_names_apart()
         return ModuleColumns(
             self.paths, self._types, self.module_flags, self._repeats, self._settings, self.facts.unknown
         )
 
     def slot_columns(self) -> SlotColumns:
         """One entry a slot, module by module."""
-        if not _TEXT.issuperset(map(id, map(type, self._slot_names))):
+        if not is_text(self._slot_names):
             self._slot_names = [name if type(name) is str else plain_name(name) for name in self._slot_names]
         columns = SlotColumns(self._slot_modules, self._slot_names, self._holds, self._slot_tensors)
         if not self._is_late:
@@ -398,14 +426,14 @@ class Walk:
         )
 
 
-def plain_name(name: Any) -> str:
-    """A name as it stands, without what a class of the user's would make of it."""
-    return str.__str__(name) if issubclass(type(name), str) else key_text(name)
-
-
-def plain_set(names: Any) -> set[str]:
-    """The names of transient buffers, out of a set of any class."""
-    return set(map(plain_name, set.__iter__(names))) if issubclass(type(names), set) else set()
+def is_among(name: str, *registered: dict[str, Any]) -> bool:
+    """Whether something is registered under a name."""
+    for names in registered:
+        if not is_text(names):
+            names = dict.fromkeys(map(plain_name, names))
+        if name in names:
+            return True
+    return False
 
 
 def early_attributes(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,10 @@ _LISTED = 8
 """Rows of a list of slots before the rest is counted."""
 
 
+_GROUPS_LISTED = 20
+"""Groups of one optimizer that are shown; JSON holds all."""
+
+
 def optimizer_lines(report: Report, rows: list[Row], screen: Screen) -> list[str]:
     """Groups, strangers, trainable slots in no group, slots in several; nothing without an optimizer."""
     lines: list[str] = []
@@ -53,17 +57,21 @@ def row_name(row: Row) -> str:
 
 def _one(report: Report, optimizer: OptimizerRecord, rows: list[Row], screen: Screen) -> list[str]:
     kind = optimizer.type.rpartition(".")[2]
-    lines = [paint(f"optimizer {text.name(optimizer.name)}: {text.name(kind)}", "heading", screen)]
+    title = sentence([f"optimizer {text.name(optimizer.name)}: {text.name(kind)}"], screen.width)
+    lines = [paint(line, "heading", screen) for line in title]
     whole = report.totals.parameters
     cells = []
-    for group in optimizer.groups:
+    groups = optimizer.groups[:_GROUPS_LISTED]
+    for group in groups:
         share = f"{text.percent(group.numel, whole)}%"
         members = len(group.slots) + len(group.foreign)
         state = text.nbytes(group.state_nbytes)
         cells.append([str(group.index), text.count(members), text.count(group.numel), share, state])
     headers = ["group", "tensors", "elements", "of the model", "state"]
     lines += grid(cells, headers, right=(1, 2, 3, 4), screen=screen)
-    for group in optimizer.groups:
+    if len(optimizer.groups) > len(groups):
+        lines.append(f"  … and {text.plural(len(optimizer.groups) - len(groups), 'more group')}")
+    for group in groups:
         lines += sentence(_options(group), screen.width, indent="  ")
         if len(optimizer.groups) > 1:
             lines += listed(report, rows, set(group.slots), screen.width, indent="    ")

@@ -10,7 +10,6 @@ from paramscope.render._layout import Screen, grid, grid_width, sentence
 from paramscope.render._optimizers import optimizer_lines, row_name
 from paramscope.report import Report, select_or_explain
 from paramscope.snapshot import FATES, NO_OPTIMIZER, SharingKind, SlotRecord
-from paramscope.totals import Totals
 
 NARROWEST_PATH = 36
 """Columns that a path may claim before the other columns are written out."""
@@ -49,7 +48,7 @@ def render(
     blocks = [
         [_title(report, width)],
         _slot_lines(report, shown, marks, screen),
-        _total_lines(report.totals, width, len(rows) - len(shown) if path is None else 0),
+        _total_lines(report, width, len(rows) - len(shown) if path is None else 0),
         _sharing_lines(report, rows, width),
         optimizer_lines(report, rows, screen),
         [line for note in report.snapshot.notes for line in _note(note.path, note.text, width)],
@@ -200,7 +199,8 @@ def _reasons(records: list[SlotRecord]) -> list[str]:
     ]
 
 
-def _total_lines(totals: Totals, width: int, left_out: int) -> list[str]:
+def _total_lines(report: Report, width: int, left_out: int) -> list[str]:
+    totals = report.totals
     lines = [
         f"trainable params: {text.count(totals.trainable)} || all params: {text.count(totals.parameters)} || "
         f"trainable%: {text.percent(totals.trainable, totals.parameters)}"
@@ -214,8 +214,13 @@ def _total_lines(totals: Totals, width: int, left_out: int) -> list[str]:
         more.append(f"on this rank: {text.count(totals.local)}")
     if totals.effective_trainable != totals.trainable:
         more.append(f"effective trainable: {text.count(totals.effective_trainable)}")
-    sums = (("buffers", totals.buffers), ("hidden", totals.hidden), ("attributes", totals.attributes))
-    more += [f"{label}: {text.count(number)}" for label, number in sums if number]
+    least = "at least " if any(note.kind in ("items", "depth") for note in report.snapshot.notes) else ""
+    sums = (
+        ("buffers", "", totals.buffers),
+        ("hidden", least, totals.hidden),
+        ("attributes", least, totals.attributes),
+    )
+    more += [f"{label}: {bound}{text.count(number)}" for label, bound, number in sums if number]
     if totals.unknown:
         more.append(f"{text.plural(totals.unknown, 'tensor')} of unknown size not counted")
     more.append(f"memory: {text.nbytes(totals.nbytes)}")

@@ -51,4 +51,5 @@ from paramscope.snapshot.views import ModuleRecords as ModuleRecords
 from paramscope.snapshot.views import Records as Records
 from paramscope.snapshot.views import SlotRecords as SlotRecords
 from paramscope.snapshot.views import join as join
+from paramscope.snapshot.views import slot_path as slot_path
 from paramscope.snapshot.whole import Snapshot as Snapshot

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-NoteKind = Literal["cycle", "repeats", "depth", "items", "uninitialised", "overlap", "unreadable", "packed"]
+NoteKind = Literal[
+    "cycle",
+    "repeats",
+    "aliases",
+    "depth",
+    "items",
+    "uninitialised",
+    "overlap",
+    "unreadable",
+    "packed",
+    "name-clash",
+    "crashed",
+]
 MarkKind = Literal[
     "odd-attribute", "class-shadow", "inference", "gradient-shape", "offloaded", "own-forward", "recomputed"
 ]
@@ -15,10 +27,12 @@ class Note(NamedTuple):
 
     path: str
     kind: NoteKind
-    """`cycle`; the bound that was met: `repeats` of shared modules, `depth` or `items` of containers and objects;
+    """`cycle`; the bound that was met: `repeats` of shared modules, `aliases` of what is registered, `depth` or
+    `items` of containers and objects;
     `uninitialised` for a module whose `__init__` did not call that of `nn.Module`; `overlap` for views whose
     sharing was not decided; `unreadable` for what cannot be read without running the code of its class; `packed`
-    for weights of quantized layers that lie in an object of C++."""
+    for weights of quantized layers that lie in an object of C++; `name-clash` for a module of whose name there is
+    another; `crashed` for what could not be told because our own code failed on it."""
     text: str
 
 

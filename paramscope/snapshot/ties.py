@@ -47,6 +47,11 @@ def resolved(snapshot: Snapshot, declarations: tuple[DeclaredTie, ...]) -> tuple
     return tuple(found)
 
 
+def _is_simple(pattern: str) -> bool:
+    """Whether matching takes no more than a short time: patterns of a saved report are anybody's."""
+    return not set(pattern) & set("({|") and sum(map(pattern.count, "*+?")) <= 3
+
+
 class _Names:
     """Looks up declared names in one snapshot."""
 
@@ -65,6 +70,8 @@ class _Names:
         exact = self.pair(module, target, source)
         if exact:
             return exact
+        if not (_is_simple(target) and _is_simple(source)):
+            return ()
         prefix = module + "." if module else ""
         names = sorted(
             path.removeprefix(prefix)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from paramscope.snapshot.columns import (
+    ATTRIBUTE,
     HAS_GRAD,
     HOLDS,
     IS_LEAF,
@@ -93,6 +94,13 @@ def join(module: str, name: str) -> str:
     return f"{module}.{name}"
 
 
+def slot_path(module: str, name: str, hold: int) -> str:
+    """The path of a slot: what is registered stands behind a dot, whatever its name looks like."""
+    if hold == ATTRIBUTE or not module:
+        return join(module, name)
+    return f"{module}.{name}"
+
+
 class SlotRecords(Records[SlotRecord]):
     """Slots by path."""
 
@@ -103,14 +111,15 @@ class SlotRecords(Records[SlotRecord]):
 
     def path_at(self, index: int) -> str:
         slots = self._snapshot.slot_columns
-        return join(self._snapshot.module_columns.paths[slots.modules[index]], slots.names[index])
+        module = self._snapshot.module_columns.paths[slots.modules[index]]
+        return slot_path(module, slots.names[index], slots.holds[index])
 
     def at(self, index: int) -> SlotRecord:
         snapshot = self._snapshot
         slots = snapshot.slot_columns
         module = snapshot.module_columns.paths[slots.modules[index]]
         name = slots.names[index]
-        path = join(module, name)
+        path = slot_path(module, name, slots.holds[index])
         role, persistent = HOLDS[slots.holds[index]]
         registered = snapshot.is_registered(index)
         tensor = slots.tensors[index]

@@ -199,14 +199,10 @@ class Snapshot:
         setting = columns.settings[module]
         if not setting:
             return None
-        key = (columns.types[module], setting)
-        shapes: dict[str, tuple[int, ...]] | None = self._derived.get(key)
+        known: dict[int, dict[str, tuple[int, ...]]] = self._derived.setdefault("declared", {})
+        shapes = known.get(setting)
         if shapes is None:
-            cls = self.classes.get(self.interned.types[columns.types[module]])
-            shapes = declared_shapes(
-                () if cls is None else (cls.type, *cls.bases), dict(self.interned.settings[setting])
-            )
-            self._derived[key] = shapes
+            shapes = known[setting] = declared_shapes(dict(self.interned.settings[setting]))
         return shapes.get(name)
 
     def is_registered(self, slot: int) -> bool:
