@@ -17,6 +17,9 @@ TREE_LEAF = (
     "one element, and an inner module holds nothing but its children."
 )
 
+VIEW_COUNTS = (1_000, 10_000, 100_000)
+"""Columns of one matrix, each a buffer of its own: strided views that interleave and never meet."""
+
 
 class Subject(NamedTuple):
     """One model to measure."""
@@ -130,6 +133,21 @@ SUBJECTS = (RESNET50, GPT2, GPT2_LORA, LLAMA, LSTMS, ENCODERS, MOE)
 def tree_subject(size: int) -> Subject:
     """The tree of a given number of modules."""
     return Subject(f"tree {size:,}", "see above", lambda: tree(size), size <= 10_000)
+
+
+def columns(count: int) -> nn.Module:
+    """So many strided views of one storage, in modules of a hundred."""
+    views = iter(torch.zeros(10, count).unbind(1))
+    model = nn.ModuleList(nn.Module() for _ in range(count // 100))
+    for module in model:
+        for i in range(100):
+            module.register_buffer(f"b{i}", next(views))
+    return model
+
+
+def views_subject(count: int) -> Subject:
+    """The model of a given number of views."""
+    return Subject(f"views {count:,}", "see above", lambda: columns(count), count <= 10_000, is_judged=False)
 
 
 def tensor_count(model: nn.Module) -> int:

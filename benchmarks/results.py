@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,10 +20,12 @@ from benchmarks.models import (
     MOE,
     SUBJECTS,
     TREE_SIZES,
+    VIEW_COUNTS,
     Subject,
     module_count,
     tensor_count,
     tree_subject,
+    views_subject,
 )
 from benchmarks.ours import BASELINE, OURS
 from benchmarks.peers import PEERS, PEFT_PEERS
@@ -62,8 +64,15 @@ class Effort(NamedTuple):
     @property
     def trees(self) -> tuple[tuple[int, Subject], ...]:
         """The trees for the growth table, by size."""
-        trees = ((size, tree_subject(size)) for size in TREE_SIZES)
-        return tuple((size, subject) for size, subject in trees if subject.is_small or not self.is_quick)
+        return self._of_effort((size, tree_subject(size)) for size in TREE_SIZES)
+
+    @property
+    def views(self) -> tuple[tuple[int, Subject], ...]:
+        """The models of views of one storage for the growth table, by their number."""
+        return self._of_effort((count, views_subject(count)) for count in VIEW_COUNTS)
+
+    def _of_effort(self, sized: Iterable[tuple[int, Subject]]) -> tuple[tuple[int, Subject], ...]:
+        return tuple((size, subject) for size, subject in sized if subject.is_small or not self.is_quick)
 
 
 FULL = Effort(is_quick=False, repeats=7, small_repeats=15, startup_repeats=11, once_seconds=4, stop_seconds=30)
@@ -88,6 +97,8 @@ class Results(NamedTuple):
     models: tuple[Measured, ...]
     trees: dict[int, Measured]
     """By number of modules."""
+    views: dict[int, Measured]
+    """By number of views of one storage."""
     kept: dict[str, Kept]
     """By model."""
     startups: tuple[Startup, ...]
@@ -95,8 +106,16 @@ class Results(NamedTuple):
 
     def exponent(self, tool: str) -> float | None:
         """How the cost of a tool grows with the trees."""
-        seconds = {size: tree.costs[tool].seconds for size, tree in self.trees.items() if tool in tree.costs}
-        return exponent({size: cost for size, cost in seconds.items() if cost})
+        return _exponent(self.trees, tool)
+
+    def exponent_of_views(self, tool: str) -> float | None:
+        """How it grows with the number of views of one storage."""
+        return _exponent(self.views, tool)
+
+
+def _exponent(series: Mapping[int, Measured], tool: str) -> float | None:
+    seconds = {size: each.costs[tool].seconds for size, each in series.items() if tool in each.costs}
+    return exponent({size: cost for size, cost in seconds.items() if cost})
 
 
 def run(effort: Effort) -> Results:
@@ -118,8 +137,11 @@ def run(effort: Effort) -> Results:
             limits = Limits(LARGE_REPEATS, LARGE_SECONDS, LARGE_SECONDS)
         trees[size], memory = _measured(subject, tools, limits, keeps_memory=size < LARGE_TREE)
         kept |= memory
+    views = {}
+    for count, subject in effort.views:
+        views[count], _ = _measured(subject, OURS, effort.limits(subject), keeps_memory=False)
     minutes = (time.perf_counter() - start) / 60
-    return Results(effort, machine(), tuple(models), trees, kept, startups, minutes)
+    return Results(effort, machine(), tuple(models), trees, views, kept, startups, minutes)
 
 
 def machine() -> str:

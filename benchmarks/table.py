@@ -98,6 +98,19 @@ def _sections(results: Results) -> Iterator[str]:
         ("tool", *(f"{size:,} modules" for size in sizes)),
         list(_rows((*OURS, *PEERS), [results.trees[size].costs for size in sizes])),
     )
+    counts = sorted(results.views)
+    yield "Buffers that are the columns of one matrix: strided views that interleave and never meet."
+    yield table(
+        ("tool", *(f"{count:,} views, ms" for count in counts), "exponent"),
+        [
+            (
+                tool.name,
+                *(_milliseconds(results.views[count].costs.get(tool.name)) for count in counts),
+                NOT_MEASURED if (slope := results.exponent_of_views(tool.name)) is None else f"{slope:.3f}",
+            )
+            for tool in (BASELINE, *OURS)
+        ],
+    )
     yield "## Memory"
     yield (
         "What one Snapshot keeps, by tracemalloc, when the garbage is gone; and the most that was held on the way."

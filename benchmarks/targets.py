@@ -48,6 +48,13 @@ def verdicts(results: Results) -> Iterator[Verdict]:
         "too few sizes" if grown is None else f"{grown:.3f} (B: {results.exponent(BASELINE.name) or 0:.3f})",
         None if grown is None else grown <= EXPONENT_LIMIT,
     )
+    grown = results.exponent_of_views(CAPTURE.name)
+    yield Verdict(
+        f"growth of `capture` up to {max(results.views):,} views of one storage",
+        f"exponent ≤ {EXPONENT_LIMIT}",
+        "too few sizes" if grown is None else f"{grown:.3f} (B: {results.exponent_of_views(BASELINE.name) or 0:.3f})",
+        None if grown is None else grown <= EXPONENT_LIMIT,
+    )
     name, kept = max(results.kept.items(), key=lambda pair: pair[1].per_slot)
     yield Verdict(
         "memory a Snapshot keeps",

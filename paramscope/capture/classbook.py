@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from operator import itemgetter
 from typing import Any, NamedTuple
-from weakref import ref
 
 import torch
 from torch import nn
@@ -23,10 +22,8 @@ from paramscope.capture.classes import (
     is_torch,
 )
 from paramscope.capture.kinds import INERT
+from paramscope.capture.memo import ClassMemo
 from paramscope.snapshot import ClassRecord
-
-SIZE_BOUND = 20_000
-"""Classes that are remembered; then the book begins anew."""
 
 _SHARED = (torch.Tensor, nn.Module, dict, list, tuple, set, frozenset, deque)
 
@@ -51,8 +48,8 @@ class ModuleClass(NamedTuple):
     """Reads the settings from an instance's dict; None where there are none."""
 
 
-_classes: dict[int, tuple[ref[type], Class]] = {}
-_module_classes: dict[int, tuple[ref[type], ModuleClass]] = {}
+_classes: ClassMemo[Class] = ClassMemo()
+_module_classes: ClassMemo[ModuleClass] = ClassMemo()
 
 
 def look_up(cls: type) -> Class:
@@ -61,27 +58,21 @@ def look_up(cls: type) -> Class:
     # Their names and classes, too: what replaces another may get its address.
     values = list(members.values())
     edition = (*map(id, members), *map(id, values), *map(id, map(type, values)))
-    known = _classes.get(id(cls))
-    if known is not None and known[0]() is cls and known[1].edition == edition:
-        return known[1]
-    if len(_classes) >= SIZE_BOUND:
-        _classes.clear()
-    made = Class(edition, class_record(cls), () if is_torch(cls) else tuple(_shared_names(cls)))
-    _classes[id(cls)] = (ref(cls), made)
-    return made
+    known = _classes.get(cls)
+    if known is not None and known.edition == edition:
+        return known
+    shared = () if is_torch(cls) else tuple(_shared_names(cls))
+    return _classes.put(cls, Class(edition, class_record(cls), shared))
 
 
 def look_up_module_class(cls: type, editions: tuple[tuple[int, ...], ...]) -> ModuleClass:
     """One class of modules, whose MRO has these editions."""
-    known = _module_classes.get(id(cls))
-    if known is not None and known[0]() is cls and known[1].editions == editions:
-        return known[1]
-    if len(_module_classes) >= SIZE_BOUND:
-        _module_classes.clear()
+    known = _module_classes.get(cls)
+    if known is not None and known.editions == editions:
+        return known
     facts = class_facts(cls)
-    made = ModuleClass(editions, facts, itemgetter(*facts.settings) if facts.settings else None)
-    _module_classes[id(cls)] = (ref(cls), made)
-    return made
+    read = itemgetter(*facts.settings) if facts.settings else None
+    return _module_classes.put(cls, ModuleClass(editions, facts, read))
 
 
 def _shared_names(cls: type) -> list[str]:

@@ -28,7 +28,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from paramscope.capture.classes import class_dict, class_mro, module_name, short_name
+from paramscope.capture.classes import class_dict, class_mro, module_name, qualified_name, short_name
+from paramscope.capture.memo import ClassMemo
 
 Steps = Iterator[tuple[str, Any]]
 """(step of a path, value) pairs."""
@@ -132,8 +133,19 @@ def is_inert(value: Any) -> bool:
     return False
 
 
+_kinds: ClassMemo[tuple[str, Kind]] = ClassMemo()
+
+
 def kind_of(cls: type) -> Kind:
-    """Tells one class."""
+    """Tells one class; anew where it was called otherwise before."""
+    name = qualified_name(cls)
+    known = _kinds.get(cls)
+    if known is None or known[0] != name:
+        known = _kinds.put(cls, (name, _kind_of(cls)))
+    return known[1]
+
+
+def _kind_of(cls: type) -> Kind:
     if issubclass(cls, torch.Tensor) or issubclass(cls, nn.Module):
         return _THING
     if issubclass(cls, torch.ScriptObject):
@@ -246,8 +258,17 @@ def plain_name(name: Any) -> str:
     return str.__str__(name) if issubclass(type(name), str) else key_text(name)
 
 
+_steps: ClassMemo[tuple[Callable[[Any], Steps] | None]] = ClassMemo()
+
+
 def attribute_steps(cls: type) -> Callable[[Any], Steps] | None:
-    """Reads `__dict__` and `__slots__` through the descriptors of the classes that make them."""
+    """Reads `__dict__` and `__slots__` through the descriptors of the classes that make them; None where instances
+    have neither."""
+    known = _steps.get(cls) or _steps.put(cls, (_attribute_steps(cls),))
+    return known[0]
+
+
+def _attribute_steps(cls: type) -> Callable[[Any], Steps] | None:
     readers: list[tuple[str, Any]] = []
     dict_of: Any = None
     for base in reversed(class_mro(cls)):

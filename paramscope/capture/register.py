@@ -7,7 +7,9 @@ fake and empty tensors, and asking a copy-on-write tensor for it copies.
 from __future__ import annotations
 
 from array import array
-from operator import attrgetter
+from collections.abc import Iterable
+from itertools import accumulate
+from operator import attrgetter, mul
 from typing import Any
 
 import torch
@@ -43,6 +45,15 @@ _Storage: Any = torch.UntypedStorage
 
 Kinds = dict[Any, tuple[int, int]]
 """(number of the spec, flags) by what `_read` says of a tensor."""
+_specs_of: dict[tuple[Any, ...], TensorSpec] = {}
+"""What was worked out before, by what `_read` says of a plain tensor and its class: that is all there is to it."""
+_SPECS_BOUND = 100_000
+
+
+def _row_major(shape: Iterable[int]) -> tuple[int, ...]:
+    """Strides of a contiguous tensor."""
+    sizes = [max(size, 1) for size in shape]
+    return tuple(accumulate([1, *reversed(sizes[1:])], mul))[::-1][: len(sizes)]
 
 
 class TensorRegister:
@@ -115,7 +126,7 @@ class TensorRegister:
             kinds = self._kinds[id(type(tensor))]
             kind = kinds.get(fact)
             if kind is None:
-                kind = kinds[fact] = self._new_kind(tensor)
+                kind = kinds[fact] = self._new_kind(tensor, fact)
             found.append(kind)
         first = len(self.specs)
         self.specs.extend([spec for spec, _ in found])
@@ -163,12 +174,22 @@ class TensorRegister:
             self._has_borrowed = True
         return number
 
-    def _new_kind(self, tensor: Any) -> tuple[int, int]:
+    def _new_kind(self, tensor: Any, fact: Any) -> tuple[int, int]:
         """(number of the spec, flags) of a plain tensor, whose gradient is another question."""
         flags = IS_PARAMETER if type(tensor) is nn.Parameter else 0
         flags |= REQUIRES_GRAD if tensor.requires_grad else 0
         flags |= IS_LEAF if tensor.is_leaf else 0
-        return self._intern(spec_of(tensor)), flags
+        key = (type(tensor) is nn.Parameter, fact)
+        spec = _specs_of.get(key)
+        if spec is None:
+            if len(_specs_of) >= _SPECS_BOUND:
+                _specs_of.clear()
+            spec = spec_of(tensor)
+            if type(fact[0]) is torch.Size:
+                # One contiguous tensor is as good as another, whatever the strides of its dimensions of size 1.
+                spec = spec._replace(stride=_row_major(fact[0]))
+            _specs_of[key] = spec
+        return self._intern(spec), flags
 
     def _intern(self, spec: TensorSpec) -> int:
         number = self._spec_numbers.get(spec)
