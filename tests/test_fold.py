@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -97,13 +99,110 @@ def _tie_outside(model: Stack) -> None:
     model.head.weight = model.layers[5].down.weight
 
 
-@pytest.mark.parametrize("change", [_freeze, _eval, _widen, _halve, _grad, _tie_outside])
-def test_a_block_that_differs_stands_apart(change: object) -> None:
+def _retype(model: Stack) -> None:
+    class Other(nn.Linear):
+        pass
+
+    model.layers[5].up.__class__ = Other
+
+
+def _rename(model: Stack) -> None:
+    model.layers[5]._buffers["steps"] = model.layers[5]._buffers.pop("step")
+
+
+def _hide(model: Stack) -> None:
+    model.layers[5]._non_persistent_buffers_set.add("step")
+
+
+def _empty(model: Stack) -> None:
+    model.layers[5].up.weight = None
+
+
+def _add(model: Stack) -> None:
+    model.layers[5].extra = torch.zeros(2)
+
+
+UP, STEP = "up.weight", "step"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_freeze, UP),
+        (_widen, UP),
+        (_halve, UP),
+        (_grad, UP),
+        (_retype, UP),
+        (_tie_outside, "down.weight"),
+        (_hide, STEP),
+    ],
+)
+def test_one_field_of_one_block_is_told_apart_in_its_own_rows(change: Callable[[Stack], None], told: str) -> None:
     model = Stack()
-    change(model)  # type: ignore[operator]
-    found = rows(model)
-    assert "layers.5.up.weight ×1" in found
-    assert "layers.[0-4,6-7].up.weight ×7" in found
+    change(model)
+    others = [row for row in WHOLE if told not in row]
+    assert [row for row in rows(model) if told not in row] == others
+    assert [row for row in rows(model) if told in row] == [
+        f"layers.[0-4,6-7].{told} ×7",
+        f"layers.5.{told} ×1",
+    ]
+
+
+def _half(model: Stack) -> None:
+    model.layers[5].half()
+
+
+@pytest.mark.parametrize("change", [_eval, _half])
+def test_what_is_true_of_a_whole_block_sets_all_of_it_apart(change: Callable[[Stack], None]) -> None:
+    model = Stack()
+    change(model)
+    assert rows(model) == [
+        "embed.weight ×1",
+        *(row.replace("0-7", "0-4,6-7").replace("8", "7") for row in WHOLE[1:4]),
+        *(row.replace("[0-7]", "5").replace("8", "1") for row in WHOLE[1:4]),
+        "head.weight ×1",
+    ]
+
+
+def test_a_slot_that_one_block_has_alone_is_a_row_more_and_one_that_it_lacks_a_smaller_row() -> None:
+    model = Stack()
+    _add(model)
+    assert sorted({*rows(model)} - {*WHOLE}) == ["layers.5.extra ×1"]
+    assert {*WHOLE} <= {*rows(model)}
+    model = Stack()
+    _rename(model)
+    assert sorted({*rows(model)} - {*WHOLE}) == ["layers.5.steps ×1", "layers.[0-4,6-7].step ×7"]
+    model = Stack()
+    _empty(model)
+    assert sorted({*rows(model)} - {*WHOLE}) == ["layers.[0-4,6-7].up.weight ×7"]
+
+
+def test_one_expert_of_one_layer() -> None:
+    model = nn.ModuleList(
+        [
+            nn.ModuleDict({"experts": nn.ModuleList([Block() for _ in range(6)]), "norm": nn.LayerNorm(2)})
+            for _ in range(8)
+        ]
+    )
+    model[3]["experts"][4].up.weight.requires_grad_(False)
+    assert [row for row in rows(model) if "step" not in row and "bias" not in row] == [
+        "[0-2,4-7].experts.[0-5].up.weight ×42",
+        "[0-2,4-7].experts.[0-5].down.weight ×42",
+        "3.experts.[0-3,5].up.weight ×5",
+        "3.experts.4.up.weight ×1",
+        "3.experts.[0-5].down.weight ×6",
+        "[0-7].norm.weight ×8",
+    ]
+
+
+def test_a_tie_of_another_pattern_in_one_block() -> None:
+    model = nn.ModuleList([nn.ModuleList([nn.Linear(2, 2, bias=False) for _ in range(4)]) for _ in range(5)])
+    for i, block in enumerate(model):
+        block[1].weight = block[0].weight
+        block[3].weight = block[2].weight
+        if i == 2:
+            block[1].weight, block[2].weight = block[3].weight, block[0].weight
+    assert rows(model) == [f"{block}.{i}.weight ×{n}" for i in range(4) for block, n in (("[0-1,3-4]", 4), ("2", 1))]
 
 
 def test_what_an_optimizer_holds_is_part_of_the_signature() -> None:
