@@ -20,6 +20,11 @@ def percent(part: int, whole: int) -> str:
     return f"{100 * part / whole if whole else 0:.4f}"
 
 
+def share(part: int | None, whole: int) -> str:
+    """`12.3`, for a bar or a column of shares; `?` of what is unknown."""
+    return "?" if part is None else f"{100 * part / whole if whole else 0:.1f}"
+
+
 def nbytes(number: int) -> str:
     """`208.3 MiB`."""
     if number < 1024:
@@ -73,9 +78,14 @@ def name(text: str) -> str:
     return text
 
 
+def is_narrow(text: str) -> bool:
+    """Whether each character of a printable text certainly takes one column."""
+    return text.isascii() or max(text) < "\u0300"
+
+
 def width(text: str) -> int:
     """Terminal columns that a printable text takes: two for a Chinese character or an emoji."""
-    if text.isascii():
+    if is_narrow(text):
         return len(text)
     from wcwidth import wcswidth  # 15 ms to import, for names that few models have
 
@@ -99,7 +109,7 @@ def wrap_path(path: str, columns: int) -> list[str]:
 
 def _fitting(text: str, columns: int) -> int:
     """How many of the first characters fit, at least one."""
-    if text.isascii():
+    if is_narrow(text):
         return max(1, columns)
     used = 0
     for position, character in enumerate(text):

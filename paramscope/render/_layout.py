@@ -1,11 +1,12 @@
-"""Cells → lines of a terminal: tables that fit a width, and colours laid over finished lines."""
+"""Cells → lines of a terminal: tables that fit a width, and colours laid over finished lines.
+
+tabulate would lay out the same, but in many times the time that it takes to look at the model.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
-
-from tabulate import tabulate
 
 from paramscope import text
 
@@ -39,14 +40,13 @@ def paint(line: str, style: str | None, screen: Screen) -> str:
     return f"\x1b[{code}m{line}\x1b[0m" if screen.color and code else line
 
 
-def grid_width(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> int:
-    """Columns that a table takes."""
-    columns = zip(headers, *rows, strict=True)
-    return sum(max(map(text.width, column)) for column in columns) + GAP * (len(headers) - 1)
+def column_width(cells: Sequence[str]) -> int:
+    """Terminal columns of the widest cell."""
+    return max(map(len, cells)) if text.is_narrow("".join(cells)) else max(map(text.width, cells))
 
 
 def grid(
-    rows: Sequence[Sequence[str]],
+    columns: Sequence[Sequence[str]],
     headers: Sequence[str],
     *,
     screen: Screen,
@@ -55,27 +55,43 @@ def grid(
 ) -> list[str]:
     """A table as lines, its first column wrapped so that no line is wider than the screen.
 
-    right: positions of columns that are aligned to the right. styles: for each row what `paint` knows.
+    columns: cells of each column. right: positions of columns that are aligned to the right. styles: for each row
+    what `paint` knows.
     """
-    rest = grid_width([row[1:] for row in rows], headers[1:]) if len(headers) > 1 else -GAP
-    room = max(8, screen.width - rest - GAP)
-    wrapped = [text.wrap_path(row[0], room) for row in rows]
-    body = [["\n".join(lines), *row[1:]] for lines, row in zip(wrapped, rows, strict=True)]
-    aligned = ["right" if i in right else "left" for i in range(len(headers))]
-    # NOTE: as headers, tabulate would pad these by two columns; as a row it does not.
-    drawn = tabulate([list(headers), *body], tablefmt="plain", colalign=aligned, disable_numparse=True).split("\n")
-    lines = [line.rstrip() for line in drawn]
-    cells = [[headers[0], *(line for part in wrapped for line in part)]]
-    cells += [[header, *(row[i] for row in rows)] for i, header in enumerate(headers) if i]
-    rule = (" " * GAP).join("-" * max(map(text.width, column)) for column in cells)
-    painted = [paint(lines[0], "heading", screen), rule]
-    lines.insert(1, rule)
-    at = 2
-    for i, part in enumerate(wrapped):
+    widths = [
+        max(column_width(column), text.width(head)) if column else text.width(head)
+        for column, head in zip(columns, headers, strict=True)
+    ]
+    room = max(8, screen.width - sum(widths[1:]) - GAP * (len(widths) - 1))
+    first: list[list[str]] = []
+    if widths[0] <= room:
+        first = [[cell] for cell in columns[0]]
+    else:
+        first = [text.wrap_path(cell, room) for cell in columns[0]]
+        widths[0] = max(text.width(headers[0]), max(text.width(line) for lines in first for line in lines))
+    padded = [
+        [padded_cell(cell, widths[i], is_right=i in right) for cell in column] if i else []
+        for i, column in enumerate(columns)
+    ]
+    gap = " " * GAP
+    heads = [padded_cell(head, widths[i], is_right=i in right) for i, head in enumerate(headers)]
+    lines = [paint(gap.join(heads).rstrip(), "heading", screen), gap.join("-" * width for width in widths)]
+    for i, cells in enumerate(zip(*padded[1:], strict=True) if len(columns) > 1 else [()] * len(first)):
+        *before, last = first[i]
+        # What follows the path stands beside its first line.
+        head, tail = (before[0], [*before[1:], last]) if before else (last, [])
         style = styles[i] if styles else None
-        painted.extend(paint(line, style, screen) for line in lines[at : at + len(part)])
-        at += len(part)
-    return painted
+        lines.append(paint(gap.join((padded_cell(head, widths[0]), *cells)).rstrip(), style, screen))
+        lines.extend(paint(line, style, screen) for line in tail)
+    return lines
+
+
+def padded_cell(cell: str, width: int, *, is_right: bool = False) -> str:
+    """A cell filled up with spaces to a width in terminal columns."""
+    if text.is_narrow(cell):
+        return cell.rjust(width) if is_right else cell.ljust(width)
+    fill = " " * (width - text.width(cell))
+    return fill + cell if is_right else cell + fill
 
 
 def sentence(words: Sequence[str], width: int, *, indent: str = "", separator: str = ", ") -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from paramscope import text
 from paramscope.fold import Row
 from paramscope.render._layout import Screen, grid, paint, sentence
+from paramscope.render._totals import row_name
 from paramscope.report import Report
 from paramscope.snapshot import ForeignRecord, GroupRecord, OptimizerRecord
 
@@ -50,11 +51,6 @@ def listed(report: Report, rows: list[Row], paths: set[str], width: int, *, inde
     return lines
 
 
-def row_name(row: Row) -> str:
-    """The path of a row, with the number of slots where they are several."""
-    return text.name(row.path) + (f" ×{len(row.slots)}" if len(row.slots) > 1 else "")
-
-
 def _one(report: Report, optimizer: OptimizerRecord, rows: list[Row], screen: Screen) -> list[str]:
     kind = optimizer.type.rpartition(".")[2]
     title = sentence([f"optimizer {text.name(optimizer.name)}: {text.name(kind)}"], screen.width)
@@ -68,7 +64,8 @@ def _one(report: Report, optimizer: OptimizerRecord, rows: list[Row], screen: Sc
         state = text.nbytes(group.state_nbytes)
         cells.append([str(group.index), text.count(members), text.count(group.numel), share, state])
     headers = ["group", "tensors", "elements", "of the model", "state"]
-    lines += grid(cells, headers, right=(1, 2, 3, 4), screen=screen)
+    columns = list(zip(*cells, strict=True)) or [()] * len(headers)
+    lines += grid(columns, headers, right=(1, 2, 3, 4), screen=screen)
     if len(optimizer.groups) > len(groups):
         lines.append(f"  … and {text.plural(len(optimizer.groups) - len(groups), 'more group')}")
     for group in groups:

@@ -1,0 +1,154 @@
+"""Lines → cells: every column that a view of lines can show, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from paramscope import text
+from paramscope.errors import FormatError
+from paramscope.render._lines import Line
+from paramscope.report import Report
+from paramscope.snapshot import FATES
+
+_SHORT_ROLES = {"parameter": "param", "attribute": "attr"}
+_LETTERS = {"gradient": "g", "stepped": "s", "saved": "v", "moved": "m"}
+_WORDS = {None: "?", True: "yes", False: "-"}
+
+
+class Column(NamedTuple):
+    """One column."""
+
+    header: str
+    cell: Callable[[Line, Report], str]
+    is_right: bool = False
+    """Whether its cells are figures, which are read from the right."""
+
+
+def line_name(line: Line) -> str:
+    """The path of a line, with the number of slots, or of closed modules, where they are several."""
+    times = line.closed.modules if line.closed else len(line.slots)
+    path = text.name(line.path) or "the root"
+    return path + (f" ×{times}" if times > 1 else "") + line.marks
+
+
+def role(line: Line) -> str:
+    """How the owner holds it, where it is registered and not empty; else the word for what it is."""
+    if line.closed:
+        return "module"
+    status = line.record.status
+    return status if status in ("hidden", "empty", "unknown") else line.record.role
+
+
+def _short_role(line: Line, report: Report) -> str:
+    found = role(line)
+    return _SHORT_ROLES.get(found, found)
+
+
+def shape(line: Line) -> str:
+    """Sizes; of a closed module how many tensors it holds."""
+    if line.closed:
+        return text.plural(len(line.slots), "slot")
+    return "" if line.record.status == "empty" else text.shape(line.record.shape)
+
+
+def _common(name: str) -> Callable[[Line, Report], str]:
+    def cell(line: Line, report: Report) -> str:
+        return line.closed.common[name] if line.closed else str(getattr(line.record, name) or "")
+
+    return cell
+
+
+def elements(line: Line) -> str:
+    """Of every tensor where it is first listed; in parentheses where it was counted before."""
+    count = text.count(line.elements)
+    return f"({count})" if line.is_counted and line.elements is not None else count
+
+
+def fates(line: Line) -> str:
+    """A letter for each fate: `gsvm`."""
+    if line.closed:
+        words = zip(FATES, line.closed.fates, strict=True)
+        return "".join({"yes": _LETTERS[fate], "some": "~"}.get(word, word) for fate, word in words)
+    record = line.record
+    if record.status == "empty":
+        return ""
+    values = ((fate, getattr(record, fate)) for fate in FATES)
+    return "".join("?" if value is None else _LETTERS[fate] if value else "-" for fate, value in values)
+
+
+def _fate(name: str) -> Callable[[Line, Report], str]:
+    position = FATES.index(name)
+
+    def cell(line: Line, report: Report) -> str:
+        if line.closed:
+            return line.closed.fates[position]
+        return "" if line.record.status == "empty" else _WORDS[getattr(line.record, name)]
+
+    return cell
+
+
+def _groups(line: Line, report: Report) -> str:
+    return "" if line.closed else " ".join(f"{text.name(g.optimizer)}:{g.group}" for g in line.record.groups)
+
+
+def _declared(line: Line, report: Report) -> str:
+    declared = None if line.closed else line.record.declared
+    return "" if declared is None else text.shape(declared)
+
+
+def _storage(line: Line, report: Report) -> str:
+    storages = sorted({s for slot in line.slots if (s := _storage_of(report, slot)) >= 0})
+    return text.ranges(storages)
+
+
+def _storage_of(report: Report, slot: int) -> int:
+    tensor = report.snapshot.slot_columns.tensors[slot]
+    return -1 if tensor < 0 else report.snapshot.tensor_columns.storages[tensor]
+
+
+def _type(line: Line, report: Report) -> str:
+    return text.name((line.closed.type if line.closed else line.record.type or "").rpartition(".")[2])
+
+
+def _module_type(line: Line, report: Report) -> str:
+    kind = line.closed.type if line.closed else report.modules[line.record.module].type
+    return text.name(kind.rpartition(".")[2])
+
+
+COLUMNS: dict[str, Column] = {
+    "path": Column("path", lambda line, _: line_name(line)),
+    "role": Column("role", lambda line, _: role(line)),
+    "status": Column("status", _common("status")),
+    "shape": Column("shape", lambda line, _: shape(line)),
+    "dtype": Column("dtype", _common("dtype")),
+    "device": Column("device", _common("device")),
+    "elements": Column("elements", lambda line, _: elements(line), is_right=True),
+    "share": Column(
+        "of all", lambda line, report: f"{text.share(line.elements, report.totals.parameters)}%", is_right=True
+    ),
+    "bytes": Column("bytes", lambda line, _: text.nbytes(line.nbytes), is_right=True),
+    **{fate: Column(fate, _fate(fate)) for fate in FATES},
+    "fate": Column("fate", lambda line, _: fates(line)),
+    "groups": Column("groups", _groups),
+    "storage": Column("storage", _storage),
+    "declared": Column("declared", _declared),
+    "type": Column("type", _type),
+    "module": Column("module", _module_type),
+}
+SHORT_ROLE = Column("role", _short_role)
+"""`role` where columns are scarce."""
+
+
+def chosen(names: Sequence[str]) -> list[Column]:
+    """Columns by name, the path first. Raises FormatError for one that does not exist."""
+    for name in names:
+        if name not in COLUMNS:
+            raise FormatError(f"there is no column {name!r}", f"Choose from {', '.join(COLUMNS)}.")
+    return [COLUMNS[name] for name in dict.fromkeys(["path", *names])]
+
+
+def words(value: str | Sequence[str]) -> tuple[str, ...]:
+    """An option that names several things: `shape,dtype`, or a sequence of such names."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(part.strip() for part in parts if part.strip())

@@ -1,0 +1,278 @@
+"""Report → the lines that a view lists: folded rows, chosen, closed at a depth, sorted. Text comes later."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from paramscope.errors import FormatError
+from paramscope.fold import Node, Row, fold_tree, rows_below, unfolded
+from paramscope.fold import unfolded_tree as tree_unfolded
+from paramscope.report import Report, select_or_explain
+from paramscope.snapshot import FATES, SharingKind, SlotRecord
+
+SHARING_MARKS: dict[SharingKind, str] = {
+    "tied": "=",
+    "aliased": "~",
+    "overlapping": "%",
+    "co-located": "+",
+    "self-overlapping": "@",
+}
+STATUSES = ("trainable", "frozen", "hidden", "buffer", "attribute", "empty", "unknown")
+"""What a slot may be."""
+CHOICES = (*STATUSES, "shared", "stepped", "not-stepped")
+"""What `status` takes: a slot's status; whether it shares memory; whether it is trainable and stepped, or not."""
+SORTS = ("model", "path", "elements", "bytes", "status", "dtype")
+"""What lines are sorted by: the order of the model, or greatest first for `elements` and `bytes`."""
+
+
+class Line(NamedTuple):
+    """One line of a view: slots that fold to one row, or all that lies below a closed module."""
+
+    path: str
+    """With ranges where several fold."""
+    slots: list[int]
+    """Positions in the snapshot."""
+    record: SlotRecord
+    """The first of them; where the line is closed, what holds of all is in `common`."""
+    elements: int | None
+    """Of the tensors that no line of the model before it holds; None where unknown."""
+    nbytes: int
+    """Of the same tensors."""
+    is_counted: bool
+    """Whether all its tensors were counted in lines before; `elements` counts them again then."""
+    marks: str
+    """Of its sharing, ` =1 ~2`, numbered as the sharing is listed."""
+    closed: Closed | None
+    """What a closed module sums up; None for a row of slots."""
+
+
+class Closed(NamedTuple):
+    """A module, or several alike, of which the inside is not listed."""
+
+    type: str
+    """Qualified name of its class."""
+    modules: int
+    """How many fold to one."""
+    rows: int
+    """Rows that it closes."""
+    common: dict[str, str]
+    """`status`, `dtype` and `device` where they are the same for all slots, else `mixed`."""
+    fates: tuple[str, ...]
+    """For each fate `yes`, `-`, `?`, or `some`."""
+
+
+class Selection(NamedTuple):
+    """Which lines are listed, and how."""
+
+    fold: bool = True
+    """Repeated siblings as one, and empty slots left out."""
+    path: str | None = None
+    """A glob that slots have to match."""
+    status: Collection[str] = ()
+    """Of CHOICES; a slot has to be one of them."""
+    sort: str = "model"
+    depth: int | None = None
+    """Modules so many steps below the root are closed: one line each."""
+
+
+class Lines(NamedTuple):
+    """What a view lists."""
+
+    shown: list[Line]
+    rows: list[Row]
+    """All rows of the model, also those that are not listed."""
+    tree: list[Node]
+    left_out: int
+    """Empty slots' rows that are not listed because the view folds."""
+
+
+def lines_of(report: Report, selection: Selection) -> Lines:
+    """The lines of a view. Raises GlobError where the glob matches nothing, FormatError for unknown choices."""
+    check(selection)
+    tree = fold_tree(report.snapshot) if selection.fold else tree_unfolded(report.snapshot)
+    rows = list(rows_below(tree)) if selection.fold else unfolded(report.snapshot)
+    marks = sharing_marks(report, rows)
+    counted = _Counting(report, rows)
+    wanted = _wanted(report, selection)
+    is_plain = wanted is None and not selection.status
+    left_out = 0
+    found: list[Line] = []
+    for part, node in _parts(tree, rows, selection.depth):
+        if node is not None:
+            inside = [each for row in part for each in _chosen(report, row, wanted)]
+            if inside:
+                found.append(_closed(report, node, inside, counted, marks))
+            continue
+        for row in part:
+            for each in [row] if wanted is None else _chosen(report, row, wanted):
+                record = report.slots.at(each.slots[0])
+                if is_plain and selection.fold and record.status == "empty":
+                    left_out += 1
+                    continue
+                found.append(_open(each, record, counted, marks))
+    return Lines(_sorted(found, selection.sort), rows, tree, left_out)
+
+
+def check(selection: Selection) -> None:
+    """Raises FormatError for what no view knows."""
+    for choice in selection.status:
+        if choice not in CHOICES:
+            raise FormatError(f"there is no status {choice!r}", f"Choose from {', '.join(CHOICES)}.")
+    if selection.sort not in SORTS:
+        raise FormatError(f"lines cannot be sorted by {selection.sort!r}", f"Sort by {', '.join(SORTS)}.")
+    if selection.depth is not None and selection.depth < 0:
+        raise FormatError(
+            f"a depth of {selection.depth} is no depth", "Depth 0 closes the root itself, 1 its children."
+        )
+
+
+def sharing_groups(report: Report, rows: list[Row]) -> list[tuple[SharingKind, list[list[int]]]]:
+    """Sharing of one kind between the same rows, as one: (kind, slots of each record)."""
+    if not report.sharing:
+        return []
+    row_of = {slot: number for number, row in enumerate(rows) for slot in row.slots}
+    groups: dict[tuple[SharingKind, tuple[int, ...]], list[list[int]]] = {}
+    for record in report.sharing:
+        slots = [report.slots.position(path) for path in record.slots]
+        key = (record.kind, tuple(dict.fromkeys(row_of[slot] for slot in slots)))
+        groups.setdefault(key, []).append(slots)
+    return [(kind, records) for (kind, _), records in groups.items()]
+
+
+def sharing_marks(report: Report, rows: list[Row]) -> dict[int, str]:
+    """For each shared slot the marks of its sharing, such as ` =1`, numbered as `sharing_groups` has them."""
+    marks: dict[int, str] = {}
+    for number, (kind, records) in enumerate(sharing_groups(report, rows), 1):
+        for slots in records:
+            for slot in slots:
+                marks[slot] = f"{marks.get(slot, '')} {SHARING_MARKS[kind]}{number}"
+    return marks
+
+
+def _wanted(report: Report, selection: Selection) -> set[int] | None:
+    """Positions of the slots that are chosen; None where all are."""
+    wanted: set[int] | None = None
+    if selection.path is not None:
+        wanted = {report.slots.position(slot.path) for slot in select_or_explain(report, selection.path)}
+    if selection.status:
+        of_status = set(_of_status(report, frozenset(selection.status)))
+        wanted = of_status if wanted is None else wanted & of_status
+    return wanted
+
+
+def _of_status(report: Report, choices: frozenset[str]) -> Iterator[int]:
+    shared = {report.slots.position(path) for record in report.sharing for path in record.slots}
+    memberships = report.snapshot.interned.memberships
+    columns, tensors = report.snapshot.tensor_columns, report.snapshot.slot_columns.tensors
+    for slot, tensor in enumerate(tensors):
+        status = report.snapshot.status(slot)
+        found = {status, "shared" if slot in shared else status}
+        if status == "trainable" and report.optimizers:
+            found.add("stepped" if memberships[columns.memberships[tensor]] else "not-stepped")
+        if not choices.isdisjoint(found):
+            yield slot
+
+
+def _chosen(report: Report, row: Row, wanted: set[int] | None) -> list[Row]:
+    """A row as it stands if all its slots are wanted; else those that are, each as a row."""
+    if wanted is None:
+        return [row]
+    inside = [slot for slot in row.slots if slot in wanted]
+    if len(inside) == len(row.slots):
+        return [row]
+    return [Row(report.slots.path_at(slot), [slot]) for slot in inside]
+
+
+def _parts(tree: list[Node], rows: list[Row], depth: int | None) -> Iterator[tuple[Iterable[Row], Node | None]]:
+    """Rows to be listed, with None; and those of each module that is closed, with its node."""
+    if depth is None:
+        yield rows, None
+        return
+    stack = [(node, 0) for node in reversed(tree)]
+    while stack:
+        node, level = stack.pop()
+        if level >= depth:
+            yield rows_below([node]), node
+            continue
+        yield node.rows, None
+        stack.extend((child, level + 1) for child in reversed(node.children))
+
+
+class _Counting:
+    """Elements and bytes of rows, every tensor in the first row of the model that holds it."""
+
+    def __init__(self, report: Report, rows: list[Row]) -> None:
+        self._tensors = report.snapshot.slot_columns.tensors
+        self._specs, self._columns = report.snapshot.interned.specs, report.snapshot.tensor_columns
+        self._first: dict[int, int] = {}
+        if any(record.kind == "tied" for record in report.sharing):
+            for row in rows:
+                for slot in row.slots:
+                    self._first.setdefault(self._tensors[slot], slot)
+
+    def count(self, slots: Sequence[int]) -> tuple[int | None, int, bool]:
+        """(elements, bytes, whether all were counted before) of some slots."""
+        tensors, first = self._tensors, self._first
+        if first:
+            members = list({tensors[slot] for slot in slots if tensors[slot] >= 0})
+            inside = frozenset(slots)
+            new = [tensor for tensor in members if first[tensor] in inside]
+        else:
+            members = new = [tensors[slot] for slot in slots if tensors[slot] >= 0]
+        counted = new or members
+        elements: int | None = 0
+        nbytes = 0
+        specs = self._columns.specs
+        for number, times in Counter([specs[tensor] for tensor in counted]).items():
+            spec = self._specs[number]
+            elements = None if elements is None or spec.numel is None else elements + times * spec.numel
+            nbytes += times * (spec.nbytes or 0)
+        return elements, nbytes, bool(members) and not new
+
+
+def _open(row: Row, record: SlotRecord, counting: _Counting, marks: dict[int, str]) -> Line:
+    elements, nbytes, is_counted = counting.count(row.slots)
+    mark = marks.get(row.slots[0], "") if marks else ""
+    return Line(row.path, row.slots, record, elements, nbytes, is_counted, mark, None)
+
+
+def _closed(report: Report, node: Node, rows: list[Row], counting: _Counting, marks: dict[int, str]) -> Line:
+    records = [report.slots.at(row.slots[0]) for row in rows]
+    slots = [slot for row in rows for slot in row.slots]
+    there = [record for record in records if record.status != "empty"]
+    common = {name: _common(getattr(record, name) for record in there) for name in ("status", "dtype", "device")}
+    fates = tuple(_fate({getattr(record, fate) for record in there}) for fate in FATES)
+    known = [counting.count(row.slots) for row in rows]
+    elements = sum(count or 0 for count, _, is_counted in known if not is_counted)
+    nbytes = sum(count for _, count, is_counted in known if not is_counted)
+    mark = "".join(dict.fromkeys(f" {each}" for slot in slots for each in marks.get(slot, "").split()))
+    kind = report.modules.at(node.modules[0]).type
+    closed = Closed(kind, len(node.modules), len(rows), common, fates)
+    is_counted = bool(known) and all(each for _, _, each in known)
+    return Line(node.path, slots, records[0], elements, nbytes, is_counted, mark, closed)
+
+
+def _common(values: Iterable[Any]) -> str:
+    found = {str(value or "") for value in values}
+    return found.pop() if len(found) == 1 else "mixed" if found else ""
+
+
+def _fate(values: set[bool | None]) -> str:
+    if len(values) > 1:
+        return "some"
+    return {None: "?", True: "yes", False: "-"}[values.pop()] if values else ""
+
+
+_ORDER: dict[str, Callable[[Line], Any]] = {
+    "path": lambda line: line.path,
+    "elements": lambda line: -(line.elements or 0),
+    "bytes": lambda line: -line.nbytes,
+    "status": lambda line: STATUSES.index(line.record.status),
+    "dtype": lambda line: line.record.dtype or "",
+}
+
+
+def _sorted(lines: list[Line], sort: str) -> list[Line]:
+    return lines if sort == "model" else sorted(lines, key=_ORDER[sort])
