@@ -107,6 +107,22 @@ def wrap_path(path: str, columns: int) -> list[str]:
     return [*lines, path]
 
 
+def wrap_words(sentence: str, columns: int) -> list[str]:
+    """A text on as many lines as it takes, broken at spaces, and within a word as a path is."""
+    lines: list[str] = []
+    line = ""
+    for word in sentence.split(" "):
+        longer = f"{line} {word}" if line else word
+        if width(longer) <= columns:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        *full, line = wrap_path(word, columns)
+        lines += full
+    return [*lines, line]
+
+
 def _fitting(text: str, columns: int) -> int:
     """How many of the first characters fit, at least one."""
     if is_narrow(text):

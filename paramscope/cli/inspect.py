@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from paramscope.errors import FormatError
+
 
 @click.command("inspect")
 @click.argument("target")
@@ -17,10 +19,24 @@ import click
     multiple=True,
     help="A function that is called with the model and returns its optimizer; may be given several times.",
 )
-@click.option("-f", "--format", "format_", metavar="FORMAT", help="table (the default), json, …")
+@click.option(
+    "-f",
+    "--format",
+    "format_",
+    metavar="FORMAT",
+    help="table (the default), tree, optimizer, summary, markdown, csv, json, …",
+)
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending tells the format.")
 @click.option("--no-fold", is_flag=True, help="Every slot on its own row, empty ones too.")
 @click.option("--path", "glob", metavar="GLOB", help="Only slots that match: 'encoder.*', '*.bias'.")
+@click.option(
+    "--status",
+    metavar="WORDS",
+    help="Only slots that are trainable, frozen, hidden, buffer, attribute, shared, not-stepped …",
+)
+@click.option("--depth", type=int, metavar="N", help="Sum up modules N steps below the root.")
+@click.option("--sort", metavar="WORD", help="By model (the default), path, elements, bytes, status or dtype.")
+@click.option("--columns", metavar="WORDS", help="Columns of the table: shape,dtype,bytes,share,groups,module, …")
 @click.option("--arg", "arguments", metavar="K=V", multiple=True, help="Keyword argument for the target.")
 @click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
 def command(
@@ -30,6 +46,10 @@ def command(
     output: str | None,
     no_fold: bool,  # noqa: FBT001  # click passes by keyword
     glob: str | None,
+    status: str | None,
+    depth: int | None,
+    sort: str | None,
+    columns: str | None,
     arguments: tuple[str, ...],
     meta: bool,  # noqa: FBT001
 ) -> None:
@@ -37,13 +57,15 @@ def command(
 
     \b
     paramscope inspect model.py:build
-    paramscope inspect model.py:build -O train.py:make_optimizer
+    paramscope inspect model.py:build -O train.py:make_optimizer -f optimizer
+    paramscope inspect model.py:build -f tree --depth 3
+    paramscope inspect model.py:build --status frozen,hidden --sort elements --columns shape,bytes
     paramscope inspect package.module:Net --arg dim=64 --meta
     paramscope inspect model.py:build -o report.json && paramscope inspect report.json
     """
     from paramscope.cli._input import load_report
     from paramscope.cli._output import check_writable, terminal_width, wants_color, write
-    from paramscope.render import options_of, render
+    from paramscope.render import formats, options_of, render
 
     format_ = format_ or _format_of(output)
     taken = options_of(format_)
@@ -51,8 +73,13 @@ def command(
     options: dict[str, object] = {}
     if no_fold:
         options["fold"] = False
-    if glob is not None:
-        options["path"] = glob
+    chosen = {"path": glob, "status": status, "depth": depth, "sort": sort, "columns": columns}
+    options.update((name, value) for name, value in chosen.items() if value is not None)
+    for name in options:
+        if name not in taken:
+            flag = "--no-fold" if name == "fold" else f"--{name}"
+            takers = [each for each in formats() if name in options_of(each)]
+            raise FormatError(f"the format {format_} takes no {flag}", f"These do: {', '.join(takers)}.")
     screen = {"width": terminal_width(), "color": wants_color(output)}
     options.update((name, value) for name, value in screen.items() if name in taken)
     report = load_report(target, optimizers, arguments, meta=meta)

@@ -82,7 +82,7 @@ def grid(
         head, tail = (before[0], [*before[1:], last]) if before else (last, [])
         style = styles[i] if styles else None
         lines.append(paint(gap.join((padded_cell(head, widths[0]), *cells)).rstrip(), style, screen))
-        lines.extend(paint(line, style, screen) for line in tail)
+        lines.extend(paint(line.rstrip(), style, screen) for line in tail)
     return lines
 
 
@@ -105,6 +105,6 @@ def sentence(words: Sequence[str], width: int, *, indent: str = "", separator: s
             line = indent
         if text.width(indent + piece.rstrip()) > width:
             *full, piece = text.wrap_path(piece, max(8, width - len(indent)))
-            lines.extend(indent + part for part in full)
+            lines.extend(indent + part.rstrip() for part in full)
         line += piece
     return [*lines, line.rstrip()]

@@ -57,6 +57,8 @@ class Closed(NamedTuple):
     """How many fold to one."""
     rows: int
     """Rows that it closes."""
+    parameters: int
+    """Elements of registered parameters that no line before holds."""
     common: dict[str, str]
     """`status`, `dtype` and `device` where they are the same for all slots, else `mixed`."""
     fates: tuple[str, ...]
@@ -126,6 +128,13 @@ def check(selection: Selection) -> None:
         raise FormatError(
             f"a depth of {selection.depth} is no depth", "Depth 0 closes the root itself, 1 its children."
         )
+
+
+def nothing(selection: Selection) -> str:
+    """What is said where a view has no line."""
+    if selection.status:
+        return f"no slot is {' or '.join(selection.status)}"
+    return "no tensors: this model holds no parameters, buffers or tensor attributes"
 
 
 def sharing_groups(report: Report, rows: list[Row]) -> list[tuple[SharingKind, list[list[int]]]]:
@@ -239,19 +248,26 @@ def _open(row: Row, record: SlotRecord, counting: _Counting, marks: dict[int, st
 
 
 def _closed(report: Report, node: Node, rows: list[Row], counting: _Counting, marks: dict[int, str]) -> Line:
-    records = [report.slots.at(row.slots[0]) for row in rows]
-    slots = [slot for row in rows for slot in row.slots]
-    there = [record for record in records if record.status != "empty"]
-    common = {name: _common(getattr(record, name) for record in there) for name in ("status", "dtype", "device")}
-    fates = tuple(_fate({getattr(record, fate) for record in there}) for fate in FATES)
-    known = [counting.count(row.slots) for row in rows]
-    elements = sum(count or 0 for count, _, is_counted in known if not is_counted)
-    nbytes = sum(count for _, count, is_counted in known if not is_counted)
+    there = [(row, record) for row in rows if (record := report.slots.at(row.slots[0])).status != "empty"]
+    records = [record for _, record in there]
+    common = {name: _common(getattr(record, name) for record in records) for name in ("status", "dtype", "device")}
+    fates = tuple(_fate({getattr(record, fate) for record in records}) for fate in FATES)
+    known = [counting.count(row.slots) for row, _ in there]
+    is_counted = bool(known) and all(each for _, _, each in known)
+    # What is new here; of a module that holds nothing new, what it holds.
+    new = [(count or 0, size) for count, size, each in known if is_counted or not each]
+    elements, nbytes = sum(count for count, _ in new), sum(size for _, size in new)
+    slots = [slot for row, _ in there for slot in row.slots]
     mark = "".join(dict.fromkeys(f" {each}" for slot in slots for each in marks.get(slot, "").split()))
     kind = report.modules.at(node.modules[0]).type
-    closed = Closed(kind, len(node.modules), len(rows), common, fates)
-    is_counted = bool(known) and all(each for _, _, each in known)
-    return Line(node.path, slots, records[0], elements, nbytes, is_counted, mark, closed)
+    parameters = sum(
+        count or 0
+        for record, (count, _, each) in zip(records, known, strict=True)
+        if record.status in ("trainable", "frozen") and not each
+    )
+    closed = Closed(kind, len(node.modules), len(there), parameters, common, fates)
+    first = records[0] if records else report.slots.at(rows[0].slots[0])
+    return Line(node.path, slots, first, elements, nbytes, is_counted, mark, closed)
 
 
 def _common(values: Iterable[Any]) -> str:

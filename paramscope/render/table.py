@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from paramscope import text
 from paramscope.render._columns import COLUMNS, SHORT_ROLE, Column, chosen, words
 from paramscope.render._layout import GAP, Screen, column_width, grid, sentence
-from paramscope.render._lines import Line, Selection, lines_of
+from paramscope.render._lines import Line, Selection, lines_of, nothing
 from paramscope.render._optimizers import optimizer_lines
 from paramscope.render._totals import note_lines, sharing_lines, title, total_lines
 from paramscope.report import Report
@@ -45,7 +45,7 @@ def render(
     screen = Screen(width, color)
     blocks = [
         title(report, width),
-        _slot_lines(report, lines.shown, wanted, screen, is_all=path is None and not status),
+        _slot_lines(report, lines.shown, wanted, screen) if lines.shown else [nothing(selection)],
         total_lines(report, width, lines.left_out),
         sharing_lines(report, lines.rows, width),
         optimizer_lines(report, lines.rows, screen),
@@ -54,15 +54,7 @@ def render(
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _slot_lines(
-    report: Report, lines: list[Line], wanted: list[Column], screen: Screen, *, is_all: bool
-) -> list[str]:
-    if not lines:
-        return [
-            "no tensors: this model holds no parameters, buffers or tensor attributes"
-            if is_all
-            else "no slots of this kind"
-        ]
+def _slot_lines(report: Report, lines: list[Line], wanted: list[Column], screen: Screen) -> list[str]:
     told: list[str] = []
     names = [line.record.status for line in lines]
     if wanted:
@@ -78,7 +70,7 @@ def _slot_lines(
         some = ", ~ some" if any(line.closed for line in lines) else ""
         told.append(f"fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown{some}")
     told += _reasons(lines)
-    if any(line.is_counted for line in lines):
+    if any(line.is_counted for line in lines) and COLUMNS["elements"] in columns:
         told.append("elements in parentheses were counted above")
     if any(line.marks for line in lines):
         told.append("=1, ~1: see sharing")

@@ -1,0 +1,235 @@
+"""The views of lines: what is chosen, closed and sorted, and how the tree, the optimizers' view and the sums say it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torch import nn
+from view_models import Net, report
+from wcwidth import wcswidth
+
+from paramscope import Report, audit
+from paramscope.errors import FormatError, GlobError
+
+TREE_80 = """\
+Net                                                     524  100.0%
+├─ scale  4                                               4    0.8%  g-vm
+├─ mask  3 buffer                                         3          ---m
+├─ cache  5 attribute                                     5          ----
+├─ embed: Embedding  weight =1 10×4                      40    7.6%  gsvm
+├─ layers: ModuleList                                   480   91.6%
+│  ├─ [0-3,5]: Block ×5                                 400   76.3%
+│  │  ├─ norm: LayerNorm ×5  weight 4, bias 4            40    7.6%  gsvm
+│  │  ├─ up: Linear ×5                                  200   38.2%
+│  │  │  ├─ weight ×5  8×4                              160   30.5%  gsvm
+│  │  │  ├─ layers.[0-1,3,5].up.bias ×4  8               32    6.1%  gsvm
+│  │  │  └─ layers.2.up.bias  8                           8    1.5%  --vm
+│  │  └─ down: Linear ×5  weight 4×8                    160   30.5%  gsvm
+│  └─ 4: Block                                           80   15.3%
+│     ├─ norm: LayerNorm  weight 4, bias 4                8    1.5%  --vm
+│     ├─ up: Linear  weight 8×4, bias 8                  40    7.6%  --vm
+│     └─ down: Linear  weight 4×8                        32    6.1%  --vm
+├─ head: Linear  weight =1 10×4                        (40)          gsvm
+└─ experts[0-2]: Linear ×3  weight 2×2, bias 2 hidden    18          g---
+"""
+DEPTH_1 = """\
+path             role    shape     dtype    elements  fate
+---------------  ------  --------  -------  --------  ----
+scale            param   4         float32         4  g-vm
+mask             buffer  3         bool            3  ---m
+cache            attr    5         float32         5  ----
+embed =1         module  1 slot    float32        40  gsvm
+layers           module  30 slots  float32       480  ~~vm
+head =1          module  1 slot    float32      (40)  gsvm
+experts[0-2] ×3  module  6 slots   float32        18  g---
+"""
+OPTIMIZER_100 = """\
+optimizer 0: AdamW
+path                           group      lr  decay  elements
+-----------------------------  -----  ------  -----  --------
+embed.weight =1                    0  0.0003    0.1        40
+layers.[0-3,5].up.weight ×5        0  0.0003    0.1       160
+layers.[0-3,5].down.weight ×5      0  0.0003    0.1       160
+head.weight =1                     0  0.0003    0.1      (40)
+layers.[0-3,5].norm.weight ×5      1  0.0003      0        20
+layers.[0-3,5].norm.bias ×5        1  0.0003      0        20
+layers.[0-1,3,5].up.bias ×4        1  0.0003      0        32
+  betas (0.9, 0.999), eps 1e-08, decoupled_weight_decay True
+
+not stepped
+path                    elements  why
+----------------------  --------  -----------------------------
+scale                          4  trainable, but in no group
+mask                           3  buffer
+cache                          5  plain tensor
+layers.2.up.bias               8  frozen
+layers.4.norm.weight           4  frozen
+layers.4.norm.bias             4  frozen
+layers.4.up.weight            32  frozen
+layers.4.up.bias               8  frozen
+layers.4.down.weight          32  frozen
+experts[0-2].weight ×3        12  hidden: parameters() lacks it
+experts[0-2].bias ×3           6  hidden: parameters() lacks it
+"""
+
+
+@pytest.fixture(scope="module", name="net")
+def _net() -> Report:
+    return report()
+
+
+def shown(of: Report, format: str, **options: object) -> str:
+    """What a format prints."""
+    text = of.render(format, **options)
+    assert isinstance(text, str)
+    return text
+
+
+def paths(text: str) -> list[str]:
+    """First column of the table, without its heading."""
+    rows = text.split("\n\n")[1].splitlines()[2:]
+    return [row.split()[0] for row in rows]
+
+
+def test_the_tree(net: Report) -> None:
+    assert TREE_80 in shown(net, "tree")
+
+
+def test_a_wide_tree_has_bars_that_are_proportional(net: Report) -> None:
+    text = shown(net, "tree", width=120)
+    bars = {re.split("[: ]", line.strip("│├└─ "))[0]: line.count("█") for line in text.splitlines() if "%" in line}
+    assert bars["Net"] == 12
+    assert bars["layers"] == 11  # 91.6 % of 12
+    assert bars["4"] == 1
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
+@pytest.mark.parametrize("format", ["table", "tree", "optimizer", "summary"])
+def test_no_line_is_wider_than_the_screen(net: Report, format: str, width: int) -> None:
+    text = shown(net, format, width=width)
+    painted = shown(net, format, width=width, color=True)
+    assert re.sub("\x1b\\[[0-9;]*m", "", painted) == text
+    # Figures have a width of their own, below which a table does not shrink.
+    assert max(wcswidth(line) for line in text.splitlines()) <= max(width, 68 if format == "summary" else 60)
+    assert not any(line.endswith(" ") for line in text.splitlines())
+
+
+def test_a_depth_closes_modules_and_sums_them_up(net: Report) -> None:
+    assert DEPTH_1 in shown(net, "table", depth=1)
+    whole = shown(net, "table", depth=0)
+    assert paths(whole) == ["the"]
+    assert "524" in whole
+    # However deep, nothing is lost.
+    for depth in range(6):
+        text = shown(net, "table", depth=depth, status="trainable,frozen", columns="elements")
+        counts = [line.split()[-1] for line in text.split("\n\n")[1].splitlines()[2:]]
+        assert sum(int(count) for count in counts if not count.startswith("(")) == net.totals.parameters, depth
+
+
+def test_a_tree_of_some_depth(net: Report) -> None:
+    text = shown(net, "tree", depth=1)
+    assert re.search(r"├─ layers: ModuleList  11 rows +480 +91\.6%  ~~vm\n", text)
+    assert re.search(r"├─ head: Linear  1 row =1 +\(40\) +gsvm\n", text)
+    assert re.search(r"└─ experts\[0-2\]: Linear ×3  2 rows +18 +0\.0%  g---\n", text)
+    assert re.search(r"^Net +524 +100\.0%$", text, re.MULTILINE)
+    assert "norm" not in text.partition("\n\nfate")[0]
+
+
+def test_a_status_selects_and_opens_rows(net: Report) -> None:
+    assert paths(shown(net, "table", status="frozen")) == [
+        "layers.2.up.bias",
+        *(f"layers.4.{name}" for name in ("norm.weight", "norm.bias", "up.weight", "up.bias", "down.weight")),
+    ]
+    assert paths(shown(net, "table", status=["hidden", "attribute"])) == [
+        "cache",
+        "experts[0-2].weight",
+        "experts[0-2].bias",
+    ]
+    assert paths(shown(net, "table", status="not-stepped")) == ["scale"]
+    assert paths(shown(net, "table", status="shared")) == ["embed.weight", "head.weight"]
+    assert paths(shown(net, "table", status="frozen", path="*.bias")) == [
+        "layers.2.up.bias",
+        "layers.4.norm.bias",
+        "layers.4.up.bias",
+    ]
+    assert "no slot is unknown" in shown(net, "table", status="unknown")
+    tree = shown(net, "tree", status="frozen").partition("\n\nfate")[0]
+    assert "embed" not in tree
+    assert "layers.2.up.bias" in tree
+
+
+def test_lines_are_sorted(net: Report) -> None:
+    text = shown(net, "table", sort="elements", columns="elements")
+    numbers = [int(line.split()[-1].strip("()")) for line in text.split("\n\n")[1].splitlines()[2:]]
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(numbers) > 10
+    names = paths(shown(net, "table", sort="path"))
+    assert names == sorted(names)
+
+
+def test_columns_are_chosen(net: Report) -> None:
+    text = shown(
+        net, "table", columns="shape,bytes,share,groups,module,declared,type,storage,status", path="embed*", width=120
+    )
+    assert text.split("\n\n")[1].splitlines() == [
+        "path             shape  bytes  of all  groups  module     declared  type       storage  status",
+        "---------------  -----  -----  ------  ------  ---------  --------  ---------  -------  ---------",
+        "embed.weight =1  10×4   160 B    7.6%  0:0     Embedding  10×4      Parameter  2        trainable",
+    ]
+
+
+def test_the_optimizers_view(net: Report) -> None:
+    assert OPTIMIZER_100 in shown(net, "optimizer", width=100)
+
+
+def test_the_optimizers_view_names_strangers_and_what_is_stepped_although_frozen() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    optimizer = torch.optim.SGD(model.named_parameters(), lr=0.1)
+    model[0].weight.requires_grad_(False)
+    model[0].bias.grad = torch.zeros(3)
+    model[0].bias.requires_grad_(False)
+    model[1].weight = nn.Parameter(torch.zeros(1, 3))
+    text = shown(audit(model, optimizer={"main": optimizer}), "optimizer", width=120)
+    assert re.search(r"0\.weight +0 +0\.1 +0 +6  frozen: passed over", text)
+    assert re.search(r"0\.bias +0 +0\.1 +0 +3  frozen, yet stepped: its gradient is left over", text)
+    assert re.search(r"main\[0\]\[2\] +1\.weight +1×3 +float32 +1\.weight, by name", text)
+    assert re.search(r"1\.weight +3  trainable, but in no group", text)
+
+
+def test_the_optimizers_view_without_an_optimizer() -> None:
+    text = shown(audit(Net()), "optimizer")
+    assert "no optimizer was given: hand it over with -O" in text
+    assert re.search(r"scale +4  trainable\n", text)
+
+
+def test_sums(net: Report) -> None:
+    text = shown(net, "summary")
+    assert re.search(r"by status .*\n-.*\ntrainable +26 +436 +79\.3% +436 +1\.7 KiB\n", text)
+    assert re.search(r"\nbool +1 +3 +0\.5% +0 +3 B\n", text)
+    assert re.search(r"\nlayers +30 +480 +87\.3% +392 +1\.9 KiB\n", text)
+    assert re.search(r"\nthe root itself +3 +12 ", text)
+    assert re.search(r"\nexperts +6 +18 ", text)
+    roots = shown(audit({"gen": nn.Linear(2, 2), "disc": nn.Linear(2, 1)}), "summary")
+    assert re.search(r"by root .*\n-.*\ngen +2 +6 .*\ndisc +2 +3 ", roots)
+
+
+def test_what_does_not_exist_is_refused(net: Report) -> None:
+    for options in ({"status": "frosen"}, {"sort": "size"}, {"depth": -1}, {"columns": "shapes"}):
+        with pytest.raises(FormatError):
+            net.render("table", **options)
+    with pytest.raises(GlobError):
+        net.render("tree", path="nothing.*")
+
+
+def test_a_tree_of_modules_within_modules_without_end() -> None:
+    model = inner = nn.Module()
+    for _ in range(1_500):
+        inner.below = nn.Module()
+        inner = inner.below
+        inner.scale = nn.Parameter(torch.zeros(1))
+    text = shown(audit(model), "tree")
+    lines = text.partition("\n\nfate")[0].splitlines()[2:]
+    assert len(lines) > 3_000
+    assert max(map(len, lines)) <= 80
