@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Callable
 
 import pytest
@@ -243,6 +245,20 @@ def test_several_roots_stay_apart() -> None:
     assert [row.path for row in fold_slots(report.snapshot)] == ["a.weight", "a.bias", "b.weight", "b.bias"]
 
 
+def expanded(path: str) -> list[str]:
+    """The paths that a folded path stands for, among modules that are named by numbers alone."""
+    match = re.search(r"\[([\d,:-]+)\]", path)
+    if match is None:
+        return [path]
+    numbers = []
+    for part in match[1].split(","):
+        span, _, step = part.partition(":")
+        first, dash, last = span.partition("-")
+        numbers += list(range(int(first), int(last) + 1, int(step or 1))) if dash else [int(first)]
+    before, after = path[: match.start()], path[match.end() :]
+    return [f"{before}{number}{rest}" for number in numbers for rest in expanded(after)]
+
+
 @st.composite
 def models(draw: st.DrawFn) -> nn.Module:
     """Trees of lists and sequentials over few kinds of leaves, with some frozen and some tied."""
@@ -252,9 +268,20 @@ def models(draw: st.DrawFn) -> nn.Module:
             leaf = draw(st.sampled_from([(2, 2, True), (2, 2, False), (3, 2, True)]))
             return nn.Linear(leaf[0], leaf[1], bias=leaf[2])
         children = [tree(depth - 1) for _ in range(draw(st.integers(1, 4)))]
-        return nn.ModuleList(children) if draw(st.booleans()) else nn.Sequential(*children)
+        if draw(st.booleans()):
+            # Alike, but for what is drawn below.
+            children += [copy.deepcopy(draw(st.sampled_from(children))) for _ in range(draw(st.integers(1, 4)))]
+        kind = draw(st.sampled_from(["list", "sequential", "dict"]))
+        if kind == "dict":
+            return nn.ModuleDict(dict(zip("abcdefgh", children, strict=False)))
+        return nn.ModuleList(children) if kind == "list" else nn.Sequential(*children)
 
-    model = nn.ModuleList([tree(2)])
+    model = nn.ModuleList([tree(draw(st.integers(1, 3)))])
+    for module in list(model.modules()):
+        if draw(st.integers(0, 9)) == 0:
+            module.training = False
+        if draw(st.integers(0, 9)) == 0:
+            module.register_buffer("step", torch.zeros(draw(st.integers(1, 2))))
     for parameter in model.parameters():
         if draw(st.integers(0, 4)) == 0:
             parameter.requires_grad_(False)
@@ -273,8 +300,12 @@ def test_expanding_the_rows_gives_back_every_slot_and_like_is_with_like(model: n
     assert sorted(slot for row in found for slot in row.slots) == list(range(len(report.slots)))
     for row in found:
         assert len({report.slots.at(slot)[9:24] for slot in row.slots}) == 1
+        assert len(set(row.slots)) == len(row.slots)
+        paths = [report.slots.path_at(slot) for slot in row.slots]
         if len(row.slots) == 1:
-            assert row.path == report.slots.path_at(row.slots[0])
+            assert row.path == paths[0]
+        # The folded path says exactly which they are.
+        assert sorted(expanded(row.path)) == sorted(paths)
     assert [row.path for row in unfolded(report.snapshot)] == list(report.slots)
 
 
@@ -293,3 +324,54 @@ def test_expanding_the_rows_gives_back_every_slot_and_like_is_with_like(model: n
 )
 def test_ranges(numbers: list[int], expected: str) -> None:
     assert ranges(numbers) == expected
+
+
+@st.composite
+def flips(draw: st.DrawFn) -> tuple[int, int, list[tuple[str, str]]]:
+    """(number of blocks, which of them, names of its slots of which the first is flipped)."""
+    count = draw(st.integers(3, 80))
+    names = [("outer", "inner"), ("outer", "other"), ("second", "inner"), ("third", "far"), ("third", "inner")]
+    return count, draw(st.integers(0, count - 1)), draw(st.permutations(names))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(flips())
+def test_whatever_one_slot_of_one_block_flips_only_its_row_is_split(
+    flip: tuple[int, int, list[tuple[str, str]]],
+) -> None:
+    count, which, names = flip
+
+    def block() -> nn.Module:
+        made = nn.Module()
+        for outer, inner in names:
+            if not hasattr(made, outer):
+                made.add_module(outer, nn.Module())
+            made.get_submodule(outer).register_parameter(inner, nn.Parameter(torch.zeros(2)))
+        return made
+
+    model = nn.Module()
+    model.layers = nn.ModuleList([block() for _ in range(count)])
+    before = rows(model)
+    outer, inner = names[0]
+    model.layers[which].get_submodule(outer).get_parameter(inner).requires_grad_(False)
+    after = rows(model)
+    rest = [number for number in range(count) if number != which]
+    assert {*after} - {*before} == {
+        f"layers.[{ranges(rest)}].{outer}.{inner} ×{count - 1}",
+        f"layers.{which}.{outer}.{inner} ×1",
+    }
+    assert {*before} - {*after} == {f"layers.[0-{count - 1}].{outer}.{inner} ×{count}"}
+
+
+def test_many_siblings_of_which_no_two_are_alike_take_linear_time() -> None:
+    """Each differs from each in one of many fields, so that all are held against one another."""
+    model = nn.ModuleList()
+    for i in range(1, 2_000):
+        block = nn.Module()
+        for bit in range(11):
+            block.register_parameter(f"p{bit}x", nn.Parameter(torch.zeros(1), requires_grad=bool(i >> bit & 1)))
+        model.append(block)
+    snapshot = audit(model).snapshot
+    found = fold_slots(snapshot)
+    assert sorted(slot for row in found for slot in row.slots) == list(range(len(snapshot.slots)))
+    assert len(found) < 2_000
