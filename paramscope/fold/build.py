@@ -46,8 +46,11 @@ class _Alike(NamedTuple):
 
 
 def fold_tree(snapshot: Snapshot) -> list[Node]:
-    """The folded roots of a snapshot."""
-    return _Folding(snapshot).roots
+    """The folded roots of a snapshot; told once, and not to be changed."""
+    known: list[Node] | None = snapshot._derived.get("fold")
+    if known is None:
+        known = snapshot._derived["fold"] = _Folding(snapshot).roots
+    return known
 
 
 def fold_slots(snapshot: Snapshot) -> list[Row]:

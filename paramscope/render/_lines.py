@@ -141,7 +141,8 @@ def sharing_groups(report: Report, rows: list[Row]) -> list[tuple[SharingKind, l
     """Sharing of one kind between the same rows, as one: (kind, slots of each record)."""
     if not report.sharing:
         return []
-    row_of = {slot: number for number, row in enumerate(rows) for slot in row.slots}
+    shared = {report.slots.position(path) for record in report.sharing for path in record.slots}
+    row_of = {slot: number for number, row in enumerate(rows) for slot in row.slots if slot in shared}
     groups: dict[tuple[SharingKind, tuple[int, ...]], list[list[int]]] = {}
     for record in report.sharing:
         slots = [report.slots.position(path) for path in record.slots]

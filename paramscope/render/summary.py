@@ -10,18 +10,19 @@ from paramscope import text
 from paramscope.render._layout import Screen, grid
 from paramscope.render._totals import note_lines, title, total_lines
 from paramscope.report import Report
-from paramscope.snapshot import SlotRecord
 
+_LISTED = 50
+"""Rows of a table."""
 _STEP = re.compile(r"\.|\[|\{|->|::")
 
 
 class _Sum(NamedTuple):
-    """What some tensors come to, each counted once."""
+    """What some tensors come to, each counted once, where it is met first."""
 
-    tensors: int
-    elements: int
-    trainable: int
-    nbytes: int
+    tensors: int = 0
+    elements: int = 0
+    trainable: int = 0
+    nbytes: int = 0
 
 
 def render(report: Report, *, width: int = 80, color: bool = False) -> str:
@@ -30,64 +31,103 @@ def render(report: Report, *, width: int = 80, color: bool = False) -> str:
     width: terminal columns that no line passes. color: ANSI colours.
     """
     screen = Screen(width, color)
-    roots = len(report.snapshot.roots) > 1
-    blocks = [
-        title(report, width),
-        _table(report, "status", lambda slot: slot.status, screen),
-        _table(report, "dtype", lambda slot: slot.dtype or "unknown", screen),
-        _table(report, "device", lambda slot: slot.device or "unknown", screen),
-        _table(report, "root" if roots else "module", _top(report), screen),
-        total_lines(report, width, 0),
-        note_lines(report, width),
-    ]
+    counts = _counted(report)
+    specs = report.snapshot.interned.specs
+    keys: dict[str, Callable[[_Key], str]] = {
+        "status": lambda key: key.status,
+        "dtype": lambda key: specs[key.spec].dtype or "unknown",
+        "device": lambda key: specs[key.spec].device or "unknown",
+        "root" if len(report.snapshot.roots) > 1 else "module": lambda key: key.top,
+    }
+    tables = (_table(report, name, counts, key, screen) for name, key in keys.items())
+    blocks = [title(report, width), *tables, total_lines(report, width, 0), note_lines(report, width)]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _top(report: Report) -> Callable[[SlotRecord], str]:
-    """The first step of a path; the root's name where there are several."""
+class _Key(NamedTuple):
+    """What the tensors of one count have in common."""
+
+    status: str
+    spec: int
+    top: str
+
+
+def _counted(report: Report) -> dict[_Key, list[int]]:
+    """[new tensors, all slots] of each kind."""
+    snapshot = report.snapshot
+    columns, specs = snapshot.slot_columns, snapshot.tensor_columns.specs
+    tops = list(map(_top(report), snapshot.module_columns.paths))
+    counts: dict[_Key, list[int]] = {}
+    seen: set[int] = set()
+    for slot, tensor in enumerate(columns.tensors):
+        if tensor < 0:
+            continue
+        key = _Key(snapshot.status(slot), specs[tensor], tops[columns.modules[slot]])
+        count = counts.setdefault(key, [0, 0])
+        count[1] += 1
+        if tensor not in seen:
+            seen.add(tensor)
+            count[0] += 1
+    return counts
+
+
+def _top(report: Report) -> Callable[[str], str]:
+    """The first step of a module's path; the root's name where there are several."""
     roots = sorted(report.snapshot.roots, key=len, reverse=True)
 
-    def top(slot: SlotRecord) -> str:
+    def top(module: str) -> str:
         if len(roots) > 1:
-            return next(root for root in roots if slot.module == root or slot.module.startswith(f"{root}."))
-        if not slot.module:
-            return "the root itself"
-        return _STEP.split(slot.module, maxsplit=1)[0]
+            # A hidden module lies behind another step than a dot.
+            return next(
+                (
+                    root
+                    for root in roots
+                    if _STEP.split(module[len(root) :], maxsplit=1)[0] == "" and module.startswith(root)
+                ),
+                module,
+            )
+        return _STEP.split(module, maxsplit=1)[0] if module else "the root itself"
 
     return top
 
 
-def _table(report: Report, name: str, key: Callable[[SlotRecord], str], screen: Screen) -> list[str]:
+def _table(
+    report: Report, name: str, counts: dict[_Key, list[int]], what: Callable[[_Key], str], screen: Screen
+) -> list[str]:
     sums: dict[str, _Sum] = {}
-    seen: set[int] = set()
-    for slot in report.slots.records():
-        if slot.tensor is None or slot.status == "empty":
-            continue
-        what = key(slot)
-        old = sums.setdefault(what, _Sum(0, 0, 0, 0))
-        if slot.tensor in seen:
-            continue
-        seen.add(slot.tensor)
-        numel = slot.numel or 0
-        sums[what] = _Sum(
-            old.tensors + 1,
-            old.elements + numel,
-            old.trainable + (numel if slot.trainable else 0),
-            old.nbytes + (slot.nbytes or 0),
+    for key, (tensors, _) in counts.items():
+        spec = report.snapshot.interned.specs[key.spec]
+        elements = tensors * (spec.numel or 0)
+        old = sums.get(what(key), _Sum())
+        sums[what(key)] = _Sum(
+            old.tensors + tensors,
+            old.elements + elements,
+            old.trainable + (elements if key.status == "trainable" else 0),
+            old.nbytes + tensors * (spec.nbytes or 0),
         )
     if not sums:
         return []
     whole = sum(each.elements for each in sums.values())
     rows = [
         [
-            text.name(what),
+            text.name(label),
             text.count(each.tensors),
             text.count(each.elements),
             f"{text.share(each.elements, whole)}%",
             text.count(each.trainable),
             text.nbytes(each.nbytes),
         ]
-        for what, each in sums.items()
+        for label, each in _shortened(sums).items()
     ]
     headers = [f"by {name}", "tensors", "elements", "of all", "trainable", "bytes"]
     return grid(list(zip(*rows, strict=True)), headers, right=(1, 2, 3, 4, 5), screen=screen)
+
+
+def _shortened(sums: dict[str, _Sum]) -> dict[str, _Sum]:
+    """The first ones, and the rest in one."""
+    if len(sums) <= _LISTED:
+        return sums
+    listed = list(sums.items())
+    rest = [each for _, each in listed[_LISTED - 1 :]]
+    last = _Sum(*(sum(column) for column in zip(*rest, strict=True)))
+    return {**dict(listed[: _LISTED - 1]), f"{len(rest):,} others": last}
