@@ -11,6 +11,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from paramscope import Finding, Location, Report, Severity, Skipped, audit
@@ -195,3 +197,45 @@ def test_severities_are_ordered() -> None:
 def test_what_is_no_json_is_a_report_error() -> None:
     with pytest.raises(ReportError, match="ends too early"):
         Report.from_json('{"format"')
+
+
+VALUES = [
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2**63,
+    2**70,
+    0.5,
+    "",
+    "weight",
+    "meta",
+    [],
+    [1],
+    [[1]],
+    ["a"],
+    {},
+    {"a": "b"},
+    {"saved": 1},
+]
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(st.sampled_from(["everything", "rnn", "shared"]), st.data())
+def test_a_slot_with_any_other_value_is_refused_or_is_a_sound_report(name: str, data: st.DataObject) -> None:
+    report = REPORTS.setdefault(name, MODELS[name]())
+    written = json.loads(report.to_json())
+    slot = data.draw(st.sampled_from(written["slots"]))
+    field = data.draw(st.sampled_from(sorted(slot)))
+    slot[field] = data.draw(st.sampled_from(VALUES))
+    try:
+        again = Report.from_json(json.dumps(written))
+    except ReportError:
+        return
+    assert Report.from_json(again.to_json()) == again
+    assert again.render("table")
+
+
+REPORTS: dict[str, Report] = {}

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import json
 from array import array
+from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
 
 from paramscope.errors import ReportError
 from paramscope.report import Report
 from paramscope.snapshot import (
-    HAS_GRAD,
-    HOLDS,
-    IS_LEAF,
-    IS_PARAMETER,
     NO_SUCH_SLOTS,
     REGISTERED,
-    REQUIRES_GRAD,
     TRAINING,
     Interned,
     Membership,
     ModuleColumns,
     ModuleRecord,
     Setting,
-    SlotColumns,
     SlotRecord,
     Snapshot,
     StorageColumns,
@@ -33,11 +28,11 @@ from paramscope.snapshot import (
 )
 from paramscope.wire import FORMAT, VERSION
 from paramscope.wire.fields import LISTS, TOTALS, damaged, read_record
+from paramscope.wire.slots import SlotReader, flags_of
 
 MAX_BYTES = 1 << 30
 """Reports above 1 GiB are not read: a million slots take less."""
 
-_HOLD_OF = {hold: code for code, hold in enumerate(HOLDS)}
 _SAVE_AGAIN = "Save it with: paramscope inspect TARGET -o FILE.json"
 
 
@@ -76,7 +71,8 @@ def read_report(text: str | bytes) -> Report:
         each = found.get(key)
         if type(each) is not list:
             raise damaged(key, "is missing" if each is None else "should be a list")
-        lists[key] = [read_record(table, record, f"{key}[{i}]") for i, record in enumerate(each)]
+        # Slots are many, and read by themselves.
+        lists[key] = each if key == "slots" else [read_record(table, r, f"{key}[{i}]") for i, r in enumerate(each)]
     producer, model, target = found.get("producer"), found.get("model"), found.get("target")
     if type(producer) is not dict or type(producer.get("torch")) is not str:
         raise damaged("producer.torch", "is missing")
@@ -121,14 +117,14 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _snapshot(lists: dict[str, list[Any]], roots: tuple[str, ...], torch_version: str) -> Snapshot:
     modules, types, settings, positions = _modules(lists["modules"])
-    tensors: dict[int, SlotRecord] = {}
-    slots = _slots(lists["slots"], positions, tensors)
-    specs, memberships, tensor_columns, devices = _tensors(tensors, len(lists["storages"]))
+    reader = SlotReader(modules, positions)
+    reader.read(lists["slots"])
+    specs, memberships, tensor_columns, devices = _tensors(reader.first, len(lists["storages"]))
     snapshot = Snapshot(
         roots=roots,
         torch_version=torch_version,
         module_columns=modules,
-        slot_columns=slots,
+        slot_columns=reader.columns,
         tensor_columns=tensor_columns,
         storage_columns=_storages(lists["storages"], devices),
         interned=Interned(types, tuple(devices), specs, memberships, settings, tuple(lists["classes"])),
@@ -146,7 +142,7 @@ def _snapshot(lists: dict[str, list[Any]], roots: tuple[str, ...], torch_version
         if root not in positions:
             raise damaged(f"root {root!r}", "is not among the modules")
     # The columns hold less than the records say: what they derive has to be what was written.
-    for index, record in enumerate(lists["slots"]):
+    for index, record in reader.witnesses:
         if snapshot.slots.at(index) != record:
             raise damaged(f"slots[{index}]", "contradicts itself or its module")
     if snapshot.declared_ties != tuple(lists["declared_ties"]):
@@ -188,73 +184,72 @@ def _modules(
     return columns, tuple(numbers), tuple(settings), positions
 
 
-def _slots(records: list[SlotRecord], positions: dict[str, int], tensors: dict[int, SlotRecord]) -> SlotColumns:
-    columns = SlotColumns(array("i"), [], bytearray(), array("i"))
-    for index, record in enumerate(records):
-        module = positions.get(record.module)
-        hold = _HOLD_OF.get((record.role, record.persistent))
-        if module is None or hold is None:
-            raise damaged(f"slots[{index}]", "has no such module" if module is None else "has no such role")
-        columns.modules.append(module)
-        columns.names.append(record.name)
-        columns.holds.append(hold)
-        if record.tensor is None:
-            columns.tensors.append(-1)
-        elif record.tensor > len(records):
-            raise damaged(f"slots[{index}].tensor", "is out of range")
-        else:
-            columns.tensors.append(record.tensor)
-            tensors.setdefault(record.tensor, record)
-    return columns
-
-
 def _tensors(
-    tensors: dict[int, SlotRecord], storages: int
+    tensors: dict[int, tuple[SlotRecord, int | None, int | None]], storages: int
 ) -> tuple[tuple[TensorSpec, ...], tuple[tuple[Membership, ...], ...], TensorColumns, dict[str, int]]:
     """Specs and memberships by number, tensor columns, and the numbers of devices, as capture numbers them."""
     specs: dict[TensorSpec, int] = {}
     devices: dict[str, int] = {}
     memberships: dict[tuple[Membership, ...], int] = {(): 0}
     columns = TensorColumns(array("i"), array("i"), array("q"), bytearray(), array("i"), {})
+    known: dict[int, tuple[int, int, int]] = {}
+    """By the identity of what thousands have in common; `tensors` holds these."""
     for number in range(len(tensors)):
-        record = tensors.get(number)
-        if record is None:
+        found = tensors.get(number)
+        if found is None:
             raise damaged("slots", f"hold no tensor {number}")
-        if record.type is None:
-            raise damaged(f"the slot {record.path!r}", "holds a tensor without a type")
-        spec = TensorSpec(
-            record.type,
-            record.shape,
-            record.stride,
-            record.dtype,
-            record.device,
-            record.layout,
-            record.numel,
-            record.nbytes,
-        )
-        if spec not in specs:
-            specs[spec] = len(specs)
-            devices.setdefault(spec.device or "none", len(devices))
-        for part in record.parts:
-            devices.setdefault(part.spec.device or "none", len(devices))
+        record, storage, offset = found
+        if (storage is not None and storage >= storages) or (storage is not None and offset is None):
+            raise damaged(f"tensor {number}", "views no storage that is there")
+        columns.storages.append(-1 if storage is None else storage)
+        columns.offsets.append(offset or 0)
         if record.parts:
             columns.parts[number] = record.parts
-        viewed = [
-            storage for storage in (record.storage, *(part.storage for part in record.parts)) if storage is not None
-        ]
-        if any(storage >= storages for storage in viewed) or (record.storage is not None and record.offset is None):
-            raise damaged(f"the slot {record.path!r}", "views no storage that is there")
-        columns.specs.append(specs[spec])
-        columns.storages.append(-1 if record.storage is None else record.storage)
-        columns.offsets.append(record.offset or 0)
-        columns.flags.append(
-            (REQUIRES_GRAD if record.requires_grad else 0)
-            | (IS_LEAF if record.is_leaf else 0)
-            | (HAS_GRAD if record.has_grad else 0)
-            | (IS_PARAMETER if record.is_parameter else 0)
-        )
-        columns.memberships.append(memberships.setdefault(record.groups, len(memberships)))
+            if any(part.storage is not None and part.storage >= storages for part in record.parts):
+                raise damaged(f"tensor {number}", "views no storage that is there")
+        alike = known.get(id(record))
+        if alike is None:
+            alike = known[id(record)] = _alike(record, specs, devices, memberships)
+        spec, flags, membership = alike
+        columns.specs.append(spec)
+        columns.flags.append(flags)
+        columns.memberships.append(membership)
     return tuple(specs), tuple(memberships), columns, devices
+
+
+def _alike(
+    record: SlotRecord,
+    specs: dict[TensorSpec, int],
+    devices: dict[str, int],
+    memberships: dict[tuple[Membership, ...], int],
+) -> tuple[int, int, int]:
+    """(number of the spec, flags, number of the memberships) of tensors that are like one."""
+    if record.type is None:
+        raise damaged(f"the slot {record.path!r}", "holds a tensor without a type")
+    spec = TensorSpec(
+        record.type,
+        record.shape,
+        record.stride,
+        record.dtype,
+        record.device,
+        record.layout,
+        record.numel,
+        record.nbytes,
+    )
+    if not _is_coherent(spec):
+        raise damaged(f"the slot {record.path!r}", "has a shape that contradicts its strides or its elements")
+    if spec not in specs:
+        specs[spec] = len(specs)
+        devices.setdefault(spec.device or "none", len(devices))
+    for part in record.parts:
+        devices.setdefault(part.spec.device or "none", len(devices))
+    return specs[spec], flags_of(record), memberships.setdefault(record.groups, len(memberships))
+
+
+def _is_coherent(spec: TensorSpec) -> bool:
+    if spec.shape is None:
+        return spec.stride is None and spec.numel is None
+    return spec.numel == prod(spec.shape) and (spec.stride is None or len(spec.stride) == len(spec.shape))
 
 
 def _storages(records: list[StorageRecord], devices: dict[str, int]) -> StorageColumns:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from paramscope.wire import FORMAT, VERSION
-from paramscope.wire.fields import LISTS, SLOT, TOTALS, write_record
-from paramscope.wire.kinds import same
+from paramscope.wire.fields import LISTS, TOTALS, write_record
+from paramscope.wire.slots import slots_text
 
 if TYPE_CHECKING:
     from paramscope.report import Report
@@ -15,11 +16,19 @@ if TYPE_CHECKING:
 
 def write_report(report: Report) -> str:
     """The report as JSON text on one line, with what is not ASCII escaped."""
-    return json.dumps(report_to_dict(report), separators=(",", ":"), allow_nan=False)
+    parts = []
+    for key, value in _pieces(report):
+        written = slots_text(report.snapshot) if key == "slots" else _dumps(value)
+        parts.append(f'"{key}":{written}')
+    return f"{{{','.join(parts)}}}"
 
 
-def report_to_dict(report: Report) -> dict[str, Any]:
-    """The report as dicts, lists, numbers and strings."""
+def _dumps(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _pieces(report: Report) -> Iterator[tuple[str, Any]]:
+    """What a report's JSON holds, key by key; the slots are written by themselves."""
     from paramscope import __version__
 
     snapshot = report.snapshot
@@ -39,34 +48,18 @@ def report_to_dict(report: Report) -> dict[str, Any]:
         "ignored": report.ignored,
         "skipped": report.skipped,
     }
-    written: dict[str, Any] = {
-        "format": FORMAT,
-        "version": VERSION,
-        "producer": {"paramscope": __version__, "torch": snapshot.torch_version},
-        "target": report.target,
-        "model": {
+    yield "format", FORMAT
+    yield "version", VERSION
+    yield "producer", {"paramscope": __version__, "torch": snapshot.torch_version}
+    yield "target", report.target
+    yield (
+        "model",
+        {
             "type": " + ".join(root.type for root in roots),
             "training": modes.pop() if len(modes) == 1 else None,
             "roots": list(snapshot.roots),
         },
-        "totals": write_record(TOTALS, report.totals),
-    }
+    )
+    yield "totals", write_record(TOTALS, report.totals)
     for key, table in LISTS.items():
-        if key == "slots":
-            written[key] = _slots(report)
-        else:
-            written[key] = [write_record(table, record) for record in lists[key]]
-    return written
-
-
-def _slots(report: Report) -> list[dict[str, Any]]:
-    """Slots are many: their records lie in the table's order, so only what needs converting is touched."""
-    names = [field.name for field in SLOT.fields]
-    converted = [(field.name, field.kind.write) for field in SLOT.fields if field.kind.write is not same]
-    written = []
-    for record in report.slots.records():
-        each = dict(zip(names, record, strict=True))
-        for name, write in converted:
-            each[name] = write(each[name])
-        written.append(each)
-    return written
+        yield key, None if key == "slots" else [write_record(table, record) for record in lists[key]]
