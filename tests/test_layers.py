@@ -14,12 +14,12 @@ ROOT = Path(__file__).parent.parent
 
 # A module may import from layers above its own line, and from its own package.
 LAYERS = (
-    ("errors", "text", "declared", "spans"),
+    ("errors", "text", "declared", "spans", "collector"),
     ("finding", "snapshot", "glob"),
     ("overlap", "totals", "source"),
     ("sharing",),
     ("report", "fold", "changes"),
-    ("wire", "capture"),
+    ("wire", "capture", "graph"),
     ("render",),
     ("api", "importing"),
     ("target",),
@@ -29,7 +29,7 @@ LAYERS = (
 )
 TORCH_SIDE = ("capture",)
 # A report offers to render and to write itself: it asks those above it when it is told to.
-UPWARD = {("report", "render"), ("report", "wire")}
+UPWARD = {("report", "render"), ("report", "wire"), ("report", "graph")}
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections.abc import Callable
 from math import prod
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
 
+from paramscope.collector import paused_collector
 from paramscope.errors import ReportError
 from paramscope.report import Report
 from paramscope.snapshot import (
@@ -27,7 +30,7 @@ from paramscope.snapshot import (
     TensorSpec,
 )
 from paramscope.wire import FORMAT, VERSION
-from paramscope.wire.fields import LISTS, TOTALS, damaged, read_record
+from paramscope.wire.fields import LISTS, TOTALS, Row, damaged, read_record
 from paramscope.wire.slots import SlotReader, flags_of
 
 MAX_BYTES = 1 << 30
@@ -53,6 +56,11 @@ def read_report_file(path: Path) -> Report:
 
 def read_report(text: str | bytes) -> Report:
     """A report from JSON text. Raises ReportError."""
+    with paused_collector():
+        return _read(text)
+
+
+def _read(text: str | bytes) -> Report:
     if len(text) > MAX_BYTES:
         raise ReportError(f"this is {len(text):,} long: reports above {MAX_BYTES:,} bytes are not read", _SAVE_AGAIN)
     found = _parse(text)
@@ -71,8 +79,8 @@ def read_report(text: str | bytes) -> Report:
         each = found.get(key)
         if type(each) is not list:
             raise damaged(key, "is missing" if each is None else "should be a list")
-        # Slots are many, and read by themselves.
-        lists[key] = each if key == "slots" else [read_record(table, r, f"{key}[{i}]") for i, r in enumerate(each)]
+        read = _MANY.get(key, _records)
+        lists[key] = read(table, each, key)
     producer, model, target = found.get("producer"), found.get("model"), found.get("target")
     if type(producer) is not dict or type(producer.get("torch")) is not str:
         raise damaged("producer.torch", "is missing")
@@ -91,6 +99,70 @@ def read_report(text: str | bytes) -> Report:
     if read_record(TOTALS, found.get("totals"), "totals") != report.totals:
         raise damaged("totals", "do not agree with the slots: the file was edited")
     return report
+
+
+def _records(table: Row, written: list[Any], key: str) -> list[Any]:
+    return [read_record(table, each, f"{key}[{i}]") for i, each in enumerate(written)]
+
+
+def _alike_modules(table: Row, written: list[Any], key: str) -> list[ModuleRecord]:
+    """Modules, of which thousands are like one that was checked."""
+    known: dict[Any, ModuleRecord] = {}
+    found = []
+    for index, each in enumerate(written):
+        try:
+            common = (
+                each["type"],
+                each["registered"],
+                each["training"],
+                repr(each["settings"]),
+                tuple(each["unknown"].items()),
+            )
+            model, path, number = known.get(common), each["path"], each["object"]
+        except (TypeError, KeyError, AttributeError):
+            common = model = path = number = None
+        if model is None or type(path) is not str or type(number) is not int or not 0 <= number < 1 << 63:
+            model = read_record(table, each, f"{key}[{index}]")
+            if common is not None:
+                known[common] = model
+            found.append(model)
+        else:
+            found.append(model._replace(path=path, object=number))
+    return found
+
+
+_read_storage = itemgetter(*StorageRecord._fields)
+
+
+def _plain_storages(table: Row, written: list[Any], key: str) -> list[StorageRecord]:
+    """Storages, of which most hold nothing but plain numbers."""
+    found = []
+    for index, each in enumerate(written):
+        try:
+            number, device, *rest, saved = values = _read_storage(each)
+            is_plain = type(number) is int and type(device) is str and all(map(_is_natural, rest))
+            is_plain = is_plain and (saved is None or _is_natural(saved))
+        except (TypeError, KeyError):
+            is_plain = False
+        found.append(StorageRecord(*values) if is_plain else read_record(table, each, f"{key}[{index}]"))
+    return found
+
+
+def _is_natural(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _as_written(table: Row, written: list[Any], key: str) -> list[Any]:
+    """Slots are read against the modules, by themselves."""
+    return written
+
+
+_MANY: dict[str, Callable[[Row, list[Any], str], list[Any]]] = {
+    "modules": _alike_modules,
+    "slots": _as_written,
+    "storages": _plain_storages,
+}
+"""What reads the lists that are long."""
 
 
 def _parse(text: str | bytes) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable, Iterator
-from json.encoder import encode_basestring_ascii
 from operator import itemgetter
 from typing import Any
 
@@ -22,9 +21,12 @@ from paramscope.snapshot import (
     slot_path,
 )
 from paramscope.wire.fields import SLOT, damaged, read_record, write_record
+from paramscope.wire.many import quote, template
 
 OWN = ("path", "module", "name", "offset", "tensor", "storage")
 """Fields that each slot has of its own; the others, thousands have in common."""
+WRITTEN = ("path", "module", "offset", "tensor", "storage")
+"""Those of them that are not in common with slots of the same name."""
 _HOLD_OF = {hold: code for code, hold in enumerate(HOLDS)}
 
 
@@ -35,7 +37,6 @@ def slots_text(snapshot: Snapshot) -> str:
 
 def _texts(snapshot: Snapshot) -> Iterator[str]:
     slots, modules, tensors = snapshot.slot_columns, snapshot.module_columns, snapshot.tensor_columns
-    quote = encode_basestring_ascii
     quoted = [quote(path) for path in modules.paths]
     known: dict[Any, Callable[..., str]] = {}
     for index, tensor in enumerate(slots.tensors):
@@ -51,22 +52,12 @@ def _texts(snapshot: Snapshot) -> Iterator[str]:
         key = (name, hold, common, modules.flags[module], modules.settings[module], modules.unknown.get(module))
         write = known.get(key)
         if write is None:
-            write = known[key] = _template(snapshot.slots.at(index))
+            write = known[key] = template(SLOT, snapshot.slots.at(index), WRITTEN)
         path = quote(slot_path(modules.paths[module], name, hold))
         offset = "null" if storage < 0 else tensors.offsets[tensor]
         yield write(
             path, quoted[module], offset, "null" if tensor < 0 else tensor, "null" if storage < 0 else storage
         )
-
-
-def _template(record: SlotRecord) -> Callable[..., str]:
-    """Writes slots that differ from one in their own fields alone: path, module, offset, tensor, storage, as JSON."""
-    marks = {"path": 0, "module": 1, "offset": 2, "tensor": 3, "storage": 4}
-    parts = []
-    for name, value in write_record(SLOT, record).items():
-        text = json.dumps(value, separators=(",", ":")).replace("{", "{{").replace("}", "}}")
-        parts.append(f'"{name}":{{{marks[name]}}}' if name in marks else f'"{name}":{text}')
-    return ("{{" + ",".join(parts) + "}}").format
 
 
 class SlotReader:

@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from paramscope.collector import paused_collector
 from paramscope.wire import FORMAT, VERSION
 from paramscope.wire.fields import LISTS, TOTALS, write_record
+from paramscope.wire.many import modules_text, storages_text
 from paramscope.wire.slots import slots_text
 
 if TYPE_CHECKING:
@@ -17,10 +19,15 @@ if TYPE_CHECKING:
 def write_report(report: Report) -> str:
     """The report as JSON text on one line, with what is not ASCII escaped."""
     parts = []
-    for key, value in _pieces(report):
-        written = slots_text(report.snapshot) if key == "slots" else _dumps(value)
-        parts.append(f'"{key}":{written}')
+    with paused_collector():
+        for key, value in _pieces(report):
+            write = _MANY.get(key)
+            parts.append(f'"{key}":{_dumps(value) if write is None else write(report.snapshot)}')
     return f"{{{','.join(parts)}}}"
+
+
+_MANY = {"modules": modules_text, "slots": slots_text, "storages": storages_text}
+"""What writes the lists that are long."""
 
 
 def _dumps(value: Any) -> str:
@@ -28,15 +35,13 @@ def _dumps(value: Any) -> str:
 
 
 def _pieces(report: Report) -> Iterator[tuple[str, Any]]:
-    """What a report's JSON holds, key by key; the slots are written by themselves."""
+    """What a report's JSON holds, key by key; the long lists are written by themselves."""
     from paramscope import __version__
 
     snapshot = report.snapshot
     roots = [snapshot.modules[path] for path in snapshot.roots]
     modes = {root.training for root in roots}
     lists: dict[str, Any] = {
-        "modules": snapshot.modules.records(),
-        "storages": map(snapshot.storage, range(len(snapshot.storage_columns.nbytes))),
         "sharing": snapshot.sharing,
         "aliases": snapshot.aliases,
         "optimizers": snapshot.optimizers,
@@ -62,4 +67,4 @@ def _pieces(report: Report) -> Iterator[tuple[str, Any]]:
     )
     yield "totals", write_record(TOTALS, report.totals)
     for key, table in LISTS.items():
-        yield key, None if key == "slots" else [write_record(table, record) for record in lists[key]]
+        yield key, [write_record(table, record) for record in lists.get(key, ())]
