@@ -27,9 +27,17 @@ def capture(model: nn.Module | dict[str, nn.Module], *, optimizer: Any = None) -
 
 
 def audit(model: nn.Module | dict[str, nn.Module], *, optimizer: Any = None) -> Report:
-    """Captures a model, as `capture` does, and reports on it: slots with their fates, totals, sharing, and
-    what each optimizer will step.
+    """Captures a model, as `capture` does, and reports on it: slots with their fates, totals, sharing, what each
+    optimizer will step, and what is wrong.
 
     Raises NotAModule, NotAnOptimizer.
     """
-    return Report(capture(model, optimizer=optimizer))
+    return judge(capture(model, optimizer=optimizer))
+
+
+def judge(snapshot: Snapshot) -> Report:
+    """A report on a snapshot: what all rules find in it."""
+    from paramscope.rules import check
+
+    checked = check(snapshot)
+    return Report(snapshot, findings=checked.findings, skipped=checked.skipped)

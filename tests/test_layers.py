@@ -19,6 +19,7 @@ LAYERS = (
     ("overlap", "totals", "source"),
     ("sharing",),
     ("report", "fold", "changes"),
+    ("rules",),
     ("wire", "capture", "graph"),
     ("render",),
     ("api", "importing"),

@@ -26,7 +26,7 @@ class Signatures:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.parents, self.names = _tree(snapshot)
+        self.parents, self.names = tree_of(snapshot)
         count = len(self.parents)
         self.children: dict[int, list[int]] = {}
         for module, parent in enumerate(self.parents):
@@ -163,7 +163,7 @@ class Signatures:
         return -pending[0]
 
 
-def _tree(snapshot: Snapshot) -> tuple[list[int], list[str]]:
+def tree_of(snapshot: Snapshot) -> tuple[list[int], list[str]]:
     """For each module the position of the module above (-1 for roots) and its own part of the path."""
     paths = snapshot.module_columns.paths
     positions: dict[str, int] = {}

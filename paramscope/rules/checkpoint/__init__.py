@@ -1,0 +1,1 @@
+"""6xx: what survives saving."""

@@ -1,0 +1,1 @@
+"""5xx: what a module says of itself, and what it holds."""

@@ -1,0 +1,116 @@
+"""A layer holds a parameter of another shape than it declares.
+
+What it finds
+: A torch.nn layer whose parameter does not have the shape that the layer's own settings (`in_features`,
+  `num_embeddings`, `normalized_shape`, …) give to it.
+
+Why it matters
+: The layer says one thing and computes another: the forward fails, or broadcasts to something nobody meant, and
+  whoever builds the layer from its settings to load the checkpoint meets a size mismatch.
+
+Example
+```python
+from torch import nn
+import torch
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(3, 5)
+        self.lin.weight = nn.Parameter(torch.rand(3, 5))  # Linear stores (out_features, in_features)
+
+model = Net()
+```
+
+Instead
+```python
+from torch import nn
+import torch
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(3, 5)
+        self.lin.weight = nn.Parameter(torch.rand(5, 3))
+
+model = Net()
+```
+
+When it is wrong to follow it
+: A subclass with a forward of its own may use its weight as it likes: there it is information only. A weight that is
+  tied to one of another layer, which declares it rightly, is a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope import text
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS501", "declared-shape-mismatch", Severity.ERROR)
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Slots of layers against what the layers' settings say of them."""
+    for kind in facts.slot_kinds:
+        if kind.spec is None or kind.spec.shape is None or not kind.owner.settings or kind.role == "attribute":
+            continue
+        declared = facts.snapshot.declared_shape(facts.snapshot.slot_columns.modules[kind.slots[0]], kind.name)
+        if declared is None or declared == kind.spec.shape:
+            continue
+        for slot in kind.slots:
+            yield from _problem(facts, kind, slot, declared)
+
+
+def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...]) -> Iterator[Problem]:
+    path = facts.slots.path_at(slot)
+    found = kind.spec.shape if kind.spec is not None else None
+    marks = facts.marked.get(path, ())
+    if any(mark.kind == "recomputed" for mark in marks) or facts.slots.at(slot).parts:
+        return
+    severity = Severity.ERROR
+    module = facts.module_of(slot)
+    if facts.has_own_forward(module.type, module.path):
+        severity = Severity.INFO
+    elif any(_fits(facts, other) for other in facts.slots_of_tensor[facts.snapshot.slot_columns.tensors[slot]]):
+        severity = Severity.WARNING
+    layer = str(kind.owner.settings.get("layer", kind.owner.type)).rpartition(".")[2]
+    settings = ", ".join(f"{name}={value}" for name, value in kind.owner.settings.items() if name in _TOLD)
+    yield Problem(
+        (path,),
+        f"{{0}} is {text.shape(found)}, but its layer, {layer}({settings}), declares {text.shape(declared)}: its forward "
+        "fails or computes something else.",
+        f"Give it the declared shape, nn.Parameter(torch.empty{_sizes(declared)}), or change the layer.",
+        severity,
+    )
+
+
+_TOLD = frozenset(
+    {
+        *("in_features", "out_features", "in_channels", "out_channels", "groups", "num_embeddings", "embedding_dim"),
+        *(
+            "normalized_shape",
+            "num_features",
+            "num_channels",
+            "input_size",
+            "hidden_size",
+            "embed_dim",
+            "kdim",
+            "vdim",
+        ),
+        *("num_parameters", "in1_features", "in2_features", "kernel_size"),
+    }
+)
+"""Settings that shapes are made of."""
+
+
+def _fits(facts: Facts, slot: int) -> bool:
+    record = facts.slots.at(slot)
+    return record.declared is not None and record.declared == record.shape
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"

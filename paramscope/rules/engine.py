@@ -1,0 +1,82 @@
+"""Snapshot → findings and skipped rules: each rule runs by itself, and one that crashes stops no other."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import NamedTuple
+
+from paramscope.finding import Finding, Skipped
+from paramscope.rules.discovery import discover
+from paramscope.rules.facts import Facts
+from paramscope.rules.findings import to_findings
+from paramscope.rules.rule import Loaded, Problem
+from paramscope.snapshot import Snapshot
+
+NEEDED = {"optimizer": "no optimizer was given", "values": "values were not looked at"}
+"""Why a rule is skipped that was not given what it needs."""
+
+
+class Checked(NamedTuple):
+    """What the rules say."""
+
+    findings: tuple[Finding, ...]
+    """Most severe first, then by code and place."""
+    skipped: tuple[Skipped, ...]
+    """By code."""
+
+
+def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
+    """What rules find in a snapshot.
+
+    rules: all that are installed, if none are given. Those that a given rule yields to are run with it, and tell
+    nothing themselves.
+    """
+    discovered = discover()
+    wanted = discovered.rules if rules is None else tuple(rules)
+    facts = Facts(snapshot)
+    by_code = {loaded.rule.code: loaded for loaded in (*discovered.rules, *wanted)}
+    codes = {loaded.rule.code for loaded in wanted}
+    others = {code for loaded in wanted for code in loaded.rule.yields_to} - codes
+    problems: dict[str, list[Problem]] = {}
+    skipped: list[Skipped] = list(discovered.failed) if rules is None else []
+    for code in sorted(codes | others):
+        if code in by_code:
+            problems[code], reasons = _run(by_code[code], facts)
+            skipped += [Skipped(code, reason) for reason in reasons if code in codes]
+    findings: list[Finding] = []
+    for loaded in wanted:
+        rule = loaded.rule
+        better = {path for code in rule.yields_to for problem in problems.get(code, ()) for path in problem.paths}
+        found = [problem for problem in problems[rule.code] if problem.paths[0] not in better]
+        try:
+            findings += to_findings(rule, found, facts)
+        except Exception as error:  # noqa: BLE001  it is told
+            skipped.append(Skipped(rule.code, _crash(error)))
+    order = {path: at for at, path in enumerate((*facts.modules, *facts.slots))} if len(findings) > 1 else {}
+    findings.sort(key=lambda each: (-each.severity.rank, each.code, order.get(each.paths[0], len(order)), each.paths))
+    return Checked(tuple(findings), tuple(sorted(skipped)))
+
+
+def _run(loaded: Loaded, facts: Facts) -> tuple[list[Problem], list[str]]:
+    """(problems, why it is skipped) of one rule."""
+    needs = loaded.rule.needs
+    if (needs == "optimizer" and not facts.has_optimizer) or (needs == "values" and not facts.has_values):
+        return [], [NEEDED[needs]]
+    problems: list[Problem] = []
+    reasons: dict[str, None] = {}
+    try:
+        for each in loaded.check(facts):
+            if isinstance(each, Problem):
+                problems.append(each)
+            else:
+                reasons[each.reason] = None
+    except Exception as error:  # noqa: BLE001  it is told
+        return [], [_crash(error)]
+    return problems, list(reasons)
+
+
+def _crash(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"the rule crashed: {type(error).__name__} at {PurePath(frame.filename).name}:{frame.lineno}: {error}"

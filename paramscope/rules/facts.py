@@ -1,0 +1,298 @@
+"""A snapshot as rules look at it: what thousands of slots have in common is looked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from paramscope.fold.signatures import tree_of
+from paramscope.snapshot import (
+    ATTRIBUTE,
+    HAS_GRAD,
+    HOLDS,
+    IS_LEAF,
+    IS_PARAMETER,
+    REGISTERED,
+    REQUIRES_GRAD,
+    TRAINING,
+    ClassRecord,
+    Mark,
+    MarkKind,
+    Membership,
+    ModuleRecord,
+    Setting,
+    SharingRecord,
+    SlotRecord,
+    Snapshot,
+    TensorSpec,
+)
+
+
+class SlotKind(NamedTuple):
+    """Slots that nothing tells apart but where they are and which tensor they hold."""
+
+    name: str
+    """As the owner knows it."""
+    role: str
+    persistent: bool | None
+    is_registered: bool
+    spec: TensorSpec | None
+    """None for empty slots."""
+    requires_grad: bool
+    is_leaf: bool
+    has_grad: bool
+    is_parameter: bool
+    groups: tuple[Membership, ...]
+    owner: ModuleKind
+    slots: list[int]
+    """Their positions in the snapshot, rising."""
+
+    @property
+    def is_trainable(self) -> bool:
+        """Registered parameters that require grad."""
+        return self.role == "parameter" and self.is_registered and self.requires_grad and self.spec is not None
+
+    @property
+    def is_frozen(self) -> bool:
+        """Registered parameters that do not."""
+        return self.role == "parameter" and self.is_registered and not self.requires_grad and self.spec is not None
+
+    @property
+    def is_hidden(self) -> bool:
+        """Unregistered, and a Parameter or a leaf that requires grad."""
+        learns = self.is_parameter or (self.requires_grad and self.is_leaf)
+        return not self.is_registered and self.spec is not None and (learns or self.role == "parameter")
+
+
+class ModuleKind(NamedTuple):
+    """Modules that nothing tells apart but where they are and what they hold."""
+
+    type: str
+    """Qualified name of the class."""
+    is_registered: bool
+    training: bool
+    settings: dict[str, Setting]
+    """What a torch.nn layer says of itself, with its `layer`, the qualified name of the torch.nn class."""
+    number: int
+
+
+class Facts:
+    """Everything that a rule may ask, each question answered once. Nothing in it is the rule's to change."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.slots = snapshot.slots
+        """Slot records by path; `slots.at(position)`, `slots.path_at(position)`."""
+        self.modules = snapshot.modules
+        """Module records by path; `modules.at(position)`."""
+        self.optimizers = snapshot.optimizers
+
+    @property
+    def has_optimizer(self) -> bool:
+        """Whether any was given."""
+        return bool(self.optimizers)
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the values of tensors were looked at."""
+        return False
+
+    @cached_property
+    def slot_kinds(self) -> tuple[SlotKind, ...]:
+        """All slots, by what they have in common: few even for a model of millions of slots."""
+        snapshot = self.snapshot
+        slots, tensors = snapshot.slot_columns, snapshot.tensor_columns
+        kinds = self._kind_of_module
+        found: dict[tuple[int, ...], list[int]] = {}
+        names: dict[str, int] = {}
+        get = found.get
+        specs, flags, memberships = tensors.specs, tensors.flags, tensors.memberships
+        columns = zip(slots.names, slots.holds, slots.tensors, slots.modules, strict=True)
+        for index, (name, hold, tensor, module) in enumerate(columns):
+            number = names.setdefault(name, len(names))
+            if tensor < 0:
+                key: tuple[int, ...] = (number, hold, kinds[module])
+            else:
+                key = (number, hold, kinds[module], specs[tensor], flags[tensor], memberships[tensor])
+            members = get(key)
+            if members is None:
+                found[key] = [index]
+            else:
+                members.append(index)
+        words = list(names)
+        return tuple(self._slot_kind(words[key[0]], key[1:], members) for key, members in found.items())
+
+    def _slot_kind(self, name: str, key: tuple[int, ...], members: list[int]) -> SlotKind:
+        hold, module, *rest = key
+        role, persistent = HOLDS[hold]
+        owner = self.module_kinds[module][0]
+        is_registered = hold != ATTRIBUTE and owner.is_registered
+        if not rest:
+            rest = [-1, IS_LEAF, 0]
+        spec, flags, membership = rest
+        interned = self.snapshot.interned
+        return SlotKind(
+            name,
+            role,
+            persistent,
+            is_registered,
+            None if spec < 0 else interned.specs[spec],
+            bool(flags & REQUIRES_GRAD),
+            bool(flags & IS_LEAF),
+            bool(flags & HAS_GRAD),
+            bool(flags & IS_PARAMETER),
+            interned.memberships[membership],
+            owner,
+            members,
+        )
+
+    @cached_property
+    def module_kinds(self) -> tuple[tuple[ModuleKind, list[int]], ...]:
+        """All modules, by what they have in common, with their positions in the snapshot."""
+        columns, interned = self.snapshot.module_columns, self.snapshot.interned
+        found: dict[tuple[int, int, int], list[int]] = {}
+        for index, key in enumerate(zip(columns.types, columns.flags, columns.settings, strict=True)):
+            members = found.get(key)
+            if members is None:
+                found[key] = [index]
+            else:
+                members.append(index)
+        return tuple(
+            (
+                ModuleKind(
+                    interned.types[kind],
+                    bool(flags & REGISTERED),
+                    bool(flags & TRAINING),
+                    dict(interned.settings[setting]),
+                    number,
+                ),
+                members,
+            )
+            for number, ((kind, flags, setting), members) in enumerate(found.items())
+        )
+
+    @cached_property
+    def _kind_of_module(self) -> list[int]:
+        kinds = [0] * len(self.snapshot.module_columns.paths)
+        for kind, members in self.module_kinds:
+            for module in members:
+                kinds[module] = kind.number
+        return kinds
+
+    @cached_property
+    def parents(self) -> list[int]:
+        """For each module the position of the module above; -1 for roots."""
+        return tree_of(self.snapshot)[0]
+
+    @cached_property
+    def children(self) -> dict[int, list[int]]:
+        """Positions of the modules directly below each module that has any."""
+        found: dict[int, list[int]] = {}
+        for module, parent in enumerate(self.parents):
+            if parent >= 0:
+                found.setdefault(parent, []).append(module)
+        return found
+
+    @cached_property
+    def first_slots(self) -> list[int]:
+        """The slots of module `m` are `range(first_slots[m], first_slots[m + 1])`."""
+        first = [0] * (len(self.snapshot.module_columns.paths) + 1)
+        for module in self.snapshot.slot_columns.modules:
+            first[module + 1] += 1
+        for module in range(len(first) - 1):
+            first[module + 1] += first[module]
+        return first
+
+    def slots_of(self, module: int) -> list[SlotRecord]:
+        """Slots that one module holds itself."""
+        return [self.slots.at(slot) for slot in range(self.first_slots[module], self.first_slots[module + 1])]
+
+    def module_of(self, slot: int) -> ModuleRecord:
+        """The module that holds a slot, by the slot's position."""
+        return self.modules.at(self.snapshot.slot_columns.modules[slot])
+
+    def subtree(self, module: int) -> Iterator[int]:
+        """A module and all modules below it, in order."""
+        stack = [module]
+        while stack:
+            at = stack.pop()
+            yield at
+            stack.extend(reversed(self.children.get(at, ())))
+
+    def paths(self, slots: Sequence[int]) -> list[str]:
+        """Paths of slots by their positions."""
+        return list(map(self.slots.path_at, slots))
+
+    @cached_property
+    def hidden_roots(self) -> list[int]:
+        """Unregistered modules that lie below no other unregistered module, by position."""
+        flags = self.snapshot.module_columns.flags
+        if all(flag & REGISTERED for flag in flags):
+            return []
+        parents = self.parents
+        return [
+            module
+            for module, flag in enumerate(flags)
+            if not flag & REGISTERED and (parents[module] < 0 or flags[parents[module]] & REGISTERED)
+        ]
+
+    @cached_property
+    def sharing_of(self) -> dict[str, list[SharingRecord]]:
+        """By slot path, every fact of sharing that the slot takes part in."""
+        found: dict[str, list[SharingRecord]] = {}
+        for record in self.snapshot.sharing:
+            for path in record.slots:
+                found.setdefault(path, []).append(record)
+        return found
+
+    @cached_property
+    def slots_of_tensor(self) -> dict[int, list[int]]:
+        """By tensor, the slots that hold it."""
+        found: dict[int, list[int]] = {}
+        for slot, tensor in enumerate(self.snapshot.slot_columns.tensors):
+            if tensor >= 0:
+                found.setdefault(tensor, []).append(slot)
+        return found
+
+    @cached_property
+    def tied(self) -> frozenset[int]:
+        """Tensors that stand in several slots."""
+        ties = (record for record in self.snapshot.sharing if record.kind == "tied")
+        tensors = self.snapshot.slot_columns.tensors
+        return frozenset(tensors[self.slots.position(record.slots[0])] for record in ties)
+
+    def marks(self, kind: MarkKind) -> list[Mark]:
+        """Everything odd of one kind."""
+        return [mark for mark in self.snapshot.marks if mark.kind == kind]
+
+    @cached_property
+    def marked(self) -> dict[str, list[Mark]]:
+        """Everything odd, by path."""
+        found: dict[str, list[Mark]] = {}
+        for mark in self.snapshot.marks:
+            found.setdefault(mark.path, []).append(mark)
+        return found
+
+    def class_of(self, type: str) -> ClassRecord | None:
+        """What is known of a class of modules."""
+        return self.snapshot.classes.get(type)
+
+    def is_a(self, type: str, *names: str) -> bool:
+        """Whether a class is one of some by qualified name, or inherits from one."""
+        if type in names:
+            return True
+        record = self.snapshot.classes.get(type)
+        return record is not None and not set(names).isdisjoint(record.bases)
+
+    def has_own_forward(self, type: str, path: str = "") -> bool:
+        """Whether `forward` of a module is not torch.nn's own: its class defines one, or the instance has one."""
+        record = self.snapshot.classes.get(type)
+        if record is None or record.forward is None or not record.forward.startswith("torch.nn."):
+            return True
+        return any(mark.kind == "own-forward" for mark in self.marked.get(path, ()))
+
+    @cached_property
+    def is_training_something(self) -> bool:
+        """Whether any registered parameter requires grad."""
+        return any(kind.is_trainable for kind in self.slot_kinds)

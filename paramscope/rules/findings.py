@@ -1,0 +1,98 @@
+"""Problems → findings: like ones as one, with the names of all, and the line to blame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable
+from functools import cache
+from pathlib import Path
+
+from paramscope.changes import fold_paths
+from paramscope.finding import Finding, Location
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule
+from paramscope.snapshot import Snapshot
+from paramscope.source import Assignment, locate
+from paramscope.text import name as printable
+
+_NAMED = 3
+"""Folded paths that a message names before it counts the rest."""
+_NUMBER = re.compile(r"\d+")
+
+
+def to_findings(rule: Rule, problems: Iterable[Problem], facts: Facts) -> list[Finding]:
+    """The findings of one rule, in the order of their first places."""
+    groups: dict[Hashable, list[Problem]] = {}
+    for problem in problems:
+        severity = problem.severity or rule.severity
+        alike = _origin(problem.paths[0], facts.snapshot) if problem.alike is None else problem.alike
+        key = (severity, problem.message, problem.help, alike)
+        groups.setdefault(key, []).append(problem)
+    return [_finding(rule, group, facts.snapshot) for group in groups.values()]
+
+
+def _origin(path: str, snapshot: Snapshot) -> tuple[str, str]:
+    """(class of the module that is concerned or owns the slot, name in it without numbers)."""
+    try:
+        slot = snapshot.slots[path]
+    except KeyError:
+        pass
+    else:
+        return snapshot.modules[slot.module].type, _NUMBER.sub("#", slot.name)
+    try:
+        return snapshot.modules[path].type, _NUMBER.sub("#", path)
+    except KeyError:
+        return "", _NUMBER.sub("#", path)
+
+
+def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding:
+    first = problems[0]
+    names = [
+        _names([problem.paths[at] for problem in problems if at < len(problem.paths)])
+        for at in range(len(first.paths))
+    ]
+    message, help_text = _filled(first.message, names), _filled(first.help, names)
+    paths = tuple(dict.fromkeys(path for problem in problems for path in problem.paths))
+    location = None
+    if first.blame is not None:
+        assignments = lines_to_blame(snapshot, first.blame or first.paths[0])
+        if assignments:
+            location = to_location(assignments[0])
+        # What a library assigns in passing is not the user's to mend.
+        others = [to_location(each) for each in assignments[1:4] if not each.type.startswith("torch.")]
+        if others:
+            help_text += f" (Or it was assigned at {', '.join(f'{each.file}:{each.line}' for each in others)}.)"
+    return Finding(rule.code, rule.name, first.severity or rule.severity, message, paths, location, help_text)
+
+
+def _filled(template: str, names: list[str]) -> str:
+    for at, each in enumerate(names):
+        template = template.replace(f"{{{at}}}", each)
+    return template
+
+
+def _names(paths: list[str]) -> str:
+    """Paths as a sentence names them: folded, the first few."""
+    rows = [row.path for row in fold_paths([((path,), None) for path in dict.fromkeys(paths)])]
+    shown = [printable(each) or "the root" for each in rows[:_NAMED]]
+    if len(rows) > _NAMED:
+        shown.append(f"{len(rows) - _NAMED:,} more")
+    return ", ".join(shown[:-1]) + f" and {shown[-1]}" if len(shown) > 1 else shown[0]
+
+
+def lines_to_blame(snapshot: Snapshot, path: str) -> tuple[Assignment, ...]:
+    """Where something was assigned, all candidates, best first; empty where the source does not tell."""
+    return locate(snapshot, path).assignments
+
+
+def to_location(assignment: Assignment) -> Location:
+    """A place in a source file, relative to the working directory where it lies below it."""
+    return Location(_shown(assignment.file, str(Path.cwd())), assignment.line)
+
+
+@cache
+def _shown(file: str, folder: str) -> str:
+    try:
+        return str(Path(file).resolve().relative_to(folder))
+    except ValueError:
+        return file

@@ -1,0 +1,1 @@
+"""4xx: what the optimizer will really step."""

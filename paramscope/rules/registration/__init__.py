@@ -1,0 +1,1 @@
+"""1xx: what PyTorch cannot see."""

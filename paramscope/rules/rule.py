@@ -1,0 +1,70 @@
+"""What a rule is, and what it says: metadata beside the check, problems, and what it could not decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from paramscope.finding import Severity
+
+if TYPE_CHECKING:
+    from paramscope.rules.facts import Facts
+
+Need = Literal["optimizer", "values"]
+
+
+class Rule(NamedTuple):
+    """One rule. A file of the rule folders holds it as `RULE`, and beside it `check(facts)`; the file's docstring is
+    the rule's documentation."""
+
+    code: str
+    """`PS101`: it never changes its meaning."""
+    name: str
+    """`module-in-container`."""
+    severity: Severity
+    """What a problem is unless it says otherwise."""
+    needs: Need | None = None
+    """What has to be given beside the model."""
+    yields_to: tuple[str, ...] = ()
+    """Codes of rules that name the cause better: a problem whose first place is among the places of one of theirs is
+    no finding of this rule."""
+
+
+class Problem(NamedTuple):
+    """Something that a rule found, before like problems become one finding."""
+
+    paths: tuple[str, ...]
+    """Every place that takes part; the first is what it is about."""
+    message: str
+    """What PyTorch will do, and why that differs from what was meant: one or two sentences. `{0}` stands for the
+    first path, `{1}` for the second; of problems that become one finding, for all of theirs, folded."""
+    help: str
+    """The line to write instead, with the user's own names in it; placeholders as in `message`."""
+    severity: Severity | None = None
+    """Where it is not the rule's own."""
+    blame: str | None = ""
+    """Path of what was assigned on the line to blame; empty for the first of `paths`, None where no line of the
+    user's is to blame."""
+    alike: Hashable = None
+    """What makes problems of equal message, help and severity one finding; where it is None, they are one if their
+    first paths are of one attribute of modules of one class."""
+
+
+class Undecided(NamedTuple):
+    """What a rule yields where it cannot tell: the report lists it as skipped, with the reason."""
+
+    reason: str
+
+
+Check = Callable[["Facts"], Iterator[Problem | Undecided]]
+
+
+class Loaded(NamedTuple):
+    """A rule with its check and its documentation."""
+
+    rule: Rule
+    check: Check
+    doc: str
+    """The docstring of its file."""
+    origin: str
+    """The package that it comes from: `paramscope`, or that of a plugin."""

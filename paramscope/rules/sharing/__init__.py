@@ -1,0 +1,1 @@
+"""3xx: one memory, several names."""

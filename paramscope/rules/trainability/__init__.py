@@ -1,0 +1,1 @@
+"""2xx: what is frozen, and what only looks so."""

@@ -1,0 +1,92 @@
+"""Every rule against its fixture: the bug, its mended twin, near misses, and the line to blame."""
+
+from __future__ import annotations
+
+import pytest
+from rule_fixtures import FOLDER, Case, cases, codes
+
+from paramscope import Severity, capture
+from paramscope.rules import check, discover
+from paramscope.rules.rule import Loaded
+
+CASES = list(cases())
+RULES = {loaded.rule.code: loaded for loaded in discover().rules if loaded.origin == "paramscope"}
+
+
+def rule(code: str) -> Loaded:
+    """One of our rules."""
+    return RULES[code]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{case.code}-{case.builder}" for case in CASES])
+def test_the_fixture(case: Case) -> None:
+    built = case.build()
+    model, optimizer = built if isinstance(built, tuple) else (built, None)
+    snapshot = capture(model, optimizer=optimizer, **({"values": True} if case.values else {}))
+    checked = check(snapshot, [rule(case.code)])
+    found = tuple((finding.severity.value, finding.paths) for finding in checked.findings)
+    assert found == case.expected, checked
+    for finding in checked.findings:
+        assert "{" not in finding.message
+        assert finding.message.endswith(".")
+        assert finding.help
+    if case.lines:
+        blamed = [finding.location for finding in checked.findings if finding.location is not None]
+        assert {location.line for location in blamed} <= set(case.lines), (blamed, case.lines)
+        assert {location.file for location in blamed} == {f"fixtures/rules/{case.code.lower()}.py"}
+
+
+def test_every_rule_has_a_fixture_with_bug_twin_and_near_miss() -> None:
+    assert sorted(RULES) == codes()
+    for code in codes():
+        mine = [case for case in CASES if case.code == code]
+        kinds = {case.builder.partition("_")[0] for case in mine}
+        assert {"bad", "good", "near"} <= kinds, code
+        for case in mine:
+            severities = {severity for severity, _ in case.expected}
+            if case.builder.startswith("bad"):
+                assert case.expected, f"{code}: {case.builder} expects nothing"
+            if case.builder.startswith("good"):
+                assert not severities, f"{code}: {case.builder} is to be silent"
+
+
+def test_the_line_to_blame_is_found_in_nearly_all_fixtures() -> None:
+    wanted = [case for case in CASES if case.lines]
+    exact = 0
+    for case in wanted:
+        built = case.build()
+        model, optimizer = built if isinstance(built, tuple) else (built, None)
+        snapshot = capture(model, optimizer=optimizer, **({"values": True} if case.values else {}))
+        findings = check(snapshot, [rule(case.code)]).findings
+        exact += bool(findings) and all(
+            finding.location is not None and finding.location.line in case.lines for finding in findings
+        )
+    assert exact >= 0.95 * len(wanted), f"{exact} of {len(wanted)}"
+
+
+@pytest.mark.parametrize("code", sorted(RULES))
+def test_a_rule_says_what_it_is(code: str) -> None:
+    loaded = rule(code)
+    assert loaded.rule.code == code
+    assert isinstance(loaded.rule.severity, Severity)
+    for heading in ("What it finds", "Why it matters", "Example", "Instead", "When it is wrong to follow it"):
+        assert f"\n{heading}\n" in loaded.doc, f"{code}: its documentation lacks {heading!r}"
+    assert (FOLDER / f"{code.lower()}.py").exists()
+
+
+def _blocks(doc: str) -> list[str]:
+    return [part.partition("\n```")[0] for part in doc.split("```python\n")[1:]]
+
+
+@pytest.mark.parametrize("code", sorted(RULES))
+def test_the_example_shows_the_finding_and_what_to_write_instead_does_not(code: str) -> None:
+    """An example makes `model`, and `optimizer` where it needs one."""
+    loaded = rule(code)
+    bad, *good = _blocks(loaded.doc)
+    assert good, f"{code}: nothing stands under Instead"
+    for number, block in enumerate((bad, *good)):
+        made: dict[str, object] = {"__name__": f"example_{code}_{number}"}
+        exec(block, made)
+        options = {"optimizer": made.get("optimizer")} | ({"values": True} if loaded.rule.needs == "values" else {})
+        findings = check(capture(made["model"], **options), [loaded]).findings  # type: ignore[arg-type]
+        assert bool(findings) is (number == 0), findings
