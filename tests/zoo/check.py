@@ -7,7 +7,7 @@ import time
 import traceback
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +18,7 @@ from wcwidth import wcswidth
 from paramscope import Report, audit, capture
 from paramscope.fold import fold_slots
 from paramscope.snapshot import ModuleRecord, SlotRecord
+from zoo.trust import suspicions
 
 ROUND_TRIP_SLOTS = 3_000
 """Reports of more slots are not written and read back, nor listed unfolded: it would take seconds each."""
@@ -43,6 +44,8 @@ class Facts(NamedTuple):
     unknown: tuple[tuple[str, int], ...]
     """(fate and reason, number of slots) of what the report leaves open."""
     notes: tuple[str, ...]
+    suspicions: tuple[str, ...]
+    """Findings at warning or above, of the model as it is built and as people train it."""
     seconds: float
     """What `audit` and its totals take, at best."""
     base_seconds: float
@@ -80,6 +83,8 @@ def check(
     for compare in (wrong_names, wrong_totals, wrong_fates, wrong_saved, wrong_sharing, wrong_views):
         wrong += findings(compare, model, report)
     seconds, base_seconds = costs(lambda: look(model).totals, lambda: walk(model))
+    suspected: list[str] = []
+    wrong += findings(lambda model, _: told(suspicions(model), suspected), model, report)
     slots = list(report.slots.records())
     unknown = Counter(f"{fate}: {why}" for slot in slots for fate, why in slot.unknown if fate != "stepped")
     facts = Facts(
@@ -94,6 +99,7 @@ def check(
         attributes=tuple(slot.path for slot in slots if slot.role == "attribute" and slot.status != "hidden"),
         unknown=tuple(sorted(unknown.items())),
         notes=tuple(f"{note.kind} at {note.path or 'the root'}" for note in report.snapshot.notes),
+        suspicions=tuple(suspected),
         seconds=seconds,
         base_seconds=base_seconds,
     )
@@ -106,6 +112,12 @@ def findings(compare: Callable[[nn.Module, Report], Iterator[str]], model: nn.Mo
         return list(compare(model, report))
     except Exception as error:  # noqa: BLE001
         return [f"{compare.__name__} raised {raised(error)}"]
+
+
+def told(lines: Iterable[str], found: list[str]) -> Iterator[str]:
+    """Keeps lines that are no failure."""
+    found += lines
+    yield from ()
 
 
 def fingerprint(model: nn.Module) -> Any:

@@ -54,6 +54,7 @@ def counts(results: Results) -> list[tuple[str, int]]:
         ("elements", sum(fact.parameters for fact in facts)),
         ("classes with ties", sum(fact.tied > 0 for fact in facts)),
         ("classes with something hidden", sum(bool(fact.hidden) for fact in facts)),
+        ("classes with a finding", sum(bool(fact.suspicions) for fact in facts)),
         ("classes with a fate unknown", sum(bool(fact.unknown) for fact in facts)),
     ]
 
@@ -76,6 +77,7 @@ def remarkable(results: Results) -> dict[str, list[tuple[str, list[str]]]]:
     """What is to be looked at, by its heading: (class, lines) pairs."""
     found: dict[str, list[tuple[str, list[str]]]] = {}
     for heading, name in (
+        ("Findings at warning or above", "suspicions"),
         ("Hidden", "hidden"),
         ("Neither registered nor found", "unseen"),
         ("Attributes that are plain tensors", "attributes"),
