@@ -42,6 +42,8 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 DEMONSTRATIONS = {
     "demo": ("inspect", "fixtures/vit.py:build", "-O", "fixtures/vit.py:adam"),
     "unseen": ("inspect", "fixtures/unseen.py:build"),
+    "tree": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "-f", "tree"),
+    "optimizer": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "-f", "optimizer"),
 }
 
 

@@ -22,8 +22,12 @@ def optimizer_lines(report: Report, rows: list[Row], screen: Screen) -> list[str
     lines: list[str] = []
     for optimizer in report.optimizers:
         lines += _one(report, optimizer, rows, screen)
-    if not report.optimizers:
-        return []
+    return lines + amiss(report, rows, screen)
+
+
+def amiss(report: Report, rows: list[Row], screen: Screen) -> list[str]:
+    """Trainable slots in no group, and slots in several; nothing without an optimizer."""
+    lines: list[str] = []
     missing = {slot.path for slot in report.not_stepped()}
     if missing:
         lines.append(paint("trainable, but in no group, so never stepped:", "warning", screen))

@@ -10,7 +10,7 @@ from paramscope.fold import Node
 from paramscope.render._columns import elements, fates, line_name, shape, words
 from paramscope.render._layout import GAP, Screen, column_width, padded_cell, paint, sentence
 from paramscope.render._lines import Line, Lines, Selection, lines_of, nothing
-from paramscope.render._optimizers import optimizer_lines
+from paramscope.render._optimizers import amiss
 from paramscope.render._totals import note_lines, sharing_lines, title, total_lines
 from paramscope.report import Report
 
@@ -71,7 +71,7 @@ def render(
         [*drawn, "", *sentence(told, width, separator="; ")] if items else drawn,
         total_lines(report, width, lines.left_out),
         sharing_lines(report, lines.rows, width),
-        optimizer_lines(report, lines.rows, screen),
+        amiss(report, lines.rows, screen),
         note_lines(report, width),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"

@@ -54,9 +54,21 @@ def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
             findings += to_findings(rule, found, facts)
         except Exception as error:  # noqa: BLE001  it is told
             skipped.append(Skipped(rule.code, _crash(error)))
-    order = {path: at for at, path in enumerate((*facts.modules, *facts.slots))} if len(findings) > 1 else {}
-    findings.sort(key=lambda each: (-each.severity.rank, each.code, order.get(each.paths[0], len(order)), each.paths))
+    if len(findings) > 1:
+        findings.sort(key=lambda each: (-each.severity.rank, each.code, _place(each.paths[0], facts), each.paths))
     return Checked(tuple(findings), tuple(sorted(skipped)))
+
+
+def _place(path: str, facts: Facts) -> tuple[int, int]:
+    """Where something stands in the model, for the order of findings: slots and modules by their modules."""
+    try:
+        slot = facts.slots.position(path)
+    except KeyError:
+        try:
+            return facts.modules.position(path), -1
+        except KeyError:
+            return len(facts.modules), 0
+    return facts.snapshot.slot_columns.modules[slot], slot
 
 
 def _run(loaded: Loaded, facts: Facts) -> tuple[list[Problem], list[str]]:
