@@ -109,6 +109,7 @@ def _alike_modules(table: Row, written: list[Any], key: str) -> list[ModuleRecor
     """Modules, of which thousands are like one that was checked."""
     known: dict[Any, ModuleRecord] = {}
     found = []
+    common: Any
     for index, each in enumerate(written):
         try:
             common = (
