@@ -4,7 +4,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test lint types check zoo bench bench-quick goldens schema clean
+.PHONY: demo test lint types check zoo bench bench-quick pictures goldens schema clean
 
 demo: .venv/.package
 	$(BIN)/paramscope inspect fixtures/vit.py:build -O fixtures/vit.py:adam
@@ -30,6 +30,10 @@ bench: .venv/.bench
 
 bench-quick: .venv/.bench
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks --quick
+
+# With the system's Graphviz, or with the wheel that the tests install.
+pictures: .venv/.test
+	HF_HUB_OFFLINE=1 $(BIN)/python docs/pictures.py
 
 schema: .venv/.package
 	$(BIN)/python -m paramscope.wire.schema

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from paramscope.errors import GlobError
 from paramscope.finding import Finding, Severity, Skipped
@@ -17,6 +17,9 @@ from paramscope.snapshot import (
     Snapshot,
 )
 from paramscope.totals import Totals, count_totals
+
+if TYPE_CHECKING:
+    from networkx import MultiDiGraph
 
 
 class Report:
@@ -62,6 +65,11 @@ class Report:
 
     def __str__(self) -> str:
         text = self.render("table")
+        assert isinstance(text, str)
+        return text
+
+    def _repr_html_(self) -> str:
+        text = self.render("html", page=False)
         assert isinstance(text, str)
         return text
 
@@ -122,6 +130,15 @@ class Report:
         from paramscope.render import render
 
         return render(self, format, **options)
+
+    def to_networkx(self, *, fold: bool = True) -> MultiDiGraph[str]:
+        """The graph that pictures are made from: modules, tensors, storages, optimizer groups, and their edges.
+
+        fold: repeated siblings as one node. Attributes are those of `paramscope.graph.build_graph`.
+        """
+        from paramscope.graph import build_graph
+
+        return build_graph(self, fold=fold)
 
     def to_json(self) -> str:
         """The report as versioned JSON, from which `from_json` makes an equal one."""

@@ -1,0 +1,79 @@
+"""Draws the pictures of docs/pictures/: `python docs/pictures.py` from the root of the project."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.models import gpt2, llama70b  # noqa: E402  # found by the line above
+from fixtures import vit  # noqa: E402
+from paramscope import Report, audit  # noqa: E402
+
+
+def vision() -> Report:
+    """The Vision Transformer of the fixtures with Adam over all of it."""
+    model = vit.build()
+    return audit(model, optimizer=vit.adam(model))
+
+
+def language() -> Report:
+    """GPT-2, its head tied to its embedding, with weight decay on matrices only."""
+    model = gpt2()
+    matrices = [each for each in model.parameters() if each.dim() > 1]
+    rest = [each for each in model.parameters() if each.dim() < 2]
+    groups = [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
+    return audit(model, optimizer=torch.optim.AdamW(groups, lr=3e-4))
+
+
+def thawed() -> Report:
+    """A Llama of 70 billion parameters, frozen but for one block of 80."""
+    model = llama70b()
+    for path, parameter in model.named_parameters():
+        parameter.requires_grad_(path.startswith("model.layers.7."))
+    return audit(model)
+
+
+def adversaries() -> Report:
+    """Two roots with an optimizer each; the discriminator's forgets a bias."""
+    generator = nn.Sequential(nn.Linear(64, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 784))
+    discriminator = nn.Sequential(nn.Linear(784, 256), nn.LeakyReLU(), nn.Linear(256, 1))
+    forgetful = list(discriminator.parameters())[:-1]
+    return audit(
+        {"generator": generator, "discriminator": discriminator},
+        optimizer={
+            "gen": torch.optim.Adam(generator.parameters(), lr=2e-4),
+            "disc": torch.optim.Adam(forgetful, lr=1e-4),
+        },
+    )
+
+
+PICTURES: dict[str, Callable[[], Report]] = {
+    "vit": vision,
+    "gpt2": language,
+    "llama70b": thawed,
+    "gan": adversaries,
+}
+
+
+def main() -> None:
+    """Writes all pictures anew."""
+    folder = Path(__file__).parent / "pictures"
+    folder.mkdir(exist_ok=True)
+    for name, make in PICTURES.items():
+        report = make()
+        # The DOT, too: it tells whether a picture is stale, whatever Graphviz drew it.
+        for format in ("svg", "dot"):
+            text = report.render(format)
+            assert isinstance(text, str)
+            (folder / f"{name}.{format}").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""DOT → SVG, PNG or PDF, by the system's Graphviz or the one that pygraphviz brings."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import shutil
+import warnings
+from typing import Literal
+
+import graphviz  # type: ignore[import-untyped]  # ships no types
+
+from paramscope.errors import ParamscopeError
+
+Engine = Literal["system", "pygraphviz"]
+
+
+class NoGraphviz(ParamscopeError):
+    """A picture was asked for and there is nothing to lay it out with."""
+
+
+class LayoutFailed(ParamscopeError):
+    """Graphviz refused or died."""
+
+
+def engine() -> Engine:
+    """What will lay pictures out: the system's Graphviz where there is one. Raises NoGraphviz."""
+    if shutil.which("dot"):
+        return "system"
+    if importlib.util.find_spec("pygraphviz") is not None:
+        return "pygraphviz"
+    raise NoGraphviz(
+        "svg, png and pdf need Graphviz, and it is not installed",
+        "pip install 'paramscope[svg]' brings it, or install the system's (apt install graphviz, brew install "
+        "graphviz); dot and mermaid (-o model.dot, -o model.mmd) need neither.",
+    )
+
+
+def lay_out(source: str, format: Literal["svg", "png", "pdf"]) -> bytes:
+    """The picture of a DOT source. Raises NoGraphviz or LayoutFailed."""
+    if engine() == "system":
+        try:
+            drawn: bytes = graphviz.Source(source).pipe(format=format, quiet=True)
+        except (graphviz.CalledProcessError, OSError) as error:
+            raise LayoutFailed(f"Graphviz could not draw the {format}: {error}", "Look at -o model.dot.") from error
+        return drawn
+    pygraphviz = importlib.import_module("pygraphviz")
+    with warnings.catch_warnings():
+        # Graphviz's remarks on fonts are no remarks on the model.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        try:
+            found: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog="dot")
+        except (OSError, ValueError) as error:
+            raise LayoutFailed(f"Graphviz could not draw the {format}: {error}", "Look at -o model.dot.") from error
+    return found
