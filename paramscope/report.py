@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from paramscope.collector import paused_collector
 from paramscope.errors import GlobError
 from paramscope.finding import Finding, Severity, Skipped
 from paramscope.glob import close_to, compile_glob
@@ -129,7 +130,8 @@ class Report:
         """
         from paramscope.render import render
 
-        return render(self, format, **options)
+        with paused_collector():
+            return render(self, format, **options)
 
     def to_networkx(self, *, fold: bool = True) -> MultiDiGraph[str]:
         """The graph that pictures are made from: modules, tensors, storages, optimizer groups, and their edges.
