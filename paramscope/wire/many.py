@@ -31,10 +31,16 @@ def modules_text(snapshot: Snapshot) -> str:
 def _modules(snapshot: Snapshot) -> Iterator[str]:
     columns = snapshot.module_columns
     known: dict[Any, Callable[..., str]] = {}
+    met: set[Any] = set()
     for index, path in enumerate(columns.paths):
         key = (columns.types[index], columns.flags[index], columns.settings[index], columns.unknown.get(index))
         write = known.get(key)
         if write is None:
+            # A template pays from the second of a kind on.
+            if key not in met:
+                met.add(key)
+                yield json.dumps(write_record(MODULE, snapshot.modules.at(index)), separators=(",", ":"))
+                continue
             write = known[key] = template(MODULE, snapshot.modules.at(index), ("path", "object"))
         yield write(quote(path), columns.repeats.get(index, index))
 

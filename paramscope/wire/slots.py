@@ -39,6 +39,7 @@ def _texts(snapshot: Snapshot) -> Iterator[str]:
     slots, modules, tensors = snapshot.slot_columns, snapshot.module_columns, snapshot.tensor_columns
     quoted = [quote(path) for path in modules.paths]
     known: dict[Any, Callable[..., str]] = {}
+    met: set[Any] = set()
     for index, tensor in enumerate(slots.tensors):
         module, name, hold = slots.modules[index], slots.names[index], slots.holds[index]
         common: Any = None
@@ -52,6 +53,11 @@ def _texts(snapshot: Snapshot) -> Iterator[str]:
         key = (name, hold, common, modules.flags[module], modules.settings[module], modules.unknown.get(module))
         write = known.get(key)
         if write is None:
+            # A template pays from the second of a kind on.
+            if key not in met:
+                met.add(key)
+                yield json.dumps(write_record(SLOT, snapshot.slots.at(index)), separators=(",", ":"))
+                continue
             write = known[key] = template(SLOT, snapshot.slots.at(index), WRITTEN)
         path = quote(slot_path(modules.paths[module], name, hold))
         offset = "null" if storage < 0 else tensors.offsets[tensor]
