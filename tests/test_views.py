@@ -194,7 +194,7 @@ def test_the_optimizers_view_names_strangers_and_what_is_stepped_although_frozen
     text = shown(audit(model, optimizer={"main": optimizer}), "optimizer", width=120)
     assert re.search(r"0\.weight +0 +0\.1 +0 +6  frozen: passed over", text)
     assert re.search(r"0\.bias +0 +0\.1 +0 +3  frozen, yet stepped: its gradient is left over", text)
-    assert re.search(r"main\[0\]\[2\] +1\.weight +1×3 +float32 +1\.weight, by name", text)
+    assert re.search(r"main\[0\]\[2\] 1\.weight +1×3 +float32 +1\.weight, by name", text)
     assert re.search(r"1\.weight +3  trainable, but in no group", text)
 
 

@@ -65,7 +65,7 @@ def command(
     """
     from paramscope.cli._input import load_report
     from paramscope.cli._output import check_writable, terminal_width, wants_color, write
-    from paramscope.render import formats, options_of, render
+    from paramscope.render import options_of, render, takers_of
 
     format_ = format_ or _format_of(output)
     taken = options_of(format_)
@@ -78,8 +78,7 @@ def command(
     for name in options:
         if name not in taken:
             flag = "--no-fold" if name == "fold" else f"--{name}"
-            takers = [each for each in formats() if name in options_of(each)]
-            raise FormatError(f"the format {format_} takes no {flag}", f"These do: {', '.join(takers)}.")
+            raise FormatError(f"the format {format_} takes no {flag}", f"These do: {', '.join(takers_of(name))}.")
     screen = {"width": terminal_width(), "color": wants_color(output)}
     options.update((name, value) for name, value in screen.items() if name in taken)
     report = load_report(target, optimizers, arguments, meta=meta)
@@ -90,4 +89,5 @@ def _format_of(output: str | None) -> str:
     from paramscope.render import formats
 
     ending = Path(output or "").suffix.removeprefix(".")
+    ending = {"md": "markdown", "mmd": "mermaid", "gv": "dot", "htm": "html"}.get(ending, ending)
     return ending if ending in formats() else "table"

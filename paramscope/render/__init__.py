@@ -1,38 +1,57 @@
-"""Report → text or picture. A file a format; each is a pure function `render(report, *, options) -> str | bytes`."""
+"""Report → text or picture. A file a format; each is a pure function `render(report, *, options) -> str | bytes`.
+
+Installed packages add formats through entry points of the group `paramscope.renderers`: name → such a function.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
+import sys
+import traceback
+import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from paramscope.errors import FormatError
+from paramscope.errors import FormatError, ParamscopeError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from paramscope.report import Report
+
+GROUP = "paramscope.renderers"
+
+Renderer = Callable[..., "str | bytes"]
 
 
 def formats() -> tuple[str, ...]:
-    """Names of all formats: the files of this folder, but for helpers, whose names begin with `_`."""
-    names = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name for name in names if not name.startswith("_")))
+    """Names of all formats: the files of this folder, but for helpers, whose names begin with `_`, and what
+    installed packages offer."""
+    return tuple(sorted(_built_in() | _offered(tuple(sys.path)).keys()))
 
 
 @cache
-def renderer(format: str) -> Callable[..., str | bytes]:
-    """The function that renders one format. Raises FormatError for a format that does not exist."""
-    if format not in formats():
-        near = get_close_matches(format, formats(), n=1)
-        raise FormatError(
-            f"there is no format {format!r}",
-            f"Did you mean {near[0]}?" if near else f"Formats: {', '.join(formats())}.",
-        )
-    found: Callable[..., str | bytes] = importlib.import_module(f"{__name__}.{format}").render
-    return found
+def renderer(format: str) -> Renderer:
+    """The function that renders one format. Raises FormatError for a format that does not exist or cannot be loaded.
+
+    NOTE: our own formats are looked for first and never among entry points: these take 20 ms to read, and cannot
+    replace one of ours.
+    """
+    if format in _built_in():
+        found: Renderer = importlib.import_module(f"{__name__}.{format}").render
+        return found
+    offers = _offered(tuple(sys.path)).get(format)
+    if offers is not None:
+        return _loaded(format, offers)
+    near = get_close_matches(format, formats(), n=1)
+    raise FormatError(
+        f"there is no format {format!r}",
+        f"Did you mean {near[0]}?" if near else f"Formats: {', '.join(formats())}.",
+    )
 
 
 def options_of(format: str) -> frozenset[str]:
@@ -41,10 +60,98 @@ def options_of(format: str) -> frozenset[str]:
     return frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
 
+def takers_of(option: str) -> tuple[str, ...]:
+    """Formats that take an option; those that cannot be loaded take none."""
+    found = []
+    for format in formats():
+        try:
+            takes = option in options_of(format)
+        except FormatError:
+            # Whoever asks for that format is told why.
+            continue
+        if takes:
+            found.append(format)
+    return tuple(found)
+
+
 def render(report: Report, format: str, **options: Any) -> str | bytes:
-    """A report in one format. Raises FormatError for an unknown format or an option that it does not take."""
+    """A report in one format.
+
+    Raises FormatError for an unknown format, an option that it does not take, or a format of another package
+    that fails.
+    """
     for name in options:
         if name not in options_of(format):
             taken = ", ".join(sorted(options_of(format))) or "none"
             raise FormatError(f"the format {format} takes no option {name!r}", f"It takes: {taken}.")
-    return renderer(format)(report, **options)
+    draw = renderer(format)
+    return draw(report, **options) if format in _built_in() else _drawn_by_others(draw, report, format, options)
+
+
+@cache
+def _built_in() -> frozenset[str]:
+    return frozenset(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+@cache
+def _offered(path: tuple[str, ...]) -> dict[str, tuple[EntryPoint, ...]]:
+    """Entry points of other packages by name, as found on a `sys.path`; nothing of them is imported."""
+    from importlib.metadata import entry_points  # slow to import, and only needed here
+
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for point in entry_points(group=GROUP):
+        if point.name in _built_in():
+            warnings.warn(
+                f"{_origin(point)} offers the format {point.name!r}, which paramscope has: its own is used",
+                stacklevel=3,
+            )
+        elif point.value not in [known.value for known in found.get(point.name, ())]:
+            found[point.name] = (*found.get(point.name, ()), point)
+    return found
+
+
+def _loaded(format: str, offers: tuple[EntryPoint, ...]) -> Renderer:
+    if len(offers) > 1:
+        origins = " and ".join(sorted(map(_origin, offers)))
+        raise FormatError(f"the format {format!r} is offered by {origins}", "Uninstall all of them but one.")
+    (point,) = offers
+    try:
+        found: Renderer = point.load()
+    except (Exception, SystemExit) as error:
+        raise FormatError(
+            f"the format {format!r} of {_origin(point)} cannot be loaded: {type(error).__name__}: {error}",
+            "Mend, update or uninstall that package; every other format works.",
+        ) from error
+    try:
+        takes = inspect.signature(found)
+        takes.bind(None, **{p.name: None for p in takes.parameters.values() if p.kind is p.KEYWORD_ONLY})
+    except (TypeError, ValueError):
+        raise FormatError(
+            f"the format {format!r} of {_origin(point)} is no renderer: {point.value}",
+            "An entry point names a function `render(report, *, options) -> str | bytes`.",
+        ) from None
+    return found
+
+
+def _drawn_by_others(draw: Renderer, report: Report, format: str, options: dict[str, Any]) -> str | bytes:
+    (point,) = _offered(tuple(sys.path)).get(format) or (None,)
+    origin = _origin(point) if point else "another package"
+    try:
+        result = draw(report, **options)
+    except ParamscopeError:
+        raise
+    except Exception as error:
+        raise FormatError(
+            f"the format {format!r} of {origin} failed: {type(error).__name__}: {error}",
+            "Tell its authors; every other format works.",
+            detail="".join(traceback.format_exception(error)),
+        ) from error
+    if not isinstance(result, (str, bytes)):
+        raise FormatError(
+            f"the format {format!r} of {origin} gave a {type(result).__name__}", "A renderer returns str or bytes."
+        )
+    return result
+
+
+def _origin(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value

@@ -107,12 +107,13 @@ def _strangers(report: Report, screen: Screen) -> Iterator[list[str]]:
                     if stranger.replaced_by is None
                     else f"{text.name(stranger.replaced_by)}, by {stranger.evidence}"
                 )
-                what = text.name(stranger.name) if stranger.name else ""
-                cells.append([place, what, text.shape(stranger.shape), stranger.dtype or "no tensor", became])
+                if stranger.name:
+                    place += f" {text.name(stranger.name)}"
+                cells.append([place, text.shape(stranger.shape), stranger.dtype or "no tensor", became])
     if cells:
         heading = paint("stepped, but not in the model", "heading", screen)
         shown = cells[:50]
-        headers = ["place", "name", "shape", "dtype", "looks replaced by"]
+        headers = ["place", "shape", "dtype", "looks replaced by"]
         drawn = grid(list(zip(*shown, strict=True)), headers, screen=screen, styles=["warning"] * len(shown))
         more = [f"… and {len(cells) - len(shown):,} more"] if len(cells) > len(shown) else []
         yield [heading, *drawn, *more]

@@ -10,6 +10,7 @@ from paramscope import text
 from paramscope.render._layout import Screen, grid
 from paramscope.render._totals import note_lines, title, total_lines
 from paramscope.report import Report
+from paramscope.snapshot import REGISTERED
 
 _LISTED = 50
 """Rows of a table."""
@@ -56,7 +57,8 @@ def _counted(report: Report) -> dict[_Key, list[int]]:
     """[new tensors, all slots] of each kind."""
     snapshot = report.snapshot
     columns, specs = snapshot.slot_columns, snapshot.tensor_columns.specs
-    tops = list(map(_top(report), snapshot.module_columns.paths))
+    modules = snapshot.module_columns
+    tops = list(map(_top(report), modules.paths, modules.flags))
     counts: dict[_Key, list[int]] = {}
     seen: set[int] = set()
     for slot, tensor in enumerate(columns.tensors):
@@ -71,11 +73,11 @@ def _counted(report: Report) -> dict[_Key, list[int]]:
     return counts
 
 
-def _top(report: Report) -> Callable[[str], str]:
+def _top(report: Report) -> Callable[[str, int], str]:
     """The first step of a module's path; the root's name where there are several."""
     roots = sorted(report.snapshot.roots, key=len, reverse=True)
 
-    def top(module: str) -> str:
+    def top(module: str, flags: int) -> str:
         if len(roots) > 1:
             # A hidden module lies behind another step than a dot.
             return next(
@@ -86,7 +88,10 @@ def _top(report: Report) -> Callable[[str], str]:
                 ),
                 module,
             )
-        return _STEP.split(module, maxsplit=1)[0] if module else "the root itself"
+        if not module:
+            return "the root itself"
+        # Of what is registered only a dot is a step: its names may hold anything else.
+        return module.partition(".")[0] if flags & REGISTERED else _STEP.split(module, maxsplit=1)[0]
 
     return top
 

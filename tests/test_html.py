@@ -1,0 +1,223 @@
+"""HTML: a page without script that opens, suits any theme, and is of bounded size."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from view_models import Net, report
+
+from paramscope import Finding, Report, Severity, audit
+from paramscope.errors import FormatError, GlobError
+from paramscope.render._html_style import PAGE, STYLE
+from paramscope.render.html import INSIDE, LINES
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: elements, attributes, text."""
+
+    VOID = ("meta",)
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: set[tuple[str, str]] = set()
+        self.texts: list[str] = []
+        self.styles: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {(name, value or "") for name, value in attrs}
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open[-1:] == [tag], tag
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        (self.styles if self.open[-1:] == ["style"] else self.texts).append(data)
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError(f"a comment: {data}")
+
+    def handle_pi(self, data: str) -> None:
+        raise AssertionError(f"an instruction: {data}")
+
+    def unknown_decl(self, data: str) -> None:
+        raise AssertionError(f"a declaration: {data}")
+
+
+TAGS = {
+    *("html", "head", "meta", "title", "style", "body", "div", "p", "ul", "li", "code", "span", "details", "summary"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+}
+LABELS = {
+    *("shape", "dtype", "device", "elements", "gradient", "stepped", "saved", "moved", "groups"),
+    *("group", "tensors", "of the model", "state"),
+}
+
+
+def check_html(text: str, report: Report) -> None:
+    """Nothing but our own elements and attributes."""
+    page = Page(text)
+    assert page.tags <= TAGS, page.tags - TAGS
+    for name, value in page.attributes:
+        if name == "class":
+            assert re.fullmatch(r"paramscope|ps-[a-z]+", value), value
+        elif name == "data-label":
+            assert value in LABELS, value
+        else:
+            assert (name, value) in OTHERS, (name, value)
+    assert "".join(page.styles).strip() == (PAGE + STYLE).strip()
+
+
+OTHERS = {
+    ("lang", "en"),
+    ("charset", "utf-8"),
+    ("name", "viewport"),
+    ("content", "width=device-width, initial-scale=1"),
+    ("http-equiv", "Content-Security-Policy"),
+    ("content", "default-src 'none'; style-src 'unsafe-inline'"),
+    ("scope", "col"),
+    ("open", ""),
+}
+
+
+def page(of: Report, **options: Any) -> str:
+    text = of.render("html", **options)
+    assert isinstance(text, str)
+    return text
+
+
+def rows(text: str) -> list[list[str]]:
+    """Cells of the first table as a reader sees them."""
+    body = text.partition("<tbody>")[2].partition("</tbody>")[0]
+    cells = [re.findall(r"<td.*?</td>", row) for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)]
+    return [["".join(Page(cell).texts) for cell in row] for row in cells]
+
+
+def test_a_page() -> None:
+    text = page(report())
+    assert text.startswith('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">')
+    assert "<title>Net, training mode</title>" in text
+    assert rows(text)[3] == ["embed.weight =1", "trainable", "10×4", "float32", "40", *["yes"] * 4, "0:0"]
+    assert ["layers.2.up.bias", "frozen", "8", "float32", "8", "no", "no", "yes", "yes", ""] in rows(text)
+    words = "".join(Page(text).texts)
+    for said in (
+        "all on cpu; elements in parentheses were counted above; =1: see sharing",
+        "trainable params: 436 · all params: 524 · trainable%: 83.2061",
+        "=1 tied: embed.weight, head.weight",
+        "Optimizer 0: AdamW",
+        "trainable, but in no group, so never stepped: scale",
+    ):
+        assert said in words, said
+
+
+def test_nothing_in_it_runs_or_is_loaded_from_elsewhere() -> None:
+    text = page(report())
+    found = Page(text)
+    assert "script" not in found.tags
+    assert not any(name.startswith("on") or name in ("src", "href", "style") for name, _ in found.attributes)
+    assert not re.search(r"url\(|@import|https?:", text)
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in found.attributes
+
+
+def test_a_row_of_several_slots_opens() -> None:
+    text = page(report())
+    opened = re.search(
+        r"<details><summary><code>layers\.\[0-3,5\]\.up\.weight</code> ×5</summary>(.*?)</details>", text
+    )
+    assert opened is not None
+    assert re.findall("<li><code>(.*?)</code></li>", opened[1]) == [f"layers.{i}.up.weight" for i in (0, 1, 2, 3, 5)]
+    closed = page(report(), depth=1)
+    opened = re.search(r"<details><summary><code>layers</code></summary>(.*?)</details>", closed)
+    assert opened is not None
+    assert len(re.findall("<li><code>", opened[1])) == 30
+    assert "<details><summary><code>" not in page(report(), fold=False)
+
+
+def test_every_status_has_its_word_and_its_look() -> None:
+    model = Net()
+    model.register_parameter("empty", None)
+    model.lazy = nn.LazyLinear(3)
+    text = page(audit(model), fold=False)
+    found = set(re.findall(r'<tr class="ps-(\w+)"><td.*?<span class="ps-status">(\w+)</span>', text))
+    words = {"trainable", "frozen", "hidden", "buffer", "attribute", "empty"}
+    assert {(word, word) for word in words} <= found
+    looks = re.findall(r"\.ps-(\w+) \.ps-status::before\{([^}]*)\}", STYLE)
+    assert len({look for _, look in looks}) == len(looks) == 6
+    assert {name for name, _ in looks} == words - {"empty"} | {"unknown"}
+
+
+def test_a_notebook_gets_a_part_of_a_page() -> None:
+    net = report()
+    part = net._repr_html_()
+    assert part == page(net, page=False)
+    assert part.startswith('<div class="paramscope">\n<style>')
+    assert part.endswith("</div>\n")
+    assert Page(part).tags.isdisjoint({"html", "head", "body", "meta", "title"})
+    # In a notebook a style is everybody's, and its colours are the theme's.
+    selectors = re.findall(r"^(?!@|\})([^{]*)\{", STYLE.replace("\\\n", ""), re.MULTILINE)
+    assert len(selectors) > 20
+    assert all(each.startswith(".paramscope") for selector in selectors for each in selector.split(","))
+    assert not re.search(r"[{;](color|background):(?!inherit|none|var|#)", STYLE)
+
+
+def test_findings_come_first() -> None:
+    found = tuple(
+        Finding("PS99" + severity.value[0], "odd", severity, "layers.0 is odd.", ("layers.0", ""), help="Mend it.")
+        for severity in (Severity.ERROR, Severity.INFO)
+    )
+    text = page(Report(audit(Net()).snapshot, findings=found, ignored=found))
+    boxes = re.findall(r'<div class="ps-(error|warning|info)">(.*)</div>', text)
+    assert [kind for kind, _ in boxes] == ["error", "info", "info"]
+    assert "".join(Page(boxes[0][1]).texts) == "error PS99e odd: layers.0 is odd. Mend it. (layers.0, the root)"
+    assert boxes[2][1] == "2 findings ignored on request"
+    assert text.index("PS99e") < text.index("<table>")
+
+
+def test_options_are_those_of_a_selection() -> None:
+    net = report()
+    assert [row[0] for row in rows(page(net, path="layers.4.*", sort="elements"))][:2] == [
+        "layers.4.up.weight",
+        "layers.4.down.weight",
+    ]
+    assert {row[1] for row in rows(page(net, status="frozen,buffer"))} == {"frozen", "buffer"}
+    assert "no slot is unknown" in page(net, status="unknown")
+    with pytest.raises(FormatError):
+        page(net, sort="x")
+    with pytest.raises(GlobError):
+        page(net, path="x")
+
+
+def test_it_is_of_bounded_size() -> None:
+    model = nn.Module()
+    for i in range(LINES + 500):
+        model._parameters[f"p{'x' * (i % 7)}{i}"] = nn.Parameter(torch.zeros(1 + i % 5))
+    text = page(audit(model))
+    assert len(rows(text)) == LINES
+    assert "… and 500 more lines" in text
+    assert len(text) < 2_000_000
+    wide = nn.ModuleList(nn.ParameterList(torch.zeros(1 + kind) for _ in range(300)) for kind in range(60))
+    text = page(audit(wide))
+    inside = re.findall("<li><code>", text)
+    assert len(inside) == INSIDE
+    assert "<li>… and 200 more</li>" in text
+
+
+def test_a_name_keeps_both_ends() -> None:
+    model = nn.Module()
+    model._parameters["begin" + "x" * 10_000 + "end"] = nn.Parameter(torch.zeros(1))
+    ((path, *_),) = rows(page(audit(model)))
+    assert len(path) < 300
+    assert path.startswith("begin")
+    assert path.endswith("end")
