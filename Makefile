@@ -4,7 +4,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test lint types check zoo bench bench-quick pictures goldens schema clean
+.PHONY: demo test lint types check zoo bench bench-quick pictures goldens schema docs clean
 
 demo: .venv/.package
 	$(BIN)/paramscope inspect fixtures/vit.py:build -O fixtures/vit.py:adam
@@ -34,6 +34,10 @@ bench-quick: .venv/.bench
 # With the system's Graphviz, or with the wheel that the tests install.
 pictures: .venv/.test
 	HF_HUB_OFFLINE=1 $(BIN)/python docs/pictures.py
+
+# The rules' pages and the README's table, from the docstrings of the rules.
+docs: .venv/.package
+	$(BIN)/python -m paramscope.rules.docs
 
 schema: .venv/.package
 	$(BIN)/python -m paramscope.wire.schema

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from paramscope.padding import untrained_rows
 from paramscope.snapshot import (
     ATTRIBUTE,
     PARAMETER,
@@ -86,46 +87,13 @@ def count_totals(snapshot: Snapshot) -> Totals:
         hidden=hidden,
         attributes=attributes,
         by_name=None if snapshot.is_truncated else by_name,
-        effective_trainable=trainable - _untrained_elements(snapshot),
+        effective_trainable=trainable - sum(row.numel for row in untrained_rows(snapshot)),
         nbytes=_nbytes(snapshot),
         local=_local(snapshot, parameters),
         unknown=sum(1 for spec in tensors.specs if specs[spec].shape is None and specs[spec].dtype),
         slots=len(slots.names),
         modules=len(snapshot.module_columns.paths),
     )
-
-
-def _untrained_elements(snapshot: Snapshot) -> int:
-    """Elements of the padding rows that no gradient reaches."""
-    slots = snapshot.slot_columns
-    indices = [dict(settings).get("padding_idx") for settings in snapshot.interned.settings]
-    if not any(type(index) is int for index in indices):
-        return 0
-    padded = {
-        module: index
-        for module, setting in enumerate(snapshot.module_columns.settings)
-        if type(index := indices[setting]) is int and module not in snapshot.module_columns.repeats
-    }
-    if not padded:
-        return 0
-    holders: dict[int, list[int]] = {}
-    for slot, module in enumerate(slots.modules):
-        if module in padded and slots.names[slot] == "weight" and slots.tensors[slot] >= 0:
-            holders[slots.tensors[slot]] = []
-    for slot, tensor in enumerate(slots.tensors):
-        if tensor in holders:
-            holders[tensor].append(slot)
-    total = 0
-    for first, *others in holders.values():
-        record = snapshot.slots.at(first)
-        module = slots.modules[first]
-        if not record.trainable or module not in padded or record.shape is None or len(record.shape) != 2:
-            continue
-        # The same module under another path is no other use of the weight.
-        objects = {snapshot.module_columns.repeats.get(slots.modules[i], slots.modules[i]) for i in others}
-        if objects <= {module} and -record.shape[0] <= padded[module] < record.shape[0]:
-            total += record.shape[1]
-    return total
 
 
 def _nbytes(snapshot: Snapshot) -> int:

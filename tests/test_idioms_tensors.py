@@ -43,7 +43,7 @@ def test_a_tensor_made_of_two() -> None:
     model = holder(w=TwoTensor(torch.ones(2, 3), torch.zeros(2, 3)))
     model.register_buffer("b", TwoTensor(torch.ones(2), torch.zeros(2)))
     model.plain = TwoTensor(torch.ones(5), torch.zeros(5))
-    report = look(model)
+    report = look(model, codes=("PS104",))
     slot = report.slots["w"]
     assert (slot.status, slot.shape, slot.numel, slot.nbytes, slot.storage) == ("trainable", (2, 3), 6, 48, None)
     assert slot.type == "torch.testing._internal.two_tensor.TwoTensor"
@@ -95,7 +95,7 @@ def test_wrappers_in_wrappers_are_opened_and_their_code_does_not_run() -> None:
     model = holder(w=Wrapped(Wrapped(base)), v=Wrapped(torch.ones(4)))
     model.deeper = Wrapped(TwoTensor(torch.ones(2), Wrapped(torch.ones(2))))
     model.view = base[0]
-    report = look(model)
+    report = look(model, codes=("PS104",))
     assert parts(report, "w") == [("_inner._inner", (3, 2))]
     assert parts(report, "v") == [("_inner", (4,))]
     assert parts(report, "deeper") == [("_inner.a", (2,)), ("_inner.b._inner", (2,))]
@@ -151,7 +151,7 @@ def test_a_subclass_with_elements_of_its_own() -> None:
     assert (slot.status, slot.is_parameter, slot.storage, slot.parts) == ("trainable", True, 0, ())
     assert slot.type is not None
     assert slot.type.endswith("test_idioms_tensors.Logged")
-    assert look(model) == report
+    assert look(model, codes=("PS104",)) == report
 
 
 def test_nested_tensors_have_no_one_shape() -> None:
@@ -159,7 +159,7 @@ def test_nested_tensors_have_no_one_shape() -> None:
     jagged = torch.nested.nested_tensor(rows, layout=torch.jagged)
     model = holder(strided=torch.nested.nested_tensor(rows))
     model.jagged = jagged
-    report = look(model, runs=TORCH_OWN, parameters=0, trainable=0, by_name=0, unknown=2)
+    report = look(model, codes=("PS104",), runs=TORCH_OWN, parameters=0, trainable=0, by_name=0, unknown=2)
     for path in ("strided", "jagged"):
         assert (report.slots[path].shape, report.slots[path].numel, report.slots[path].device) == (None, None, "cpu")
     assert dict(parts(report, "jagged"))["_values"] == (6, 3)
@@ -171,10 +171,10 @@ def test_a_fake_model_lies_where_it_pretends_to() -> None:
         model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
         away = holder(w=torch.empty(3, 2, device="cuda:1"), v=torch.empty(3, 2, device="cuda:1"))
     model.append(model[0])
-    report = look(model)
+    report = look(model, codes=("PS104",))
     assert {slot.device for slot in report.slots.records()} == {"cpu"}
     assert shared(report) == [("tied", ("0.weight", "2.weight")), ("tied", ("0.bias", "2.bias"))]
-    report = look(away)
+    report = look(away, codes=("PS104",))
     assert {slot.device for slot in report.slots.records()} == {"cuda:1"}
     assert {slot.type for slot in report.slots.records()} == {"torch._subclasses.fake_tensor.FakeTensor"}
     assert report.sharing == ()

@@ -16,10 +16,11 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("errors", "text", "declared", "spans", "collector"),
     ("finding", "snapshot", "glob"),
-    ("overlap", "totals", "source"),
+    ("padding",),
+    ("overlap", "totals", "source", "config"),
     ("sharing",),
     ("report", "fold", "changes"),
-    ("rules",),
+    ("rules", "exceptions"),
     ("wire", "capture", "graph"),
     ("render",),
     ("api", "importing"),

@@ -22,6 +22,7 @@ from paramscope.capture.isolation import isolated
 from paramscope.capture.kinds import plain_name
 from paramscope.capture.odd import add_tensor_marks
 from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
+from paramscope.capture.values import value_facts
 from paramscope.capture.walk import Walk
 from paramscope.collector import paused_collector
 from paramscope.errors import NameClash, NotAModule
@@ -87,8 +88,10 @@ def _check_names(names: list[str]) -> None:
                 )
 
 
-def capture_snapshot(model: Any, optimizer: Any = None) -> Snapshot:
+def capture_snapshot(model: Any, optimizer: Any = None, *, values: bool = False) -> Snapshot:
     """Everything that can be told of a model (or a dict of roots) and its optimizers, without running it.
+
+    values: whether the elements of tensors are read, too.
 
     Raises NotAModule, NameClash and NotAnOptimizer.
     """
@@ -96,10 +99,10 @@ def capture_snapshot(model: Any, optimizer: Any = None) -> Snapshot:
     optimizers = named_optimizers(optimizer)
     # Neither a tensor subclass's __torch_function__ nor a mode that is active out there may run.
     with paused_collector(), torch._C.DisableTorchFunction(), _without_modes():
-        return _capture(roots, optimizers)
+        return _capture(roots, optimizers, values=values)
 
 
-def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) -> Snapshot:
+def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]], *, values: bool) -> Snapshot:
     walk = Walk()
     walk.modules(roots, registered=True)
     walk.seal()
@@ -136,6 +139,8 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]]) ->
         "declarations": walk.facts.declarations,
         "notes": tuple(walk.notes),
     }
+    if values:
+        facts["values"] = value_facts(tensors.held, walk.registered_paths())
     bare = Snapshot(**facts)
     sharing, undecided = find_sharing(bare, walk.repeated_tensors, tensors.crowded)
     if not sharing and not undecided:
@@ -148,9 +153,9 @@ class _CapturePackage(ModuleType):
     """This package shares its name with the public function `paramscope.capture`, and importing it puts it in the
     function's place: so it can be called as that is."""
 
-    def __call__(self, model: Any, *, optimizer: Any = None) -> Snapshot:
+    def __call__(self, model: Any, *, optimizer: Any = None, values: bool = False) -> Snapshot:
         """As `paramscope.api.capture`."""
-        return capture_snapshot(model, optimizer)
+        return capture_snapshot(model, optimizer, values=values)
 
 
 sys.modules[__name__].__class__ = _CapturePackage

@@ -14,9 +14,10 @@ from typing import Any
 from paramscope.capture.classes import is_tensor_class
 from paramscope.capture.idioms import packed_type
 from paramscope.capture.isolation import isolated
-from paramscope.capture.kinds import NOTHING, PACKED
+from paramscope.capture.kinds import NOTHING, PACKED, WAYS
+from paramscope.capture.tensors import is_parameter
 from paramscope.capture.walk import Candidate, Walk
-from paramscope.snapshot import AliasRecord, Note, NoteKind, join
+from paramscope.snapshot import AliasRecord, Mark, Note, NoteKind, join
 
 DEPTH_BOUND = 32
 """Containers and objects within one another that are looked into."""
@@ -59,10 +60,10 @@ class HiddenSearch:
     def _look(self, candidate: Candidate) -> None:
         """Enters the tensors in an attribute's value, then walks the modules in it, in the order they lie there."""
         walk, kinds = self._walk, self._walk.kinds
-        modules: list[tuple[str, Any]] = []
-        stack: list[tuple[str, Any, int]] = [(candidate.name, candidate.value, 0)]
+        modules: list[tuple[str, Any, tuple[int, str]]] = []
+        stack: list[tuple[str, Any, int, tuple[int, str]]] = [(candidate.name, candidate.value, 0, (0, ""))]
         while stack:
-            name, value, depth = stack.pop()
+            name, value, depth, way = stack.pop()
             cls = type(value)
             kind = kinds.get(id(cls)) or walk.kind(cls)
             if kind.is_thing:
@@ -86,8 +87,10 @@ class HiddenSearch:
                 self._things += 1
                 if cls_is_tensor:
                     walk.add_tensor(candidate.module, name, value)
+                    if way[0] and is_parameter(value):
+                        self._add_way(candidate, name, way)
                 else:
-                    modules.append((name, value))
+                    modules.append((name, value, way))
                 continue
             if kind is PACKED:
                 path = join(walk.paths[candidate.module], name)
@@ -108,6 +111,8 @@ class HiddenSearch:
             if self._objects > OBJECT_BOUND:
                 self._stop(candidate, name, "items", f"{OBJECT_BOUND:,} objects were looked into before")
                 continue
+            if kind.way[0] > way[0]:
+                way = kind.way
             steps = []
             for step, item in kind.steps(value):
                 self._items += 1
@@ -116,17 +121,24 @@ class HiddenSearch:
                     break
                 of_item = type(item)
                 if (kinds.get(id(of_item)) or walk.kind(of_item)) is not NOTHING:
-                    steps.append((name + step, item, depth + 1))
+                    steps.append((name + step, item, depth + 1, way))
             stack.extend(reversed(steps))
         self._walk_modules(candidate, modules)
 
-    def _walk_modules(self, candidate: Candidate, modules: list[tuple[str, Any]]) -> None:
+    def _add_way(self, candidate: Candidate, name: str, way: tuple[int, str]) -> None:
+        """Enters what hides a Parameter or a module that was found, where that is no mere container."""
+        path = join(self._walk.paths[candidate.module], name)
+        self._walk.facts.marks.append(Mark(path, "held-by", WAYS[way[0]], way[1]))
+
+    def _walk_modules(self, candidate: Candidate, modules: list[tuple[str, Any, tuple[int, str]]]) -> None:
         walk = self._walk
         owner = walk.paths[candidate.module]
-        for name, module in modules:
+        for name, module, way in modules:
             path = join(owner, name)
             known = walk.path_of(module)
             if known is None:
+                if way[0]:
+                    self._add_way(candidate, name, way)
                 walk.modules([(path, module)], registered=False, inherited=walk.reasons_below(candidate.module))
             elif "->" not in name and "::" not in name:
                 # An object or a method that knows the module it belongs to is no second place of it.

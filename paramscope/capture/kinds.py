@@ -64,7 +64,8 @@ _FOREIGN = frozenset(
     }
 )
 # Of the standard library, only what holds other things by its nature.
-_STORES = frozenset(map(id, (SimpleNamespace, UserDict, UserList, ChainMap)))
+_CONTAINERS = frozenset(map(id, (UserDict, UserList, ChainMap)))
+_STORES = _CONTAINERS | {id(SimpleNamespace)}
 # Nor are objects whose class, or one that it inherits from, says by its name that it is one of these.
 _FOREIGN_ENDS = ("Config", "Configuration", "Tokenizer", "TokenizerFast", "Trainer", "Logger", "Mock")
 
@@ -78,8 +79,13 @@ class Kind(NamedTuple):
     """What a value holds; None where values of this class are not looked into."""
     is_object: bool
     """Looked into attribute by attribute, which takes longer than a container's items."""
+    way: tuple[int, str] = (0, "")
+    """How well it hides what it holds, as an index into `WAYS`, and its class; a container only holds it."""
 
 
+WAYS = ("container", "record", "object", "callable")
+"""What may stand between a module and what it holds, from the one that shows the most to the one that hides it best;
+a record is a dataclass or a SimpleNamespace."""
 _THING = Kind(is_thing=True, steps=None, is_object=False)
 NOTHING = Kind(is_thing=False, steps=None, is_object=False)
 PACKED = Kind(is_thing=False, steps=None, is_object=True)
@@ -158,11 +164,21 @@ def _kind_of(cls: type) -> Kind:
         of_attributes = None if _is_foreign(cls) else attribute_steps(cls)
         return Kind(is_thing=False, steps=_both(container, of_attributes), is_object=False)
     if issubclass(cls, (FunctionType, MethodType, BuiltinMethodType, functools.partial)):
-        return Kind(is_thing=False, steps=_callable_steps(cls), is_object=True)
+        way = (WAYS.index("callable"), qualified_name(cls))
+        return Kind(is_thing=False, steps=_callable_steps(cls), is_object=True, way=way)
     if issubclass(cls, (type, ModuleType)) or _is_foreign(cls):
         return NOTHING
     steps = attribute_steps(cls)
-    return NOTHING if steps is None else Kind(is_thing=False, steps=steps, is_object=True)
+    return NOTHING if steps is None else Kind(is_thing=False, steps=steps, is_object=True, way=_way_of(cls))
+
+
+def _way_of(cls: type) -> tuple[int, str]:
+    """How well an object hides what it holds; those that are containers by their nature do not."""
+    mro = class_mro(cls)
+    if any(id(base) in _CONTAINERS for base in mro):
+        return (0, "")
+    is_record = issubclass(cls, SimpleNamespace) or any("__dataclass_fields__" in class_dict(base) for base in mro)
+    return (WAYS.index("record" if is_record else "object"), qualified_name(cls))
 
 
 def _is_foreign(cls: type) -> bool:

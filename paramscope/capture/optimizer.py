@@ -6,9 +6,8 @@ Anything that has `param_groups` counts as an optimizer: torch's own, user subcl
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from paramscope.capture.classes import (
     definer,
@@ -21,12 +20,12 @@ from paramscope.capture.classes import (
 )
 from paramscope.capture.kinds import attribute_steps, plain_name
 from paramscope.capture.register import TensorRegister
-from paramscope.capture.tensors import spec_of, tensor_facts
+from paramscope.capture.stepping import mro_names, per_element, read_state, steps_as
+from paramscope.capture.strangers import Strangers
+from paramscope.capture.tensors import tensor_facts
 from paramscope.errors import NotAnOptimizer
-from paramscope.snapshot import ForeignRecord, GroupRecord, Membership, OptimizerRecord
+from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord, StateRecord
 
-_CHOICE = 1_000
-"""Missing tensors between two members, past which a stranger's place tells nothing."""
 DEPTH_BOUND = 8
 """Lists within lists of which an option's value is shown."""
 
@@ -58,17 +57,23 @@ class OptimizerReader:
 
     def read(self, named: Iterable[tuple[str, Any]]) -> tuple[OptimizerRecord, ...]:
         """Every optimizer's groups. Raises NotAnOptimizer for what has no param groups."""
-        every = [(name, optimizer, *_groups_and_state(optimizer)) for name, optimizer in named]
-        for name, _, groups, _ in every:
-            self._enter(name, groups)
-        unstepped = Unstepped(self._tensors, self._paths, self._memberships)
-        return tuple(
-            OptimizerRecord(
-                name,
-                qualified_name(type(optimizer)),
-                tuple(self._group(i, group, state, unstepped) for i, group in enumerate(groups)),
-            )
-            for name, optimizer, groups, state in every
+        every = [(name, optimizer, _found(optimizer)) for name, optimizer in named]
+        for name, _, found in every:
+            self._enter(name, found.groups)
+        members = (member for _, _, found in every for group in found.groups for member in _members(group))
+        strangers = Strangers(self._tensors, self._paths, self._memberships, members)
+        return tuple(self._optimizer(name, type(optimizer), found, strangers) for name, optimizer, found in every)
+
+    def _optimizer(self, name: str, cls: type, found: _Found, strangers: Strangers) -> OptimizerRecord:
+        steps = steps_as(type(found.holder))
+        names = per_element(steps)
+        return OptimizerRecord(
+            name,
+            qualified_name(cls),
+            tuple(self._group(i, group, found.state, names, strangers) for i, group in enumerate(found.groups)),
+            mro_names(cls)[1:],
+            () if type(found.holder) is cls else mro_names(type(found.holder)),
+            steps,
         )
 
     def memberships(self) -> tuple[array[int], tuple[tuple[Membership, ...], ...]]:
@@ -89,7 +94,12 @@ class OptimizerReader:
                     self._memberships.setdefault(tensor, []).append(place)
 
     def _group(
-        self, index: int, group: dict[str, Any], state: Mapping[int, Any], unstepped: Unstepped
+        self,
+        index: int,
+        group: dict[str, Any],
+        state: Mapping[int, Any],
+        per_element: frozenset[str],
+        strangers: Strangers,
     ) -> GroupRecord:
         members = _members(group)
         names = _items(group.get("param_names"))
@@ -97,89 +107,22 @@ class OptimizerReader:
             names = []
         numbers = [self._tensors.numbers.get(id(member)) for member in members]
         slots, foreign, numel, state_nbytes = [], [], 0, 0
+        misfits: list[StateRecord] = []
         for position, (member, number) in enumerate(zip(members, numbers, strict=True)):
-            state_nbytes += _state_nbytes(state.get(id(member)))
+            spec = strangers.spec(member) if number is None else self._tensors.spec(number)
+            numel += spec.numel or 0
+            nbytes, unfit = read_state(state.get(id(member)), per_element, position, spec)
+            state_nbytes += nbytes
+            misfits += unfit
             if number is not None:
                 slots.append(self._paths[number])
-                numel += self._tensors.spec(number).numel or 0
                 continue
-            shape, dtype, device, count, requires_grad = tensor_facts(member)
-            numel += count or 0
             name = plain_name(names[position]) if names else None
-            replaced_by, evidence = unstepped.replacement(name, position, numbers, shape)
-            foreign.append(
-                ForeignRecord(position, name, shape, dtype, device, count, requires_grad, replaced_by, evidence)
-            )
+            foreign.append(strangers.record(member, name, position, numbers))
         options = tuple(
             (key, plain_option(value)) for key, value in group.items() if key not in ("params", "param_names")
         )
-        return GroupRecord(index, options, tuple(slots), tuple(foreign), numel, state_nbytes)
-
-
-class Unstepped:
-    """The model's trainable parameters that no optimizer holds: one of them may have replaced a stranger."""
-
-    def __init__(
-        self, tensors: TensorRegister, paths: Mapping[int, str], memberships: Mapping[int, list[Membership]]
-    ) -> None:
-        self._paths = paths
-        self._missing = sorted(
-            number for number in paths if number >= 0 and number not in memberships and tensors.is_trainable(number)
-        )
-        self._by_path = {paths[number]: number for number in self._missing}
-        self._shapes = {number: tensors.spec(number).shape for number in self._missing}
-        self._by_shape: dict[tuple[int, ...] | None, list[int]] = {}
-        for number, shape in self._shapes.items():
-            self._by_shape.setdefault(shape, []).append(number)
-        self._group: list[int | None] | None = None
-        self._sides: list[tuple[int | None, int | None]] = []
-
-    def replacement(
-        self, name: str | None, position: int, numbers: list[int | None], shape: tuple[int, ...] | None
-    ) -> tuple[str | None, str | None]:
-        """(path of the slot that took a stranger's place, how that was told), or (None, None).
-
-        name: what the group calls the stranger. position: where it stands among `numbers`, the group's
-        members by tensor number (None for strangers).
-        """
-        if name is not None and name in self._by_path:
-            return name, "name"
-        between = self._between(position, numbers)
-        if len(between) == 1:
-            return self._paths[between[0]], "position"
-        alike = [number for number in between if self._shapes[number] == shape]
-        if len(alike) == 1:
-            return self._paths[alike[0]], "position"
-        alike = self._by_shape.get(shape, [])
-        if len(alike) == 1:
-            return self._paths[alike[0]], "shape"
-        return None, None
-
-    def _between(self, position: int, numbers: list[int | None]) -> list[int]:
-        """Missing tensors that lie, in model order, between the known neighbours of a stranger."""
-        before, after = self._neighbours(numbers)[position]
-        if before is None and after is None:
-            return []
-        low = 0 if before is None else bisect_right(self._missing, before)
-        high = len(self._missing) if after is None else bisect_left(self._missing, after)
-        return self._missing[low:high] if high - low <= _CHOICE else []
-
-    def _neighbours(self, numbers: list[int | None]) -> list[tuple[int | None, int | None]]:
-        """For each position of a group the nearest members before and after it that the model knows."""
-        if self._group is not numbers:
-            self._group = numbers
-            self._sides = list(zip(_last_known(numbers), reversed(_last_known(numbers[::-1])), strict=True))
-        return self._sides
-
-
-def _last_known(numbers: list[int | None]) -> list[int | None]:
-    """For each number the last one before it that is not None."""
-    found: list[int | None] = []
-    last = None
-    for number in numbers:
-        found.append(last)
-        last = last if number is None else number
-    return found
+        return GroupRecord(index, options, tuple(slots), tuple(foreign), numel, state_nbytes, tuple(misfits))
 
 
 def has_param_groups(thing: Any) -> bool:
@@ -187,7 +130,17 @@ def has_param_groups(thing: Any) -> bool:
     return _find_groups(thing) is not None
 
 
-def _groups_and_state(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[int, Any]]:
+class _Found(NamedTuple):
+    """Where the param groups of an optimizer lie."""
+
+    holder: Any
+    """The optimizer itself, or the one that it wraps."""
+    groups: list[dict[str, Any]]
+    state: Mapping[int, Any]
+    """By the parameter's id."""
+
+
+def _found(optimizer: Any) -> _Found:
     found = _find_groups(optimizer)
     if found is None:
         raise NotAnOptimizer(
@@ -197,8 +150,8 @@ def _groups_and_state(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[int
     return found
 
 
-def _find_groups(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[int, Any]] | None:
-    """The param groups of an optimizer, or of the one that a wrapper wraps, and its state by parameter id."""
+def _find_groups(optimizer: Any) -> _Found | None:
+    """The param groups of an optimizer, or of the one that a wrapper wraps."""
     seen: set[int] = set()
     inner = optimizer
     while id(inner) not in seen:
@@ -208,13 +161,14 @@ def _find_groups(optimizer: Any) -> tuple[list[dict[str, Any]], Mapping[int, Any
         if groups is not None:
             held: Any = state.get("state")
             # By identity: looking a tensor up would hash it.
-            return groups, {id(key): value for key, value in dict.items(held)} if is_a(held, dict) else {}
+            states = {id(key): value for key, value in dict.items(held)} if is_a(held, dict) else {}
+            return _Found(inner, groups, states)
         inner = next((state[name] for name in _WRAPPED_AS if state.get(name) is not None), inner)
     if definer(type(optimizer), "param_groups") is None:
         return None
     # A wrapper that computes its groups: asking it is the only way to know them.
     groups = _as_groups(optimizer.param_groups)
-    return None if groups is None else (groups, {})
+    return None if groups is None else _Found(optimizer, groups, {})
 
 
 def _as_groups(groups: Any) -> list[dict[str, Any]] | None:
@@ -245,16 +199,6 @@ def _items(things: Any) -> list[Any]:
         if is_a(things, base):
             return list(base.__iter__(things))
     return []
-
-
-def _state_nbytes(state: Any) -> int:
-    if not is_a(state, dict):
-        return 0
-    total = 0
-    for value in dict.values(state):
-        if is_tensor_class(type(value)):
-            total += spec_of(value).nbytes or 0
-    return total
 
 
 def plain_option(value: Any, depth: int = 0) -> Any:

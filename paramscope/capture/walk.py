@@ -166,6 +166,10 @@ class Walk:
                 paths[tensor] = slot_path(self.paths[module], name, hold)
         return paths
 
+    def registered_paths(self) -> dict[int, str]:
+        """The first path of each registered tensor, by its number."""
+        return {number: path for number, path in self.tensor_paths().items() if 0 <= number < self._sealed}
+
     def modules(self, roots: Iterable[tuple[str, Any]], *, registered: bool, inherited: Reasons = ()) -> None:
         """Walks everything registered below some roots.
 

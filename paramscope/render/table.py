@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from paramscope import text
 from paramscope.render._columns import COLUMNS, SHORT_ROLE, Column, chosen, words
+from paramscope.render._findings import finding_lines
 from paramscope.render._layout import GAP, Screen, column_width, grid, sentence
 from paramscope.render._lines import Line, Selection, lines_of, nothing
 from paramscope.render._optimizers import optimizer_lines
@@ -47,6 +48,7 @@ def render(
         title(report, width),
         _slot_lines(report, lines.shown, wanted, screen) if lines.shown else [nothing(selection)],
         total_lines(report, width, lines.left_out),
+        finding_lines(report, screen),
         sharing_lines(report, lines.rows, width),
         optimizer_lines(report, lines.rows, screen),
         note_lines(report, width),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from paramscope import text
 from paramscope.fold import Node
 from paramscope.render._columns import elements, fates, line_name, shape, words
+from paramscope.render._findings import finding_lines
 from paramscope.render._layout import GAP, Screen, column_width, padded_cell, paint, sentence
 from paramscope.render._lines import Line, Lines, Selection, lines_of, nothing
 from paramscope.render._optimizers import amiss
@@ -70,6 +71,7 @@ def render(
         title(report, width),
         [*drawn, "", *sentence(told, width, separator="; ")] if items else drawn,
         total_lines(report, width, lines.left_out),
+        finding_lines(report, screen),
         sharing_lines(report, lines.rows, width),
         amiss(report, lines.rows, screen),
         note_lines(report, width),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from paramscope.fold.signatures import tree_of
 from paramscope.snapshot import (
@@ -27,6 +27,17 @@ from paramscope.snapshot import (
     Snapshot,
     TensorSpec,
 )
+from paramscope.spans import Layout, layout_of
+
+
+class Span(NamedTuple):
+    """Bytes that a tensor, or a part of one, reaches."""
+
+    storage: int
+    memory: int
+    """Number of the first storage over the same memory."""
+    layout: Layout
+    """Counted from the first byte of that memory."""
 
 
 class SlotKind(NamedTuple):
@@ -96,7 +107,7 @@ class Facts:
     @property
     def has_values(self) -> bool:
         """Whether the values of tensors were looked at."""
-        return False
+        return self.snapshot.values is not None
 
     @cached_property
     def slot_kinds(self) -> tuple[SlotKind, ...]:
@@ -296,3 +307,76 @@ class Facts:
     def is_training_something(self) -> bool:
         """Whether any registered parameter requires grad."""
         return any(kind.is_trainable for kind in self.slot_kinds)
+
+    @cached_property
+    def hidden_holders(self) -> frozenset[int]:
+        """Unregistered modules at or below one of `hidden_roots` that holds parameters or buffers, there or below."""
+        found: set[int] = set()
+        holds, tensors = self.snapshot.slot_columns.holds, self.snapshot.slot_columns.tensors
+        for root in self.hidden_roots:
+            below = list(self.subtree(root))
+            if any(
+                holds[slot] != ATTRIBUTE and tensors[slot] >= 0
+                for module in below
+                for slot in range(self.first_slots[module], self.first_slots[module + 1])
+            ):
+                found.update(below)
+        return frozenset(found)
+
+    @cached_property
+    def has_gradients(self) -> bool:
+        """Whether any registered parameter has a gradient, so that the model has run."""
+        return any(kind.has_grad and kind.role == "parameter" and kind.is_registered for kind in self.slot_kinds)
+
+    def is_recomputed(self, path: str) -> bool:
+        """Whether an attribute is made anew before each forward, as weight_norm and pruning do."""
+        return any(mark.kind == "recomputed" for mark in self.marked.get(path, ()))
+
+    @cached_property
+    def memo(self) -> dict[Hashable, Any]:
+        """What rules worked out for one another, by keys of theirs."""
+        return {}
+
+    def spans(self, tensor: int) -> tuple[Span, ...]:
+        """The bytes of a tensor, by its number, and of the tensors that it is made of; none where it reaches none."""
+        tensors, memories = self.snapshot.tensor_columns, self.snapshot.storage_columns.memories
+        spec = self.snapshot.interned.specs[tensors.specs[tensor]]
+        pieces: list[tuple[TensorSpec, int | None, int]] = [(spec, tensors.storages[tensor], tensors.offsets[tensor])]
+        pieces.extend((part.spec, part.storage, part.offset) for part in tensors.parts.get(tensor, ()))
+        found = []
+        for spec, storage, offset in pieces:
+            layout = layout_of(spec, offset)
+            if layout is not None and storage is not None and storage >= 0:
+                memory, start = memories.get(storage, (storage, 0))
+                found.append(Span(storage, memory, (layout[0] + start, layout[1])))
+        return tuple(found)
+
+    @cached_property
+    def recomputed_tensors(self) -> frozenset[int]:
+        """Tensors that a hook, a parametrization or FSDP makes anew before each forward."""
+        found = set()
+        for mark in self.marks("recomputed"):
+            try:
+                slot = self.slots.position(mark.path)
+            except KeyError:
+                continue
+            found.add(self.snapshot.slot_columns.tensors[slot])
+        return frozenset(found)
+
+    def is_over_registered_memory(self, slot: SlotRecord) -> bool:
+        """Whether a tensor lies in a storage of something registered, or over the same memory."""
+        memories = self.snapshot.storage_columns.memories
+
+        def memory(storage: int) -> int:
+            return memories.get(storage, (storage, 0))[0]
+
+        registered = self.memo.get("registered-memories")
+        if registered is None:
+            tensors, storages = self.snapshot.slot_columns.tensors, self.snapshot.tensor_columns.storages
+            registered = self.memo["registered-memories"] = {
+                memory(storages[tensors[position]])
+                for kind in self.slot_kinds
+                if kind.is_registered and kind.spec is not None
+                for position in kind.slots
+            }
+        return slot.storage is not None and memory(slot.storage) in registered

@@ -26,6 +26,7 @@ from paramscope.snapshot.facts import Mark as Mark
 from paramscope.snapshot.facts import MarkKind as MarkKind
 from paramscope.snapshot.facts import Note as Note
 from paramscope.snapshot.facts import NoteKind as NoteKind
+from paramscope.snapshot.facts import ValueRecord as ValueRecord
 from paramscope.snapshot.records import EMPTY_SLOT as EMPTY_SLOT
 from paramscope.snapshot.records import FATES as FATES
 from paramscope.snapshot.records import NO_OPTIMIZER as NO_OPTIMIZER
@@ -42,6 +43,7 @@ from paramscope.snapshot.records import Setting as Setting
 from paramscope.snapshot.records import SharingKind as SharingKind
 from paramscope.snapshot.records import SharingRecord as SharingRecord
 from paramscope.snapshot.records import SlotRecord as SlotRecord
+from paramscope.snapshot.records import StateRecord as StateRecord
 from paramscope.snapshot.records import Status as Status
 from paramscope.snapshot.records import StorageRecord as StorageRecord
 from paramscope.snapshot.records import TensorRecord as TensorRecord

@@ -18,7 +18,14 @@ NoteKind = Literal[
     "crashed",
 ]
 MarkKind = Literal[
-    "odd-attribute", "class-shadow", "inference", "gradient-shape", "offloaded", "own-forward", "recomputed"
+    "odd-attribute",
+    "class-shadow",
+    "inference",
+    "gradient-shape",
+    "offloaded",
+    "own-forward",
+    "recomputed",
+    "held-by",
 ]
 
 
@@ -63,11 +70,25 @@ class Mark(NamedTuple):
     `class-shadow`: a class attribute hides what is registered under its name. `inference`: a tensor made under
     `inference_mode`. `gradient-shape`: a `.grad` of another shape than the tensor. `offloaded`: the module's
     tensors come and go by a hook. `own-forward`: the instance has a `forward` of its own. `recomputed`: a hook
-    or a parametrization computes this attribute anew before each forward."""
+    or a parametrization computes this attribute anew before each forward. `held-by`: what hides a module or a
+    Parameter that is not registered, where it lies behind more than containers."""
     name: str
-    """The attribute's name; for `recomputed` what does it, such as `weight_norm`."""
+    """The attribute's name; for `recomputed` what does it, such as `weight_norm`; for `held-by` the kind of thing:
+    `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several the last of these."""
     value: bool | int | float | str | tuple[int, ...] | None
-    """What the attribute holds, where that is a plain value; the kind of thing that hides; the gradient's shape."""
+    """What the attribute holds, where that is a plain value; the kind of thing that hides; the gradient's shape; for
+    `held-by` the qualified class name of that thing."""
+
+
+class ValueRecord(NamedTuple):
+    """Something odd about the values of one tensor."""
+
+    path: str
+    """The first slot that holds it."""
+    kind: Literal["nan", "inf", "constant", "equal"]
+    """What some of its elements are; `constant` where all are one; `equal` where another one has the same bits."""
+    group: int | None
+    """Equal numbers are equal tensors; None for the other kinds."""
 
 
 class DeclaredTie(NamedTuple):

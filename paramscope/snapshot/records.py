@@ -252,14 +252,35 @@ class ForeignRecord(NamedTuple):
     name: str | None
     """From the group's `param_names`, where it has them."""
     shape: tuple[int, ...] | None
+    stride: tuple[int, ...] | None
+    offset: int | None
+    """Where its first element lies in its storage, in elements; None where `storage` is."""
     dtype: str | None
     device: str | None
+    layout: str | None
     numel: int | None
+    nbytes: int | None
     requires_grad: bool
+    is_leaf: bool
+    tensor: int
+    """Which stranger it is: equal numbers are one tensor that stands in several places."""
+    storage: int | None
+    """The storage of the model that it views; None where it lies elsewhere, or that cannot be told."""
     replaced_by: str | None
     """Path of the slot that looks like what took its place."""
     evidence: str | None
     """How that was told: `name`, `position` or `shape`."""
+
+
+class StateRecord(NamedTuple):
+    """A tensor of an optimizer's state that does not fit its parameter."""
+
+    position: int
+    """Of the parameter: its index in the group's `params`."""
+    name: str
+    """The key in its state, such as `exp_avg`."""
+    shape: tuple[int, ...]
+    device: str | None
 
 
 class GroupRecord(NamedTuple):
@@ -276,6 +297,9 @@ class GroupRecord(NamedTuple):
     """Elements of all members of known size."""
     state_nbytes: int
     """Bytes of optimizer state held for the members."""
+    misfits: tuple[StateRecord, ...]
+    """Of the state that a torch.optim class keeps for each element of a parameter, what has another shape or device
+    than it."""
 
 
 class OptimizerRecord(NamedTuple):
@@ -283,4 +307,11 @@ class OptimizerRecord(NamedTuple):
 
     name: str
     type: str
+    """Qualified class name."""
     groups: tuple[GroupRecord, ...]
+    bases: tuple[str, ...]
+    """The rest of its class's MRO as qualified names, nearest first, without `object`."""
+    inner: tuple[str, ...]
+    """The MRO of the optimizer within it whose groups these are, from its own class on; empty where it wraps none."""
+    steps_as: str | None
+    """Qualified name of the class whose body defines the `step` of whoever holds the groups."""

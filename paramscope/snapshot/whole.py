@@ -21,7 +21,7 @@ from paramscope.snapshot.columns import (
     StorageColumns,
     TensorColumns,
 )
-from paramscope.snapshot.facts import ClassRecord, DeclaredTie, Mark, Note
+from paramscope.snapshot.facts import ClassRecord, DeclaredTie, Mark, Note, ValueRecord
 from paramscope.snapshot.records import (
     NO_OPTIMIZER,
     AliasRecord,
@@ -58,6 +58,7 @@ class Snapshot:
         "storage_columns",
         "tensor_columns",
         "torch_version",
+        "values",
     )
 
     roots: tuple[str, ...]
@@ -76,6 +77,8 @@ class Snapshot:
     declarations: tuple[DeclaredTie, ...]
     """`declared_ties` by their names alone, as they are kept."""
     notes: tuple[Note, ...]
+    values: tuple[ValueRecord, ...] | None
+    """What is odd about the values of registered tensors; None where they were not looked at."""
     _derived: dict[Any, Any]
     """What was told from the columns before, such as positions by path; no fact of its own."""
 
@@ -95,6 +98,7 @@ class Snapshot:
         marks: tuple[Mark, ...] = (),
         declarations: tuple[DeclaredTie, ...] = (),
         notes: tuple[Note, ...] = (),
+        values: tuple[ValueRecord, ...] | None = None,
     ) -> None:
         fill = object.__setattr__
         fill(self, "roots", roots)
@@ -110,6 +114,7 @@ class Snapshot:
         fill(self, "marks", marks)
         fill(self, "declarations", declarations)
         fill(self, "notes", notes)
+        fill(self, "values", values)
         fill(self, "_derived", {})
 
     def __setattr__(self, name: str, value: object) -> NoReturn:

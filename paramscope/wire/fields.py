@@ -24,9 +24,11 @@ from paramscope.snapshot import (
     SharingKind,
     SharingRecord,
     SlotRecord,
+    StateRecord,
     Status,
     StorageRecord,
     TensorSpec,
+    ValueRecord,
 )
 from paramscope.totals import Totals
 from paramscope.wire.kinds import (
@@ -234,13 +236,21 @@ FOREIGN = row(
     position=NATURAL,
     name=or_null(TEXT),
     shape=or_null(SIZES),
+    stride=or_null(STRIDES),
+    offset=or_null(NATURAL),
     dtype=or_null(TEXT),
     device=or_null(TEXT),
+    layout=or_null(TEXT),
     numel=or_null(NATURAL),
+    nbytes=or_null(NATURAL),
     requires_grad=FLAG,
+    is_leaf=FLAG,
+    tensor=NATURAL,
+    storage=or_null(NATURAL),
     replaced_by=or_null(TEXT),
     evidence=or_null(TEXT),
 )
+STATE = row(StateRecord, position=NATURAL, name=TEXT, shape=SIZES, device=or_null(TEXT))
 GROUP = row(
     GroupRecord,
     index=NATURAL,
@@ -249,8 +259,17 @@ GROUP = row(
     foreign=records(FOREIGN),
     numel=NATURAL,
     state_nbytes=NATURAL,
+    misfits=records(STATE),
 )
-OPTIMIZER = row(OptimizerRecord, name=TEXT, type=TEXT, groups=records(GROUP))
+OPTIMIZER = row(
+    OptimizerRecord,
+    name=TEXT,
+    type=TEXT,
+    groups=records(GROUP),
+    bases=TEXTS,
+    inner=TEXTS,
+    steps_as=or_null(TEXT),
+)
 CLASS = row(
     ClassRecord,
     type=TEXT,
@@ -269,6 +288,7 @@ DECLARED_TIE = row(
     pairs=PAIRS,
     undecided=or_null(TEXT),
 )
+VALUE = row(ValueRecord, path=TEXT, kind=one_of("nan", "inf", "constant", "equal"), group=or_null(NATURAL))
 NOTE = row(Note, path=TEXT, kind=one_of(*get_args(NoteKind)), text=TEXT)
 FINDING = row(
     Finding,

@@ -28,9 +28,10 @@ from paramscope.snapshot import (
     StorageRecord,
     TensorColumns,
     TensorSpec,
+    ValueRecord,
 )
 from paramscope.wire import FORMAT, VERSION
-from paramscope.wire.fields import LISTS, TOTALS, Row, damaged, read_record
+from paramscope.wire.fields import LISTS, TOTALS, VALUE, Row, damaged, read_record
 from paramscope.wire.slots import SlotReader, flags_of
 
 MAX_BYTES = 1 << 30
@@ -90,7 +91,7 @@ def _read(text: str | bytes) -> Report:
     if target is not None and type(target) is not str:
         raise damaged("target", "should be a string")
     report = Report(
-        _snapshot(lists, tuple(roots), producer["torch"]),
+        _snapshot(lists, tuple(roots), producer["torch"], _values(found.get("values"))),
         findings=tuple(lists["findings"]),
         ignored=tuple(lists["ignored"]),
         skipped=tuple(lists["skipped"]),
@@ -188,7 +189,20 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _snapshot(lists: dict[str, list[Any]], roots: tuple[str, ...], torch_version: str) -> Snapshot:
+def _values(written: Any) -> tuple[ValueRecord, ...] | None:
+    if written is None:
+        return None
+    if type(written) is not list:
+        raise damaged("values", "should be a list")
+    return tuple(_records(VALUE, written, "values"))
+
+
+def _snapshot(
+    lists: dict[str, list[Any]],
+    roots: tuple[str, ...],
+    torch_version: str,
+    values: tuple[ValueRecord, ...] | None,
+) -> Snapshot:
     modules, types, settings, positions = _modules(lists["modules"])
     reader = SlotReader(modules, positions)
     reader.read(lists["slots"])
@@ -210,6 +224,7 @@ def _snapshot(lists: dict[str, list[Any]], roots: tuple[str, ...], torch_version
             for tie in lists["declared_ties"]
         ),
         notes=tuple(lists["notes"]),
+        values=values,
     )
     for root in roots:
         if root not in positions:
@@ -221,6 +236,8 @@ def _snapshot(lists: dict[str, list[Any]], roots: tuple[str, ...], torch_version
     if snapshot.declared_ties != tuple(lists["declared_ties"]):
         raise damaged("declared_ties", "do not agree with the slots")
     known = frozenset(snapshot.slots)
+    if not known.issuperset(record.path for record in values or ()):
+        raise damaged("values", "name a slot that is not there")
     for sharing in snapshot.sharing:
         if not sharing.slots or not known.issuperset(sharing.slots):
             raise damaged("sharing", "names a slot that is not there")

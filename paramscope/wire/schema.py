@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paramscope.wire import FORMAT, VERSION
-from paramscope.wire.fields import LISTS, TOTALS, schema_of
+from paramscope.wire.fields import LISTS, TOTALS, VALUE, schema_of
 
 SCHEMA_FILE = Path(__file__).with_name("schema.json")
 
@@ -37,6 +37,7 @@ def report_schema() -> dict[str, Any]:
         "producer": producer,
         "target": {"type": ["string", "null"]},
         "model": model,
+        "values": {"type": ["array", "null"], "items": schema_of(VALUE)},
         "totals": schema_of(TOTALS),
     }
     for key, table in LISTS.items():

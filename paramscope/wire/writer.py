@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from paramscope.collector import paused_collector
 from paramscope.wire import FORMAT, VERSION
-from paramscope.wire.fields import LISTS, TOTALS, write_record
+from paramscope.wire.fields import LISTS, TOTALS, VALUE, write_record
 from paramscope.wire.many import modules_text, storages_text
 from paramscope.wire.slots import slots_text
 
@@ -68,3 +68,5 @@ def _pieces(report: Report) -> Iterator[tuple[str, Any]]:
     yield "totals", write_record(TOTALS, report.totals)
     for key, table in LISTS.items():
         yield key, [write_record(table, record) for record in lists.get(key, ())]
+    values = snapshot.values
+    yield "values", None if values is None else [write_record(VALUE, record) for record in values]

@@ -1,63 +1,131 @@
-"""How something unregistered is reached, told from its path: in a container, an object, a callable or the class."""
+"""How something unregistered is reached: in a container, behind an object or a callable, in the class."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from paramscope.rules.facts import Facts
+from paramscope.snapshot import REGISTERED, SlotRecord, join
 from paramscope.source.steps import is_numbered, to_steps
+
+HeldAs = Literal["attribute", "shadow", "container", "record", "object", "callable", "class"]
 
 
 class Held(NamedTuple):
-    """The way from the nearest registered module to something that it does not register."""
+    """The way from a module to something that it does not register."""
 
     owner: str
-    """Path of that module."""
+    """Path of that module: of a slot the one that holds it, of a module the nearest one that is registered."""
     attribute: str
     """The first attribute on the way."""
-    kind: Literal["attribute", "container", "object", "callable", "class"]
-    """The least that hides it: a class before a callable, a callable before an object, an object before a container;
-    `attribute` for what the module holds directly."""
+    kind: HeldAs
+    """What hides it best: the class, else a callable, an object, a record (a dataclass or a SimpleNamespace), a
+    container; `attribute` for what the module holds directly, `shadow` for that which hides something registered."""
     is_dict: bool
-    """Whether the container that holds it, or the last of several, is a dict."""
+    """Whether the container that holds it, or one of several, is a dict."""
+    thing: str
+    """Own name of the class of the record, object or callable; empty for the others."""
 
-
-_CALLABLE = frozenset(
-    {"func", "args", "keywords", "__self__", "__func__", "__wrapped__", "__defaults__", "__kwdefaults__"}
-)
+    @property
+    def path(self) -> str:
+        """Path of the first attribute."""
+        prefix = {"class": "::", "shadow": "->"}.get(self.kind, "")
+        return join(self.owner, prefix + self.attribute)
 
 
 def held_by(facts: Facts, path: str) -> Held | None:
-    """How a slot or a module is reached; None for what cannot be told from its path."""
+    """How an unregistered module is reached; None for what cannot be told from its path."""
     owner = _owner(facts, path)
-    rest = path[len(owner) :].removeprefix(".")
-    if not rest:
-        return None
+    return _held(facts, path, owner, path[len(owner) :].removeprefix("."))
+
+
+def slot_held_by(facts: Facts, slot: SlotRecord) -> Held | None:
+    """How the slot of an attribute is reached from the module that holds it."""
+    return _held(facts, slot.path, slot.module, slot.name)
+
+
+def _held(facts: Facts, path: str, owner: str, rest: str) -> Held | None:
     steps = to_steps(rest)
-    first = steps[0].text
-    if steps[0].kind == "class":
-        return Held(owner, first, "class", is_dict=False)
+    if not steps or not rest:
+        return None
+    first = steps[0]
     is_dict = any(step.kind == "item" and not is_numbered(step) for step in steps)
-    attributes = [step.text for step in steps[1:] if step.kind == "member"]
-    if any(text in _CALLABLE or text.startswith("<") for text in attributes):
-        kind: Literal["attribute", "container", "object", "callable", "class"] = "callable"
-    elif attributes:
-        kind = "object"
+    mark = next((mark for mark in facts.marked.get(path, ()) if mark.kind == "held-by"), None)
+    thing = str(mark.value).rpartition(".")[2] if mark is not None else ""
+    kind: HeldAs
+    if first.kind == "class":
+        kind = "class"
+    elif first.kind == "member":
+        kind = "shadow"
+    elif mark is not None:
+        kind = {"record": "record", "object": "object"}.get(mark.name, "callable")  # type: ignore[assignment]
     else:
         kind = "container" if len(steps) > 1 else "attribute"
-    return Held(owner, first, kind, is_dict=is_dict)
+    return Held(owner, first.text, kind, is_dict, thing)
 
 
 def _owner(facts: Facts, path: str) -> str:
-    """The longest path of a module that a path begins with and that is not the path itself, registered ones first."""
+    """The longest path of a registered module that a path begins with and that is not the path itself."""
     best = ""
     for end, character in enumerate(path):
-        if character in ".[{-:" and end:
-            above = path[:end]
+        if character in ".[{" or path.startswith(("->", "::"), end):
             try:
-                module = facts.modules[above]
+                module = facts.modules.position(path[:end])
             except KeyError:
                 continue
-            if module.registered:
-                best = above
+            if facts.snapshot.module_columns.flags[module] & REGISTERED:
+                best = path[:end]
     return best
+
+
+class Hidden(NamedTuple):
+    """A module or a Parameter that is not registered."""
+
+    path: str
+    held: Held
+    is_frozen: bool
+    """Whether nothing in it requires grad."""
+
+
+def hidden_modules(facts: Facts) -> tuple[Hidden, ...]:
+    """Unregistered modules that hold parameters or buffers and lie below no other unregistered module."""
+    known = facts.memo.get("hidden_modules")
+    if known is None:
+        known = facts.memo["hidden_modules"] = tuple(_hidden_modules(facts))
+    assert isinstance(known, tuple)
+    return known
+
+
+def _hidden_modules(facts: Facts) -> Iterator[Hidden]:
+    for module in facts.hidden_roots:
+        if module not in facts.hidden_holders:
+            continue
+        path = facts.modules.path_at(module)
+        held = held_by(facts, path)
+        if held is not None:
+            slots = (slot for each in facts.subtree(module) for slot in facts.slots_of(each))
+            learns = any(slot.requires_grad for slot in slots if slot.role != "attribute" and slot.status != "empty")
+            yield Hidden(path, held, not learns)
+
+
+def hidden_parameters(facts: Facts) -> tuple[Hidden, ...]:
+    """The Parameters that are no module's own, but for those in hidden modules of which a rule tells already."""
+    known = facts.memo.get("hidden_parameters")
+    if known is None:
+        known = facts.memo["hidden_parameters"] = tuple(_hidden_parameters(facts))
+    assert isinstance(known, tuple)
+    return known
+
+
+def _hidden_parameters(facts: Facts) -> Iterator[Hidden]:
+    owners = facts.snapshot.slot_columns.modules
+    for kind in facts.slot_kinds:
+        if kind.role != "attribute" or not kind.is_parameter or kind.spec is None:
+            continue
+        for position in kind.slots:
+            if owners[position] not in facts.hidden_holders:
+                slot = facts.slots.at(position)
+                held = slot_held_by(facts, slot)
+                if held is not None and not facts.is_recomputed(held.path):
+                    yield Hidden(slot.path, held, not kind.requires_grad)

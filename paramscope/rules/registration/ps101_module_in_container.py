@@ -42,7 +42,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import held_by
+from paramscope.rules.registration._steps import hidden_modules
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS101", "module-in-container", Severity.ERROR)
@@ -52,15 +52,9 @@ _INSTEAD = {"dict": "nn.ModuleDict", "list": "nn.ModuleList"}
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Unregistered modules at the top of what is hidden."""
-    for module in facts.hidden_roots:
-        path = facts.modules.path_at(module)
-        held = held_by(facts, path)
-        if held is None or held.kind != "container":
+    for path, held, is_frozen in hidden_modules(facts):
+        if held.kind != "container":
             continue
-        slots = [slot for each in facts.subtree(module) for slot in facts.slots_of(each) if slot.role != "attribute"]
-        if not any(slot.status != "empty" for slot in slots):
-            continue
-        is_frozen = not any(slot.requires_grad for slot in slots)
         name, wrap = held.attribute, _INSTEAD["dict" if held.is_dict else "list"]
         yield Problem(
             (path,),

@@ -1,0 +1,85 @@
+"""Which optimizer class does the stepping, and which of its state torch keeps for each element of a parameter."""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any
+
+from paramscope.capture.classes import class_dict, class_mro, definer, is_a, is_tensor_class, qualified_name
+from paramscope.capture.tensors import spec_of
+from paramscope.snapshot import StateRecord, TensorSpec
+
+_ADAM = frozenset({"exp_avg", "exp_avg_sq", "max_exp_avg_sq"})
+# Read from the `_init_group` of torch 2.4 to 2.13. What is left out is no copy of the parameter's shape: `step` and
+# other numbers, the rows and columns of Adafactor, the flat vectors of LBFGS.
+_PER_ELEMENT: dict[str, frozenset[str]] = {
+    "torch.optim.adam.Adam": _ADAM,
+    "torch.optim.adamw.AdamW": _ADAM,
+    "torch.optim.nadam.NAdam": _ADAM,
+    "torch.optim.radam.RAdam": _ADAM,
+    "torch.optim.sparse_adam.SparseAdam": _ADAM,
+    "torch.optim.adamax.Adamax": frozenset({"exp_avg", "exp_inf"}),
+    "torch.optim.sgd.SGD": frozenset({"momentum_buffer"}),
+    "torch.optim._muon.Muon": frozenset({"momentum_buffer"}),
+    "torch.optim.adadelta.Adadelta": frozenset({"square_avg", "acc_delta"}),
+    "torch.optim.adagrad.Adagrad": frozenset({"sum"}),
+    "torch.optim.asgd.ASGD": frozenset({"ax"}),
+    "torch.optim.rmsprop.RMSprop": frozenset({"square_avg", "momentum_buffer", "grad_avg"}),
+    "torch.optim.rprop.Rprop": frozenset({"prev", "step_size"}),
+}
+_NONE: frozenset[str] = frozenset()
+
+
+def mro_names(cls: type) -> tuple[str, ...]:
+    """A class and all that it inherits from, without `object`, by their qualified names."""
+    return tuple(qualified_name(base) for base in class_mro(cls) if base is not object)
+
+
+def steps_as(cls: type) -> str | None:
+    """Qualified name of the class whose `step` the instances of an optimizer class run; None where it has none."""
+    base = definer(cls, "step")
+    if base is None:
+        return None
+    step = class_dict(base)["step"]
+    # NOTE: torch puts a wrapped copy of an inherited `step` into the class of the first optimizer that is built; the
+    # copy keeps the names of the original.
+    if type(step) is FunctionType:
+        module, name = step.__module__, step.__qualname__
+        if type(module) is str and type(name) is str and name.endswith(".step"):
+            return f"{module}.{name.removesuffix('.step')}"
+    return qualified_name(base)
+
+
+def per_element(steps: str | None) -> frozenset[str]:
+    """Names of the state that a class of torch.optim keeps for each element of a parameter."""
+    return _PER_ELEMENT.get(steps or "", _NONE)
+
+
+def read_state(state: Any, names: frozenset[str], position: int, spec: TensorSpec) -> tuple[int, list[StateRecord]]:
+    """(bytes of the state of one parameter, what of it does not fit the parameter).
+
+    names: of what is to fit. spec: the parameter's.
+    """
+    if not is_a(state, dict):
+        return 0, []
+    total = 0
+    misfits: list[StateRecord] = []
+    for name, value in dict.items(state):
+        if not is_tensor_class(type(value)):
+            continue
+        held = spec_of(value)
+        total += held.nbytes or 0
+        if type(name) is str and name in names and _is_misfit(held, spec):
+            misfits.append(StateRecord(position, name, held.shape or (), held.device))
+    return total, misfits
+
+
+def _is_misfit(held: TensorSpec, spec: TensorSpec) -> bool:
+    if held.shape is None or spec.shape is None:
+        return False
+    # One number for the whole tensor, or its elements in one row, are kept by those who know what they do.
+    if held.shape != spec.shape and (not held.shape or held.shape == (spec.numel,)):
+        return False
+    return held.shape != spec.shape or (
+        held.device != spec.device and held.device is not None and spec.device is not None
+    )

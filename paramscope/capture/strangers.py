@@ -1,0 +1,146 @@
+"""What an optimizer holds and the model does not have: what it is, where it lies, and what took its place."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from paramscope.capture.classes import is_tensor_class
+from paramscope.capture.parts import inner_tensors
+from paramscope.capture.register import TensorRegister
+from paramscope.capture.tensors import flags_of, spec_of
+from paramscope.snapshot import IS_LEAF, REQUIRES_GRAD, ForeignRecord, Membership, TensorSpec
+
+_CHOICE = 1_000
+"""Missing tensors between two members, past which a stranger's place tells nothing."""
+
+_Base: Any = torch._C.TensorBase
+
+
+class Strangers:
+    """All strangers of all optimizers, and the model's trainable parameters that no optimizer holds: one of these may
+    have replaced a stranger."""
+
+    def __init__(
+        self,
+        tensors: TensorRegister,
+        paths: Mapping[int, str],
+        memberships: Mapping[int, list[Membership]],
+        members: Iterable[Any],
+    ) -> None:
+        """members: of all groups, in order; they live as long as this does."""
+        self._tensors = tensors
+        self._paths = paths
+        self._specs: dict[int, TensorSpec] = {}
+        """By id, in order."""
+        self._numbers: dict[int, int] = {}
+        alike: dict[tuple[int, ...] | None, list[int]] = {}
+        for member in members:
+            if id(member) not in tensors.numbers and id(member) not in self._specs:
+                self._numbers[id(member)] = len(self._numbers)
+                spec = self._specs[id(member)] = spec_of(member)
+                alike.setdefault(spec.shape, []).append(id(member))
+        self._missing = sorted(
+            number for number in paths if number >= 0 and number not in memberships and tensors.is_trainable(number)
+        )
+        self._by_path = {paths[number]: number for number in self._missing}
+        self._shapes = {number: tensors.spec(number).shape for number in self._missing}
+        by_shape: dict[tuple[int, ...] | None, list[int]] = {}
+        for number, shape in self._shapes.items():
+            by_shape.setdefault(shape, []).append(number)
+        self._by_shape: dict[int, int] = {}
+        """What is missing, by the id of the stranger that has the same place among those of the same shape."""
+        for shape, ids in alike.items():
+            missing = by_shape.get(shape, [])
+            if len(missing) == len(ids):
+                self._by_shape.update(zip(ids, missing, strict=True))
+        self._group: Sequence[int | None] | None = None
+        self._sides: list[tuple[int | None, int | None]] = []
+        self._storages: dict[int, int] | None = None
+
+    def spec(self, member: Any) -> TensorSpec:
+        """What can be said of a stranger."""
+        return self._specs[id(member)]
+
+    def record(self, member: Any, name: str | None, position: int, numbers: Sequence[int | None]) -> ForeignRecord:
+        """Everything that is told of a stranger.
+
+        name: what the group calls it. position: where it stands among `numbers`, the group's members by tensor
+        number (None for strangers).
+        """
+        spec = self.spec(member)
+        flags = flags_of(member) if is_tensor_class(type(member)) else IS_LEAF
+        storage = self._storage(member, spec)
+        replaced_by, evidence = self._replacement(member, name, position, numbers)
+        return ForeignRecord(
+            position=position,
+            name=name,
+            shape=spec.shape,
+            stride=spec.stride,
+            offset=None if storage is None else _Base.storage_offset(member),
+            dtype=spec.dtype,
+            device=spec.device,
+            layout=spec.layout,
+            numel=spec.numel,
+            nbytes=spec.nbytes,
+            requires_grad=bool(flags & REQUIRES_GRAD),
+            is_leaf=bool(flags & IS_LEAF),
+            tensor=self._numbers[id(member)],
+            storage=storage,
+            replaced_by=replaced_by,
+            evidence=evidence,
+        )
+
+    def _storage(self, member: Any, spec: TensorSpec) -> int | None:
+        """The storage of the model that a stranger views."""
+        if spec.stride is None or not torch._C._has_storage(member) or any(True for _ in inner_tensors(member)):
+            return None
+        if self._storages is None:
+            held = zip(self._tensors.held, self._tensors.storages, strict=True)
+            self._storages = {_Base.untyped_storage(each)._cdata: number for each, number in held if number >= 0}
+        return self._storages.get(_Base.untyped_storage(member)._cdata)
+
+    def _replacement(
+        self, member: Any, name: str | None, position: int, numbers: Sequence[int | None]
+    ) -> tuple[str | None, str | None]:
+        """(path of the slot that took a stranger's place, how that was told), or (None, None)."""
+        if name is not None and name in self._by_path:
+            return name, "name"
+        between = self._between(position, numbers)
+        if len(between) == 1:
+            return self._paths[between[0]], "position"
+        shape = self.spec(member).shape
+        alike = [number for number in between if self._shapes[number] == shape]
+        if len(alike) == 1:
+            return self._paths[alike[0]], "position"
+        replacing = self._by_shape.get(id(member))
+        return (None, None) if replacing is None else (self._paths[replacing], "shape")
+
+    def _between(self, position: int, numbers: Sequence[int | None]) -> list[int]:
+        """Missing tensors that lie, in model order, between the known neighbours of a stranger."""
+        before, after = self._neighbours(numbers)[position]
+        if before is None and after is None:
+            return []
+        low = 0 if before is None else bisect_right(self._missing, before)
+        high = len(self._missing) if after is None else bisect_left(self._missing, after)
+        return self._missing[low:high] if high - low <= _CHOICE else []
+
+    def _neighbours(self, numbers: Sequence[int | None]) -> list[tuple[int | None, int | None]]:
+        """For each position of a group the nearest members before and after it that the model knows."""
+        if self._group is not numbers:
+            self._group = numbers
+            self._sides = list(zip(_last_known(numbers), reversed(_last_known(numbers[::-1])), strict=True))
+        return self._sides
+
+
+def _last_known(numbers: Sequence[int | None]) -> list[int | None]:
+    """For each number the last one before it that is not None."""
+    found: list[int | None] = []
+    last = None
+    for number in numbers:
+        found.append(last)
+        last = last if number is None else number
+    return found

@@ -1,0 +1,244 @@
+"""What a check does: rules and exceptions are chosen, each target is judged, and the verdict is told."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import click
+
+from paramscope.config import FAIL_ON, Config, read_config
+from paramscope.errors import FormatError, ParamscopeError, TargetError
+from paramscope.exceptions import (
+    Applied,
+    Exceptions,
+    Ran,
+    accepted,
+    check_comments,
+    declared_by_comments,
+    read_baseline,
+    stale,
+    to_baseline,
+    write_baseline,
+)
+from paramscope.finding import Severity
+from paramscope.render._findings import Checked
+from paramscope.report import Report
+from paramscope.rules import Loaded, discover
+from paramscope.rules.choice import choose, matching, meant_by
+from paramscope.snapshot import Snapshot
+from paramscope.source.comments import IgnoreComment
+
+_ENDINGS = {".json": "json", ".sarif": "sarif", ".xml": "junit"}
+_FORMATS = ("text", "json", "github", "sarif", "junit")
+
+
+class OptionError(ParamscopeError):
+    """Options that contradict each other, or a word that an option does not know."""
+
+
+class Plan(NamedTuple):
+    """What holds for all targets of one check."""
+
+    rules: tuple[Loaded, ...]
+    exceptions: Exceptions
+    severities: Mapping[str, Severity]
+    """By code."""
+    fail_on: Severity | None
+    warnings: tuple[str, ...]
+
+
+class Judged(NamedTuple):
+    """One target, judged."""
+
+    checked: Checked
+    applied: Applied
+    comments: tuple[IgnoreComment, ...]
+
+
+def format_for(format_: str | None, output: str | None) -> str:
+    """The format that is asked for, or that the output's ending tells. Raises FormatError."""
+    from difflib import get_close_matches
+
+    if format_ is None:
+        return _ENDINGS.get(Path(output or "").suffix.lower(), "text")
+    if format_ not in _FORMATS:
+        near = get_close_matches(format_, _FORMATS, n=1)
+        raise FormatError(
+            f"a check cannot be written as {format_!r}",
+            f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(_FORMATS)}; inspect has more.",
+        )
+    return format_
+
+
+def to_plan(
+    select: Sequence[str],
+    ignore: Sequence[str],
+    fail_on: str | None,
+    baseline: str | None,
+    write_to: str | None,
+) -> Plan:
+    """Options and configuration as one. Raises RuleError, OptionError, ConfigError, BaselineError."""
+    if baseline is not None and write_to is not None:
+        raise OptionError("--baseline and --write-baseline contradict each other", "Write first, then read it.")
+    config = read_config(Path.cwd())
+    found = discover()
+    warnings = _unknown_codes(config, found.rules, has_failed=bool(found.failed))
+    known = [code for code in config.select if matching(found.rules, code)]
+    rules = choose(found.rules, select or known, ignore)
+    word = fail_on or config.fail_on or "warning"
+    if word not in FAIL_ON:
+        raise OptionError(f"--fail-on cannot be {word!r}", f"Choose from {', '.join(FAIL_ON)}.")
+    severities = {
+        loaded.rule.code: severity for code, severity in config.severity for loaded in matching(found.rules, code)
+    }
+    exceptions = Exceptions(config.ignore, read_baseline(Path(baseline)) if baseline is not None else None)
+    return Plan(rules, exceptions, severities, None if word == "never" else Severity(word), warnings)
+
+
+def _unknown_codes(config: Config, rules: Sequence[Loaded], *, has_failed: bool) -> tuple[str, ...]:
+    """Warnings for codes that may be those of a plugin that could not be loaded. Raises RuleError for others."""
+    named = [(code, f"{config.file}: select") for code in config.select]
+    named += [(ignore.code, ignore.origin) for ignore in config.ignore]
+    named += [(code, f"{config.file}: severity") for code, _ in config.severity]
+    unknown = [(code, where) for code, where in named if not matching(rules, code)]
+    if unknown and not has_failed:
+        meant_by(rules, *unknown[0])
+    return tuple(
+        f"{where}: there is no rule {code!r}; a plugin that may bring it cannot be loaded" for code, where in unknown
+    )
+
+
+def checked(
+    target: str, plan: Plan, optimizers: Sequence[str], given: Sequence[str], *, meta: bool, values: bool
+) -> Judged:
+    """One target, built or read, judged anew, without what is accepted."""
+    from paramscope.api import judge
+
+    snapshot, name = _captured(target, optimizers, given, meta=meta, values=values)
+    report = judge(snapshot, rules=plan.rules, target=name)
+    comments = tuple(declared_by_comments(snapshot))
+    check_comments(comments)
+    if not discover().failed:
+        for comment in comments:
+            for code in comment.codes:
+                meant_by(discover().rules, code, f"{comment.file}:{comment.line}")
+    defaults = {loaded.rule.code: loaded.rule.severity for loaded in plan.rules}
+    report, applied = accepted(report, plan.exceptions, plan.severities, defaults)
+    return Judged(_as_checked(report, applied, plan), applied, comments)
+
+
+def _as_checked(report: Report, applied: Applied, plan: Plan) -> Checked:
+    return Checked(report, plan.rules, {each.finding: each for each in applied.ignored})
+
+
+def _captured(
+    target: str, optimizers: Sequence[str], given: Sequence[str], *, meta: bool, values: bool
+) -> tuple[Snapshot, str]:
+    """(what is in a TARGET, its name): read, where it is a saved report, else built and captured."""
+    from paramscope.cli._input import combine, parse_arguments
+
+    arguments = parse_arguments(given)
+    if target.endswith(".json"):
+        if optimizers or arguments or meta or values:
+            raise TargetError(
+                f"{target} is a saved report: nothing is built, so -O, --arg, --meta and --values mean nothing",
+                "Leave them out, or name the code: path/model.py:build.",
+            )
+        from paramscope.wire.reader import read_report_file
+
+        saved = read_report_file(Path(target))
+        return saved.snapshot, saved.target or target
+    from paramscope.api import capture
+    from paramscope.target import load_optimizer, load_target
+
+    built = load_target(target, arguments=arguments, meta=meta)
+    made = [load_optimizer(each, built.model) for each in optimizers]
+    options: dict[str, Any] = {"values": True} if values else {}
+    return capture(built.model, optimizer=combine(built.optimizer, made), **options), target
+
+
+def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judged]:
+    """Writes what stands to a baseline, and accepts it at once. Raises OutputError."""
+    from paramscope.cli._output import write
+
+    baseline = to_baseline([(each.checked.report.target, each.checked.report.findings) for each in checks], file)
+    write(write_baseline(baseline), file)
+    what = "1 finding is" if len(baseline.entries) == 1 else f"{len(baseline.entries):,} findings are"
+    click.echo(f"{file}: {what} accepted from now on", err=True)
+    found = []
+    for each in checks:
+        before = each.checked.report
+        report, applied = accepted(before, Exceptions((), baseline), {}, {})
+        every = {**each.checked.ignored, **{one.finding: one for one in applied.ignored}}
+        report = Report(
+            report.snapshot,
+            findings=report.findings,
+            ignored=(*before.ignored, *report.ignored),
+            skipped=report.skipped,
+            target=report.target,
+        )
+        found.append(each._replace(checked=Checked(report, plan.rules, every)))
+    return found
+
+
+def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | None, *, show_ignored: bool) -> str:
+    """All targets in one format."""
+    from paramscope.cli._output import terminal_width, wants_color
+    from paramscope.render import github, junit, sarif, text
+
+    every = [each.checked for each in checks]
+    if format_ == "json":
+        return _as_json(every)
+    if format_ == "junit":
+        return junit.render_checks(every, fail_on=plan.fail_on)
+    if format_ == "text":
+        width, color = terminal_width(), wants_color(output)
+        return text.render_checks(every, width=width, color=color, show_ignored=show_ignored)
+    module: ModuleType = {"github": github, "sarif": sarif}[format_]
+    result: str = module.render_checks(every)
+    return result
+
+
+def _as_json(checks: Sequence[Checked]) -> str:
+    """A report, which `inspect` and `check` read back; of several targets an object that holds a report each."""
+    texts = [each.report.to_json() for each in checks]
+    if len(texts) == 1:
+        return texts[0] + "\n"
+    head = json.dumps({"format": "paramscope.reports", "version": 1}, separators=(",", ":"))
+    return f'{head[:-1]},"reports":[{",".join(texts)}]}}\n'
+
+
+def stale_lines(checks: Sequence[Judged], plan: Plan) -> list[str]:
+    """Exceptions that accepted nothing."""
+    ran = []
+    for each in checks:
+        report = each.checked.report
+        skipped = {one.code for one in report.skipped}
+        rules = frozenset((one.rule.code, one.rule.name) for one in plan.rules if one.rule.code not in skipped)
+        ran.append(Ran(report.target, each.applied, rules, each.comments))
+    return stale(plan.exceptions, ran)
+
+
+def write_job_summary(checks: Sequence[Judged]) -> None:
+    """Adds the Markdown summary to the job's, where GitHub Actions names a file for it."""
+    file = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not file:
+        return
+    from paramscope.render.github import job_summary
+
+    try:
+        with open(file, "a", encoding="utf-8", errors="backslashreplace") as summary:
+            summary.write(job_summary([each.checked for each in checks]) + "\n")
+    except OSError as error:
+        click.echo(f"warning: GITHUB_STEP_SUMMARY cannot be written: {error.strerror or error}", err=True)
+
+
+def exit_code(checks: Sequence[Judged], plan: Plan) -> int:
+    """1 where something is found at or above what a check is to fail on."""
+    worst = [each.checked.report.worst() for each in checks]
+    return int(plan.fail_on is not None and any(each is not None and each >= plan.fail_on for each in worst))

@@ -1,0 +1,76 @@
+"""`paramscope check`: what is wrong with models, for people and for CI; the exit code tells whether to stop."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("check")
+@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@click.option(
+    "-O",
+    "--optimizer",
+    "optimizers",
+    metavar="TARGET",
+    multiple=True,
+    help="A function that is called with each model and returns its optimizer; may be given several times.",
+)
+@click.option("--select", metavar="CODES", multiple=True, help="Only these rules: PS101, PS1 for all that begin so.")
+@click.option("--ignore", metavar="CODES", multiple=True, help="Not these rules.")
+@click.option("--fail-on", metavar="SEVERITY", help="error, warning (the default), info, or never.")
+@click.option("-f", "--format", "format_", metavar="FORMAT", help="text (the default), json, github, sarif or junit.")
+@click.option("-o", "--output", metavar="FILE", help="Write to a file; .json, .sarif and .xml tell the format.")
+@click.option("--show-ignored", is_flag=True, help="In text: accepted findings, too, with the reasons.")
+@click.option("--baseline", metavar="FILE", help="Accept the findings that this file holds.")
+@click.option("--write-baseline", metavar="FILE", help="Accept all of today's findings: write them to this file.")
+@click.option("--arg", "arguments", metavar="K=V", multiple=True, help="Keyword argument for the targets.")
+@click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
+@click.option("--values", is_flag=True, help="Look at the values of tensors, too: NaN, constants, copies.")
+def command(
+    targets: tuple[str, ...],
+    optimizers: tuple[str, ...],
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    fail_on: str | None,
+    format_: str | None,
+    output: str | None,
+    show_ignored: bool,  # noqa: FBT001  # click passes by keyword
+    baseline: str | None,
+    write_baseline: str | None,
+    arguments: tuple[str, ...],
+    meta: bool,  # noqa: FBT001
+    values: bool,  # noqa: FBT001
+) -> int:
+    """Check TARGETs, saved reports among them, against all rules. Exits 0 if nothing is found at or above
+    --fail-on, 1 if something is, 2 if a target or an option is wrong.
+
+    Rules, severities and accepted findings may be declared under [tool.paramscope] in pyproject.toml; a finding is
+    accepted on its line, too: `# paramscope: ignore[PS104] why this is right`.
+
+    \b
+    paramscope check model.py:build -O train.py:make_optimizer
+    paramscope check model.py:small model.py:large --select PS1,PS501 --fail-on error
+    paramscope check model.py:build -f sarif -o paramscope.sarif
+    paramscope check model.py:build --write-baseline baseline.json
+    paramscope rules; paramscope explain PS101
+    """
+    from paramscope.cli import _checking as checking
+    from paramscope.cli._output import check_writable, write
+
+    format_ = checking.format_for(format_, output)
+    check_writable(output)
+    check_writable(write_baseline)
+    plan = checking.to_plan(_codes(select), _codes(ignore), fail_on, baseline, write_baseline)
+    checks = [checking.checked(target, plan, optimizers, arguments, meta=meta, values=values) for target in targets]
+    if write_baseline is not None:
+        checks = checking.into_baseline(checks, plan, write_baseline)
+    write(checking.rendered(checks, plan, format_, output, show_ignored=show_ignored), output)
+    for line in (*plan.warnings, *checking.stale_lines(checks, plan)):
+        click.echo(f"warning: {line}", err=True)
+    checking.write_job_summary(checks)
+    return checking.exit_code(checks, plan)
+
+
+def _codes(given: tuple[str, ...]) -> tuple[str, ...]:
+    """`PS1,PS501` as two codes."""
+    return tuple(code.strip() for each in given for code in each.split(",") if code.strip())

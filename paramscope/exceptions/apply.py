@@ -1,0 +1,202 @@
+"""Findings, held against what is declared: which stand, which are accepted, and which declarations took part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, NamedTuple
+
+from paramscope.config import DeclaredIgnore
+from paramscope.errors import ParamscopeError
+from paramscope.exceptions.baseline import Baseline
+from paramscope.exceptions.fingerprint import fingerprints
+from paramscope.finding import Finding, Severity
+from paramscope.glob import compile_glob
+from paramscope.report import Report
+from paramscope.snapshot import Snapshot
+from paramscope.source.comments import IgnoreComment, ignores_at, ignores_in
+from paramscope.source.library import is_own
+
+
+class CommentError(ParamscopeError, ValueError):
+    """A comment that means to declare an exception and does not say for which rule, or why."""
+
+
+class Exceptions(NamedTuple):
+    """What is declared, but for comments: those stand in the source."""
+
+    ignores: tuple[DeclaredIgnore, ...] = ()
+    baseline: Baseline | None = None
+
+
+class Ignored(NamedTuple):
+    """A finding that is accepted."""
+
+    finding: Finding
+    reason: str
+    origin: str
+    """Where that is declared: `net.py:12`, `pyproject.toml: ignore[0]`, `baseline.json`."""
+    kind: Literal["comment", "config", "baseline"]
+
+
+class Applied(NamedTuple):
+    """One model's findings after all exceptions."""
+
+    findings: tuple[Finding, ...]
+    ignored: tuple[Ignored, ...]
+    comments: frozenset[tuple[str, int]]
+    """(real path, line) of the comments that took effect."""
+    ignores: Mapping[int, int]
+    """Position of each ignore that covers a place of a finding; how many findings it took part in accepting."""
+    fingerprints: frozenset[str]
+    """Of the baseline's entries that were met."""
+
+
+def overridden(
+    findings: Iterable[Finding], severities: Mapping[str, Severity], defaults: Mapping[str, Severity]
+) -> tuple[Finding, ...]:
+    """Findings with the severities that a project gives to their codes, most severe first.
+
+    What a rule itself thinks less bad than its own severity stays less bad: raising a rule does not raise what it
+    only mentions. severities: by code. defaults: each rule's own, by code.
+    """
+    found = []
+    for finding in findings:
+        wanted = severities.get(finding.code)
+        if wanted is not None:
+            own = finding.severity
+            told = wanted if own >= defaults.get(finding.code, own) else min(own, wanted)
+            finding = finding._replace(severity=told)
+        found.append(finding)
+    return tuple(sorted(found, key=lambda finding: -finding.severity.rank))
+
+
+def apply(findings: Iterable[Finding], exceptions: Exceptions, target: str | None) -> Applied:
+    """Findings parted into those that stand and those that are accepted: by the comment at their line, by the
+    configuration, by the baseline, in this order."""
+    stands: list[Finding] = []
+    ignored: list[Ignored] = []
+    comments: set[tuple[str, int]] = set()
+    covers = _Covers(exceptions.ignores, target)
+    for finding in findings:
+        comment = _comment(finding)
+        if comment is not None:
+            comments.add(key_of(comment))
+            where = f"{shown_file(comment.file)}:{comment.line}"
+            ignored.append(Ignored(finding, comment.reason, where, "comment"))
+            continue
+        ignore = covers.all_of(finding)
+        if ignore is not None:
+            ignored.append(Ignored(finding, ignore.reason, ignore.origin, "config"))
+        else:
+            stands.append(finding)
+    met: set[str] = set()
+    if exceptions.baseline is not None:
+        baseline, left = exceptions.baseline, []
+        for key, finding in zip(fingerprints(stands, target), stands, strict=True):
+            if key in baseline.entries:
+                met.add(key)
+                ignored.append(Ignored(finding, "known since the baseline was written", baseline.file, "baseline"))
+            else:
+                left.append(finding)
+        stands = left
+    return Applied(tuple(stands), tuple(ignored), frozenset(comments), covers.used, frozenset(met))
+
+
+def accepted(
+    report: Report, exceptions: Exceptions, severities: Mapping[str, Severity], defaults: Mapping[str, Severity]
+) -> tuple[Report, Applied]:
+    """A report with a project's severities and without what it accepts, which stands in `ignored`."""
+    findings = overridden(report.findings, severities, defaults)
+    applied = apply(findings, exceptions, report.target)
+    changed = Report(
+        report.snapshot,
+        findings=applied.findings,
+        ignored=tuple(each.finding for each in applied.ignored),
+        skipped=report.skipped,
+        target=report.target,
+    )
+    return changed, applied
+
+
+def check_comments(comments: Iterable[IgnoreComment]) -> None:
+    """Raises CommentError for the first that does not say what it has to."""
+    for comment in comments:
+        if comment.problem:
+            code = comment.codes[0] if comment.codes else "PS104"
+            raise CommentError(
+                f"{shown_file(comment.file)}:{comment.line}: {comment.problem}",
+                f"Write # paramscope: ignore[{code}] and behind it why this is right.",
+            )
+
+
+def covers_code(declared: str, finding: Finding) -> bool:
+    """Whether a declared code, beginning of codes, or name is that of a finding."""
+    return finding.code.startswith(declared.upper()) or finding.name == declared
+
+
+def _comment(finding: Finding) -> IgnoreComment | None:
+    if finding.location is None:
+        return None
+    for comment in ignores_at(finding.location.file, finding.location.line):
+        if not comment.problem and any(covers_code(code, finding) for code in comment.codes):
+            return comment
+    return None
+
+
+class _Covers:
+    """Ignores with their globs ready, for one target."""
+
+    def __init__(self, ignores: tuple[DeclaredIgnore, ...], target: str | None) -> None:
+        self.used: dict[int, int] = {}
+        self._ignores = [
+            (number, ignore, _any_of(ignore.paths), _any_of(ignore.files))
+            for number, ignore in enumerate(ignores)
+            if _any_of(ignore.targets)(target or "")
+        ]
+
+    def all_of(self, finding: Finding) -> DeclaredIgnore | None:
+        """The first of the ignores that together match every place of a finding; None where a place is left."""
+        file = finding.location.file if finding.location is not None else ""
+        left = set(finding.paths)
+        took: list[tuple[int, DeclaredIgnore]] = []
+        for number, ignore, matches, is_file in self._ignores:
+            if not covers_code(ignore.code, finding) or (ignore.files and not is_file(file)):
+                continue
+            matched = {path for path in left if matches(path)}
+            if matched:
+                self.used.setdefault(number, 0)
+                took.append((number, ignore))
+                left -= matched
+        if left:
+            return None
+        for number, _ in took:
+            self.used[number] += 1
+        return took[0][1]
+
+
+def _any_of(globs: tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether a text matches one of some globs; any text does where there are none."""
+    compiled = [compile_glob(glob) for glob in globs]
+    return lambda text: not compiled or any(matches(text) for matches in compiled)
+
+
+def declared_by_comments(snapshot: Snapshot) -> list[IgnoreComment]:
+    """Every comment in the bodies of the user's own classes that a model is made of, sound or not."""
+    found: dict[tuple[str, int], IgnoreComment] = {}
+    for record in snapshot.interned.classes:
+        if is_own(record):
+            for comment in ignores_in(record):
+                found.setdefault(key_of(comment), comment)
+    return list(found.values())
+
+
+def key_of(comment: IgnoreComment) -> tuple[str, int]:
+    """Which comment it is, however its file is named."""
+    return os.path.realpath(comment.file), comment.line
+
+
+def shown_file(file: str) -> str:
+    """Relative to the working directory where it lies below it."""
+    path = os.path.relpath(os.path.realpath(file)) if os.path.isabs(file) else file
+    return file if path.startswith("..") else path

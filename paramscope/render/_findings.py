@@ -1,0 +1,180 @@
+"""Findings as text: for checks, for the block in tables and trees, and the marks of the rows that they concern."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from paramscope import text
+from paramscope.exceptions.apply import Ignored, shown_file
+from paramscope.finding import Finding, Location, Severity, Skipped
+from paramscope.fold.signatures import tree_of
+from paramscope.render._layout import Screen, paint
+from paramscope.report import Report
+from paramscope.rules.engine import NEEDED
+from paramscope.rules.rule import Loaded
+from paramscope.source.library import is_own
+
+LISTED = 10
+"""Findings that a view lists before it counts the rest."""
+_STYLES = {Severity.ERROR: "hidden", Severity.WARNING: "warning", Severity.INFO: "buffer"}
+"""What `paint` knows them by: red, yellow, cyan."""
+SEVERITIES = tuple(sorted(Severity, reverse=True))
+"""Most severe first."""
+
+
+class Checked(NamedTuple):
+    """One target as a check tells of it."""
+
+    report: Report
+    rules: tuple[Loaded, ...] = ()
+    """Those that were asked."""
+    ignored: Mapping[Finding, Ignored] = MappingProxyType({})
+    """Why each of the report's ignored findings is accepted, as far as that is known."""
+
+    @property
+    def target(self) -> str:
+        """As the command line names it."""
+        return self.report.target or "model"
+
+
+def everything(report: Report) -> Checked:
+    """A report as if every rule that is installed had been asked for it."""
+    from paramscope.rules import discover
+
+    return Checked(report, discover().rules)
+
+
+def plain(words: str) -> str:
+    """A text on one line, with all that would move a cursor or the reading direction spelled out."""
+    if words.isprintable():
+        return words
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in words)
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Most severe first, then by file and line; those without a line before those with one, as they stand."""
+    return sorted(
+        findings,
+        key=lambda each: (-each.severity.rank, each.location or Location("", 0), each.code),
+    )
+
+
+def counted(findings: Iterable[Finding]) -> str:
+    """`1 error, 2 warnings, 3 infos`; empty for none."""
+    numbers = Counter(finding.severity for finding in findings)
+    return ", ".join(text.plural(numbers[each], each.value) for each in SEVERITIES if numbers[each])
+
+
+def place(finding: Finding) -> str:
+    """`net.py:12`, or the first of its places where no line is known."""
+    if finding.location is None:
+        first = text.name(finding.paths[0]) or "the root"
+        return first if len(finding.paths) == 1 else f"{first} and {len(finding.paths) - 1:,} more"
+    return f"{plain(finding.location.file)}:{finding.location.line}"
+
+
+def lines_of(finding: Finding, screen: Screen, *, reason: str = "", with_help: bool = True) -> list[str]:
+    """A finding as a terminal shows it: where and what in the first line, then why, and what to write instead."""
+    head = f"{place(finding)}: {finding.severity.value} {plain(finding.code)} {plain(finding.name)}"
+    style = _STYLES[finding.severity]
+    lines = [paint(line, style, screen) for line in text.wrap_words(head, screen.width)]
+    lines += _hanging(plain(finding.message), "  ", "  ", screen.width)
+    if with_help and finding.help:
+        lines += _hanging(plain(finding.help), "  help: ", "        ", screen.width)
+    if reason:
+        lines += _hanging(plain(reason), "  ignored: ", "           ", screen.width)
+    return lines
+
+
+def _hanging(words: str, first: str, rest: str, width: int) -> list[str]:
+    wrapped = text.wrap_words(words, max(16, width - len(rest)))
+    return [(rest if number else first) + line for number, line in enumerate(wrapped)]
+
+
+def finding_lines(report: Report, screen: Screen) -> list[str]:
+    """The block of a view: the worst findings, a count of the rest, and how many are accepted; nothing for none."""
+    findings = by_severity(report.findings)
+    if not findings:
+        return []
+    lines = [paint("findings", "heading", screen)]
+    inner = screen._replace(width=screen.width - 2)
+    for finding in findings[:LISTED]:
+        lines += [f"  {line}" for line in lines_of(finding, inner)]
+    if len(findings) > LISTED:
+        lines += [f"  … and {counted(findings[LISTED:])}: paramscope check lists them"]
+    return lines
+
+
+def skipped_lines(skipped: Sequence[Skipped], width: int) -> list[str]:
+    """What was not checked, in a line for what was not given, and one for each rule that could not decide."""
+    wanted = {NEEDED["optimizer"]: ("an optimizer", "-O"), NEEDED["values"]: ("values", "--values")}
+    numbers = Counter(each.reason for each in skipped if each.reason in wanted)
+    needs = []
+    for reason, number in numbers.items():
+        what, option = wanted[reason]
+        needs.append(f"{text.plural(number, 'rule')} {'needs' if number == 1 else 'need'} {what} ({option})")
+    lines = _hanging(f"not checked: {', '.join(needs)}", "", "  ", width) if needs else []
+    others = [each for each in skipped if each.reason not in wanted]
+    for each in others[:LISTED]:
+        lines += _hanging(f"skipped: {plain(each.code)}: {plain(each.reason)}", "", "  ", width)
+    if len(others) > LISTED:
+        lines.append(f"skipped: {len(others) - LISTED:,} more")
+    return lines
+
+
+def codes_by_slot(report: Report) -> dict[int, str]:
+    """By position of each slot that a finding names, or that lies at or below a module that one names, the codes:
+    `PS101,PS501`. What is said of a root marks no slot."""
+    snapshot = report.snapshot
+    of_slot: dict[int, set[str]] = {}
+    of_module: dict[int, set[str]] = {}
+    for finding in report.findings:
+        for path in finding.paths:
+            position = _position(snapshot.slots.position, path)
+            if position is not None:
+                of_slot.setdefault(position, set()).add(finding.code)
+            elif path not in snapshot.roots:
+                module = _position(snapshot.modules.position, path)
+                if module is not None:
+                    of_module.setdefault(module, set()).add(finding.code)
+    if of_module:
+        parents = tree_of(snapshot)[0]
+        for module, parent in enumerate(parents):  # a module stands behind the one above it
+            if parent in of_module:
+                of_module[module] = of_module.get(module, set()) | of_module[parent]
+        for slot, module in enumerate(snapshot.slot_columns.modules):
+            if module in of_module:
+                of_slot[slot] = of_slot.get(slot, set()) | of_module[module]
+    return {slot: ",".join(sorted(codes)) for slot, codes in sorted(of_slot.items())}
+
+
+def _position(find: Callable[[str], int], path: str) -> int | None:
+    try:
+        return find(path)
+    except KeyError:
+        return None
+
+
+def line_for(checked: Checked, finding: Finding) -> Location | None:
+    """The line of a finding; where none is known, that of the class that holds its first place, or of the target's
+    file: viewers of checks show nothing without a line."""
+    if finding.location is not None:
+        return finding.location
+    report = checked.report
+    classes = report.snapshot.classes
+    path = finding.paths[0]
+    slot = _position(report.slots.position, path)
+    module = report.slots.at(slot).module if slot is not None else path
+    while True:
+        position = _position(report.modules.position, module)
+        record = classes.get(report.modules.at(position).type) if position is not None else None
+        if record is not None and record.file is not None and record.line is not None and is_own(record):
+            return Location(shown_file(record.file), record.line)
+        if not module:
+            break
+        module = module.rpartition(".")[0]
+    file, colon, _ = checked.target.rpartition(":")
+    return Location(file, 1) if colon and file.endswith(".py") else None

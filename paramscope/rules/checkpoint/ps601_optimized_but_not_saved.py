@@ -1,0 +1,101 @@
+"""An optimizer trains a tensor that no checkpoint will hold.
+
+What it finds
+: A tensor that an optimizer steps and that lies in the model, but in no place that `state_dict()` saves: an
+  attribute, a parameter in a plain container, a buffer with `persistent=False`.
+
+Why it matters
+: It is trained, and lost: the model that is loaded from the checkpoint starts from other values, and nothing is
+  missing, since nobody knows of it.
+
+Example
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(4, 2)
+        self.prompt = torch.zeros(3, 4, requires_grad=True)
+
+model = Net()
+optimizer = torch.optim.Adam([*model.parameters(), model.prompt])
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(4, 2)
+        self.prompt = nn.Parameter(torch.zeros(3, 4))
+
+model = Net()
+optimizer = torch.optim.Adam(model.parameters())
+```
+
+When it is wrong to follow it
+: What serves one run only, such as the multipliers of a constraint, need not be saved. Where a module saves by code
+  of its own, the rule is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.optimizer._members import distinct
+from paramscope.rules.registration._steps import held_by
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS601", "optimized-but-not-saved", Severity.ERROR, needs="optimizer")
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Stepped slots in no place that is saved."""
+    kinds = [
+        kind
+        for kind in facts.slot_kinds
+        if kind.groups
+        and kind.spec is not None
+        and (kind.requires_grad or kind.has_grad)
+        and (not kind.is_registered or kind.persistent is False)
+    ]
+    for slot, further in distinct(facts, kinds):
+        fates = [facts.slots.at(each).saved for each in _places(facts, slot)]
+        if any(fates):
+            continue
+        path = facts.slots.path_at(slot)
+        if None in fates:
+            yield Undecided(f"whether {path} is saved cannot be told")
+            continue
+        held = held_by(facts, path)
+        yield Problem(
+            tuple(facts.paths([slot, *further])),
+            "An optimizer trains {0}, which is not in state_dict(): what it learns is lost when the model is saved.",
+            "Register it, as an nn.Parameter or in an nn.ParameterList or nn.ParameterDict, or save it yourself "
+            "beside the model.",
+            alike=None if held is None else (facts.modules[held.owner].type, held.attribute),
+        )
+
+
+def _places(facts: Facts, slot: int) -> list[int]:
+    """Slots that hold the same tensor, or another one over exactly the same memory."""
+    tensor = facts.snapshot.slot_columns.tensors[slot]
+    same = facts.slots_of_tensor[tensor] if tensor in facts.tied else [slot]
+    # Facts of sharing name all slots that take part, also the further ones of a tied tensor.
+    path = facts.slots.path_at(slot)
+    span = facts.spans(tensor)
+    aliases = [
+        other
+        for record in facts.sharing_of.get(path, ())
+        if record.kind == "aliased"
+        for other in map(facts.slots.position, record.slots)
+        if facts.spans(facts.snapshot.slot_columns.tensors[other]) == span
+    ]
+    return [*same, *aliases]

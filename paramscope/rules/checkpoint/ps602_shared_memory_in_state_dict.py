@@ -1,0 +1,172 @@
+"""`safetensors.torch.save_file` will refuse this state_dict.
+
+What it finds
+: Names in `state_dict()` whose tensors share memory: ties, aliases and overlapping views of one storage. These are
+  the sets that safetensors names when it refuses, told the way it tells them.
+
+Why it matters
+: `save_file` raises "Some tensors share memory", often at the end of a long training. `torch.save` takes them.
+
+Example
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 4)
+        self.head = nn.Linear(4, 10)
+        self.head.weight = self.embed.weight
+
+model = Net()
+```
+
+Instead
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 4)
+
+    def forward(self, tokens):
+        return self.embed(tokens) @ self.embed.weight.t()
+
+model = Net()
+```
+
+When it is wrong to follow it
+: Nearly always: a tie is nothing wrong. Keep it, and write it with `safetensors.torch.save_model(model, file)`, with
+  transformers' `save_pretrained()`, or with `torch.save`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot import ATTRIBUTE, TRANSIENT_BUFFER
+from paramscope.spans import extent
+
+RULE = Rule("PS602", "shared-memory-in-state-dict", Severity.INFO)
+
+_TOLD = 3
+_SAVE_MODEL = (
+    "Write it with safetensors.torch.save_model(model, file), which keeps one name for each memory; or with "
+    "torch.save."
+)
+_CLONE = (
+    "Copy each before saving, {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}; or "
+    "use torch.save."
+)
+_NUMBER = re.compile(r"\d+")
+
+
+class _Area(NamedTuple):
+    """The bytes from the first to the last that a tensor reaches, which is all that safetensors looks at."""
+
+    start: int
+    stop: int
+    path: str
+    slot: int
+
+
+class _Block(NamedTuple):
+    """What safetensors takes for one storage: it compares address and size."""
+
+    root: str
+    device: int
+    memory: int
+    start: int
+    nbytes: int
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Names of one root's state_dict that hang together in memory."""
+    found = [(block, together) for block, areas in _areas(facts).items() for together in _sets(areas)]
+    for block, together in sorted(found, key=lambda each: each[1][0].slot):
+        records = [facts.slots.at(area.slot) for area in together]
+        unknown = next((record for record in records if record.saved is None), None)
+        if unknown is not None:
+            reason = dict(unknown.unknown)["saved"]
+            yield Undecided(f"what state_dict() holds of {unknown.path} cannot be told: {reason}")
+            continue
+        # It keeps the name of a tensor that is the whole storage, and refuses where there is none.
+        has_whole = any(
+            area.start == block.start and record.nbytes == block.nbytes
+            for area, record in zip(together, records, strict=True)
+        )
+        yield Problem(
+            tuple(area.path for area in together),
+            "safetensors.torch.save_file() will refuse this state_dict: memory of {0} is also that of "
+            f"{_listed(1, len(together))}.",
+            _SAVE_MODEL if has_whole else _CLONE,
+            alike=_owners([area.path for area in together]),
+        )
+
+
+def _areas(facts: Facts) -> dict[_Block, list[_Area]]:
+    """What is saved of the storages that several slots view."""
+    snapshot = facts.snapshot
+    slots, tensors, storages = snapshot.slot_columns, snapshot.tensor_columns, snapshot.storage_columns
+    found: dict[_Block, list[_Area]] = {}
+    met: set[int] = set()
+    paths = (path for record in snapshot.sharing if record.kind != "self-overlapping" for path in record.slots)
+    for slot in map(facts.slots.position, paths):
+        tensor = slots.tensors[slot]
+        if slot in met or slots.holds[slot] in (ATTRIBUTE, TRANSIENT_BUFFER) or not snapshot.is_registered(slot):
+            continue
+        met.add(slot)
+        spans = facts.spans(tensor)
+        # What is made of other tensors is saved by other means, and so is what has no elements.
+        if len(spans) != 1 or tensor in tensors.parts:
+            continue
+        ((storage, memory, layout),) = spans
+        path = facts.slots.path_at(slot)
+        start = storages.memories.get(storage, (storage, 0))[1]
+        block = _Block(_root(facts, path), storages.devices[storage], memory, start, storages.nbytes[storage])
+        found.setdefault(block, []).append(_Area(layout[0], layout[0] + extent(layout), path, slot))
+    return found
+
+
+def _sets(areas: list[_Area]) -> Iterator[list[_Area]]:
+    """The sets of more than one that safetensors names, each in the model's order.
+
+    NOTE: as safetensors 0.8 does it, an area is compared with the one before it, not with all that lie before.
+    """
+    together: list[_Area] = []
+    for area in sorted(areas):
+        if together and area.start >= together[-1].stop:
+            if len(together) > 1:
+                yield sorted(together, key=lambda each: each.slot)
+            together = []
+        together.append(area)
+    if len(together) > 1:
+        yield sorted(together, key=lambda each: each.slot)
+
+
+def _root(facts: Facts, path: str) -> str:
+    """The root that saves a slot."""
+    roots = [root for root in facts.snapshot.roots if not root or path.startswith(f"{root}.")]
+    return max(roots, key=len, default="")
+
+
+def _owners(paths: list[str]) -> tuple[str, ...]:
+    """What is left of paths without the names that all end in: of all that two modules share, these modules."""
+    steps = [path.split(".") for path in paths]
+    same = 0
+    while all(len(each) > same + 1 for each in steps) and len({each[-1 - same] for each in steps}) == 1:
+        same += 1
+    return tuple(_NUMBER.sub("#", ".".join(each[: len(each) - same])) for each in steps)
+
+
+def _listed(first: int, end: int) -> str:
+    shown = [f"{{{at}}}" for at in range(first, min(end, _TOLD))]
+    if end > _TOLD:
+        shown.append(f"{end - _TOLD:,} more")
+    return ", ".join(shown[:-1]) + f" and {shown[-1]}" if len(shown) > 1 else shown[0]

@@ -1,0 +1,65 @@
+"""The tensors of one layer lie on different devices.
+
+What it finds
+: A module without children whose parameters and buffers are on several devices, meta aside.
+
+Why it matters
+: Its forward raises: expected all tensors to be on the same device.
+
+Example
+```python
+import torch
+from torch import nn
+
+model = nn.BatchNorm1d(4)
+fake = torch._subclasses.FakeTensorMode()
+with fake:
+    model.running_mean = torch.zeros(4, device="cuda")
+```
+
+Instead
+```python
+from torch import nn
+
+model = nn.BatchNorm1d(4)
+```
+
+When it is wrong to follow it
+: A module with a forward of its own may move its parts as it goes; declare it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS502", "mixed-devices", Severity.ERROR)
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Devices of the registered tensors of each leaf module."""
+    devices: dict[int, set[str]] = {}
+    for kind in facts.slot_kinds:
+        device = None if kind.spec is None else kind.spec.device
+        if kind.is_registered and device not in (None, "meta"):
+            devices.setdefault(kind.owner.number, set()).add(str(device))
+    suspects = {number for number, found in devices.items() if len(found) > 1}
+    for owner, modules in facts.module_kinds if suspects else ():
+        if owner.number not in suspects:
+            continue
+        for module in modules:
+            if module in facts.children:
+                continue
+            slots = [slot for slot in facts.slots_of(module) if slot.registered and slot.device not in (None, "meta")]
+            found = sorted({str(slot.device) for slot in slots})
+            if len(found) > 1:
+                yield Problem(
+                    (facts.modules.path_at(module), *(slot.path for slot in slots)),
+                    f"{{0}} holds tensors on {' and '.join(found)}: its forward raises, since one operation takes "
+                    "tensors of one device.",
+                    f"Move all of it: {{0}}.to('{found[-1]}').",
+                    blame=slots[0].path,
+                )

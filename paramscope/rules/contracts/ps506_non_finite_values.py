@@ -1,0 +1,54 @@
+"""A parameter or a buffer holds NaN or infinity.
+
+What it finds
+: NaN or infinity in a registered parameter, NaN in a registered buffer.
+
+Why it matters
+: Every forward through it gives NaN, and so does every gradient after it.
+
+Example
+```python
+import torch
+from torch import nn
+
+model = nn.Linear(2, 2)
+model.weight.data[0, 0] = float("nan")
+```
+
+Instead
+```python
+from torch import nn
+
+model = nn.Linear(2, 2)
+```
+
+When it is wrong to follow it
+: An infinite buffer is a mask, and no finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS506", "non-finite-values", Severity.ERROR, needs="values")
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """What capture found among the values."""
+    kinds: dict[str, list[str]] = {}
+    for record in facts.snapshot.values or ():
+        is_parameter = facts.slots[record.path].role == "parameter"
+        if record.kind == "nan" or (record.kind == "inf" and is_parameter):
+            kinds.setdefault(record.path, []).append({"nan": "NaN", "inf": "infinity"}[record.kind])
+    for path, found in kinds.items():
+        what = " and ".join(sorted(found))
+        yield Problem(
+            (path,),
+            f"{{0}} holds {what}: whatever is computed with it is not finite either.",
+            "Look at what wrote it, a step without gradient clipping or a checkpoint, and load a sound one.",
+            blame=None,
+        )

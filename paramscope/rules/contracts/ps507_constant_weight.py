@@ -1,0 +1,51 @@
+"""A weight matrix is all one value.
+
+What it finds
+: Registered parameters of two or more dimensions of which all elements are equal.
+
+Why it matters
+: All units of such a layer compute the same, and get the same gradient: they stay equal, and the layer is worth one
+  unit.
+
+Example
+```python
+from torch import nn
+
+model = nn.Linear(4, 4)
+nn.init.ones_(model.weight)
+```
+
+Instead
+```python
+from torch import nn
+
+model = nn.Linear(4, 4)
+nn.init.xavier_uniform_(model.weight)
+```
+
+When it is wrong to follow it
+: Some layers begin at zero on purpose (the second matrix of LoRA, the last layer of a residual block): information
+  only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS507", "constant-weight", Severity.INFO, needs="values")
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """What capture found among the values."""
+    for record in facts.snapshot.values or ():
+        slot = facts.slots[record.path]
+        if record.kind == "constant" and slot.role == "parameter" and len(slot.shape or ()) > 1:
+            yield Problem(
+                (record.path,),
+                "All elements of {0} are equal: its units compute the same, and stay equal with equal gradients.",
+                "If it is not meant to begin so: nn.init.xavier_uniform_({0}).",
+            )

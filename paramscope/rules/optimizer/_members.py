@@ -1,0 +1,133 @@
+"""Members of param groups as rules speak of them: where they stand, how they are stepped, what lies in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from paramscope.rules.facts import Facts, SlotKind
+from paramscope.snapshot import ForeignRecord, GroupRecord, Membership, OptimizerRecord
+
+HALVES = ("float16", "bfloat16")
+"""Floating-point types of half precision."""
+_AVERAGES = (
+    "torch.optim.swa_utils.AveragedModel",
+    "timm.utils.model_ema.ModelEma",
+    "timm.utils.model_ema.ModelEmaV2",
+    "timm.utils.model_ema.ModelEmaV3",
+)
+"""Modules that keep an average of another one's parameters: no optimizer is meant to step these."""
+
+
+class Stranger(NamedTuple):
+    """A tensor that optimizers hold and the model does not have."""
+
+    record: ForeignRecord
+    """As it stands in the first of its places."""
+    optimizer: OptimizerRecord
+    """That of the first place."""
+    group: GroupRecord
+    memberships: tuple[Membership, ...]
+    """One for each place."""
+    places: tuple[str, ...]
+
+
+def place(optimizer: OptimizerRecord, group: int, position: int | None = None) -> str:
+    """`optimizer[0].groups[0][3]` for a member, `optimizer[0].groups[0]` for a group."""
+    whole = f"optimizer[{optimizer.name}].groups[{group}]"
+    return whole if position is None else f"{whole}[{position}]"
+
+
+def groups(facts: Facts) -> dict[Membership, tuple[OptimizerRecord, GroupRecord]]:
+    """Every param group, by what the slots say of where they stand."""
+    known: dict[Membership, tuple[OptimizerRecord, GroupRecord]] | None = facts.memo.get("optimizer.groups")
+    if known is None:
+        known = facts.memo["optimizer.groups"] = {
+            Membership(optimizer.name, group.index): (optimizer, group)
+            for optimizer in facts.optimizers
+            for group in optimizer.groups
+        }
+    return known
+
+
+def member_paths(group: GroupRecord) -> list[str | None]:
+    """The slots of a group's members by position; None for strangers."""
+    strangers = {foreign.position for foreign in group.foreign}
+    slots = iter(group.slots)
+    total = len(group.slots) + len(group.foreign)
+    return [None if position in strangers else next(slots, None) for position in range(total)]
+
+
+def strangers(facts: Facts) -> list[Stranger]:
+    """All of them, each once."""
+    known: list[Stranger] | None = facts.memo.get("optimizer.strangers")
+    if known is None:
+        found: dict[int, Stranger] = {}
+        for optimizer in facts.optimizers:
+            for group in optimizer.groups:
+                for record in group.foreign:
+                    at = (Membership(optimizer.name, group.index),), (place(optimizer, group.index, record.position),)
+                    first = found.get(record.tensor)
+                    if first is None:
+                        found[record.tensor] = Stranger(record, optimizer, group, *at)
+                    else:
+                        found[record.tensor] = first._replace(
+                            memberships=first.memberships + at[0], places=first.places + at[1]
+                        )
+        known = facts.memo["optimizer.strangers"] = list(found.values())
+    return known
+
+
+def distinct(facts: Facts, kinds: Iterable[SlotKind]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """The slots of some kinds in the model's order, each tensor once: (its first slot, its further ones)."""
+    tensors, tied = facts.snapshot.slot_columns.tensors, facts.tied
+    seen: dict[int, list[int]] = {}
+    order = sorted(slot for kind in kinds for slot in kind.slots)
+    for slot in order:
+        if tensors[slot] in tied:
+            seen.setdefault(tensors[slot], []).append(slot)
+    for slot in order:
+        held = seen.get(tensors[slot])
+        if held is None:
+            yield slot, ()
+        elif held[0] == slot:
+            yield slot, tuple(held[1:])
+
+
+def number_of(group: GroupRecord, option: str) -> float | None:
+    """A hyperparameter, where it is a plain number."""
+    value = dict(group.options).get(option)
+    return value if type(value) is float else float(value) if type(value) is int else None
+
+
+def is_set(group: GroupRecord, option: str) -> bool:
+    """Whether a switch of a group is on."""
+    return dict(group.options).get(option) is True
+
+
+def class_name(optimizer: OptimizerRecord) -> str:
+    """The optimizer's class, or that of the one it wraps, without its package."""
+    return (optimizer.inner[0] if optimizer.inner else optimizer.type).rpartition(".")[2]
+
+
+def torch_class(optimizer: OptimizerRecord) -> str | None:
+    """The class of torch.optim whose `step` it runs, by its own name; None for a `step` that somebody else wrote."""
+    steps = optimizer.steps_as or ""
+    own = steps.rpartition(".")[2]
+    return own if steps.startswith("torch.optim.") and own != "Optimizer" else None
+
+
+def is_master_copy(record: ForeignRecord, dtype: str | None) -> bool:
+    """Whether a stranger in float32 may be what an optimizer steps in place of a parameter in half precision."""
+    return record.dtype == "float32" and dtype in HALVES
+
+
+def averages(facts: Facts) -> frozenset[int]:
+    """Modules at or below one that keeps an average, which no optimizer is meant to step."""
+    found: set[int] = set()
+    for kind, modules in facts.module_kinds:
+        if facts.is_a(kind.type, *_AVERAGES):
+            for module in modules:
+                if facts.parents[module] >= 0:
+                    found.update(facts.subtree(module))
+    return frozenset(found)

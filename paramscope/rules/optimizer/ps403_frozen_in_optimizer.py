@@ -1,0 +1,71 @@
+"""A frozen parameter stands in a param group.
+
+What it finds
+: A registered parameter with `requires_grad=False` in an optimizer; an error where a `.grad` still lies on it.
+
+Why it matters
+: An optimizer asks for `.grad`, not for `requires_grad`: with a gradient left over from before the freezing, each
+  step goes on changing the parameter, by momentum and weight decay too. Without one it is only passed over.
+
+Example
+```python
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+model(torch.ones(1, 4)).sum().backward()
+model[0].requires_grad_(False)
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+model(torch.ones(1, 4)).sum().backward()
+optimizer.zero_grad()
+model[0].requires_grad_(False)
+optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
+```
+
+When it is wrong to follow it
+: Without a gradient it is information only: handing over all of `parameters()` is common, and lets you unfreeze later
+  without touching the optimizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.optimizer._members import distinct
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS403", "frozen-in-optimizer", Severity.INFO, needs="optimizer")
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Frozen slots in param groups, with a gradient and without."""
+    frozen = [kind for kind in facts.slot_kinds if kind.is_frozen and kind.groups]
+    for slot, further in distinct(facts, (kind for kind in frozen if kind.has_grad)):
+        yield Problem(
+            tuple(facts.paths([slot, *further])),
+            "{0} is frozen, but in an optimizer, and a gradient from before still lies on it: each step goes on "
+            "changing it.",
+            "Set its .grad to None when you freeze it, as zero_grad() does, or build the optimizer without it.",
+            Severity.ERROR,
+            blame=None,
+            alike="stale",
+        )
+    for slot, further in distinct(facts, (kind for kind in frozen if not kind.has_grad)):
+        yield Problem(
+            tuple(facts.paths([slot, *further])),
+            "{0} is frozen, but in an optimizer: steps pass it over as long as no gradient lies on it.",
+            "Hand over what trains: [p for p in model.parameters() if p.requires_grad].",
+            blame=None,
+            alike="frozen",
+        )

@@ -1,0 +1,89 @@
+"""A parameter stands several times in the optimizers.
+
+What it finds
+: A parameter that is twice in one param group or in several groups of one optimizer; as a warning, one that several
+  optimizers hold.
+
+Why it matters
+: The optimizer goes through its groups: what stands there twice is stepped twice, with twice the learning rate and a
+  momentum that is updated twice.
+
+Example
+```python
+import torch
+from torch import nn
+
+model = nn.Linear(4, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+optimizer.param_groups[0]["params"].append(model.weight)
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+model = nn.Linear(4, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+```
+
+When it is wrong to follow it
+: Optimizers that take turns may well share parameters, as may one that wraps another: that is a warning only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from paramscope import text
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.optimizer._members import distinct, strangers
+from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot import Membership
+
+RULE = Rule("PS404", "parameter-in-several-groups", Severity.ERROR, needs="optimizer")
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Slots and strangers that stand in more than one place."""
+    several: dict[tuple[Membership, ...], list[tuple[str, ...]]] = {}
+    for memberships in dict.fromkeys(kind.groups for kind in facts.slot_kinds if len(kind.groups) > 1):
+        kinds = (kind for kind in facts.slot_kinds if kind.groups == memberships)
+        several[memberships] = [tuple(facts.paths([slot, *further])) for slot, further in distinct(facts, kinds)]
+    for stranger in strangers(facts):
+        if len(stranger.memberships) > 1:
+            several.setdefault(stranger.memberships, []).append(stranger.places)
+    for memberships, found in several.items():
+        message, help_text, severity = _told(memberships)
+        for paths in found:
+            yield Problem(paths, message, help_text, severity, blame=None, alike=memberships)
+
+
+def _told(memberships: tuple[Membership, ...]) -> tuple[str, str, Severity | None]:
+    """(message, help, severity) for a tensor that stands in these places."""
+    names = list(dict.fromkeys(place.optimizer for place in memberships))
+    for name in names:
+        counts = Counter(place.group for place in memberships if place.optimizer == name)
+        times = sum(counts.values())
+        if times > 1:
+            indices = sorted(counts)
+            where = (
+                f"{times} times in group {indices[0]}"
+                if len(counts) == 1
+                else f"in groups {text.ranges(indices)}"
+                if times == len(counts)
+                else f"{times} times in groups {text.ranges(indices)}"
+            )
+            return (
+                f"{{0}} stands {where} of optimizer {text.name(name)}: each step changes it {times} times.",
+                "Hand each parameter over once: list(dict.fromkeys(parameters)) keeps the first of each.",
+                None,
+            )
+    listed = f"{', '.join(map(text.name, names[:-1]))} and {text.name(names[-1])}"
+    return (
+        f"{{0}} is in {len(names)} optimizers, {listed}: each of them steps it, with a state of its own.",
+        "If they do not take turns on purpose, leave it to one of them.",
+        Severity.WARNING,
+    )

@@ -1,0 +1,65 @@
+"""A param group changes nothing.
+
+What it finds
+: A group whose learning rate is 0 and that no scheduler takes care of (it has no `initial_lr`); and, as information,
+  a group without members.
+
+Why it matters
+: Its parameters get gradients, are stepped, and stay as they are. A group is empty where a filter by names matched
+  nothing: what it was meant for has other settings, or none.
+
+Example
+```python
+import torch
+from torch import nn
+
+model = nn.Linear(4, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+model = nn.Linear(4, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+```
+
+When it is wrong to follow it
+: A loop that sets the learning rate by hand before each step may start from 0: set its first value when the optimizer
+  is built, or declare that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.optimizer._members import number_of, place
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS407", "group-does-nothing", Severity.WARNING, needs="optimizer")
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Groups by their settings and members."""
+    for optimizer in facts.optimizers:
+        for group in optimizer.groups:
+            path = place(optimizer, group.index)
+            if not group.slots and not group.foreign:
+                yield Problem(
+                    (path,),
+                    "{0} has no members: what it was meant for has other settings, or is in no group.",
+                    "Check the filter that fills it, or leave the group out.",
+                    Severity.INFO,
+                    blame=None,
+                )
+            elif number_of(group, "lr") == 0 and "initial_lr" not in dict(group.options):
+                yield Problem(
+                    (path,),
+                    "{0} has a learning rate of 0, and no scheduler that raises it: its parameters never change.",
+                    "Give it a learning rate, or freeze its parameters: requires_grad_(False).",
+                    blame=None,
+                )

@@ -1,0 +1,72 @@
+"""An optimizer holds a tensor that was computed from others.
+
+What it finds
+: A member of a param group that is no leaf of the graph: the result of an operation, in an optimizer that is not
+  built with `differentiable=True`.
+
+Why it matters
+: Gradients flow through such a tensor to those it was made of, and stay there. A step changes a result that the next
+  forward computes anew, or that the next backward cannot go through a second time.
+
+Example
+```python
+import torch
+from torch import nn
+
+model = nn.Linear(4, 2)
+scaled = model.weight * 0.5
+scaled.retain_grad()  # without it, torch refuses the tensor
+optimizer = torch.optim.SGD([scaled, model.bias], lr=0.1)
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+model = nn.Linear(4, 2)
+with torch.no_grad():
+    model.weight.mul_(0.5)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+```
+
+When it is wrong to follow it
+: Where the steps themselves are differentiated, as in meta-learning, say so with `differentiable=True`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.optimizer._members import distinct, groups, is_set, strangers
+from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot import Membership
+
+RULE = Rule("PS408", "non-leaf-in-optimizer", Severity.WARNING, needs="optimizer")
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Slots and strangers that autograd computed."""
+    kinds = [kind for kind in facts.slot_kinds if kind.groups and not kind.is_leaf and kind.spec is not None]
+    for slot, further in distinct(facts, (kind for kind in kinds if not _is_differentiated(facts, kind.groups))):
+        yield _problem(tuple(facts.paths([slot, *further])))
+    for stranger in strangers(facts):
+        if not stranger.record.is_leaf and not _is_differentiated(facts, stranger.memberships):
+            yield _problem(stranger.places)
+
+
+def _is_differentiated(facts: Facts, memberships: tuple[Membership, ...]) -> bool:
+    return all(is_set(groups(facts)[at][1], "differentiable") for at in memberships)
+
+
+def _problem(paths: tuple[str, ...]) -> Problem:
+    return Problem(
+        paths,
+        "{0} was computed from other tensors: a step changes the result, and what it was made of stays as it is.",
+        "Hand over the parameters that it is computed from, and compute it in forward; or cut it off: "
+        "nn.Parameter(….detach().clone()).",
+        blame=None,
+        alike="non-leaf",
+    )

@@ -1,0 +1,153 @@
+"""Optimizers hold different tensors over the same memory.
+
+What it finds
+: Tensors that are not the same and yet have bytes in common, each of them in a param group: a parameter and a view of
+  it, or a second Parameter that was made from its `.data`.
+
+Why it matters
+: Each is stepped by itself, with a gradient and a state of its own: the memory they share is changed once for each,
+  and what one step does the next one does not know.
+
+Example
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(10, 4)
+
+model = Net()
+special = nn.Parameter(model.words.weight.data[:2])
+optimizer = torch.optim.Adam([*model.parameters(), special])
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(10, 4)
+
+model = Net()
+special = nn.Parameter(model.words.weight.detach()[:2].clone())
+optimizer = torch.optim.Adam([*model.parameters(), special])
+```
+
+When it is wrong to follow it
+: Hardly ever. Of parameters of the model that share memory PS301, PS302 and PS309 tell, with or without an optimizer:
+  this rule adds what an optimizer holds beside these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from paramscope.finding import Severity
+from paramscope.overlap import Budget
+from paramscope.rules.facts import Facts
+from paramscope.rules.optimizer._members import strangers
+from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.sharing import connected
+from paramscope.snapshot import ForeignRecord, TensorSpec
+from paramscope.spans import Layout, layout_of
+
+RULE = Rule(
+    "PS411",
+    "memory-stepped-twice",
+    Severity.ERROR,
+    needs="optimizer",
+    yields_to=("PS301", "PS302", "PS306", "PS309"),
+)
+
+
+class _Member(NamedTuple):
+    """What an optimizer holds, as far as memory goes."""
+
+    order: tuple[int, int]
+    """Strangers, what is not registered, what is: of the last alone, other rules tell."""
+    paths: tuple[str, ...]
+    layout: Layout
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Members that hang together by shared bytes, memory by memory."""
+    budget = Budget()
+    for members in _crowded(facts).values():
+        if len(members) < 2:
+            continue
+        members.sort()
+        at: dict[Layout, list[_Member]] = {}
+        for member in members:
+            at.setdefault(member.layout, []).append(member)
+        layouts = sorted(at)
+        groups, undecided = connected(layouts, budget)
+        for group in groups:
+            meeting = sorted(member for i in group for member in at[layouts[i]])
+            if len(meeting) > 1:
+                yield _problem(meeting)
+        if undecided:
+            yield Undecided(f"whether {members[0].paths[0]} shares memory with another member was not decided")
+
+
+def _crowded(facts: Facts) -> dict[int, list[_Member]]:
+    """Members by the memory they lie in, where there may be several."""
+    columns, tensors = facts.snapshot.slot_columns, facts.snapshot.tensor_columns
+    memories = facts.snapshot.storage_columns.memories
+    held = [each for each in strangers(facts) if each.record.storage is not None]
+    storages = {each.record.storage for each in held}
+    slots: dict[int, list[int]] = {}
+    for record in facts.snapshot.sharing:
+        if record.kind in ("aliased", "overlapping"):
+            for path in record.slots:
+                slot = facts.slots.position(path)
+                slots.setdefault(columns.tensors[slot], []).append(slot)
+    if storages:
+        # One storage may be known under several numbers, and strangers name one of these.
+        wanted = {memories.get(storage, (storage, 0))[0] for storage in storages if storage is not None}
+        for slot, tensor in enumerate(columns.tensors):
+            storage = tensors.storages[tensor] if tensor >= 0 else -1
+            if storage >= 0 and memories.get(storage, (storage, 0))[0] in wanted:
+                slots.setdefault(tensor, []).append(slot)
+    found: dict[int, list[_Member]] = {}
+    interned = facts.snapshot.interned.memberships
+    for tensor, places in slots.items():
+        spans = facts.spans(tensor)
+        # Of several parts, some (a table of values, say) may well be common to all tensors of a kind.
+        if len(spans) == 1 and interned[tensors.memberships[tensor]]:
+            positions = sorted(set(places))
+            rank = 2 if facts.snapshot.is_registered(positions[0]) else 1
+            member = _Member((rank, positions[0]), tuple(facts.paths(positions)), spans[0].layout)
+            found.setdefault(spans[0].memory, []).append(member)
+    for each in held:
+        layout = _layout(each.record)
+        if layout is not None and each.record.storage is not None:
+            memory, start = memories.get(each.record.storage, (each.record.storage, 0))
+            member = _Member((0, each.record.tensor), each.places, (layout[0] + start, layout[1]))
+            found.setdefault(memory, []).append(member)
+    return found
+
+
+def _layout(record: ForeignRecord) -> Layout | None:
+    spec = TensorSpec(
+        "", record.shape, record.stride, record.dtype, record.device, record.layout, record.numel, record.nbytes
+    )
+    return layout_of(spec, record.offset or 0)
+
+
+def _problem(meeting: list[_Member]) -> Problem:
+    first = [member.paths[0] for member in meeting]
+    further = [path for member in meeting for path in member.paths[1:]]
+    names = "{0} and {1}" if len(first) == 2 else f"{{0}}, {{1}} and {len(first) - 2:,} more"
+    return Problem(
+        (*first, *further),
+        f"{names} are different tensors with memory in common, all in an optimizer: each step changes that memory "
+        "once for each.",
+        "Leave one of them to the optimizer, or give each memory of its own: nn.Parameter(….detach().clone()).",
+        blame=None,
+    )

@@ -1,0 +1,62 @@
+"""A gradient does not have the shape of its parameter.
+
+What it finds
+: A parameter whose `.grad` is of another shape than it, since its `.data` was given other sizes afterwards.
+
+Why it matters
+: The next backward adds a gradient of the new shape to one of the old, or a step uses the old one: both raise, or
+  broadcast into something nobody meant.
+
+Example
+```python
+import torch
+from torch import nn
+
+model = nn.Embedding(10, 4)
+model(torch.tensor([1])).sum().backward()
+model.weight.data = torch.zeros(12, 4)
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+model = nn.Embedding(10, 4)
+model(torch.tensor([1])).sum().backward()
+model.zero_grad()
+model.weight.data = torch.zeros(12, 4)
+```
+
+When it is wrong to follow it
+: Hardly ever. Of the flat parameters of FSDP, which come and go in other sizes, nothing is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope import text
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS412", "stale-gradient-shape", Severity.ERROR)
+
+_FSDP = "torch.distributed.fsdp."
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """What capture marked."""
+    for mark in facts.marks("gradient-shape"):
+        slot = facts.slots[mark.path]
+        is_sharded = (slot.type or "").startswith(_FSDP) or facts.is_recomputed(mark.path)
+        if not slot.is_parameter or is_sharded or not isinstance(mark.value, tuple):
+            continue
+        yield Problem(
+            (mark.path,),
+            f"{{0}} is {text.shape(slot.shape)}, but the gradient that lies on it is {text.shape(mark.value)}: the "
+            "next backward or step fails.",
+            "Set {0}.grad = None wherever its .data is given another shape.",
+            blame=None,
+        )

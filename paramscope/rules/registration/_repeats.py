@@ -1,0 +1,122 @@
+"""Modules that stand in several places: one object under several names, and several with one set of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from paramscope.rules.facts import Facts
+from paramscope.snapshot import ATTRIBUTE, PARAMETER
+
+_LISTS = ("torch.nn.modules.container.ModuleList", "torch.nn.modules.container.Sequential")
+
+
+class Repeated(NamedTuple):
+    """Children of one list that are one."""
+
+    container: int
+    """Position of the list."""
+    members: tuple[int, ...]
+    """Positions of the children."""
+    is_one_object: bool
+    """Whether they are one module; else they are several whose parameters are the same tensors."""
+
+
+def shared_modules(facts: Facts) -> tuple[list[int], ...]:
+    """The places of each registered module that stands in several, but for what lies in a shared one with it."""
+    known = facts.memo.get("shared_modules")
+    if known is None:
+        known = facts.memo["shared_modules"] = tuple(_shared_modules(facts))
+    assert isinstance(known, tuple)
+    return known
+
+
+def _shared_modules(facts: Facts) -> Iterable[list[int]]:
+    repeats = facts.snapshot.module_columns.repeats
+    parents = facts.parents
+    found: dict[int, list[int]] = {}
+    for place, first in repeats.items():
+        above = parents[place]
+        # Below a module that is listed again, everything is.
+        if above in repeats and repeats[above] == repeats.get(parents[first], parents[first]):
+            continue
+        found.setdefault(first, [first]).append(place)
+    return found.values()
+
+
+def repeated_modules(facts: Facts) -> tuple[Repeated, ...]:
+    """Children with parameters that stand in one list several times, as one object or by all their parameters."""
+    known = facts.memo.get("repeated_modules")
+    if known is None:
+        known = facts.memo["repeated_modules"] = (*_same_objects(facts), *_same_parameters(facts))
+    assert isinstance(known, tuple)
+    return known
+
+
+def _same_objects(facts: Facts) -> Iterator[Repeated]:
+    for places in shared_modules(facts):
+        by_list: dict[int, list[int]] = {}
+        for place in places:
+            above = facts.parents[place]
+            if above >= 0 and _is_list(facts, above):
+                by_list.setdefault(above, []).append(place)
+        for container, members in by_list.items():
+            if len(members) > 1 and _parameters(facts, members[0]):
+                yield Repeated(container, tuple(members), is_one_object=True)
+
+
+def _same_parameters(facts: Facts) -> Iterator[Repeated]:
+    """Lists of which two children or more hold one tensor, and every other one of theirs in common."""
+    slots, repeats = facts.snapshot.slot_columns, facts.snapshot.module_columns.repeats
+    candidates: dict[int, dict[int, None]] = {}
+    for record in facts.snapshot.sharing:
+        if record.kind != "tied":
+            continue
+        met: dict[int, dict[int, None]] = {}
+        for path in record.slots:
+            position = facts.slots.position(path)
+            if slots.holds[position] != PARAMETER:
+                continue
+            below, above = slots.modules[position], facts.parents[slots.modules[position]]
+            while above >= 0:
+                if _is_list(facts, above):
+                    met.setdefault(above, {})[below] = None
+                below, above = above, facts.parents[above]
+        for container, children in met.items():
+            if len(children) > 1:
+                candidates.setdefault(container, {}).update(children)
+    for container, children in candidates.items():
+        groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
+        for child in sorted(children):
+            groups.setdefault(_parameters(facts, child), []).append(child)
+        for members in groups.values():
+            objects = {repeats.get(member, member) for member in members}
+            if len(objects) > 1:
+                yield Repeated(container, tuple(members), is_one_object=False)
+
+
+def holds_tensors(facts: Facts, module: int) -> bool:
+    """Whether a module holds parameters or buffers, itself or below."""
+    slots = facts.snapshot.slot_columns
+    return any(
+        slots.holds[slot] != ATTRIBUTE and slots.tensors[slot] >= 0
+        for each in facts.subtree(module)
+        for slot in range(facts.first_slots[each], facts.first_slots[each + 1])
+    )
+
+
+def _is_list(facts: Facts, module: int) -> bool:
+    columns = facts.snapshot.module_columns
+    return facts.is_a(facts.snapshot.interned.types[columns.types[module]], *_LISTS)
+
+
+def _parameters(facts: Facts, module: int) -> tuple[tuple[str, int], ...]:
+    """(name below the module, tensor) of every parameter at or below a module."""
+    slots, paths = facts.snapshot.slot_columns, facts.snapshot.module_columns.paths
+    start = len(paths[module])
+    return tuple(
+        (f"{paths[each][start:]}.{slots.names[slot]}", slots.tensors[slot])
+        for each in facts.subtree(module)
+        for slot in range(facts.first_slots[each], facts.first_slots[each + 1])
+        if slots.holds[slot] == PARAMETER and slots.tensors[slot] >= 0
+    )

@@ -1,0 +1,73 @@
+"""A Parameter is reachable only through a Python container.
+
+What it finds
+: A Parameter that lies in a plain list, tuple, dict, set or deque, in a dataclass, a namedtuple or a SimpleNamespace,
+  and is registered nowhere.
+
+Why it matters
+: `parameters()`, `state_dict()` and `.to()` do not look into containers: no optimizer steps it, no checkpoint holds
+  it, and it stays behind on the CPU.
+
+Example
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scales = [nn.Parameter(torch.ones(4)) for _ in range(3)]
+
+model = Net()
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scales = nn.ParameterList(nn.Parameter(torch.ones(4)) for _ in range(3))
+
+model = Net()
+```
+
+When it is wrong to follow it
+: Where the container only refers to what another model owns and trains. Then hold that model beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.registration._steps import hidden_parameters
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS102", "parameter-in-container", Severity.ERROR, yields_to=("PS101",))
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Parameters that only containers or records hold."""
+    for path, held, _ in hidden_parameters(facts):
+        if held.kind == "container":
+            wrap = "nn.ParameterDict" if held.is_dict else "nn.ParameterList"
+            where, instead = "a plain container", f"Register it: self.{held.attribute} = {wrap}(…)."
+        elif held.kind == "record":
+            where = f"a {held.thing}"
+            instead = (
+                "Register it: assign the Parameter itself to the module, self.name = nn.Parameter(…), or make "
+                f"{held.thing} an nn.Module."
+            )
+        else:
+            continue
+        yield Problem(
+            (path,),
+            f"{{0}} is hidden in {where}: parameters(), state_dict() and .to() do not know it, so it is never "
+            "trained, saved or moved.",
+            instead,
+            alike=(facts.modules[held.owner].type, held.attribute),
+        )

@@ -1,0 +1,84 @@
+"""A class attribute holds parameters.
+
+What it finds
+: A Parameter, or a module with parameters or buffers, that stands in a class body.
+
+Why it matters
+: All instances share it, and none registers it: `parameters()`, `state_dict()` and `.to()` do not know it.
+
+Example
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    shift = nn.Parameter(torch.zeros(4))
+
+model = Net()
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(4))
+
+model = Net()
+```
+
+When it is wrong to follow it
+: A constant tensor that all instances share is information only: it is not moved by `.to()` all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.registration._steps import hidden_modules, slot_held_by
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS108", "class-level-tensor", Severity.ERROR, yields_to=("PS107",))
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """What is reached through a class."""
+    for path, way, _ in hidden_modules(facts):
+        if way.kind == "class":
+            yield _problem(path, way.attribute, "Module")
+    for kind in facts.slot_kinds:
+        # A plain tensor that requires grad, or has a graph, is told of for that.
+        if kind.role != "attribute" or not kind.name.startswith("::") or kind.spec is None:
+            continue
+        if kind.requires_grad and not kind.is_parameter:
+            continue
+        for position in kind.slots:
+            slot = facts.slots.at(position)
+            held = slot_held_by(facts, slot)
+            if held is None:
+                continue
+            if kind.is_parameter:
+                yield _problem(slot.path, held.attribute, "Parameter")
+            else:
+                yield Problem(
+                    (slot.path,),
+                    "{0} is a tensor that all instances of the class share: .to() does not move it, and state_dict() "
+                    "does not hold it.",
+                    "If each instance is to move it, register it in __init__: "
+                    f'self.register_buffer("{held.attribute}", …, persistent=False).',
+                    Severity.INFO,
+                )
+
+
+def _problem(path: str, name: str, what: str) -> Problem:
+    return Problem(
+        (path,),
+        f"{{0}} is a {what} in the class body: all instances share it and none registers it, so it is never trained, "
+        "saved or moved.",
+        f"Assign it in __init__: self.{name} = ….",
+    )

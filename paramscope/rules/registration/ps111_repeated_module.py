@@ -1,0 +1,81 @@
+"""The layers of one list are one layer.
+
+What it finds
+: A module with parameters that stands several times in one ModuleList or Sequential, as after `[layer] * n`; or
+  modules of one list that are distinct, and yet hold the very same parameters, as after `copy.copy`.
+
+Why it matters
+: The model looks n layers deep, and trains the weights of one: `[layer] * n` repeats the reference, and `copy.copy`
+  copies the module, not its parameters.
+
+Example
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 4)] * 3)
+
+model = Net()
+```
+
+Instead
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 4) for _ in range(3)])
+
+model = Net()
+```
+
+When it is wrong to follow it
+: Some architectures share the weights of all layers. One layer that the forward calls n times says that more plainly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.registration._repeats import repeated_modules
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS111", "repeated-module", Severity.WARNING)
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Lists with members that are one."""
+    declared = None
+    for found in repeated_modules(facts):
+        if declared is None:
+            declared = _declared(facts)
+        paths = tuple(map(facts.modules.path_at, found.members))
+        if _is_declared(paths, declared):
+            continue
+        how = (
+            "that hold one and the same module"
+            if found.is_one_object
+            else "whose modules hold one and the same parameters"
+        )
+        yield Problem(
+            paths,
+            f"{{0}} is one of {len(paths):,} places in a list {how}: all of them train the weights of one layer.",
+            "Build one for each place: nn.ModuleList([Layer(…) for _ in range(n)]), or copy.deepcopy(layer).",
+            blame=facts.modules.path_at(found.container) or paths[0],
+            alike=paths[0],
+        )
+
+
+def _declared(facts: Facts) -> list[str]:
+    """Paths of slots that the model says are tied to others."""
+    return [path for tie in facts.snapshot.declared_ties for pair in tie.pairs for path in pair]
+
+
+def _is_declared(paths: tuple[str, ...], declared: list[str]) -> bool:
+    """Whether the model says of one of these modules, or of what lies in it, that it is tied."""
+    return any(path.startswith(f"{member}.") for member in paths for path in declared)

@@ -1,0 +1,201 @@
+"""Parameters that meet in memory: exactly, or in some of their elements; and how a finding names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from paramscope.overlap import Budget
+from paramscope.rules.facts import Facts, Span
+from paramscope.rules.rule import Undecided
+from paramscope.sharing import connected
+from paramscope.snapshot import NO_SUCH_SLOTS, PARAMETER, SharingKind
+from paramscope.source import locate
+from paramscope.spans import Layout
+
+_TOLD = 3
+"""Parameters of one finding that its message names before it counts the rest."""
+_ASKED = 4
+"""Slots of one finding whose lines are looked for."""
+
+
+class Group(NamedTuple):
+    """Registered parameters that meet in memory: two tensors at least."""
+
+    tensors: tuple[tuple[int, ...], ...]
+    """For each tensor the positions of the slots that hold it as a parameter, in the model's order."""
+
+    def paths(self, facts: Facts) -> tuple[str, ...]:
+        """A path for each tensor, and the further ones of those that are tied."""
+        first = [slots[0] for slots in self.tensors]
+        return tuple(facts.paths([*first, *chain.from_iterable(slots[1:] for slots in self.tensors)]))
+
+    @property
+    def names(self) -> str:
+        """The placeholders of one path for each tensor, as a sentence lists them."""
+        return listed(len(self.tensors))
+
+
+def listed(number: int) -> str:
+    """`{0} and {1}`; of many the first, and how many more."""
+    shown = [f"{{{at}}}" for at in range(min(number, _TOLD))]
+    if number > _TOLD:
+        shown.append(f"{number - _TOLD:,} more")
+    return ", ".join(shown[:-1]) + f" and {shown[-1]}"
+
+
+def registered_parameters(facts: Facts, slots: Iterable[int]) -> dict[int, list[int]]:
+    """Of some slots those that are registered parameters, by tensor.
+
+    Without what a hook or FSDP makes anew of others: it lies wherever they do.
+    """
+    holds, tensors = facts.snapshot.slot_columns.holds, facts.snapshot.slot_columns.tensors
+    found: dict[int, list[int]] = {}
+    for slot in slots:
+        tensor = tensors[slot]
+        if tensor >= 0 and holds[slot] == PARAMETER and facts.snapshot.is_registered(slot):
+            found.setdefault(tensor, []).append(slot)
+    return {tensor: held for tensor, held in found.items() if tensor not in facts.recomputed_tensors}
+
+
+def slots_in(facts: Facts, kind: SharingKind) -> Iterator[list[int]]:
+    """For each fact of one kind, the positions of the slots that take part."""
+    for record in facts.snapshot.sharing:
+        if record.kind == kind:
+            yield [facts.slots.position(path) for path in record.slots]
+
+
+def aliased(facts: Facts) -> list[Group]:
+    """Parameters that occupy exactly the same memory, with all that they are made of."""
+    known: list[Group] | None = facts.memo.get("sharing.aliased")
+    if known is not None:
+        return known
+    met: dict[Group, None] = {}
+    for slots in slots_in(facts, "aliased"):
+        alike: dict[tuple[tuple[int, Layout], ...], list[list[int]]] = {}
+        for tensor, held in registered_parameters(facts, slots).items():
+            place = tuple((span.memory, span.layout) for span in facts.spans(tensor))
+            alike.setdefault(place, []).append(held)
+        for group in alike.values():
+            if len(group) > 1:
+                met[_group(group)] = None
+    facts.memo["sharing.aliased"] = known = list(met)
+    return known
+
+
+def by_storage(facts: Facts, group: Group) -> list[Group]:
+    """The tensors of a group that view the same storage object; those that share it with none are left out."""
+    found: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for slots in group.tensors:
+        storages = tuple(span.storage for span in facts.spans(_tensor(facts, slots)))
+        found.setdefault(storages, []).append(slots)
+    return [Group(tuple(alike)) for alike in found.values() if len(alike) > 1]
+
+
+def has_several_storages(facts: Facts, group: Group) -> bool:
+    """Whether what meets there is known to torch as several storages."""
+    return len({span.storage for slots in group.tensors for span in facts.spans(_tensor(facts, slots))}) > 1
+
+
+def overlapping(facts: Facts, *, within_storages: bool) -> Iterator[Group | Undecided]:
+    """Parameters that hang together by shared elements and do not all lie in one place.
+
+    within_storages: only those over one storage; else those over memory that several storages map.
+    """
+    budget = Budget()
+    for slots in _meeting_slots(facts):
+        held = registered_parameters(facts, slots)
+        if len(held) < 2:
+            continue
+        parts: dict[int, list[tuple[int, Span]]] = {}
+        for tensor in held:
+            spans = facts.spans(tensor)
+            # Of several parts, some (a table of values, say) may well be common to all tensors of a kind.
+            if len(spans) == 1:
+                parts.setdefault(spans[0].storage if within_storages else 0, []).append((tensor, spans[0]))
+        for members in parts.values():
+            yield from _hanging_together(facts, members, held, budget)
+
+
+def _hanging_together(
+    facts: Facts, members: list[tuple[int, Span]], held: dict[int, list[int]], budget: Budget
+) -> Iterator[Group | Undecided]:
+    at: dict[Layout, list[int]] = {}
+    for tensor, span in members:
+        at.setdefault(span.layout, []).append(tensor)
+    if len(at) < 2:
+        return
+    layouts = sorted(at)
+    groups, undecided = connected(layouts, budget)
+    for group in groups:
+        if len(group) > 1:
+            yield _group([held[tensor] for i in group for tensor in at[layouts[i]]])
+    if undecided:
+        path = facts.slots.path_at(min(held[tensor][0] for tensor, _ in members))
+        yield Undecided(f"whether parameters over the storage of {path} have elements in common was not decided")
+
+
+def _meeting_slots(facts: Facts) -> Iterator[list[int]]:
+    """Slots that overlap, or of which capture could not tell."""
+    doubtful: set[int] = set()
+    tensors = facts.snapshot.slot_columns.tensors
+    for note in facts.snapshot.notes:
+        if note.kind == "overlap":
+            doubtful.update(span.memory for span in facts.spans(tensors[facts.slots.position(note.path)]))
+    for slots in slots_in(facts, "overlapping"):
+        if doubtful.isdisjoint(span.memory for span in facts.spans(tensors[slots[0]])):
+            yield slots
+    if doubtful:
+        over: dict[int, list[int]] = {}
+        for slot, tensor in enumerate(tensors):
+            for memory in {span.memory for span in facts.spans(tensor)} & doubtful if tensor >= 0 else ():
+                over.setdefault(memory, []).append(slot)
+        yield from over.values()
+
+
+def _group(tensors: Iterable[Sequence[int]]) -> Group:
+    return Group(tuple(sorted(map(tuple, tensors))))
+
+
+def _tensor(facts: Facts, slots: Sequence[int]) -> int:
+    return facts.snapshot.slot_columns.tensors[slots[0]]
+
+
+def is_trainable(facts: Facts, slots: Sequence[int]) -> bool:
+    """Whether the tensor that some slots hold requires grad."""
+    return facts.slots.at(slots[0]).requires_grad is True
+
+
+def is_on_meta(facts: Facts, group: Group) -> bool:
+    """Whether none of these tensors has memory of its own yet."""
+    return all(facts.slots.at(slots[0]).device == "meta" for slots in group.tensors)
+
+
+def is_yet_to_be_tied(facts: Facts, group: Group) -> bool:
+    """Whether these are on meta, and the model says that they are one, or says of ties what cannot be read.
+
+    accelerate's `init_empty_weights` makes a Parameter of its own for each name, until `tie_weights()` is called.
+    """
+    if not is_on_meta(facts, group):
+        return False
+    paths = set(group.paths(facts))
+    for tie in facts.snapshot.declared_ties:
+        if tie.undecided is not None and tie.undecided != NO_SUCH_SLOTS:
+            above = tie.module + "." if tie.module else ""
+            if all(path.startswith(above) for path in paths):
+                return True
+        if any(paths.issuperset(pair) for pair in tie.pairs):
+            return True
+    return False
+
+
+def last_assigned(facts: Facts, paths: Sequence[str]) -> str:
+    """Of some slots the one that was assigned last: it was given what the others had."""
+    places: list[tuple[str, int, str]] = []
+    for path in paths[:_ASKED]:
+        best = locate(facts.snapshot, path).assignments[:1]
+        places.extend((found.file, found.line, path) for found in best)
+    if len(places) < 2 or len({file for file, _, _ in places}) > 1:
+        return paths[0]
+    return max(places)[2]

@@ -1,0 +1,72 @@
+"""Two Parameters have some of their elements in common.
+
+What it finds
+: Parameters over one storage of which some bytes belong to more than one, as when `nn.Parameter` is made of a slice
+  of another one. Views that lie between one another and share no element, such as even and odd columns, are none.
+
+Why it matters
+: What one learns rewrites the other: the shared elements are stepped once for each, with gradients that are not
+  added up, and `.to()` parts them.
+
+Example
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(100, 8)
+        self.prompt = nn.Embedding(20, 8)
+        self.prompt.weight = nn.Parameter(self.words.weight[:20].detach())
+
+model = Net()
+```
+
+Instead
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(100, 8)
+        self.prompt = nn.Embedding(20, 8)
+        self.prompt.weight = nn.Parameter(self.words.weight[:20].detach().clone())
+
+model = Net()
+```
+
+When it is wrong to follow it
+: Hardly ever: where a part of a weight is to be used elsewhere, slice it in `forward`, and autograd adds up what it
+  learns. Beyond a bound on the work, views that interleave are not decided, and the rule is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._memory import is_trainable, last_assigned, overlapping
+
+RULE = Rule("PS302", "overlapping-parameters", Severity.ERROR)
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Parameters over one storage that hang together by shared elements."""
+    for group in overlapping(facts, within_storages=True):
+        if isinstance(group, Undecided):
+            yield group
+            continue
+        paths = group.paths(facts)
+        learns = {is_trainable(facts, slots) for slots in group.tensors}
+        frozen = ", also of those that are frozen" if len(learns) > 1 else ""
+        yield Problem(
+            paths,
+            f"{group.names} are different Parameters that have elements in common: training one rewrites the "
+            f"other{'s' if len(group.tensors) > 2 else ''}{frozen}.",
+            "Give {1} memory of its own, nn.Parameter(….detach().clone()); or register the whole once and slice it "
+            "in forward.",
+            blame=last_assigned(facts, paths),
+        )

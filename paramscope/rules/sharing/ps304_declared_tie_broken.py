@@ -1,0 +1,128 @@
+"""Two weights that the model declares to be one are not.
+
+What it finds
+: A pair that `all_tied_weights_keys` of the instance names, or `_tied_weights_keys` of its class where the
+  configuration ties word embeddings, and that shares no memory.
+
+Why it matters
+: Each weight learns by itself, and whatever relies on the declaration takes them for one: a checkpoint may hold only
+  one of them, and to tie them again when it is loaded throws away what the other had learned.
+
+Example
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 4)
+        self.head = nn.Linear(4, 10, bias=False)
+        self.all_tied_weights_keys = {"head.weight": "embed.weight"}
+
+model = Net()
+```
+
+Instead
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 4)
+        self.head = nn.Linear(4, 10, bias=False)
+        self.head.weight = self.embed.weight
+        self.all_tied_weights_keys = {"head.weight": "embed.weight"}
+
+model = Net()
+```
+
+When it is wrong to follow it
+: Where the two are meant to differ from now on, say so in the configuration, `tie_word_embeddings=False`, and take
+  the pair out of what is declared. Weights that a hook keeps elsewhere are not looked at, and of those that are both
+  on the meta device nothing is said: `tie_weights()` ties them when they are loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._memory import last_assigned
+from paramscope.snapshot import SlotRecord
+
+RULE = Rule("PS304", "declared-tie-broken", Severity.ERROR)
+
+
+_ON_META = "both are on the meta device, to be tied when they are loaded"
+_RECOMPUTED = "one is made anew before each forward"
+_NOWHERE = "it cannot be told which memory they lie in"
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Declared pairs against what they are."""
+    met: set[frozenset[str]] = set()
+    undecided: dict[str, list[str]] = {}
+    for tie in facts.snapshot.declared_ties:
+        if tie.undecided is not None:
+            undecided.setdefault(tie.undecided, []).append(" and ".join(filter(None, tie.names)))
+        for pair in tie.pairs:
+            if frozenset(pair) in met:
+                continue
+            met.add(frozenset(pair))
+            found = _broken(facts, pair)
+            if isinstance(found, Undecided):
+                undecided.setdefault(found.reason, []).append(" and ".join(pair))
+            elif found is not None:
+                yield found
+    for reason, names in undecided.items():
+        more = f" (and {len(names) - 1:,} more pairs)" if len(names) > 1 else ""
+        yield Undecided(f"{names[0]}{more}: {reason}" if names[0] else reason)
+
+
+def _broken(facts: Facts, pair: tuple[str, str]) -> Problem | Undecided | None:
+    declared = [facts.slots[path] for path in pair]
+    if declared[0].tensor == declared[1].tensor:
+        return None
+    one, other = (_original(facts, slot) for slot in declared)
+    if one is None or other is None:
+        return Undecided(_RECOMPUTED)
+    if one.tensor == other.tensor or one.tensor is None or other.tensor is None:
+        return None
+    if _is_offloaded(facts, one) or _is_offloaded(facts, other):
+        return None
+    spans, others = facts.spans(one.tensor), facts.spans(other.tensor)
+    if {span.memory for span in spans} & {span.memory for span in others}:
+        return None
+    if one.device == other.device == "meta":
+        return Undecided(_ON_META)
+    if not spans or not others:
+        return Undecided(_NOWHERE)
+    return Problem(
+        (one.path, other.path),
+        "{0} and {1} are declared to be tied, but are two weights: each learns by itself, and tying them again "
+        "throws one of them away.",
+        "Tie them after whatever parted them, with the model's tie_weights() or {0} = {1}; or declare that they are "
+        "not tied (config.tie_word_embeddings = False).",
+        blame=last_assigned(facts, (one.path, other.path)),
+    )
+
+
+def _original(facts: Facts, slot: SlotRecord) -> SlotRecord | None:
+    """What the tie is about: of an attribute that pruning or spectral_norm computes, the parameter it is made of."""
+    if not facts.is_recomputed(slot.path):
+        return slot
+    try:
+        return facts.slots[f"{slot.path}_orig"]
+    except KeyError:
+        return None
+
+
+def _is_offloaded(facts: Facts, slot: SlotRecord) -> bool:
+    """Whether a hook of the module or of one above takes the tensor away between uses."""
+    if slot.device != "meta":
+        return False
+    offloaded = [mark.path for mark in facts.marks("offloaded")]
+    return any(not path or slot.module == path or slot.module.startswith(f"{path}.") for path in offloaded)

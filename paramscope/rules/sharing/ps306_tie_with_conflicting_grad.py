@@ -1,0 +1,79 @@
+"""Two parameters over the same memory disagree on whether they are trained.
+
+What it finds
+: Parameters that occupy exactly the same bytes of one storage, of which some require grad and others do not.
+
+Why it matters
+: What looks frozen is trained all the same, through the other name; and what looks trained gets no gradient from the
+  places where the frozen one is used.
+
+Example
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 4)
+        self.head = nn.Linear(4, 10)
+        self.head.weight = nn.Parameter(self.embed.weight.data, requires_grad=False)
+
+model = Net()
+```
+
+Instead
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 4)
+        self.head = nn.Linear(4, 10)
+        self.head.weight = nn.Parameter(self.embed.weight.detach().clone(), requires_grad=False)
+
+model = Net()
+```
+
+When it is wrong to follow it
+: Where one place is meant to use the weights as they are being trained, and to give them no gradient, register the
+  Parameter once and use `weight.detach()` in `forward`: that says so, and survives `.to()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._memory import (
+    Group,
+    aliased,
+    by_storage,
+    is_trainable,
+    is_yet_to_be_tied,
+    last_assigned,
+)
+
+RULE = Rule("PS306", "tie-with-conflicting-grad", Severity.ERROR)
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Groups of parameters over the same bytes, of which some require grad."""
+    for whole in aliased(facts):
+        for group in by_storage(facts, whole):
+            frozen = [slots for slots in group.tensors if not is_trainable(facts, slots)]
+            trained = [slots for slots in group.tensors if is_trainable(facts, slots)]
+            if not frozen or not trained or is_yet_to_be_tied(facts, group):
+                continue
+            # One of either kind stands first: the message names these.
+            paths = Group((frozen[0], trained[0], *frozen[1:], *trained[1:])).paths(facts)
+            yield Problem(
+                paths,
+                "{0} is frozen, but lies over the same memory as {1}, which requires grad: training one changes the "
+                "other.",
+                "Make them one Parameter, {0} = {1}, and freeze that or train it; or give the frozen one a copy: "
+                "nn.Parameter({1}.detach().clone(), requires_grad=False).",
+                blame=last_assigned(facts, paths),
+            )

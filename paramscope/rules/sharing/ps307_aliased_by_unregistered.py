@@ -1,0 +1,159 @@
+"""A buffer or an attribute is a view of a parameter's memory.
+
+What it finds
+: A tensor that is no Parameter, kept as a buffer or as a plain attribute, that lies over bytes of a registered
+  parameter: what `view`, `reshape`, `t()`, `detach()`, `.data` and slices give, and the `x` of `nn.Parameter(x)`.
+
+Why it matters
+: It changes with the parameter as this is trained, and goes stale when `.to()` or `load_state_dict(assign=True)`
+  gives the parameter other memory: then it holds the old values, in the old place.
+
+Example
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(3, 4))
+        self.flipped = self.weight.detach().t()
+
+model = Net()
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(3, 4))
+
+    @property
+    def flipped(self):
+        return self.weight.t()
+
+model = Net()
+```
+
+When it is wrong to follow it
+: Where the sharing is meant, as in one flat tensor that all weights lie in, keep it: this is for you to know.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from math import prod
+
+from paramscope.finding import Severity
+from paramscope.overlap import Budget, share_bytes
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._memory import is_trainable, registered_parameters, slots_in
+from paramscope.snapshot import PARAMETER, SlotRecord
+from paramscope.source.steps import to_steps
+from paramscope.spans import Layout, extent
+
+RULE = Rule("PS307", "aliased-by-unregistered", Severity.INFO, yields_to=("PS310",))
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Buffers and attributes over the memory of registered parameters."""
+    viewed: dict[int, dict[int, None]] = {}
+    tensors = facts.snapshot.slot_columns.tensors
+    budget = Budget()
+    is_undecided = False
+    for slots in slots_in(facts, "aliased"):
+        parameters = registered_parameters(facts, slots)
+        for slot in _views(facts, slots, parameters):
+            viewed.setdefault(slot, {}).update(dict.fromkeys(held[0] for held in parameters.values()))
+    for slots in slots_in(facts, "overlapping"):
+        parameters = registered_parameters(facts, slots)
+        views = _views(facts, slots, parameters)
+        if not views or not parameters:
+            continue
+        spread = _Spread(facts, parameters)
+        for slot in views:
+            for tensor, meets in spread.meeting(tensors[slot], budget):
+                is_undecided = is_undecided or meets is None
+                if meets:
+                    viewed.setdefault(slot, {})[parameters[tensor][0]] = None
+    for slot in sorted(viewed):
+        yield _problem(facts, slot, sorted(viewed[slot]))
+    if is_undecided:
+        yield Undecided("whether some views share elements with parameters was not decided")
+
+
+def _views(facts: Facts, slots: Iterable[int], parameters: dict[int, list[int]]) -> list[int]:
+    """Of slots over one memory those that are buffers, or attributes that nothing else is said of."""
+    if not parameters:
+        return []
+    columns, found = facts.snapshot.slot_columns, []
+    for slot in slots:
+        tensor = columns.tensors[slot]
+        if columns.holds[slot] == PARAMETER or tensor in parameters or tensor in facts.recomputed_tensors:
+            continue
+        # A Parameter or a leaf that requires grad is hidden, and that is worse.
+        if facts.snapshot.status(slot) != "hidden":
+            found.append(slot)
+    return found
+
+
+class _Spread:
+    """Parameters by where they lie, to find those that may meet a view without looking at all of them."""
+
+    def __init__(self, facts: Facts, parameters: Iterable[int]) -> None:
+        self._facts = facts
+        self._spans: dict[int, list[tuple[Layout, int]]] = {}
+        for tensor in parameters:
+            for span in facts.spans(tensor):
+                self._spans.setdefault(span.memory, []).append((span.layout, tensor))
+        self._reach: dict[int, list[int]] = {}
+        for memory, spans in self._spans.items():
+            spans.sort()
+            self._reach[memory] = list(accumulate((layout[0] + extent(layout) for layout, _ in spans), max))
+
+    def meeting(self, tensor: int, budget: Budget) -> Iterator[tuple[int, bool | None]]:
+        """Parameters, by tensor, that may have bytes in common with a view; and whether they have."""
+        for span in self._facts.spans(tensor):
+            spans, reach = self._spans.get(span.memory, []), self._reach.get(span.memory, [])
+            begin, end = span.layout[0], span.layout[0] + extent(span.layout)
+            at = bisect_left(spans, end, key=lambda each: each[0][0]) - 1
+            while at >= 0 and reach[at] > begin:
+                layout, parameter = spans[at]
+                at -= 1
+                if layout[0] + extent(layout) > begin:
+                    meets = share_bytes(layout, span.layout, budget) if budget.take(1) else None
+                    if meets is not False:
+                        yield parameter, meets
+
+
+def _problem(facts: Facts, slot: int, parameters: list[int]) -> Problem:
+    record = facts.slots.at(slot)
+    others = f" and of {len(parameters) - 1:,} more" if len(parameters) > 1 else ""
+    kind = "buffer" if record.role == "buffer" else "attribute"
+    first = to_steps(record.name)[0].text if kind == "attribute" and to_steps(record.name) else record.name
+    follows = "changes as that is trained, and " if any(is_trainable(facts, [each]) for each in parameters) else ""
+    return Problem(
+        (record.path, *facts.paths(parameters)),
+        f"{{0}}, {'a buffer' if kind == 'buffer' else 'an attribute'}, is {_how(record)} view of the memory of "
+        f"{{1}}{others}: it {follows}goes stale when .to() moves that.",
+        "Make it in forward of what it is a view of, {1}; or, if it is to keep these values, copy them: "
+        ".detach().clone().",
+        alike=(facts.module_of(slot).type, kind, first),
+    )
+
+
+def _how(record: SlotRecord) -> str:
+    shape, stride = record.shape or (), record.stride or ()
+    if 0 in shape:
+        return "a contiguous"
+    for at, (size, step) in enumerate(zip(shape, stride, strict=True)):
+        if size > 1 and step != prod(shape[at + 1 :]):
+            return "a non-contiguous"
+    return "a contiguous"

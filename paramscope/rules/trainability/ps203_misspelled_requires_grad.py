@@ -1,0 +1,89 @@
+"""A name that only looks like `requires_grad` was assigned.
+
+What it finds
+: A Parameter or a module with an attribute `require_grad`, `required_grad`, `requires_gradient`, `require_gradient`,
+  `requiresgrad`, `requiers_grad` or `requires_grads`; a `requires_grad` that was assigned on a module; and a
+  `requires_grad_` that was assigned instead of called.
+
+Why it matters
+: Python accepts any name, and PyTorch reads none of these: what was meant to be frozen is trained.
+
+Example
+```python
+from torch import nn
+
+model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+for parameter in model[0].parameters():
+    parameter.required_grad = False
+```
+
+Instead
+```python
+from torch import nn
+
+model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+for parameter in model[0].parameters():
+    parameter.requires_grad = False
+```
+
+When it is wrong to follow it
+: A flag of your own may have such a name, read by your own code. A module whose class defines or reads it is left
+  alone; elsewhere give it another name, since everybody will take it for the one of PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot import Mark
+
+RULE = Rule("PS203", "misspelled-requires-grad", Severity.ERROR)
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Odd attributes of Parameters and modules."""
+    for mark in facts.marks("odd-attribute"):
+        try:
+            slot = facts.slots[mark.path]
+        except KeyError:
+            yield _on_module(mark)
+        else:
+            if slot.is_parameter:
+                yield _on_parameter(mark)
+
+
+def _on_parameter(mark: Mark) -> Problem:
+    flag = _flag(mark)
+    if mark.name == "requires_grad_":
+        message, instead = _overwritten(), f"Call it: {{0}}.requires_grad_({flag})."
+    else:
+        message = (
+            f"{{0}} was given an attribute {mark.name!r}, which PyTorch never reads: its requires_grad is as before."
+        )
+        instead = f"Write {{0}}.requires_grad = {flag}."
+    return Problem((mark.path,), message, instead, blame=None, alike=("parameter", mark.name))
+
+
+def _on_module(mark: Mark) -> Problem:
+    flag = _flag(mark)
+    if mark.name == "requires_grad_":
+        message = _overwritten()
+    else:
+        message = (
+            f"{{0}} is a module, and PyTorch never reads {mark.name!r} of a module: its parameters are trained, or "
+            "not, as before."
+        )
+    call = f"{{0}}.requires_grad_({flag})" if mark.path else f"model.requires_grad_({flag})"
+    return Problem((mark.path,), message, f"Call {call}.", blame=None, alike=("module", mark.name))
+
+
+def _overwritten() -> str:
+    return "requires_grad_ of {0} was assigned instead of called: nothing is frozen by it, and the method is gone."
+
+
+def _flag(mark: Mark) -> bool:
+    """What it was meant to be."""
+    return mark.value is True

@@ -1,0 +1,63 @@
+"""Some modules are in eval mode, and the root trains; or the reverse.
+
+What it finds
+: Modules whose `training` differs from that of the root.
+
+Why it matters
+: Dropout is off and norms use their statistics in one part, and not in the other; `model.train()` turns all of it.
+
+Example
+```python
+from torch import nn
+
+model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
+model[1].eval()
+```
+
+Instead
+```python
+from torch import nn
+
+model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
+model.train()
+```
+
+When it is wrong to follow it
+: A frozen part is often kept in eval mode on purpose: information only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS208", "mixed-modes", Severity.INFO)
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """The topmost modules of another mode than their root."""
+    if len({owner.training for owner, _ in facts.module_kinds if owner.is_registered}) < 2:
+        return
+    for path in facts.snapshot.roots:
+        root = facts.modules.position(path)
+        mode = facts.modules.at(root).training
+        stack = list(reversed(facts.children.get(root, ())))
+        while stack:
+            module = stack.pop()
+            record = facts.modules.at(module)
+            if not record.registered:
+                continue
+            if record.training is mode:
+                stack.extend(reversed(facts.children.get(module, ())))
+                continue
+            name, other = ("eval", "training") if mode else ("training", "eval")
+            yield Problem(
+                (record.path,),
+                f"{{0}} is in {name} mode, while the root is in {other} mode: dropout and norms differ there.",
+                "model.train() or model.eval() sets all of it; if a part is to differ, set that part after it.",
+                blame=None,
+                alike=(name,),
+            )

@@ -1,0 +1,52 @@
+"""A parameter or a buffer was made under `inference_mode`.
+
+What it finds
+: Registered tensors that `torch.inference_mode()` marked as such.
+
+Why it matters
+: Autograd refuses them: "Inference tensors cannot be saved for backward", at the first training step.
+
+Example
+```python
+import torch
+from torch import nn
+
+with torch.inference_mode():
+    model = nn.Linear(2, 2)
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+model = nn.Linear(2, 2)
+with torch.inference_mode():
+    model(torch.zeros(1, 2))
+```
+
+When it is wrong to follow it
+: A model that is never trained; build it outside all the same, for whoever fine-tunes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS211", "inference-tensor", Severity.ERROR)
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Tensors that capture marked."""
+    for mark in facts.marks("inference"):
+        slot = facts.slots[mark.path]
+        if slot.registered and slot.role != "attribute":
+            yield Problem(
+                (mark.path,),
+                "{0} was made under torch.inference_mode(): training it, or anything that it takes part in, raises.",
+                "Build the model outside of inference_mode, or clone what came from there: tensor.clone().",
+            )

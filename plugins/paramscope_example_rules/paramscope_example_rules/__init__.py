@@ -1,0 +1,1 @@
+"""An example of a rule of one's own for paramscope."""

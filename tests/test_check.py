@@ -1,0 +1,237 @@
+"""`paramscope check`: what people read, what it exits with, and which rules are asked."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from check_models import line_of, model_folder
+from targets import run
+from wcwidth import wcswidth
+
+from paramscope import Report
+
+folder = model_folder
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_fixture_of_a_rule_names_slot_shapes_and_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert run("check", "fixtures/rules/ps501.py:bad") == 1
+    out = capsys.readouterr().out
+    lines = (ROOT / "fixtures/rules/ps501.py").read_text(encoding="utf-8").splitlines()
+    blamed = next(number for number, line in enumerate(lines, 1) if line.endswith("# blame: bad"))
+    assert f"fixtures/rules/ps501.py:{blamed}: error PS501" in out
+    for word in ("lin.weight", "3×5", "5×3"):
+        assert word in out
+    assert run("check", "fixtures/rules/ps501.py:good") == 0
+
+
+def test_what_a_person_reads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "models.py:both", "--select", "PS101,PS104") == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    blocks = out.split("\n\n")
+    assert blocks[0].startswith(f"models.py:{line_of(folder, 'self.layers')}: error PS101 module-in-container\n  ")
+    assert "\n  help: " in blocks[0]
+    assert blocks[1].startswith(f"models.py:{line_of(folder, 'self.mask')}: warning PS104 plain-tensor-attribute\n  ")
+    assert blocks[2] == "models.py:both: 1 error, 1 warning\n"
+    assert len(blocks) == 3
+
+
+def test_nothing_found_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "models.py:clean", "--select", "PS101,PS104") == 0
+    assert capsys.readouterr() == ("models.py:clean: nothing found, 2 rules asked\n", "")
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_line_is_wider_than_the_terminal(
+    folder: Path, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert run("check", "models.py:both", "models.py:sized", "--arg", "dim=3", "--select", "PS1") == 2
+    assert run("check", "models.py:both", "models.py:hidden", "--select", "PS1") == 1
+    assert max(map(wcswidth, capsys.readouterr().out.splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("target", "fail_on", "code"),
+    [
+        ("hidden", None, 1),
+        ("hidden", "error", 1),
+        ("hidden", "never", 0),
+        ("plain", None, 1),
+        ("plain", "error", 0),
+        ("plain", "warning", 1),
+        ("plain", "info", 1),
+        ("plain", "never", 0),
+        ("clean", "info", 0),
+    ],
+)
+def test_the_exit_code(folder: Path, target: str, fail_on: str | None, code: int) -> None:
+    options = [] if fail_on is None else ["--fail-on", fail_on]
+    assert run("check", f"models.py:{target}", "--select", "PS101,PS104", *options) == code
+
+
+def test_the_configuration_may_say_what_fails(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text('[tool.paramscope]\nfail-on = "error"\nselect = ["PS104"]\n')
+    assert run("check", "models.py:plain") == 0
+    assert run("check", "models.py:plain", "--fail-on", "warning") == 1
+
+
+def test_info_fails_only_where_that_is_asked_for(folder: Path) -> None:
+    (folder / "net.py").write_text(
+        "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.one = torch.ones(())\n"
+    )
+    assert run("check", "net.py:Net", "--select", "PS104") == 0
+    assert run("check", "net.py:Net", "--select", "PS104", "--fail-on", "info") == 1
+
+
+def test_several_targets_are_told_apart(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "models.py:clean", "models.py:hidden", "models.py:plain", "--select", "PS101,PS104") == 1
+    out = capsys.readouterr().out
+    assert out.index("models.py:hidden\n") < out.index("PS101") < out.index("models.py:plain\n") < out.index("PS104")
+    assert out.endswith(
+        "models.py:clean: nothing found, 2 rules asked\nmodels.py:hidden: 1 error\nmodels.py:plain: 1 warning\n"
+        "3 targets: 1 error, 1 warning\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "codes"),
+    [
+        (["--select", "PS101"], {"PS101"}),
+        (["--select", "ps101"], {"PS101"}),
+        (["--select", "plain-tensor-attribute"], {"PS104"}),
+        (["--select", "PS10"], {"PS101", "PS104"}),
+        (["--select", "PS1", "--ignore", "PS104"], {"PS101"}),
+        (["--select", "PS101", "--select", "PS104"], {"PS101", "PS104"}),
+        (["--select", "PS1", "--ignore", "PS102,PS103,PS101"], {"PS104"}),
+    ],
+)
+def test_rules_are_chosen(
+    folder: Path, options: list[str], codes: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("check", "models.py:both", *options, "-f", "json") == 1
+    assert {finding.code for finding in Report.from_json(capsys.readouterr().out).findings} == codes
+
+
+def test_what_needs_an_optimizer_is_said_to_be_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from paramscope.rules import discover
+
+    needy = [loaded.rule.code for loaded in discover().rules if loaded.rule.needs == "optimizer"]
+    if not needy:
+        pytest.skip("no rule needs an optimizer")
+    assert run("check", "models.py:clean") == 0
+    assert f"not checked: {len(needy)} rule" in capsys.readouterr().out
+    run("check", "models.py:clean", "-O", "models.py:adam")
+    assert "(-O)" not in capsys.readouterr().out
+
+
+def test_json_of_one_target_is_its_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "models.py:both", "-f", "json", "--select", "PS101") == 1
+    report = Report.from_json(capsys.readouterr().out)
+    assert [(each.code, each.paths) for each in report.findings] == [("PS101", ("hidden.layers[0]",))]
+    assert report.target == "models.py:both"
+
+
+def test_json_of_several_targets_holds_their_reports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "models.py:hidden", "models.py:clean", "-f", "json", "--select", "PS101") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["format"], found["version"]) == ("paramscope.reports", 1)
+    reports = [Report.from_json(json.dumps(each)) for each in found["reports"]]
+    assert [(each.target, len(each.findings)) for each in reports] == [("models.py:hidden", 1), ("models.py:clean", 0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.json", '{"format"'), ("a.sarif", '{\n "$schema"'), ("a.xml", "<?xml"), ("a.txt", "models.py:")]
+)
+def test_the_ending_of_the_output_tells_the_format(
+    folder: Path, name: str, start: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("check", "models.py:hidden", "-o", name) == 1
+    assert (folder / name).read_text(encoding="utf-8").startswith(start)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_saved_report_is_checked_anew(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", "models.py:hidden", "-o", "saved.json") == 0
+    damaged = json.loads((folder / "saved.json").read_text())
+    damaged["findings"] = []
+    (folder / "saved.json").write_text(json.dumps(damaged))
+    code = "import sys; sys.modules['torch'] = None\nfrom paramscope.cli import main\nmain(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "check", "saved.json", "--select", "PS101"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert f"models.py:{line_of(folder, 'self.layers')}: error PS101" in done.stdout
+    assert done.stdout.endswith("models.py:hidden: 1 error\n")
+
+
+def test_a_saved_report_of_100_000_slots_costs_little_more_than_parsing_its_json(folder: Path) -> None:
+    """Parsing takes about half of two seconds on one free core. Processor time as a ratio, since others may be at work
+    on the same machine."""
+    (folder / "big.py").write_text(
+        "from torch import nn\n\ndef build():\n"
+        "    block = lambda: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 4, bias=False))\n"
+        "    return nn.ModuleList(block() for _ in range(16_700))\n"
+    )
+    assert run("inspect", "big.py:build", "--meta", "-o", "big.json") == 0
+    check = "import sys; sys.modules['torch'] = None\nfrom paramscope.cli import main\nmain(['check', 'big.json'])"
+    parse = "import gc, json; gc.disable(); assert len(json.loads(open('big.json', 'rb').read())['slots']) >= 100_000"
+    spent = {}
+    for code in (check, parse):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        spent[code] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    assert spent[check] <= 4 * spent[parse], spent
+
+
+@pytest.mark.parametrize("arguments", [["rules"], ["explain", "PS101"], ["check", "--help"], ["--help"]])
+def test_no_command_that_only_tells_imports_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\nfrom paramscope.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    print('code', end.code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.endswith("code 0\n")
+
+
+def test_rules_are_listed_one_a_line_for_programs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from paramscope.rules import discover
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert run("rules") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        [each.rule.code, each.rule.name, each.rule.severity.value] for each in discover().rules
+    ]
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_rules_fit_the_terminal(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert run("rules") == 0
+    assert max(map(wcswidth, capsys.readouterr().out.splitlines())) <= width
+
+
+@pytest.mark.parametrize("code", ["PS101", "ps101", "module-in-container"])
+def test_explain_prints_the_documentation_with_its_example(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", code) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("PS101 module-in-container (error)\n")
+    assert "\nExample\n    from torch import nn\n" in out
+    assert "```" not in out
+    for heading in ("What it finds", "Why it matters", "Instead", "When it is wrong to follow it"):
+        assert f"\n{heading}\n" in out

@@ -1,0 +1,127 @@
+"""Findings in the views: the block after the totals, the marks of rows, and text that fits the terminal."""
+
+from __future__ import annotations
+
+import pytest
+from drawn_findings import HOSTILE, REPORTS, finding, report
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from wcwidth import wcswidth
+
+from paramscope import Location, Report, Severity, Skipped, capture
+from paramscope.render._findings import LISTED, codes_by_slot, counted, finding_lines, skipped_lines
+from paramscope.render._layout import Screen
+from paramscope.rules.engine import NEEDED
+
+SCREEN = Screen(80, color=False)
+
+
+@pytest.mark.parametrize("format_", ["table", "tree"])
+def test_the_block_stands_between_totals_and_the_rest(format_: str) -> None:
+    text = report(finding()).render(format_)
+    assert isinstance(text, str)
+    blocks = text.split("\n\n")
+    at = next(i for i, block in enumerate(blocks) if block.startswith("findings\n"))
+    assert blocks[at] .rstrip("\n") == (
+        "findings\n  net.py:3: error PS101 module-in-container\n    It is hidden.\n    help: Register it."
+    )  # fmt: skip
+    assert blocks[at - 1].startswith("trainable params: ")
+    assert "findings" not in str(report().render(format_))
+
+
+def test_the_worst_come_first_and_the_rest_is_counted() -> None:
+    infos = [finding(severity=Severity.INFO, location=Location("net.py", line)) for line in range(1, 13)]
+    lines = finding_lines(report(*infos, finding()), SCREEN)
+    heads = [line for line in lines if " PS101 " in line]
+    assert len(heads) == LISTED
+    assert heads[0] == "  net.py:3: error PS101 module-in-container"
+    assert heads[1:] == [f"  net.py:{line}: info PS101 module-in-container" for line in range(1, 10)]
+    assert lines[-1] == "  … and 3 infos: paramscope check lists them"
+
+
+def test_one_line_of_colour_a_severity() -> None:
+    every = [finding(severity=each) for each in Severity]
+    lines = finding_lines(report(*every), Screen(80, color=True))
+    colours = {word: line for line in lines for word in ("error", "warning", "info") if f" {word} PS101" in line}
+    assert {word: line.split("m")[0].strip() for word, line in colours.items()} == {
+        "error": "\x1b[1;31",
+        "warning": "\x1b[33",
+        "info": "\x1b[36",
+    }
+
+
+def test_places_stand_in_for_a_line_that_is_not_known() -> None:
+    (_, head, *_) = finding_lines(report(finding(location=None, paths=("a.b", "c"))), SCREEN)
+    assert head == "  a.b and 1 more: error PS101 module-in-container"
+    (_, head, *_) = finding_lines(report(finding(location=None, paths=("",))), SCREEN)
+    assert head == "  the root: error PS101 module-in-container"
+
+
+@settings(deadline=None)
+@given(REPORTS, st.integers(min_value=40, max_value=120))
+def test_whatever_is_found_fits_and_moves_no_cursor(drawn: Report, width: int) -> None:
+    for lines in (finding_lines(drawn, Screen(width, color=False)), str(drawn.render("text", width=width)).splitlines()):
+        for line in lines:
+            assert line.isprintable()
+            assert wcswidth(line) <= width
+
+
+def test_hostile_words_are_spelled_out() -> None:
+    text = report(finding(message=HOSTILE, location=Location(HOSTILE, 1)), target=HOSTILE).render("text", width=400)
+    assert isinstance(text, str)
+    assert r"\x1b[31m" in text
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
+class Net(nn.Module):
+    """Registered, hidden, and a root."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
+        self.layers = [nn.Linear(2, 2)]
+
+
+def marks(*found: tuple[str, tuple[str, ...]]) -> dict[str, str]:
+    """Codes by path, of findings at these places."""
+    snapshot = capture(Net())
+    drawn = Report(snapshot, findings=tuple(finding(code=code, paths=paths) for code, paths in found))
+    return {snapshot.slots.path_at(slot): codes for slot, codes in codes_by_slot(drawn).items()}
+
+
+def test_slots_are_marked_with_their_codes() -> None:
+    assert marks() == {}
+    assert marks(("PS501", ("body.0.weight",)), ("PS101", ("body.0.weight", "body.0.bias"))) == {
+        "body.0.weight": "PS101,PS501",
+        "body.0.bias": "PS101",
+    }
+
+
+def test_what_lies_below_a_module_is_marked_with_it() -> None:
+    assert marks(("PS110", ("body.1",)), ("PS101", ("layers[0]",)), ("PS501", ("body.1.0.bias",))) == {
+        "body.1.0.weight": "PS110",
+        "body.1.0.bias": "PS110,PS501",
+        "layers[0].weight": "PS101",
+        "layers[0].bias": "PS101",
+    }
+
+
+def test_the_root_an_optimizer_and_what_is_gone_mark_nothing() -> None:
+    assert marks(("PS208", ("",)), ("PS402", ("optimizer[0].groups[0][3]",)), ("PS101", ("gone.weight",))) == {}
+
+
+def test_what_was_skipped_is_told_in_a_line_for_each_want() -> None:
+    skipped = [Skipped(f"PS40{n}", NEEDED["optimizer"]) for n in range(3)]
+    skipped += [Skipped("PS506", NEEDED["values"]), Skipped("PS302", "1,000 views were not compared")]
+    assert skipped_lines(skipped, 80) == [
+        "not checked: 3 rules need an optimizer (-O), 1 rule needs values (--values)",
+        "skipped: PS302: 1,000 views were not compared",
+    ]
+    assert skipped_lines([], 80) == []
+    assert len(skipped_lines([Skipped(f"X{n}", "why") for n in range(30)], 80)) == LISTED + 1
+
+
+def test_findings_are_counted_by_severity() -> None:
+    assert counted([finding(), finding(severity=Severity.INFO), finding()]) == "2 errors, 1 info"
+    assert counted([]) == ""
