@@ -8,7 +8,9 @@ from torch import nn
 from paramscope import Finding, Location, Report, Severity, Skipped, capture
 
 SNAPSHOT = capture(nn.Sequential(nn.Linear(2, 2)))
-HOSTILE = "a%0Ab::error file=x,line=1::%25 \r\n\x1b[31m<b>&\"'`|*_]]>](http://x) {0} ##[error] \u202e\u2028 \x00 \ud800 中"
+HOSTILE = (
+    "a%0Ab::error file=x,line=1::%25 \r\n\x1b[31m<b>&\"'`|*_]]>](http://x) {0} ##[error] \u202e\u2028 \x00 \ud800 中"
+)
 
 WORDS = st.one_of(st.text(), st.sampled_from([HOSTILE, "", "%", "::", "]]>", "a,b:c", "layers[0].weight"]))
 LOCATIONS = st.none() | st.builds(

@@ -130,9 +130,22 @@ def test_what_needs_an_optimizer_is_said_to_be_left_out(folder: Path, capsys: py
     if not needy:
         pytest.skip("no rule needs an optimizer")
     assert run("check", "models.py:clean") == 0
-    assert f"not checked: {len(needy)} rule" in capsys.readouterr().out
+    assert f"not checked: {len(needy)} rules need an optimizer (-O)" in capsys.readouterr().out
     run("check", "models.py:clean", "-O", "models.py:adam")
     assert "(-O)" not in capsys.readouterr().out
+
+
+def test_values_are_looked_at_on_request(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "nan.py").write_text(
+        "import torch\nfrom torch import nn\n\ndef build():\n    net = nn.Linear(2, 2)\n"
+        "    net.weight.data[0, 0] = float('nan')\n    return net\n"
+    )
+    assert run("check", "nan.py:build") == 0
+    assert "(--values)" in capsys.readouterr().out
+    assert run("check", "nan.py:build", "--values", "--select", "PS506") == 1
+    out = capsys.readouterr().out
+    assert "error PS506" in out
+    assert "(--values)" not in out
 
 
 def test_json_of_one_target_is_its_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,11 +160,15 @@ def test_json_of_several_targets_holds_their_reports(folder: Path, capsys: pytes
     found = json.loads(capsys.readouterr().out)
     assert (found["format"], found["version"]) == ("paramscope.reports", 1)
     reports = [Report.from_json(json.dumps(each)) for each in found["reports"]]
-    assert [(each.target, len(each.findings)) for each in reports] == [("models.py:hidden", 1), ("models.py:clean", 0)]
+    assert [(each.target, len(each.findings)) for each in reports] == [
+        ("models.py:hidden", 1),
+        ("models.py:clean", 0),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("name", "start"), [("a.json", '{"format"'), ("a.sarif", '{\n "$schema"'), ("a.xml", "<?xml"), ("a.txt", "models.py:")]
+    ("name", "start"),
+    [("a.json", '{"format"'), ("a.sarif", '{\n "$schema"'), ("a.xml", "<?xml"), ("a.txt", "models.py:")],
 )
 def test_the_ending_of_the_output_tells_the_format(
     folder: Path, name: str, start: str, capsys: pytest.CaptureFixture[str]

@@ -18,7 +18,10 @@ CONTRADICTIONS = [
     (["--select", "PS101", "--ignore", "PS101"], "error: PS101 is both selected and ignored\nhelp: Keep one"),
     (["--select", "PS101", "--ignore", "PS1"], "error: PS101 is both selected and ignored\n"),
     (["--ignore", "PS"], "error: every rule is ignored\n"),
-    (["--fail-on", "errors"], "error: --fail-on cannot be 'errors'\nhelp: Choose from error, warning, info, never.\n"),
+    (
+        ["--fail-on", "errors"],
+        "error: --fail-on cannot be 'errors'\nhelp: Choose from error, warning, info, never.\n",
+    ),
     (["-f", "serif"], "error: a check cannot be written as 'serif'\nhelp: Did you mean sarif?\n"),
     (["-f", "table"], "error: a check cannot be written as 'table'\n"),
     (["-o", "nowhere/out.json"], "error: nowhere/out.json cannot be written: nowhere is no folder\n"),

@@ -61,7 +61,10 @@ def test_places_stand_in_for_a_line_that_is_not_known() -> None:
 @settings(deadline=None)
 @given(REPORTS, st.integers(min_value=40, max_value=120))
 def test_whatever_is_found_fits_and_moves_no_cursor(drawn: Report, width: int) -> None:
-    for lines in (finding_lines(drawn, Screen(width, color=False)), str(drawn.render("text", width=width)).splitlines()):
+    for lines in (
+        finding_lines(drawn, Screen(width, color=False)),
+        str(drawn.render("text", width=width)).splitlines(),
+    ):
         for line in lines:
             assert line.isprintable()
             assert wcswidth(line) <= width

@@ -59,7 +59,9 @@ def test_a_comment_is_read(text: str, codes: tuple[str, ...], reason: str) -> No
     assert (comment.codes, comment.reason, comment.problem) == (codes, reason, "")
 
 
-@pytest.mark.parametrize("text", ["# paramscope is good", "# paramscope: the tool", "# ignore[PS104] x", "# noqa", "#"])
+@pytest.mark.parametrize(
+    "text", ["# paramscope is good", "# paramscope: the tool", "# ignore[PS104] x", "# noqa", "#"]
+)
 def test_a_comment_that_is_not_for_us(text: str) -> None:
     assert to_comment(text) is None
 
@@ -167,7 +169,9 @@ def test_a_declared_ignore(folder: Path, entry: str, ignored: list[str], capsys:
 
 
 def test_an_ignore_that_matches_nothing_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    declare(folder, '{code = "PS104", path = "gone.*", reason = "r"}', '{code = "PS101", target = "x.py:*", reason = "r"}')
+    declare(
+        folder, '{code = "PS104", path = "gone.*", reason = "r"}', '{code = "PS101", target = "x.py:*", reason = "r"}'
+    )
     exit_code, _, err = check_json(capsys, "models.py:clean", *ONLY)
     assert exit_code == 0
     assert err == "warning: pyproject.toml: ignore[0]: PS104 at gone.* matches nothing any more: take it out\n"

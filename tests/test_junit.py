@@ -38,7 +38,9 @@ def test_a_case_for_each_rule_passed_ones_too() -> None:
 
 
 def test_skipped_rules_are_skipped_cases() -> None:
-    root = ElementTree.fromstring(render(report(skipped=(Skipped("PS501", "it crashed"), Skipped("broken", "no rule")))))
+    root = ElementTree.fromstring(
+        render(report(skipped=(Skipped("PS501", "it crashed"), Skipped("broken", "no rule"))))
+    )
     found = cases(root)
     for code, reason in (("PS501", "it crashed"), ("broken", "no rule")):
         skipped = found[code].find("skipped")

@@ -103,7 +103,9 @@ def test_a_docstring_is_read() -> None:
 
 def test_a_page_is_markdown() -> None:
     page = to_markdown(loaded())
-    assert page.startswith("# PS101: some-name\n\nSeverity: error · needs an optimizer\n\nIt finds | this.\n\n## What")
+    assert page.startswith(
+        "# PS101: some-name\n\nSeverity: error · needs an optimizer\n\nIt finds | this.\n\n## What"
+    )
     assert "\n\n## Example\n\n```python\nclass Net:\n\n    x = [1]\n```\n\n## Instead\n" in page
     assert page.count("```") == 4
 

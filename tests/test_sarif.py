@@ -96,11 +96,15 @@ def test_fingerprints_stay_while_lines_move(folder: Path, capsys: pytest.Capture
     after = results()
     assert [each["partialFingerprints"] for each in before] == [each["partialFingerprints"] for each in after]
     assert len({str(each["partialFingerprints"]) for each in before}) == 2
-    lines = [[each["locations"][0]["physicalLocation"]["region"]["startLine"] for each in some] for some in (before, after)]
+    lines = [
+        [each["locations"][0]["physicalLocation"]["region"]["startLine"] for each in some] for some in (before, after)
+    ]
     assert [line + 1 for line in lines[0]] == lines[1]
 
 
-def test_accepted_findings_are_suppressed_with_their_reasons(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_accepted_findings_are_suppressed_with_their_reasons(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_models(folder, inline="# paramscope: ignore[PS101] hidden on purpose")
     (folder / "pyproject.toml").write_text(
         "[tool.paramscope]\nignore = [{code = 'PS104', reason = 'filled by the loader'}]\n"

@@ -118,6 +118,11 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]], *,
     optimizer_records = reader.read(optimizers)
     memberships, interned_memberships = reader.memberships()
     tensor_columns, storage_columns = tensors.columns(memberships)
+    looked_at = None
+    if values:
+        with isolated(walk.notes, "", "what its values are"):
+            looked_at, unread = value_facts(tensors.held, walk.registered_paths())
+            walk.notes.extend(unread)
     facts: dict[str, Any] = {
         "roots": tuple(path for path, _ in roots),
         "torch_version": str(torch.__version__),
@@ -138,9 +143,8 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]], *,
         "marks": tuple(walk.facts.marks),
         "declarations": walk.facts.declarations,
         "notes": tuple(walk.notes),
+        "values": looked_at,
     }
-    if values:
-        facts["values"] = value_facts(tensors.held, walk.registered_paths())
     bare = Snapshot(**facts)
     sharing, undecided = find_sharing(bare, walk.repeated_tensors, tensors.crowded)
     if not sharing and not undecided:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
@@ -158,8 +158,7 @@ def _captured(
 
     built = load_target(target, arguments=arguments, meta=meta)
     made = [load_optimizer(each, built.model) for each in optimizers]
-    options: dict[str, Any] = {"values": True} if values else {}
-    return capture(built.model, optimizer=combine(built.optimizer, made), **options), target
+    return capture(built.model, optimizer=combine(built.optimizer, made), values=values), target
 
 
 def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judged]:

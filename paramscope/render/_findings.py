@@ -113,9 +113,10 @@ def skipped_lines(skipped: Sequence[Skipped], width: int) -> list[str]:
     wanted = {NEEDED["optimizer"]: ("an optimizer", "-O"), NEEDED["values"]: ("values", "--values")}
     numbers = Counter(each.reason for each in skipped if each.reason in wanted)
     needs = []
-    for reason, number in numbers.items():
-        what, option = wanted[reason]
-        needs.append(f"{text.plural(number, 'rule')} {'needs' if number == 1 else 'need'} {what} ({option})")
+    for reason, (what, option) in wanted.items():
+        number = numbers[reason]
+        if number:
+            needs.append(f"{text.plural(number, 'rule')} {'needs' if number == 1 else 'need'} {what} ({option})")
     lines = _hanging(f"not checked: {', '.join(needs)}", "", "  ", width) if needs else []
     others = [each for each in skipped if each.reason not in wanted]
     for each in others[:LISTED]:

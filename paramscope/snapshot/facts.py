@@ -16,6 +16,7 @@ NoteKind = Literal[
     "packed",
     "name-clash",
     "crashed",
+    "values",
 ]
 MarkKind = Literal[
     "odd-attribute",
@@ -39,7 +40,8 @@ class Note(NamedTuple):
     `uninitialised` for a module whose `__init__` did not call that of `nn.Module`; `overlap` for views whose
     sharing was not decided; `unreadable` for what cannot be read without running the code of its class; `packed`
     for weights of quantized layers that lie in an object of C++; `name-clash` for a module of whose name there is
-    another; `crashed` for what could not be told because our own code failed on it."""
+    another; `crashed` for what could not be told because our own code failed on it; `values` for tensors whose
+    elements were to be read and were not."""
     text: str
 
 

@@ -77,7 +77,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         held = held_by(facts, path)
         yield Problem(
             tuple(facts.paths([slot, *further])),
-            "An optimizer trains {0}, which is not in state_dict(): what it learns is lost when the model is saved.",
+            "state_dict() does not hold {0}, which an optimizer trains: what is learned there is lost when the model "
+            "is saved.",
             "Register it, as an nn.Parameter or in an nn.ParameterList or nn.ParameterDict, or save it yourself "
             "beside the model.",
             alike=None if held is None else (facts.modules[held.owner].type, held.attribute),

@@ -88,19 +88,19 @@ class _Block(NamedTuple):
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Names of one root's state_dict that hang together in memory."""
+    slots, uncertain = facts.snapshot.slot_columns, facts.snapshot.module_columns.unknown
     found = [(block, together) for block, areas in _areas(facts).items() for together in _sets(areas)]
     for block, together in sorted(found, key=lambda each: each[1][0].slot):
-        records = [facts.slots.at(area.slot) for area in together]
-        unknown = next((record for record in records if record.saved is None), None)
-        if unknown is not None:
-            reason = dict(unknown.unknown)["saved"]
-            yield Undecided(f"what state_dict() holds of {unknown.path} cannot be told: {reason}")
-            continue
+        if any(slots.modules[area.slot] in uncertain for area in together):
+            unknown = next(
+                (each for each in map(facts.slots.at, (area.slot for area in together)) if not each.saved), None
+            )
+            if unknown is not None:
+                reason = dict(unknown.unknown)["saved"]
+                yield Undecided(f"what state_dict() holds of {unknown.path} cannot be told: {reason}")
+                continue
         # It keeps the name of a tensor that is the whole storage, and refuses where there is none.
-        has_whole = any(
-            area.start == block.start and record.nbytes == block.nbytes
-            for area, record in zip(together, records, strict=True)
-        )
+        has_whole = any((area.start, area.stop) == (block.start, block.start + block.nbytes) for area in together)
         yield Problem(
             tuple(area.path for area in together),
             "safetensors.torch.save_file() will refuse this state_dict: memory of {0} is also that of "

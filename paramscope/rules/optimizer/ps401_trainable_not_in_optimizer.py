@@ -65,8 +65,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         why = late.reason(slot)
         yield Problem(
             tuple(facts.paths([slot, *further])),
-            "No optimizer holds {0}, which requires grad: gradients are computed for it, and no step uses "
-            f"them.{why}",
+            f"No optimizer holds {{0}}, though trainable: gradients are computed, and no step uses them.{why}",
             "Build the optimizer after unfreezing, or hand the parameters over then: optimizer.add_param_group("
             '{"params": …}).'
             if why
@@ -133,9 +132,7 @@ class _Late:
         if columns.modules[slot] in self._modules:
             return ""
         if self._has_gradients and not self._facts.slots.at(slot).has_grad:
-            return (
-                " It looks unfrozen after the optimizer was built: what that holds has gradients, and this has none."
-            )
+            return " It looks unfrozen after the optimizer was built, whose members have gradients, and it has none."
         if any(first < slot < last for first, last in self._ranges):
-            return " It looks unfrozen after the optimizer was built, which holds what stands before and after it."
+            return " It looks unfrozen after the optimizer was built, which holds what stands before and after."
         return ""

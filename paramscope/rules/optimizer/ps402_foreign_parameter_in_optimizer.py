@@ -47,9 +47,9 @@ from paramscope.snapshot import SlotRecord
 RULE = Rule("PS402", "foreign-parameter-in-optimizer", Severity.ERROR, needs="optimizer")
 
 _TOLD_BY = {
-    "name": "its name says so",
-    "position": "its position among the members says so",
-    "shape": "its shape says so",
+    "name": "told by its name",
+    "position": "told by its position among the members",
+    "shape": "told by its shape",
 }
 
 
@@ -107,8 +107,8 @@ def _replaced(stranger: Stranger, slot: SlotRecord) -> Problem:
     return Problem(
         paths,
         f"{{1}} took the place of {{0}} ({_TOLD_BY.get(record.evidence or '', 'so it looks')}) after the optimizer "
-        "was built: it goes on stepping the old tensor, and the new one is never trained.",
-        "Build the optimizer once the model is complete; to change the values afterwards, write into the parameter: "
-        "with torch.no_grad(): {1}.copy_(…).",
+        "was built, which goes on stepping what was there before: the new one is never trained.",
+        "Build the optimizer once the model is complete; to change the values afterwards, write into {1} in place: "
+        "copy_(…) under torch.no_grad().",
         blame=None,
     )

@@ -54,7 +54,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for slot, further in distinct(facts, (kind for kind in frozen if kind.has_grad)):
         yield Problem(
             tuple(facts.paths([slot, *further])),
-            "{0} is frozen, but in an optimizer, and a gradient from before still lies on it: each step goes on "
+            "An optimizer holds {0}, frozen while a gradient from before still lies there: each step goes on "
             "changing it.",
             "Set its .grad to None when you freeze it, as zero_grad() does, or build the optimizer without it.",
             Severity.ERROR,
@@ -64,7 +64,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for slot, further in distinct(facts, (kind for kind in frozen if not kind.has_grad)):
         yield Problem(
             tuple(facts.paths([slot, *further])),
-            "{0} is frozen, but in an optimizer: steps pass it over as long as no gradient lies on it.",
+            "An optimizer holds {0}, though frozen: steps pass it over as long as no gradient lies there.",
             "Hand over what trains: [p for p in model.parameters() if p.requires_grad].",
             blame=None,
             alike="frozen",

@@ -69,21 +69,16 @@ def _told(memberships: tuple[Membership, ...]) -> tuple[str, str, Severity | Non
         times = sum(counts.values())
         if times > 1:
             indices = sorted(counts)
-            where = (
-                f"{times} times in group {indices[0]}"
-                if len(counts) == 1
-                else f"in groups {text.ranges(indices)}"
-                if times == len(counts)
-                else f"{times} times in groups {text.ranges(indices)}"
-            )
+            where = f"group{'s' if len(indices) > 1 else ''} {text.ranges(indices)}"
+            often = "twice" if times == 2 else f"{times} times"
             return (
-                f"{{0}} stands {where} of optimizer {text.name(name)}: each step changes it {times} times.",
+                f"Optimizer {text.name(name)} holds {{0}} {often}, in {where}: each step changes it {often}.",
                 "Hand each parameter over once: list(dict.fromkeys(parameters)) keeps the first of each.",
                 None,
             )
     listed = f"{', '.join(map(text.name, names[:-1]))} and {text.name(names[-1])}"
     return (
-        f"{{0}} is in {len(names)} optimizers, {listed}: each of them steps it, with a state of its own.",
+        f"Optimizers {listed} all hold {{0}}: each of them steps it, with a state of its own.",
         "If they do not take turns on purpose, leave it to one of them.",
         Severity.WARNING,
     )

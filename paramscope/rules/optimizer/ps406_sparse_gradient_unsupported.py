@@ -90,7 +90,7 @@ def _sparse(facts: Facts, at: Membership, kinds: list[SlotKind]) -> Iterator[Pro
     for slot in slots if why else ():
         yield Problem(
             (facts.slots.path_at(slot),),
-            f"{{0}} gets sparse gradients (sparse=True), and {class_name(optimizer)} {why}: the first step raises.",
+            f"Gradients of {{0}} are sparse (sparse=True), and {class_name(optimizer)} {why}: its first step raises.",
             "Give it to torch.optim.SparseAdam, or to SGD without weight decay, or build the embedding with "
             "sparse=False.",
             alike=at,
@@ -121,7 +121,7 @@ def _dense(facts: Facts, at: Membership, kinds: list[SlotKind]) -> Iterator[Prob
     for slot, _ in distinct(facts, known):
         yield Problem(
             (facts.slots.path_at(slot),),
-            f"{{0}} gets dense gradients, and {class_name(groups(facts)[at][0])} takes sparse ones only: the first "
+            f"Gradients of {{0}} are dense, and {class_name(groups(facts)[at][0])} takes sparse ones only: its first "
             "step raises.",
             "Give it to torch.optim.Adam, and leave to SparseAdam the embeddings with sparse=True.",
             blame=None,

@@ -59,7 +59,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             elif number_of(group, "lr") == 0 and "initial_lr" not in dict(group.options):
                 yield Problem(
                     (path,),
-                    "{0} has a learning rate of 0, and no scheduler that raises it: its parameters never change.",
+                    "The learning rate of {0} is 0, and no scheduler raises it: the parameters there never change.",
                     "Give it a learning rate, or freeze its parameters: requires_grad_(False).",
                     blame=None,
                 )

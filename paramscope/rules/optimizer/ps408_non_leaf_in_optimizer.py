@@ -64,7 +64,8 @@ def _is_differentiated(facts: Facts, memberships: tuple[Membership, ...]) -> boo
 def _problem(paths: tuple[str, ...]) -> Problem:
     return Problem(
         paths,
-        "{0} was computed from other tensors: a step changes the result, and what it was made of stays as it is.",
+        "An optimizer holds {0}, computed from other tensors: a step changes the result, and what it was made of "
+        "stays as it is.",
         "Hand over the parameters that it is computed from, and compute it in forward; or cut it off: "
         "nn.Parameter(….detach().clone()).",
         blame=None,

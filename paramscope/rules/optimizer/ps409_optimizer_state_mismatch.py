@@ -80,7 +80,7 @@ def _unfit(facts: Facts, optimizer: OptimizerRecord, group: GroupRecord) -> Iter
         names = text_of([misfit.name for misfit in misfits])
         first = misfits[0]
         if first.shape != member.shape:
-            how = f"is {text.shape(first.shape)}, but {{0}} is {text.shape(member.shape)}"
+            how = f"has the shape {text.shape(first.shape)}, but {{0}} has {text.shape(member.shape)}"
         else:
             how = f"lies on {first.device}, but {{0}} on {member.device}"
         yield Problem(

@@ -67,8 +67,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         for slot, further in distinct(facts, kinds):
             yield Problem(
                 tuple(facts.paths([slot, *further])),
-                f"With a learning rate of {rate:g}, {class_name(optimizer)} cannot change {{0}} where its weights "
-                f"are about {_lost_from(rate, dtype):.1g} or more: in {dtype}, an update of that size is rounded "
+                f"With a learning rate of {rate:g}, {class_name(optimizer)} cannot change weights of about "
+                f"{_lost_from(rate, dtype):.1g} or more in {{0}}: in {dtype}, an update of that size is rounded "
                 "away.",
                 f"Keep the weights in float32 and compute in {dtype} under torch.autocast, or step float32 copies.",
                 blame=None,

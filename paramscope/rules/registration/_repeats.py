@@ -33,6 +33,8 @@ def shared_modules(facts: Facts) -> tuple[list[int], ...]:
 
 def _shared_modules(facts: Facts) -> Iterable[list[int]]:
     repeats = facts.snapshot.module_columns.repeats
+    if not repeats:
+        return []
     parents = facts.parents
     found: dict[int, list[int]] = {}
     for place, first in repeats.items():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from paramscope.rules.facts import Facts
 from paramscope.snapshot import REGISTERED, SlotRecord, join
-from paramscope.source.steps import is_numbered, to_steps
+from paramscope.text import name as printable
+
+_FIRST = re.compile(r"(?P<mark>->|::|)(?P<name><[^>]*>|(?:(?!->|::)[^.\[{])*)")
+_KEY = re.compile(r"\[(?!\d+\])")
+"""A key of a dict, in the path of what lies there."""
 
 HeldAs = Literal["attribute", "shadow", "container", "record", "object", "callable", "class"]
 
@@ -28,6 +33,11 @@ class Held(NamedTuple):
     """Own name of the class of the record, object or callable; empty for the others."""
 
     @property
+    def name(self) -> str:
+        """The first attribute, fit to be shown."""
+        return printable(self.attribute)
+
+    @property
     def path(self) -> str:
         """Path of the first attribute."""
         prefix = {"class": "::", "shadow": "->"}.get(self.kind, "")
@@ -46,29 +56,34 @@ def slot_held_by(facts: Facts, slot: SlotRecord) -> Held | None:
 
 
 def _held(facts: Facts, path: str, owner: str, rest: str) -> Held | None:
-    steps = to_steps(rest)
-    if not steps or not rest:
+    first = _FIRST.match(rest)
+    if not rest or first is None:
         return None
-    first = steps[0]
-    is_dict = any(step.kind == "item" and not is_numbered(step) for step in steps)
     mark = next((mark for mark in facts.marked.get(path, ()) if mark.kind == "held-by"), None)
-    thing = str(mark.value).rpartition(".")[2] if mark is not None else ""
+    thing = printable(str(mark.value).rpartition(".")[2]) if mark is not None else ""
     kind: HeldAs
-    if first.kind == "class":
+    if first["mark"] == "::":
         kind = "class"
-    elif first.kind == "member":
+    elif first["mark"] == "->":
         kind = "shadow"
     elif mark is not None:
         kind = {"record": "record", "object": "object"}.get(mark.name, "callable")  # type: ignore[assignment]
     else:
-        kind = "container" if len(steps) > 1 else "attribute"
-    return Held(owner, first.text, kind, is_dict, thing)
+        kind = "container" if first.end() < len(rest) else "attribute"
+    return Held(owner, first["name"], kind, _KEY.search(rest) is not None, thing)
 
 
 def _owner(facts: Facts, path: str) -> str:
     """The longest path of a registered module that a path begins with and that is not the path itself."""
+    longest = facts.memo.get("longest-path")
+    if longest is None:
+        paths = facts.snapshot.module_columns.paths
+        flags = facts.snapshot.module_columns.flags
+        registered = (len(each) for each, flag in zip(paths, flags, strict=True) if flag & REGISTERED)
+        longest = facts.memo["longest-path"] = max(registered, default=0)
     best = ""
-    for end, character in enumerate(path):
+    # NOTE: keys of dicts may be of any length, those of registered modules are names that somebody wrote.
+    for end, character in enumerate(path[: longest + 1]):
         if character in ".[{" or path.startswith(("->", "::"), end):
             try:
                 module = facts.modules.position(path[:end])

@@ -55,7 +55,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for path, held, is_frozen in hidden_modules(facts):
         if held.kind != "container":
             continue
-        name, wrap = held.attribute, _INSTEAD["dict" if held.is_dict else "list"]
+        name, wrap = held.name, _INSTEAD["dict" if held.is_dict else "list"]
         yield Problem(
             (path,),
             "{0} is hidden in a plain container: parameters(), state_dict() and .to() do not know it, "

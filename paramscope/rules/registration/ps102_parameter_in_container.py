@@ -55,7 +55,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for path, held, _ in hidden_parameters(facts):
         if held.kind == "container":
             wrap = "nn.ParameterDict" if held.is_dict else "nn.ParameterList"
-            where, instead = "a plain container", f"Register it: self.{held.attribute} = {wrap}(…)."
+            where, instead = "a plain container", f"Register it: self.{held.name} = {wrap}(…)."
         elif held.kind == "record":
             where = f"a {held.thing}"
             instead = (

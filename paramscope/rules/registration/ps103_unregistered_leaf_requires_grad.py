@@ -73,7 +73,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                     "{0} is a Parameter that was put past nn.Module's own __setattr__: parameters() does not know "
                     "it, so an optimizer built from them never steps it, and it is neither saved nor moved."
                 )
-            name = held.attribute
+            name = held.name
             instead = f"Make it a parameter: self.{name} = nn.Parameter(…)."
             if held.kind == "class":
                 instead = f"Make it a parameter of the instance, in __init__: self.{name} = nn.Parameter(…)."

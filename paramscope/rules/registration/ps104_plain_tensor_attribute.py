@@ -84,9 +84,7 @@ def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Prob
     message = "{0} is a plain tensor: .to() leaves it behind, and state_dict() does not hold it."
     if reason:
         message = f"{{0}} is a plain tensor, {reason}: .to() does not move it, and state_dict() does not hold it."
-    instead = (
-        f'Register it: self.register_buffer("{held.attribute}", …), with persistent=False if it need not be saved.'
-    )
+    instead = f'Register it: self.register_buffer("{held.name}", …), with persistent=False if it need not be saved.'
     if held.kind != "attribute":
         instead = 'If it is meant to be moved or saved, register each tensor: self.register_buffer("name", …).'
     alike = None if held.kind == "attribute" else (facts.modules[held.owner].type, held.attribute)

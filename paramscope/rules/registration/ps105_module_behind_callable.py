@@ -76,7 +76,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 def _problem(facts: Facts, path: str, held: Held, instead: str) -> Problem:
     return Problem(
         (path,),
-        f"{{0}} is known only to {_KINDS.get(held.thing, 'a callable')}, self.{held.attribute}: parameters(), "
+        f"{{0}} is known only to {_KINDS.get(held.thing, 'a callable')}, self.{held.name}: parameters(), "
         "state_dict() and .to() do not look there, so it is never trained, saved or moved.",
         instead,
         alike=(facts.modules[held.owner].type, held.attribute),

@@ -72,6 +72,6 @@ def _problem(facts: Facts, path: str, held: Held) -> Problem:
         (path,),
         f"{{0}} lies in a {held.thing}, which is no nn.Module: parameters(), state_dict() and .to() do not look "
         "there, so it is never trained, saved or moved.",
-        f"Make {held.thing} an nn.Module, or register on the module itself what lies in self.{held.attribute}.",
+        f"Make {held.thing} an nn.Module, or register on the module itself what lies in self.{held.name}.",
         alike=(facts.modules[held.owner].type, held.attribute, held.thing),
     )

@@ -49,6 +49,7 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.registration._steps import held_by, slot_held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import join
+from paramscope.text import name as printable
 
 RULE = Rule("PS107", "shadowed-registration", Severity.ERROR)
 
@@ -60,7 +61,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     yield from _by_class(facts)
     for path, hiding in _by_instance(facts).items():
         if _is_something(facts, path):
-            name = path.rpartition(".")[2]
+            name = printable(path.rpartition(".")[2])
             yield Problem(
                 (path, *hiding),
                 f"{{0}} is registered, but the instance's __dict__ holds something else as {name}: the forward uses "
@@ -83,12 +84,12 @@ def _by_class(facts: Facts) -> Iterator[Problem]:
         # Of a class attribute that is the very thing that is registered, nothing is hidden.
         if not _is_something(facts, path) or (mark.value != "None" and not others):
             continue
-        what = _WORDS.get(str(mark.value), "something else")
+        what, name = _WORDS.get(str(mark.value), "something else"), printable(mark.name)
         yield Problem(
             (path, *others),
-            f"{{0}} is registered, but the class has an attribute {mark.name}, which hides it: self.{mark.name} is "
+            f"{{0}} is registered, but the class has an attribute {name}, which hides it: self.{name} is "
             f"{what}, and not what is trained and saved.",
-            f"Delete {mark.name} from the class body, or leave the annotation alone: {mark.name}: nn.Module.",
+            f"Delete {name} from the class body, or leave the annotation alone: {name}: nn.Module.",
         )
 
 

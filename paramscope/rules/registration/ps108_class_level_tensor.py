@@ -50,7 +50,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """What is reached through a class."""
     for path, way, _ in hidden_modules(facts):
         if way.kind == "class":
-            yield _problem(path, way.attribute, "Module")
+            yield _problem(path, way.name, "Module")
     for kind in facts.slot_kinds:
         # A plain tensor that requires grad, or has a graph, is told of for that.
         if kind.role != "attribute" or not kind.name.startswith("::") or kind.spec is None:
@@ -63,14 +63,14 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if held is None:
                 continue
             if kind.is_parameter:
-                yield _problem(slot.path, held.attribute, "Parameter")
+                yield _problem(slot.path, held.name, "Parameter")
             else:
                 yield Problem(
                     (slot.path,),
                     "{0} is a tensor that all instances of the class share: .to() does not move it, and state_dict() "
                     "does not hold it.",
                     "If each instance is to move it, register it in __init__: "
-                    f'self.register_buffer("{held.attribute}", …, persistent=False).',
+                    f'self.register_buffer("{held.name}", …, persistent=False).',
                     Severity.INFO,
                 )
 

@@ -73,7 +73,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if held is None or facts.is_recomputed(held.path) or facts.is_over_registered_memory(slot):
                 continue
             is_kept = _is_kept(facts, slot, held)
-            name = held.attribute
+            name = held.name
             yield Problem(
                 (slot.path,),
                 _KEPT if is_kept else _STALE,

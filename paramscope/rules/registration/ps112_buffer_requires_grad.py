@@ -44,6 +44,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.text import name as printable
 
 RULE = Rule("PS112", "buffer-requires-grad", Severity.ERROR)
 
@@ -59,7 +60,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if _is_parameter_elsewhere(facts, position):
                 continue
             path = facts.slots.path_at(position)
-            name = kind.name
+            name = printable(kind.name)
             if kind.requires_grad:
                 message = (
                     "{0} is a buffer that requires grad: it is given gradients, but it is never in parameters(), so "

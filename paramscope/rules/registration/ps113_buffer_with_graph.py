@@ -49,6 +49,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.text import name as printable
 
 RULE = Rule("PS113", "buffer-with-graph", Severity.ERROR)
 
@@ -65,6 +66,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 (path,),
                 "{0} is a buffer with a graph behind it: the second backward through it fails, and so does "
                 "copy.deepcopy of the model.",
-                f"Cut it off where it is assigned: self.{kind.name} = ….detach(), or compute it under "
+                f"Cut it off where it is assigned: self.{printable(kind.name)} = ….detach(), or compute it under "
                 "torch.no_grad().",
             )

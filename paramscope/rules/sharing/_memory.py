@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from paramscope.overlap import Budget
 from paramscope.rules.facts import Facts, Span
 from paramscope.rules.rule import Undecided
 from paramscope.sharing import connected
-from paramscope.snapshot import NO_SUCH_SLOTS, PARAMETER, SharingKind
+from paramscope.snapshot import NO_SUCH_SLOTS, PARAMETER, REQUIRES_GRAD, SharingKind
 from paramscope.source import locate
 from paramscope.spans import Layout
 
@@ -18,6 +19,7 @@ _TOLD = 3
 """Parameters of one finding that its message names before it counts the rest."""
 _ASKED = 4
 """Slots of one finding whose lines are looked for."""
+_NUMBER = re.compile(r"\d+")
 
 
 class Group(NamedTuple):
@@ -164,12 +166,13 @@ def _tensor(facts: Facts, slots: Sequence[int]) -> int:
 
 def is_trainable(facts: Facts, slots: Sequence[int]) -> bool:
     """Whether the tensor that some slots hold requires grad."""
-    return facts.slots.at(slots[0]).requires_grad is True
+    return bool(facts.snapshot.tensor_columns.flags[_tensor(facts, slots)] & REQUIRES_GRAD)
 
 
 def is_on_meta(facts: Facts, group: Group) -> bool:
     """Whether none of these tensors has memory of its own yet."""
-    return all(facts.slots.at(slots[0]).device == "meta" for slots in group.tensors)
+    specs, of_tensor = facts.snapshot.interned.specs, facts.snapshot.tensor_columns.specs
+    return all(specs[of_tensor[_tensor(facts, slots)]].device == "meta" for slots in group.tensors)
 
 
 def is_yet_to_be_tied(facts: Facts, group: Group) -> bool:
@@ -192,10 +195,20 @@ def is_yet_to_be_tied(facts: Facts, group: Group) -> bool:
 
 def last_assigned(facts: Facts, paths: Sequence[str]) -> str:
     """Of some slots the one that was assigned last: it was given what the others had."""
-    places: list[tuple[str, int, str]] = []
-    for path in paths[:_ASKED]:
+    asked = paths[:_ASKED]
+    # Which of them it is, is the same for all siblings.
+    key = "sharing.last", _NUMBER.sub("#", "\n".join(asked))
+    last: int | None = facts.memo.get(key)
+    if last is None:
+        last = facts.memo[key] = _last(facts, asked)
+    return paths[last]
+
+
+def _last(facts: Facts, paths: Sequence[str]) -> int:
+    places: list[tuple[str, int, int]] = []
+    for at, path in enumerate(paths):
         best = locate(facts.snapshot, path).assignments[:1]
-        places.extend((found.file, found.line, path) for found in best)
+        places.extend((found.file, found.line, at) for found in best)
     if len(places) < 2 or len({file for file, _, _ in places}) > 1:
-        return paths[0]
+        return 0
     return max(places)[2]

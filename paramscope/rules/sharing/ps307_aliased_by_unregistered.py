@@ -45,6 +45,7 @@ When it is wrong to follow it
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
@@ -55,8 +56,7 @@ from paramscope.overlap import Budget, share_bytes
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._memory import is_trainable, registered_parameters, slots_in
-from paramscope.snapshot import PARAMETER, SlotRecord
-from paramscope.source.steps import to_steps
+from paramscope.snapshot import ATTRIBUTE, PARAMETER, TensorSpec
 from paramscope.spans import Layout, extent
 
 RULE = Rule("PS307", "aliased-by-unregistered", Severity.INFO, yields_to=("PS310",))
@@ -134,26 +134,29 @@ class _Spread:
 
 
 def _problem(facts: Facts, slot: int, parameters: list[int]) -> Problem:
-    record = facts.slots.at(slot)
+    columns, tensors = facts.snapshot.slot_columns, facts.snapshot.tensor_columns
+    name, is_buffer = columns.names[slot], columns.holds[slot] != ATTRIBUTE
+    spec = facts.snapshot.interned.specs[tensors.specs[columns.tensors[slot]]]
     others = f" and of {len(parameters) - 1:,} more" if len(parameters) > 1 else ""
-    kind = "buffer" if record.role == "buffer" else "attribute"
-    first = to_steps(record.name)[0].text if kind == "attribute" and to_steps(record.name) else record.name
     follows = "changes as that is trained, and " if any(is_trainable(facts, [each]) for each in parameters) else ""
+    owner = facts.snapshot.module_columns.types[columns.modules[slot]]
     return Problem(
-        (record.path, *facts.paths(parameters)),
-        f"{{0}}, {'a buffer' if kind == 'buffer' else 'an attribute'}, is {_how(record)} view of the memory of "
-        f"{{1}}{others}: it {follows}goes stale when .to() moves that.",
+        (facts.slots.path_at(slot), *facts.paths(parameters)),
+        f"{{0}}, {'a buffer' if is_buffer else 'an attribute'}, is a {_CONTIGUITY[_is_contiguous(spec)]} view of the "
+        f"memory of {{1}}{others}: it {follows}goes stale when .to() moves that.",
         "Make it in forward of what it is a view of, {1}; or, if it is to keep these values, copy them: "
         ".detach().clone().",
-        alike=(facts.module_of(slot).type, kind, first),
+        # What lies in one attribute was made by one line.
+        alike=(owner, is_buffer, name if is_buffer else _STEP.split(name, maxsplit=1)[0]),
     )
 
 
-def _how(record: SlotRecord) -> str:
-    shape, stride = record.shape or (), record.stride or ()
-    if 0 in shape:
-        return "a contiguous"
-    for at, (size, step) in enumerate(zip(shape, stride, strict=True)):
-        if size > 1 and step != prod(shape[at + 1 :]):
-            return "a non-contiguous"
-    return "a contiguous"
+_STEP = re.compile(r"(?<!^)(?=\[|\{|->)")
+_CONTIGUITY = {True: "contiguous", False: "non-contiguous"}
+
+
+def _is_contiguous(spec: TensorSpec) -> bool:
+    shape, stride = spec.shape or (), spec.stride or ()
+    return 0 in shape or all(
+        size == 1 or step == prod(shape[at + 1 :]) for at, (size, step) in enumerate(zip(shape, stride, strict=True))
+    )

@@ -99,6 +99,10 @@ def _entry(name: str) -> tuple[str, str]:
     """(the way to the dict, the key) of what lies in a dict under a text; empty ones for anything else."""
     if not name.endswith(("']", '"]')):
         return "", ""
+    start = name.rfind("['")
+    key = name[start + 2 : -2]
+    if start >= 0 and name[-2] == "'" and "'" not in key and "\\" not in key:
+        return name[:start], key
     last = to_steps(name)[-1]
     for quoted in (repr(last.text), f"'{last.text}'", f'"{last.text}"'):
         if name.endswith(f"[{quoted}]"):

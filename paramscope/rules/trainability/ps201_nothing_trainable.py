@@ -23,13 +23,15 @@ model = nn.Linear(2, 2)
 ```
 
 When it is wrong to follow it
-: A model for inference alone: without an optimizer it is information only.
+: A model for inference alone: without an optimizer it is information only, as it is where the optimizer trains
+  something beside the model, such as its input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from paramscope import text
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
@@ -39,14 +41,28 @@ RULE = Rule("PS201", "nothing-trainable", Severity.INFO)
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Whether there are parameters, and none of them trains."""
-    frozen = [kind for kind in facts.slot_kinds if kind.is_frozen]
+    tensors = facts.snapshot.slot_columns.tensors
+    frozen = {tensors[slot] for kind in facts.slot_kinds if kind.is_frozen for slot in kind.slots}
     if not frozen or facts.is_training_something:
         return
-    count = sum(len(kind.slots) for kind in frozen)
+    is_error = facts.has_optimizer and not _trains_something_else(facts)
+    count = f"None of {text.plural(len(frozen), 'parameter')} requires grad"
     yield Problem(
-        (facts.snapshot.roots[0],),
-        f"None of the {count:,} parameters of {{0}} requires grad: nothing is learned, and loss.backward() raises.",
-        "Thaw what is to be trained: model.head.requires_grad_(True).",
-        Severity.ERROR if facts.has_optimizer else None,
+        facts.snapshot.roots,
+        f"{count}, yet there is an optimizer: it has nothing to train, and loss.backward() raises."
+        if is_error
+        else f"{count}: all of the model is frozen.",
+        "Thaw what is to be trained, such as model.head.requires_grad_(True), before the optimizer is built."
+        if is_error
+        else "Nothing to do if it is to be used as it is; else thaw what is to be trained: requires_grad_(True).",
+        Severity.ERROR if is_error else None,
         blame=None,
     )
+
+
+def _trains_something_else(facts: Facts) -> bool:
+    """Whether an optimizer holds a tensor that requires grad and is no registered parameter."""
+    if any(kind.requires_grad and kind.groups for kind in facts.slot_kinds):
+        return True
+    groups = (group for optimizer in facts.optimizers for group in optimizer.groups)
+    return any(foreign.requires_grad for group in groups for foreign in group.foreign)

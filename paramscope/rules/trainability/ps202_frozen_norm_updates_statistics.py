@@ -2,7 +2,7 @@
 
 What it finds
 : A norm in training mode with running statistics, of which all parameters are frozen; an affine-free one where every
-  parameter under its parent is frozen.
+  parameter under its parent is frozen, and something else is trained.
 
 Why it matters
 : `requires_grad_(False)` stops gradients only. Each forward in training mode moves `running_mean` and `running_var`
@@ -26,7 +26,8 @@ model[0].eval()  # again after every model.train()
 ```
 
 When it is wrong to follow it
-: Where the statistics are meant to follow the new data, as in domain adaptation; declare it.
+: Where the statistics are meant to follow the new data, as in domain adaptation; declare it. A norm whose own
+  `forward` never looks at its mode, and so never updates them, is left alone.
 """
 
 from __future__ import annotations
@@ -36,8 +37,14 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, ModuleKind
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.trainability._forwards import words_of_forward
+from paramscope.snapshot import PARAMETER, REQUIRES_GRAD
 
 RULE = Rule("PS202", "frozen-norm-updates-statistics", Severity.WARNING)
+
+_NORM = "torch.nn.modules.batchnorm._NormBase"
+_UPDATING = frozenset({"training", "super", "momentum", "num_batches_tracked", "add_", "mul_", "copy_", "lerp_"})
+"""What the forward of a norm that updates its statistics says."""
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
@@ -45,37 +52,54 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     statistics = {
         kind.owner.number
         for kind in facts.slot_kinds
-        if kind.name == "running_mean" and kind.role == "buffer" and kind.spec is not None and kind.is_registered
+        if kind.name in ("running_mean", "running_var") and kind.role == "buffer" and kind.spec is not None
     }
     for owner, modules in facts.module_kinds if statistics else ():
-        if owner.number not in statistics or not owner.training or not _drifts(owner):
-            continue
-        for module in modules:
-            if _is_frozen(facts, module):
+        if owner.number in statistics and _may_drift(owner):
+            found = [module for module in modules if _is_frozen(facts, module)]
+            does_update = _does_update(facts, owner.type) if found else False
+            if does_update is None:
+                yield Undecided(f"{facts.modules.path_at(found[0])}: the forward of {owner.type} cannot be read")
+            for module in found if does_update else ():
+                path = facts.modules.path_at(module)
                 yield Problem(
-                    (facts.modules.path_at(module),),
+                    (path,),
                     "{0} is frozen but in training mode: each forward still moves its running_mean and running_var.",
-                    "Put it into eval mode: {0}.eval(), again after every model.train().",
-                    blame=None,
-                    alike=("norm",),
+                    f"Put it into eval mode, again after every model.train(): {'{0}' if path else 'model'}.eval().",
+                    alike=owner.type,
                 )
 
 
-def _drifts(owner: ModuleKind) -> bool:
-    return owner.settings.get("momentum", 0.1) != 0
+def _may_drift(owner: ModuleKind) -> bool:
+    of = owner.settings
+    is_norm = owner.is_registered and owner.training and of.get("layer") == _NORM
+    # Without a momentum the statistics are the mean over all batches.
+    return is_norm and of.get("momentum") != 0 and of.get("track_running_stats") is not False
+
+
+def _does_update(facts: Facts, type: str) -> bool | None:
+    """Whether a norm's forward updates statistics; None where its source cannot be read."""
+    if not facts.has_own_forward(type):
+        return True
+    words = words_of_forward(facts, type)
+    return None if words is None else not _UPDATING.isdisjoint(words)
 
 
 def _is_frozen(facts: Facts, module: int) -> bool:
-    own = [slot for slot in facts.slots_of(module) if slot.role == "parameter" and slot.status != "empty"]
+    own = list(_trained(facts, [module]))
     if own:
-        return all(slot.frozen for slot in own)
+        return not any(own)
     parent = facts.parents[module]
     if parent < 0 or not facts.is_training_something:
         return False
-    beside = [
-        slot
-        for each in facts.subtree(parent)
-        for slot in facts.slots_of(each)
-        if slot.role == "parameter" and slot.status != "empty"
-    ]
-    return bool(beside) and all(slot.frozen for slot in beside)
+    beside = list(_trained(facts, facts.subtree(parent)))
+    return bool(beside) and not any(beside)
+
+
+def _trained(facts: Facts, modules: Iterator[int] | list[int]) -> Iterator[bool]:
+    """Of each parameter that some modules hold, whether it requires grad."""
+    slots, flags = facts.snapshot.slot_columns, facts.snapshot.tensor_columns.flags
+    for module in modules:
+        for slot in range(facts.first_slots[module], facts.first_slots[module + 1]):
+            if slots.holds[slot] == PARAMETER and slots.tensors[slot] >= 0:
+                yield bool(flags[slots.tensors[slot]] & REQUIRES_GRAD)

@@ -33,6 +33,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot import REGISTERED, TRAINING
 
 RULE = Rule("PS208", "mixed-modes", Severity.INFO)
 
@@ -41,23 +42,23 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """The topmost modules of another mode than their root."""
     if len({owner.training for owner, _ in facts.module_kinds if owner.is_registered}) < 2:
         return
+    flags, children = facts.snapshot.module_columns.flags, facts.children
     for path in facts.snapshot.roots:
         root = facts.modules.position(path)
-        mode = facts.modules.at(root).training
-        stack = list(reversed(facts.children.get(root, ())))
+        mode = flags[root] & TRAINING
+        name, other = ("eval", "training") if mode else ("training", "eval")
+        stack = list(reversed(children.get(root, ())))
         while stack:
             module = stack.pop()
-            record = facts.modules.at(module)
-            if not record.registered:
+            if not flags[module] & REGISTERED:
                 continue
-            if record.training is mode:
-                stack.extend(reversed(facts.children.get(module, ())))
+            if flags[module] & TRAINING == mode:
+                stack.extend(reversed(children.get(module, ())))
                 continue
-            name, other = ("eval", "training") if mode else ("training", "eval")
             yield Problem(
-                (record.path,),
+                (facts.modules.path_at(module),),
                 f"{{0}} is in {name} mode, while the root is in {other} mode: dropout and norms differ there.",
                 "model.train() or model.eval() sets all of it; if a part is to differ, set that part after it.",
                 blame=None,
-                alike=(name,),
+                alike=(path, name),
             )

@@ -45,6 +45,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot import PARAMETER, REGISTERED, REQUIRES_GRAD
 
 RULE = Rule("PS210", "frozen-by-from-pretrained", Severity.INFO)
 
@@ -52,28 +53,43 @@ _EMBEDDINGS = ("torch.nn.modules.sparse.Embedding", "torch.nn.modules.sparse.Emb
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
-    """Frozen weights of embeddings against the other parameters below the same module."""
+    """Frozen weights of embeddings against the other parameters around them."""
+    if not facts.is_training_something:
+        return
+    modules = facts.snapshot.slot_columns.modules
     for kind in facts.slot_kinds:
         if kind.name != "weight" or not kind.is_frozen or kind.owner.settings.get("layer") not in _EMBEDDINGS:
             continue
         for slot in kind.slots:
-            module = facts.snapshot.slot_columns.modules[slot]
-            parent = facts.parents[module]
-            if parent >= 0 and _all_others_train(facts, parent, slot):
+            if _is_alone(facts, modules[slot], facts.snapshot.slot_columns.tensors[slot]):
                 yield Problem(
                     (facts.slots.path_at(slot),),
-                    "{0} is the only frozen parameter here: Embedding.from_pretrained freezes by default, whatever "
+                    "{0} is frozen, and nothing beside it is: Embedding.from_pretrained freezes by default, whatever "
                     "its tensor requires.",
-                    "If it is to be tuned: nn.Embedding.from_pretrained(vectors, freeze=False).",
+                    "If it is to be tuned: nn.Embedding.from_pretrained(vectors, freeze=False), or "
+                    "{0}.requires_grad_(True).",
                 )
 
 
-def _all_others_train(facts: Facts, parent: int, own: int) -> bool:
-    is_any = False
-    path = facts.slots.path_at(own)
-    for module in facts.subtree(parent):
-        for slot in facts.slots_of(module):
-            if slot.frozen and slot.path != path:
-                return False
-            is_any = is_any or slot.trainable
-    return is_any
+def _is_alone(facts: Facts, module: int, tensor: int) -> bool:
+    """Whether all other parameters below the nearest module that holds any others are trained."""
+    slots, tensors = facts.snapshot.slot_columns, facts.snapshot.tensor_columns
+    specs, flags = facts.snapshot.interned.specs, facts.snapshot.module_columns.flags
+    parent = facts.parents[module]
+    while parent >= 0:
+        is_any = False
+        for each in facts.subtree(parent):
+            if not flags[each] & REGISTERED:
+                continue
+            for slot in range(facts.first_slots[each], facts.first_slots[each + 1]):
+                other = slots.tensors[slot]
+                if slots.holds[slot] != PARAMETER or other in (-1, tensor):
+                    continue
+                if tensors.flags[other] & REQUIRES_GRAD:
+                    is_any = True
+                elif specs[tensors.specs[other]].is_differentiable:
+                    return False
+        if is_any:
+            return True
+        parent = facts.parents[parent]
+    return False
