@@ -10,7 +10,7 @@ from paramscope.capture.classbook import Class, look_up, look_up_module_class, m
 from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, hook_reason, is_a
 from paramscope.capture.idioms import flat_views, is_class_forward, recomputed_by
 from paramscope.capture.kinds import is_inert
-from paramscope.capture.odd import odd_mark
+from paramscope.capture.odd import odd_mark, uses_itself
 from paramscope.snapshot import ClassRecord, DeclaredTie, Mark, Setting, join
 
 PLAIN = frozenset(map(id, (int, float, bool, str, type(None))))
@@ -119,7 +119,7 @@ class ModuleFacts:
             reason = (fate, f"the instance has a {name}() of its own")
             self.unknown[index] = merge(self.unknown.get(index, ()), (reason,))
         mark = odd_mark(path, name, value, facts)
-        if mark is not None:
+        if mark is not None and not (mark.kind == "odd-attribute" and uses_itself(type(module), name)):
             self.marks.append(mark)
 
     def add_recomputed(self, path: str, name: str, hooks: Any) -> None:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dis import get_instructions
 from gc import get_referents
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from paramscope.capture.classes import DECIDING, ClassFacts, is_a, is_tensor_class
+from paramscope.capture.classes import (
+    DECIDING,
+    ClassFacts,
+    class_dict,
+    class_mro,
+    is_a,
+    is_tensor_class,
+    is_torch,
+)
 from paramscope.capture.kinds import attribute_steps
 from paramscope.capture.parts import tensor_dict
 from paramscope.capture.tensors import tensor_facts
@@ -54,6 +64,41 @@ def odd_mark(path: str, name: str, value: Any, facts: ClassFacts) -> Mark | None
     if name == "all_tied_weights_keys" or name in DECIDING or name in facts.defines:
         return None
     return Mark(path, "odd-attribute", name, _plain(value))
+
+
+def uses_itself(cls: type, name: str) -> bool:
+    """Whether a class of the user's, or one that it inherits from, defines an attribute or reads its own of that
+    name: then it is the class's business."""
+    for base in class_mro(cls):
+        if is_torch(base):
+            continue
+        members = class_dict(base)
+        if name in members:
+            return True
+        for member in members.values():
+            function = member.__func__ if type(member) in (staticmethod, classmethod) else member
+            function = member.fget if type(member) is property else function
+            if type(function) is FunctionType and _reads_own(function.__code__, name):
+                return True
+    return False
+
+
+def _reads_own(code: CodeType, name: str) -> bool:
+    """Whether a method, or a function in it, asks its first argument for an attribute."""
+    if name in code.co_consts and "getattr" in code.co_names:
+        return True
+    if any(type(constant) is CodeType and _reads_own(constant, name) for constant in code.co_consts):
+        return True
+    if name not in code.co_names:
+        return False
+    instances = {*code.co_varnames[:1], *code.co_freevars}
+    loaded: Any = None
+    for step in get_instructions(code):
+        if step.opname in ("LOAD_ATTR", "LOAD_METHOD") and step.argval == name and loaded in instances:
+            return True
+        # Some versions of Python load two names at once: the last one is asked.
+        loaded = step.argval[-1] if type(step.argval) is tuple and step.argval else step.argval
+    return False
 
 
 def _plain(value: Any) -> bool | int | float | str | None:

@@ -84,9 +84,11 @@ def _why_unread(tensor: Any) -> str | None:
         return f"its dtype is {torch_name(tensor.dtype)}"
     if tensor.is_conj() or tensor.is_neg():
         return "it is a conjugate or negative view"
+    if not tensor.numel():
+        return None
     extent = _extent(tensor)
     if (tensor.storage_offset() + extent) * tensor.dtype.itemsize > tensor.untyped_storage().nbytes():
-        return "its memory was freed" if tensor.numel() else None
+        return "its memory was freed"
     if _distinct(tensor).numel() > extent:
         return "its elements overlap"
     return None
@@ -94,9 +96,8 @@ def _why_unread(tensor: Any) -> str | None:
 
 def _extent(tensor: Any) -> int:
     """Elements from the first to the last one in memory."""
-    if not tensor.numel():
-        return 0
-    return 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    steps: list[int] = [(size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True)]
+    return 1 + sum(steps)
 
 
 def _distinct(tensor: Any) -> Any:

@@ -21,6 +21,8 @@ from paramscope.snapshot import (
     MarkKind,
     Membership,
     ModuleRecord,
+    Note,
+    NoteKind,
     Setting,
     SharingRecord,
     SlotRecord,
@@ -380,3 +382,7 @@ class Facts:
                 for position in kind.slots
             }
         return slot.storage is not None and memory(slot.storage) in registered
+
+    def notes(self, kind: NoteKind) -> list[Note]:
+        """Everything of one kind that capture did not look into."""
+        return [note for note in self.snapshot.notes if note.kind == kind]

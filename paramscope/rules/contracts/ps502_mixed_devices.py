@@ -35,31 +35,45 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot import SlotRecord
 
 RULE = Rule("PS502", "mixed-devices", Severity.ERROR)
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Devices of the registered tensors of each leaf module."""
-    devices: dict[int, set[str]] = {}
+    devices: dict[str, set[str]] = {}
     for kind in facts.slot_kinds:
-        device = None if kind.spec is None else kind.spec.device
-        if kind.is_registered and device not in (None, "meta"):
-            devices.setdefault(kind.owner.number, set()).add(str(device))
-    suspects = {number for number, found in devices.items() if len(found) > 1}
+        if kind.is_registered and kind.spec is not None and kind.spec.device not in (None, "meta"):
+            devices.setdefault(kind.owner.type, set()).add(str(kind.spec.device))
+    suspects = {type for type, found in devices.items() if len(found) > 1}
     for owner, modules in facts.module_kinds if suspects else ():
-        if owner.number not in suspects:
+        if owner.type not in suspects or not owner.is_registered:
             continue
         for module in modules:
             if module in facts.children:
                 continue
-            slots = [slot for slot in facts.slots_of(module) if slot.registered and slot.device not in (None, "meta")]
-            found = sorted({str(slot.device) for slot in slots})
+            slots = [slot for slot in facts.slots_of(module) if _takes_part(slot)]
+            found = sorted({_device(slot, slots) for slot in slots})
             if len(found) > 1:
                 yield Problem(
                     (facts.modules.path_at(module), *(slot.path for slot in slots)),
                     f"{{0}} holds tensors on {' and '.join(found)}: its forward raises, since one operation takes "
                     "tensors of one device.",
-                    f"Move all of it: {{0}}.to('{found[-1]}').",
+                    f"Move all of {{0}}: .to('{found[-1]}').",
                     blame=slots[0].path,
                 )
+
+
+def _takes_part(slot: SlotRecord) -> bool:
+    """Whether a slot has to lie where the others do: a scalar in main memory may meet any device."""
+    is_scalar = slot.shape == () and slot.device == "cpu"
+    return slot.registered and slot.device not in (None, "meta") and not is_scalar
+
+
+def _device(slot: SlotRecord, others: list[SlotRecord]) -> str:
+    """The device of a slot; `cuda` alone is any of them."""
+    device = str(slot.device)
+    if ":" in device:
+        return device
+    return next((str(other.device) for other in others if str(other.device).startswith(f"{device}:")), device)

@@ -24,7 +24,8 @@ model = nn.Linear(4, 4).to(torch.bfloat16)
 ```
 
 When it is wrong to follow it
-: A layer that computes in one dtype and keeps a bias in another on purpose; declare it.
+: A layer that computes in one dtype and keeps a bias in another on purpose; declare it. A subclass with a forward of
+  its own is left alone, as are float8 and what quantized layers pack.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot import SlotRecord
 
 RULE = Rule("PS503", "mixed-dtypes", Severity.WARNING)
 
@@ -43,24 +45,36 @@ _FLOATING = frozenset({"float16", "bfloat16", "float32", "float64"})
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Dtypes of the parameters of each layer."""
-    dtypes: dict[int, set[str]] = {}
+    dtypes: dict[str, set[str]] = {}
     for kind in facts.slot_kinds:
         spec = kind.spec
-        if spec is not None and kind.role == "parameter" and kind.is_registered and "layer" in kind.owner.settings:
-            dtypes.setdefault(kind.owner.number, set()).add(spec.dtype or "")
-    suspects = {number for number, found in dtypes.items() if len(found & _FLOATING) > 1}
-    for owner, modules in facts.module_kinds:
-        if owner.number not in suspects:
+        if spec is not None and kind.role == "parameter" and kind.is_registered and kind.owner.settings:
+            dtypes.setdefault(kind.owner.type, set()).add(spec.dtype or "")
+    suspects = {type for type, found in dtypes.items() if len(found & _FLOATING) > 1}
+    for owner, modules in facts.module_kinds if suspects else ():
+        if owner.type not in suspects or not owner.settings or not owner.is_registered:
             continue
         for module in modules:
-            slots = [slot for slot in facts.slots_of(module) if slot.role == "parameter" and slot.dtype in _FLOATING]
-            found = sorted({str(slot.dtype) for slot in slots})
-            if len(found) > 1:
+            path = facts.modules.path_at(module)
+            slots = [slot for slot in facts.slots_of(module) if _is_plain(slot)]
+            found = list(dict.fromkeys(str(slot.dtype) for slot in slots))
+            if len(found) > 1 and not facts.has_own_forward(owner.type, path):
                 layer = str(owner.settings["layer"]).rpartition(".")[2]
                 yield Problem(
-                    (facts.modules.path_at(module), *(slot.path for slot in slots)),
+                    (path, *(slot.path for slot in slots)),
                     f"{{0}}, a {layer}, holds parameters in {' and '.join(found)}: its forward raises, or "
                     "promotes to the wider one.",
-                    f"Use one dtype for the layer: {{0}}.to(torch.{found[0]}).",
-                    blame=slots[0].path,
+                    f"Use one dtype for all of {{0}}: .to(torch.{found[0]}).",
+                    blame=_odd(slots).path,
                 )
+
+
+def _is_plain(slot: SlotRecord) -> bool:
+    """Whether a slot holds its own floating-point elements."""
+    return slot.role == "parameter" and slot.dtype in _FLOATING and not slot.parts
+
+
+def _odd(slots: list[SlotRecord]) -> SlotRecord:
+    """The first one whose dtype is the rarest."""
+    dtypes = [slot.dtype for slot in slots]
+    return min(slots, key=lambda slot: dtypes.count(slot.dtype))

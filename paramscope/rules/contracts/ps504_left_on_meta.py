@@ -1,7 +1,8 @@
 """Some parameters are on the meta device, while others hold values.
 
 What it finds
-: Registered parameters on `meta` in a model of which other parameters lie in memory.
+: Registered parameters on `meta` in a model of which other parameters lie in memory. As information, buffers and plain
+  tensors that are left there, and what an offloading hook keeps there.
 
 Why it matters
 : A meta tensor has no values: the first forward through it fails, or gives tensors without values, and a checkpoint
@@ -39,38 +40,57 @@ RULE = Rule("PS504", "left-on-meta", Severity.ERROR)
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
-    """Registered slots on meta beside registered parameters that are not."""
+    """Slots on meta beside registered tensors that are not."""
     on_meta: list[SlotKind] = []
-    is_any_real = False
+    real: set[str] = set()
+    is_any_parameter = False
     for kind in facts.slot_kinds:
-        if kind.spec is None or not kind.is_registered:
+        if kind.spec is None or kind.spec.device is None:
             continue
-        if kind.spec.device == "meta":
+        is_any_parameter = is_any_parameter or (kind.role == "parameter" and kind.is_registered)
+        if kind.spec.device != "meta":
+            if kind.is_registered:
+                real.add(kind.role)
+        elif kind.is_registered or (kind.role == "attribute" and not kind.is_hidden):
             on_meta.append(kind)
-        elif kind.role == "parameter":
-            is_any_real = True
-    if not on_meta or not is_any_real:
+    # A model that is on meta as a whole is there to be looked at, whatever its buffers hold.
+    if not on_meta or ("parameter" if is_any_parameter else "buffer") not in real:
         return
     offloaded = {mark.path for mark in facts.marks("offloaded")}
+    modules = facts.snapshot.slot_columns.modules
     for kind in on_meta:
         for slot in kind.slots:
-            path = facts.slots.path_at(slot)
-            is_expected = kind.role != "parameter" or _is_below(path, offloaded)
-            yield Problem(
-                (path,),
-                "{0} is on the meta device, where it has no values, while other parameters are loaded: a forward "
-                "through it fails.",
-                "Load it, or give it memory: module.to_empty(device=…), then module.reset_parameters().",
-                Severity.INFO if is_expected else None,
-                blame=None,
-            )
+            is_hooked = bool(offloaded) and _is_below(facts.modules.path_at(modules[slot]), offloaded)
+            yield _problem(facts.slots.path_at(slot), kind, is_hooked=is_hooked)
 
 
-def _is_below(path: str, modules: set[str]) -> bool:
-    if not modules:
-        return False
-    while path:
-        path = path.rpartition(".")[0]
-        if path in modules:
-            return True
-    return False
+def _problem(path: str, kind: SlotKind, *, is_hooked: bool) -> Problem:
+    if is_hooked:
+        return Problem(
+            (path,),
+            "{0} is on the meta device between uses: an offloading hook brings its values in for each forward.",
+            "Nothing to do, unless the hook was to be gone: accelerate.hooks.remove_hook_from_submodules(model).",
+            Severity.INFO,
+            blame=None,
+            alike="offloaded",
+        )
+    is_parameter = kind.role == "parameter"
+    return Problem(
+        (path,),
+        "{0} is on the meta device, where it has no values, while other tensors of the model hold some: a forward "
+        "that needs it fails.",
+        "Load it, or give it memory and values: module.to_empty(device=…), then module.reset_parameters()."
+        if is_parameter
+        else "Make it where the parameters are, before the model runs.",
+        None if is_parameter else Severity.INFO,
+        alike=kind.role,
+    )
+
+
+def _is_below(module: str, hooked: set[str]) -> bool:
+    """Whether a module, or one above it, has such a hook."""
+    while module not in hooked:
+        if not module:
+            return False
+        module = module.rpartition(".")[0]
+    return True

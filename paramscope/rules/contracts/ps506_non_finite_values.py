@@ -36,19 +36,22 @@ from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS506", "non-finite-values", Severity.ERROR, needs="values")
 
+_WORDS = {"nan": "NaN", "inf": "infinity"}
+
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """What capture found among the values."""
+    for note in facts.notes("values"):
+        yield Undecided(f"{note.path}: {note.text}")
     kinds: dict[str, list[str]] = {}
     for record in facts.snapshot.values or ():
         is_parameter = facts.slots[record.path].role == "parameter"
         if record.kind == "nan" or (record.kind == "inf" and is_parameter):
-            kinds.setdefault(record.path, []).append({"nan": "NaN", "inf": "infinity"}[record.kind])
+            kinds.setdefault(record.path, []).append(_WORDS[record.kind])
     for path, found in kinds.items():
-        what = " and ".join(sorted(found))
         yield Problem(
             (path,),
-            f"{{0}} holds {what}: whatever is computed with it is not finite either.",
-            "Look at what wrote it, a step without gradient clipping or a checkpoint, and load a sound one.",
+            f"{{0}} holds {' and '.join(found)}: whatever is computed with it is not finite either.",
+            "Look at what wrote it, such as a step on a gradient that was not finite, and load a sound checkpoint.",
             blame=None,
         )

@@ -1,7 +1,7 @@
 """A weight matrix is all one value.
 
 What it finds
-: Registered parameters of two or more dimensions of which all elements are equal.
+: Registered parameters of two or more dimensions, larger than one in two of them, of which all elements are equal.
 
 Why it matters
 : All units of such a layer compute the same, and get the same gradient: they stay equal, and the layer is worth one
@@ -36,16 +36,19 @@ from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
 
-RULE = Rule("PS507", "constant-weight", Severity.INFO, needs="values")
+RULE = Rule("PS507", "constant-weight", Severity.INFO, needs="values", yields_to=("PS506",))
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """What capture found among the values."""
+    for note in facts.notes("values"):
+        yield Undecided(f"{note.path}: {note.text}")
     for record in facts.snapshot.values or ():
         slot = facts.slots[record.path]
-        if record.kind == "constant" and slot.role == "parameter" and len(slot.shape or ()) > 1:
+        is_matrix = sum(size > 1 for size in slot.shape or ()) > 1
+        if record.kind == "constant" and slot.role == "parameter" and is_matrix:
             yield Problem(
                 (record.path,),
-                "All elements of {0} are equal: its units compute the same, and stay equal with equal gradients.",
-                "If it is not meant to begin so: nn.init.xavier_uniform_({0}).",
+                "All elements of {0} are equal: units that begin as one and get equal gradients stay one.",
+                "If it is not meant to begin so, such as by nn.init.zeros_: nn.init.xavier_uniform_({0}).",
             )

@@ -1,7 +1,7 @@
 """Two weights are equal, bit by bit, and share nothing.
 
 What it finds
-: Registered parameters with the same values, not constant, in memory of their own.
+: Registered parameters with the same values, bit by bit, that are not constant and lie in memory of their own.
 
 Why it matters
 : They begin as one and part with the first step: if a tie was meant, it is none.
@@ -36,36 +36,61 @@ from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS305", "copied-not-tied", Severity.INFO, needs="values")
 
+_TOLD = 3
+"""Weights that a message names before it counts the rest."""
+
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """What capture found to be equal."""
-    groups: dict[int, list[str]] = {}
-    for record in facts.snapshot.values or ():
-        if record.kind == "equal" and record.group is not None and facts.slots[record.path].role == "parameter":
-            groups.setdefault(record.group, []).append(record.path)
+    for note in facts.notes("values"):
+        yield Undecided(f"{note.path}: {note.text}")
     runs: dict[tuple[str, ...], list[list[str]]] = {}
-    for paths in groups.values():
-        if len(paths) > 1:
-            # Cloned layers have all their parameters equal: one finding for the run.
-            runs.setdefault(tuple(_heads(paths)), []).append(paths)
+    for paths in _copies(facts):
+        # Cloned layers have all their weights equal: one finding for the run.
+        runs.setdefault(_heads(paths), []).append(paths)
     for found in runs.values():
-        flat = [path for paths in found for path in paths]
         yield Problem(
-            tuple(flat),
-            "{0} has the same values as "
-            + ", ".join(f"{{{at}}}" for at in range(1, len(found[0])))
-            + ", and shares no "
-            "memory with " + ("it" if len(found[0]) == 2 else "them") + ": they part with the first step.",
-            "If they are meant to be one: {1} = {0}.",
-            blame=flat[1],
-            alike=(flat[0],),
+            tuple(path for paths in found for path in paths),
+            _message(found),
+            "If they are meant to be one weight, tie them: {1} = {0}. If they were cloned to begin alike, nothing is "
+            "to do.",
+            blame=found[0][1],
+            alike=found[0][0],
         )
 
 
-def _heads(paths: list[str]) -> list[str]:
-    """What stands before the last name that the paths have in common: the siblings that were cloned."""
+def _copies(facts: Facts) -> Iterator[list[str]]:
+    """Groups of parameters that are equal and lie in different memory."""
+    groups: dict[int, list[str]] = {}
+    places: set[tuple[int, object]] = set()
+    for record in facts.snapshot.values or ():
+        if record.kind != "equal" or record.group is None:
+            continue
+        slot = facts.slots[record.path]
+        if slot.role != "parameter" or slot.tensor is None:
+            continue
+        place = (record.group, tuple((span.memory, span.layout) for span in facts.spans(slot.tensor)))
+        if place not in places:
+            places.add(place)
+            groups.setdefault(record.group, []).append(record.path)
+    yield from (paths for paths in groups.values() if len(paths) > 1)
+
+
+def _message(found: list[list[str]]) -> str:
+    first = found[0]
+    named = [f"{{{at}}}" for at in range(min(len(first), _TOLD))]
+    if len(first) > _TOLD:
+        named.append(f"{len(first) - _TOLD:,} more")
+    message = f"{', '.join(named[:-1])} and {named[-1]} hold the same values, and share no memory"
+    if len(found) > 1:
+        message += f"; so do {len(found) - 1:,} more weights beside them"
+    return f"{message}: they part with the first step."
+
+
+def _heads(paths: list[str]) -> tuple[str, ...]:
+    """What stands before the last names that the paths have in common: the siblings that were cloned."""
     tails = [path.split(".") for path in paths]
     common = 0
     while all(len(tail) > common + 1 for tail in tails) and len({tail[-1 - common] for tail in tails}) == 1:
         common += 1
-    return [".".join(tail[: len(tail) - common]) for tail in tails]
+    return tuple(".".join(tail[: len(tail) - common]) for tail in tails)

@@ -61,11 +61,10 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if does_update is None:
                 yield Undecided(f"{facts.modules.path_at(found[0])}: the forward of {owner.type} cannot be read")
             for module in found if does_update else ():
-                path = facts.modules.path_at(module)
                 yield Problem(
-                    (path,),
+                    (facts.modules.path_at(module),),
                     "{0} is frozen but in training mode: each forward still moves its running_mean and running_var.",
-                    f"Put it into eval mode, again after every model.train(): {'{0}' if path else 'model'}.eval().",
+                    "Call .eval() on {0}, again after every model.train().",
                     alike=owner.type,
                 )
 

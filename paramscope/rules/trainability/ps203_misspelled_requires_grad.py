@@ -46,42 +46,36 @@ RULE = Rule("PS203", "misspelled-requires-grad", Severity.ERROR)
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Odd attributes of Parameters and modules."""
     for mark in facts.marks("odd-attribute"):
-        try:
-            slot = facts.slots[mark.path]
-        except KeyError:
+        if mark.path not in facts.slots:
             yield _on_module(mark)
-        else:
-            if slot.is_parameter:
-                yield _on_parameter(mark)
+        elif facts.slots[mark.path].is_parameter:
+            yield _on_parameter(mark)
 
 
 def _on_parameter(mark: Mark) -> Problem:
     flag = _flag(mark)
     if mark.name == "requires_grad_":
-        message, instead = _overwritten(), f"Call it: {{0}}.requires_grad_({flag})."
+        message, instead = _OVERWRITTEN, f"Call .requires_grad_({flag}) on {{0}}."
     else:
-        message = (
-            f"{{0}} was given an attribute {mark.name!r}, which PyTorch never reads: its requires_grad is as before."
-        )
-        instead = f"Write {{0}}.requires_grad = {flag}."
+        message = f"{mark.name!r} was assigned on {{0}}: PyTorch never reads it, and requires_grad stays as it was."
+        instead = f"Write .requires_grad = {flag} for {{0}}."
     return Problem((mark.path,), message, instead, blame=None, alike=("parameter", mark.name))
 
 
 def _on_module(mark: Mark) -> Problem:
-    flag = _flag(mark)
-    if mark.name == "requires_grad_":
-        message = _overwritten()
-    else:
+    message = _OVERWRITTEN
+    if mark.name != "requires_grad_":
         message = (
-            f"{{0}} is a module, and PyTorch never reads {mark.name!r} of a module: its parameters are trained, or "
-            "not, as before."
+            f"{mark.name!r} was assigned on {{0}}: PyTorch never reads it of a module, and the parameters in it stay "
+            "as they were."
         )
-    call = f"{{0}}.requires_grad_({flag})" if mark.path else f"model.requires_grad_({flag})"
-    return Problem((mark.path,), message, f"Call {call}.", blame=None, alike=("module", mark.name))
+    instead = f"Call .requires_grad_({_flag(mark)}) on {{0}}."
+    return Problem((mark.path,), message, instead, blame=None, alike=("module", mark.name))
 
 
-def _overwritten() -> str:
-    return "requires_grad_ of {0} was assigned instead of called: nothing is frozen by it, and the method is gone."
+_OVERWRITTEN = (
+    "requires_grad_ of {0} was assigned instead of called: nothing is frozen by it, and the method is gone."
+)
 
 
 def _flag(mark: Mark) -> bool:

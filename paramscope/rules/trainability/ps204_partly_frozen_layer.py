@@ -61,13 +61,11 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if not frozen or not trained or 2 * len(modules) > total:
                 continue
             for module in modules:
-                path = facts.modules.path_at(module)
                 yield Problem(
-                    (path,),
+                    (facts.modules.path_at(module),),
                     f"{{0}} is partly frozen ({', '.join(frozen)}, but not {', '.join(trained)}), unlike others of "
                     "its class.",
-                    f"If that is left over, {'{0}' if path else 'model'}.requires_grad_(True), or the same for all "
-                    "layers like it.",
+                    "If that is left over, call .requires_grad_(True) on {0}, or do the same to all layers like it.",
                     blame=None,
                     alike=(type, pattern),
                 )

@@ -1,8 +1,8 @@
 """One of many like siblings differs.
 
 What it finds
-: In a run of at least four siblings of one structure, a few (at most a quarter) that differ in requires_grad, dtype
-  or training mode, and that are neither the first nor the last of the run.
+: In a run of at least four siblings of one structure, a few (at most a quarter) that differ in requires_grad, dtype,
+  training mode or device, and that are neither the first nor the last of the run.
 
 Why it matters
 : Layers are frozen from one end, or all alike. A few in the middle that differ are mostly left over, or an index is
@@ -29,107 +29,107 @@ When it is wrong to follow it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.snapshot import SlotRecord
+from paramscope.rules.trainability._siblings import Aspect, Structures, varying
+from paramscope.snapshot import ATTRIBUTE, TRAINING, join
 
 RULE = Rule("PS209", "odd-one-out", Severity.WARNING)
 
 _RUN = 4
-"""Siblings that make a run."""
+"""Siblings that make a run; one in as many may be odd."""
+
+
+class _Odd(NamedTuple):
+    """One that differs from its siblings in one aspect."""
+
+    module: int
+    usual: int
+    """One of the others."""
+    others: int
+    """How many these are."""
+    aspect: Aspect
+    is_at_end: bool
+    """Whether all that differ are the first or the last ones of the run."""
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
-    """Numbered siblings of one structure."""
-    if not _may_differ(facts):
+    """Runs of siblings, aspect by aspect."""
+    aspects = varying(facts)
+    if not aspects:
         return
-    paths = facts.snapshot.module_columns.paths
-    types = facts.snapshot.module_columns.types
-    for siblings in facts.children.values():
-        if len(siblings) < _RUN:
-            continue
-        runs: dict[int, list[int]] = {}
-        for module in siblings:
-            if paths[module].rpartition(".")[2].isdigit():
-                runs.setdefault(types[module], []).append(module)
-        for run in runs.values():
-            if len(run) >= _RUN:
-                yield from _odd(facts, run)
-
-
-def _may_differ(facts: Facts) -> bool:
-    """Whether anything differs at all: most models are of one piece."""
-    states = {
-        (kind.is_trainable, kind.spec.dtype) for kind in facts.slot_kinds if kind.role == "parameter" and kind.spec
-    }
-    return len(states) > 1 or len({owner.training for owner, _ in facts.module_kinds}) > 1
-
-
-def _odd(facts: Facts, run: list[int]) -> Iterator[Problem]:
-    by_shape: dict[object, list[int]] = {}
-    states: dict[int, object] = {}
-    for module in run:
-        shape, state = _structure(facts, module)
-        by_shape.setdefault(shape, []).append(module)
-        states[module] = state
-    for alike in by_shape.values():
-        if len(alike) < _RUN:
-            continue
-        by_state: dict[object, list[int]] = {}
-        for module in alike:
-            by_state.setdefault(states[module], []).append(module)
-        usual = max(by_state.values(), key=len)
-        odd = [module for module in alike if states[module] != states[usual[0]]]
-        if not odd or len(odd) > len(alike) / 4:
-            continue
-        is_end = odd in (alike[: len(odd)], alike[-len(odd) :])
-        for module in odd:
-            what = _difference(facts, module, usual[0])
+    structures = Structures(facts, aspects)
+    runs = list(structures.runs(_RUN))
+    for aspect in aspects:
+        states = structures.states[aspect]
+        for odd in _innermost(facts, [odd for run in runs for odd in _odd(run, states, aspect)]):
             yield Problem(
-                (facts.modules.path_at(module),),
-                f"{{0}} differs from its {len(alike) - len(odd)} like siblings in {what}.",
-                "If that is left over, set all of them alike; if it is meant, declare it.",
-                Severity.INFO if is_end else None,
+                (facts.modules.path_at(odd.module),),
+                f"{{0}} differs from {odd.others:,} siblings of the same structure: {_difference(facts, odd)}.",
+                f"If that is left over, give it the {aspect} of the others; if it is meant, declare it.",
+                Severity.INFO if odd.is_at_end else None,
                 blame=None,
-                alike=(alike[0], what),
             )
 
 
-_Structure = tuple[object, object]
+def _odd(run: list[int], states: list[int], aspect: Aspect) -> Iterator[_Odd]:
+    (state, count), *rest = Counter(states[module] for module in run).most_common()
+    if not rest or _RUN * (len(run) - count) > len(run):
+        return
+    usual = [states[module] == state for module in run]
+    # Layers are frozen, or kept in another dtype, from either end.
+    is_at_end = all(usual[usual.index(True) : len(usual) - usual[::-1].index(True)])
+    for module, is_usual in zip(run, usual, strict=True):
+        if not is_usual:
+            yield _Odd(module, run[usual.index(True)], count, aspect, is_at_end)
 
 
-def _structure(facts: Facts, module: int) -> _Structure:
-    """(what siblings must have in common, in what one of them may be odd)."""
-    names = facts.snapshot.module_columns.paths
-    shape: list[object] = []
-    state: list[object] = []
-    start = len(names[module])
-    for each in facts.subtree(module):
-        record = facts.modules.at(each)
-        shape.append((record.path[start:], record.type))
-        state.append(record.training)
-        for slot in facts.slots_of(each):
-            if slot.role != "attribute":
-                shape.append((slot.name, slot.shape))
-                state.append((slot.trainable, slot.dtype))
-    return tuple(shape), tuple(state)
+def _innermost(facts: Facts, found: list[_Odd]) -> list[_Odd]:
+    """One for each cause: of one within another the inner one, unless that is the lesser."""
+    by_module = {odd.module: odd for odd in found}
+    dropped: set[int] = set()
+    for odd in found:
+        above = facts.parents[odd.module]
+        while above >= 0:
+            outer = by_module.get(above)
+            if outer is not None:
+                dropped.add(odd.module if odd.is_at_end and not outer.is_at_end else outer.module)
+            above = facts.parents[above]
+    return [odd for odd in found if odd.module not in dropped]
 
 
-def _difference(facts: Facts, odd: int, usual: int) -> str:
-    found = []
-    pairs = list(zip(_slots(facts, odd), _slots(facts, usual), strict=True))
-    if any(a.requires_grad != b.requires_grad for a, b in pairs):
-        found.append("requires_grad")
-    if any(a.dtype != b.dtype for a, b in pairs):
-        found.append("dtype")
-    modes = zip(facts.subtree(odd), facts.subtree(usual), strict=True)
-    if any(facts.modules.at(a).training != facts.modules.at(b).training for a, b in modes):
-        found.append("training mode")
-    return " and ".join(found) or "what it holds"
+def _difference(facts: Facts, odd: _Odd) -> str:
+    """The first thing in which two modules differ."""
+    snapshot = facts.snapshot
+    modules, slots = snapshot.module_columns, snapshot.slot_columns
+    start = len(modules.paths[odd.module])
+    for one, other in zip(facts.subtree(odd.module), facts.subtree(odd.usual), strict=False):
+        inner = modules.paths[one][start:].removeprefix(".")
+        if odd.aspect == "training mode":
+            if (modules.flags[one] ^ modules.flags[other]) & TRAINING:
+                mode = "training" if modules.flags[one] & TRAINING else "eval"
+                return f"{f'its {inner}' if inner else 'it'} is in {mode} mode"
+            continue
+        for mine, theirs in zip(_held(facts, one), _held(facts, other), strict=False):
+            if min(slots.tensors[mine], slots.tensors[theirs]) < 0:
+                continue
+            a, b = snapshot.tensor(slots.tensors[mine]), snapshot.tensor(slots.tensors[theirs])
+            name = f"its {join(inner, slots.names[mine])}"
+            if odd.aspect == "requires_grad" and a.requires_grad != b.requires_grad:
+                return f"{name} is {'trained' if a.requires_grad else 'frozen'}"
+            if odd.aspect == "dtype" and a.spec.dtype != b.spec.dtype:
+                return f"{name} is {a.spec.dtype}, not {b.spec.dtype}"
+            if odd.aspect == "device" and a.spec.device != b.spec.device:
+                return f"{name} is on {a.spec.device}, not on {b.spec.device}"
+    return f"its {odd.aspect} is another"
 
 
-def _slots(facts: Facts, module: int) -> list[SlotRecord]:
-    return [slot for each in facts.subtree(module) for slot in facts.slots_of(each) if slot.role != "attribute"]
+def _held(facts: Facts, module: int) -> list[int]:
+    holds = facts.snapshot.slot_columns.holds
+    slots = range(facts.first_slots[module], facts.first_slots[module + 1])
+    return [slot for slot in slots if holds[slot] != ATTRIBUTE]
