@@ -27,7 +27,7 @@ SECONDS = 5.0
 """Within these a hostile model is audited, rendered in every text format and read back: a stated promise."""
 NOISE = 4
 """How much slower than usual a machine with neighbours may be."""
-PICTURES = ("png", "pdf")
+PICTURES = ("png", "pdf", "svg")
 
 DUNDERS = tuple(
     name
@@ -108,6 +108,10 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+MANY = 2_000
+"""Slots from which on only those formats are rendered that people look at first."""
+
+
 def examine(model: Any, *, optimizer: Any = None) -> Report:
     """The report of a model, after everything that is promised of any model was checked.
 
@@ -119,7 +123,11 @@ def examine(model: Any, *, optimizer: Any = None) -> Report:
         wall, cpu = time.monotonic(), time.thread_time()
         report = audit(model, optimizer=optimizer)
         assert ran == [], ran
-        rendered = {format: report.render(format) for format in formats() if format not in PICTURES}
+        wanted = [format for format in formats() if format not in PICTURES]
+        if len(report.slots) > MANY:
+            # Each further format is linear in the slots: together they would test the machine's patience alone.
+            wanted = ["table", "tree", "json"]
+        rendered = {format: report.render(format) for format in wanted}
         text = rendered["json"]
         assert isinstance(text, str)
         assert Report.from_json(text) == report, "another report is read back"

@@ -18,6 +18,8 @@ _CHOICE = 1_000
 """Missing tensors between two members, past which a stranger's place tells nothing."""
 
 _Base: Any = torch._C.TensorBase
+# Made of no other tensors: looking for some takes longer than all else.
+_PLAIN = frozenset(map(id, (torch.Tensor, torch.nn.Parameter)))
 
 
 class Strangers:
@@ -96,7 +98,9 @@ class Strangers:
 
     def _storage(self, member: Any, spec: TensorSpec) -> int | None:
         """The storage of the model that a stranger views."""
-        if spec.stride is None or not torch._C._has_storage(member) or any(True for _ in inner_tensors(member)):
+        if spec.stride is None or not torch._C._has_storage(member):
+            return None
+        if id(type(member)) not in _PLAIN and any(True for _ in inner_tensors(member)):
             return None
         if self._storages is None:
             held = zip(self._tensors.held, self._tensors.storages, strict=True)

@@ -24,7 +24,7 @@ _requires_grad_of: Callable[[Any], bool] = _Base.requires_grad.__get__
 _is_leaf_of: Callable[[Any], bool] = _Base.is_leaf.__get__
 _is_nested_of: Callable[[Any], bool] = _Base.is_nested.__get__
 _grad_of: Callable[[Any], Any] = _Base.grad.__get__
-_LAZY: type = nn.parameter.UninitializedTensorMixin  # type: ignore[attr-defined]  # missing in torch's stubs
+LAZY: type = nn.parameter.UninitializedTensorMixin  # type: ignore[attr-defined]  # missing in torch's stubs
 
 
 @cache
@@ -108,7 +108,7 @@ def spec_of(tensor: Any, nbytes: int | None = None) -> TensorSpec:
 def _told_spec(tensor: Any, cls: type, nbytes: int | None) -> TensorSpec:
     answers = answers_for_place(cls)
     layout = None if answers else _layout_of(tensor)
-    has_shape = not issubclass(cls, _LAZY) and not _is_nested_of(tensor)
+    has_shape = not issubclass(cls, LAZY) and not _is_nested_of(tensor)
     shape = _numbers(_shape_of(tensor)) if has_shape else None
     stride = _numbers(_Base.stride(tensor)) if shape is not None and layout is torch.strided else None
     device = None if answers else fake_device(tensor) or _device_of(tensor)

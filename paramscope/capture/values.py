@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from paramscope.capture.classes import qualified_name
-from paramscope.capture.tensors import torch_name
+from paramscope.capture.tensors import LAZY, torch_name
 from paramscope.snapshot import Note, ValueRecord
 
 PIECE = 1 << 22
@@ -65,13 +65,15 @@ def value_facts(tensors: Sequence[Any], paths: dict[int, str]) -> tuple[tuple[Va
 
 
 def _note(reason: str, paths: list[str]) -> Note:
-    others = f", and of {len(paths) - 1:,} more tensors" if len(paths) > 1 else ""
-    return Note(paths[0], "values", f"its values{others} were not looked at: {reason}")
+    others = f", nor those of {len(paths) - 1:,} more" if len(paths) > 1 else ""
+    return Note(paths[0], "values", f"its values were not looked at{others}: {reason}")
 
 
 def _why_unread(tensor: Any) -> str | None:
     """Why the elements of a tensor cannot be read; None where they can."""
     cls = type(tensor)
+    if issubclass(cls, LAZY):
+        return "it has none before the first forward"
     if id(cls) not in _PLAIN:
         return f"a {qualified_name(cls)} holds its elements in its own way"
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor):

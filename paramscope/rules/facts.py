@@ -342,16 +342,29 @@ class Facts:
     def spans(self, tensor: int) -> tuple[Span, ...]:
         """The bytes of a tensor, by its number, and of the tensors that it is made of; none where it reaches none."""
         tensors, memories = self.snapshot.tensor_columns, self.snapshot.storage_columns.memories
-        spec = self.snapshot.interned.specs[tensors.specs[tensor]]
-        pieces: list[tuple[TensorSpec, int | None, int]] = [(spec, tensors.storages[tensor], tensors.offsets[tensor])]
-        pieces.extend((part.spec, part.storage, part.offset) for part in tensors.parts.get(tensor, ()))
         found = []
-        for spec, storage, offset in pieces:
-            layout = layout_of(spec, offset)
-            if layout is not None and storage is not None and storage >= 0:
+        spec, storage, offset = tensors.specs[tensor], tensors.storages[tensor], tensors.offsets[tensor]
+        if storage >= 0 and spec not in self._layouts:
+            self._layouts[spec] = layout_of(self.snapshot.interned.specs[spec], 0)
+        pieces = [(self._layouts[spec], storage, offset * self._itemsize(spec))] if storage >= 0 else []
+        for part in tensors.parts.get(tensor, ()):
+            layout = layout_of(part.spec, part.offset)
+            if part.storage is not None:
+                pieces.append((layout, part.storage, 0))
+        for layout, storage, moved in pieces:
+            if layout is not None:
                 memory, start = memories.get(storage, (storage, 0))
-                found.append(Span(storage, memory, (layout[0] + start, layout[1])))
+                found.append(Span(storage, memory, (layout[0] + moved + start, layout[1])))
         return tuple(found)
+
+    def _itemsize(self, spec: int) -> int:
+        of = self.snapshot.interned.specs[spec]
+        return of.nbytes // of.numel if of.nbytes and of.numel else 0
+
+    @cached_property
+    def _layouts(self) -> dict[int, Layout | None]:
+        """By the number of a spec, what tensors of it reach from the first byte of a storage on."""
+        return {}
 
     @cached_property
     def recomputed_tensors(self) -> frozenset[int]:

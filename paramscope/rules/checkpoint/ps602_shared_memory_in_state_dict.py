@@ -92,12 +92,10 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     found = [(block, together) for block, areas in _areas(facts).items() for together in _sets(areas)]
     for block, together in sorted(found, key=lambda each: each[1][0].slot):
         if any(slots.modules[area.slot] in uncertain for area in together):
-            unknown = next(
-                (each for each in map(facts.slots.at, (area.slot for area in together)) if not each.saved), None
-            )
+            records = [facts.slots.at(area.slot) for area in together]
+            unknown = next((record for record in records if record.saved is None), None)
             if unknown is not None:
-                reason = dict(unknown.unknown)["saved"]
-                yield Undecided(f"what state_dict() holds of {unknown.path} cannot be told: {reason}")
+                yield Undecided(f"what state_dict() holds cannot be told: {dict(unknown.unknown)['saved']}")
                 continue
         # It keeps the name of a tensor that is the whole storage, and refuses where there is none.
         has_whole = any((area.start, area.stop) == (block.start, block.start + block.nbytes) for area in together)

@@ -1,8 +1,8 @@
 """Some parameters are on the meta device, while others hold values.
 
 What it finds
-: Registered parameters on `meta` in a model of which other parameters lie in memory. As information, buffers and plain
-  tensors that are left there, and what an offloading hook keeps there.
+: Registered parameters on `meta` in a model of which other parameters lie in memory. As information, buffers and
+  plain tensors that are left there, and what an offloading hook keeps there.
 
 Why it matters
 : A meta tensor has no values: the first forward through it fails, or gives tensors without values, and a checkpoint
@@ -38,25 +38,30 @@ from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS504", "left-on-meta", Severity.ERROR)
 
+_FEW = 20
+"""Parameters on meta for each real one from which on the real ones are the exception."""
+
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Slots on meta beside registered tensors that are not."""
     on_meta: list[SlotKind] = []
-    real: set[str] = set()
-    is_any_parameter = False
+    real: list[SlotKind] = []
     for kind in facts.slot_kinds:
         if kind.spec is None or kind.spec.device is None:
             continue
-        is_any_parameter = is_any_parameter or (kind.role == "parameter" and kind.is_registered)
         if kind.spec.device != "meta":
             if kind.is_registered:
-                real.add(kind.role)
+                real.append(kind)
         elif kind.is_registered or (kind.role == "attribute" and not kind.is_hidden):
             on_meta.append(kind)
+    on_meta_count, real_count = _count(on_meta, "parameter"), _count(real, "parameter")
     # A model that is on meta as a whole is there to be looked at, whatever its buffers hold.
-    if not on_meta or ("parameter" if is_any_parameter else "buffer") not in real:
+    if not on_meta or (on_meta_count and not real_count) or not real:
         return
     offloaded = {mark.path for mark in facts.marks("offloaded")}
+    if on_meta_count > _FEW * real_count > 0 and not offloaded:
+        yield _left_real(facts, [kind for kind in real if kind.role == "parameter"])
+        return
     modules = facts.snapshot.slot_columns.modules
     for kind in on_meta:
         for slot in kind.slots:
@@ -64,11 +69,27 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             yield _problem(facts.slots.path_at(slot), kind, is_hooked=is_hooked)
 
 
+def _count(kinds: list[SlotKind], role: str) -> int:
+    return sum(len(kind.slots) for kind in kinds if kind.role == role)
+
+
+def _left_real(facts: Facts, kinds: list[SlotKind]) -> Problem:
+    paths = facts.paths(sorted(slot for kind in kinds for slot in kind.slots))
+    more = f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
+    return Problem(
+        tuple(paths),
+        f"{{0}}{more} holds values, while the rest of the model is on the meta device: torch.Tensor(…) and the like "
+        "heed no `with torch.device('meta')`.",
+        "Nothing to do if the model is there to be looked at; else load it, or give it memory: model.to_empty(…).",
+        Severity.INFO,
+    )
+
+
 def _problem(path: str, kind: SlotKind, *, is_hooked: bool) -> Problem:
     if is_hooked:
         return Problem(
             (path,),
-            "{0} is on the meta device between uses: an offloading hook brings its values in for each forward.",
+            "On the meta device between uses: {0}. An offloading hook brings the values in for each forward.",
             "Nothing to do, unless the hook was to be gone: accelerate.hooks.remove_hook_from_submodules(model).",
             Severity.INFO,
             blame=None,
@@ -77,8 +98,8 @@ def _problem(path: str, kind: SlotKind, *, is_hooked: bool) -> Problem:
     is_parameter = kind.role == "parameter"
     return Problem(
         (path,),
-        "{0} is on the meta device, where it has no values, while other tensors of the model hold some: a forward "
-        "that needs it fails.",
+        "No values, on the meta device: {0}. Other tensors of the model hold some, and a forward that needs these "
+        "fails.",
         "Load it, or give it memory and values: module.to_empty(device=…), then module.reset_parameters()."
         if is_parameter
         else "Make it where the parameters are, before the model runs.",

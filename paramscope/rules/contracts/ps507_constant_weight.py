@@ -46,7 +46,10 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for record in facts.snapshot.values or ():
         slot = facts.slots[record.path]
         is_matrix = sum(size > 1 for size in slot.shape or ()) > 1
-        if record.kind == "constant" and slot.role == "parameter" and is_matrix:
+        if record.kind != "constant" or slot.role != "parameter" or not is_matrix:
+            continue
+        # A norm's weight of several dimensions is no matrix: each element stands for itself.
+        if "normalized_shape" not in dict(facts.modules[slot.module].settings):
             yield Problem(
                 (record.path,),
                 "All elements of {0} are equal: units that begin as one and get equal gradients stay one.",

@@ -42,24 +42,19 @@ from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._members import Stranger, is_master_copy, strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.snapshot import SlotRecord
+from paramscope.snapshot import TensorRecord
 
 RULE = Rule("PS402", "foreign-parameter-in-optimizer", Severity.ERROR, needs="optimizer")
-
-_TOLD_BY = {
-    "name": "told by its name",
-    "position": "told by its position among the members",
-    "shape": "told by its shape",
-}
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Strangers, with what replaced them."""
     for stranger in strangers(facts):
-        slot = _replacement(facts, stranger)
-        if slot is None:
+        path = stranger.record.replaced_by
+        tensor = None if path is None else _held(facts, path)
+        if path is None or tensor is None:
             yield _unexplained(stranger)
-        elif is_master_copy(stranger.record, slot.dtype):
+        elif is_master_copy(stranger.record, tensor.spec.dtype):
             yield Problem(
                 stranger.places,
                 "The model does not have {0}, but weights in half precision of which it may be the float32 copy: "
@@ -68,17 +63,19 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 "parameters.",
                 Severity.WARNING,
                 blame=None,
+                alike=stranger.optimizer.name,
             )
         else:
-            yield _replaced(stranger, slot)
+            yield _replaced(stranger, path, tensor)
 
 
-def _replacement(facts: Facts, stranger: Stranger) -> SlotRecord | None:
-    path = stranger.record.replaced_by
+def _held(facts: Facts, path: str) -> TensorRecord | None:
+    """The tensor in a slot; None where a saved report names one that is not there."""
     try:
-        return None if path is None else facts.slots[path]
+        tensor = facts.snapshot.slot_columns.tensors[facts.slots.position(path)]
     except KeyError:
         return None
+    return None if tensor < 0 else facts.snapshot.tensor(tensor)
 
 
 def _unexplained(stranger: Stranger) -> Problem:
@@ -90,25 +87,28 @@ def _unexplained(stranger: Stranger) -> Problem:
         "this model, build the optimizer anew.",
         Severity.WARNING,
         blame=None,
+        alike=stranger.optimizer.name,
     )
 
 
-def _replaced(stranger: Stranger, slot: SlotRecord) -> Problem:
-    paths = (stranger.places[0], slot.path, *stranger.places[1:])
+def _replaced(stranger: Stranger, path: str, tensor: TensorRecord) -> Problem:
+    paths = (stranger.places[0], path, *stranger.places[1:])
     record = stranger.record
-    if record.storage is not None and record.storage == slot.storage:
+    if record.storage is not None and record.storage == tensor.storage:
         return Problem(
             paths,
             "The optimizer holds {0}, another tensor over the memory of {1}, and not that parameter: the gradients "
             "arrive at the parameter, and the step does not see them.",
             "Hand over the parameters themselves, model.parameters(): not .data, .detach() or a new nn.Parameter.",
             blame=None,
+            alike=stranger.optimizer.name,
         )
     return Problem(
         paths,
-        f"{{1}} took the place of {{0}} ({_TOLD_BY.get(record.evidence or '', 'so it looks')}) after the optimizer "
-        "was built, which goes on stepping what was there before: the new one is never trained.",
+        "It seems that {1} took the place of {0} after the optimizer was built, which goes on stepping what was there "
+        "before: the new one is never trained.",
         "Build the optimizer once the model is complete; to change the values afterwards, write into {1} in place: "
         "copy_(…) under torch.no_grad().",
         blame=None,
+        alike=stranger.optimizer.name,
     )

@@ -57,11 +57,15 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 if decay.get(at, 0.0) > 0:
                     found.setdefault(at, []).append(kind)
     for at, kinds in found.items():
-        for slot, further in distinct(facts, kinds):
+        paths = facts.paths([slot for slot, _ in distinct(facts, kinds)])
+        others = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+        # NOTE: to fold the names of half the model takes longer than to find them. Problems become one finding with
+        # the places of both, in whose message the only place of the first one stands for all.
+        for places in (paths[:1], paths):
             yield Problem(
-                tuple(facts.paths([slot, *further])),
-                f"A weight decay of {decay[at]:g} also shrinks {{0}}: norms, biases and embeddings are usually "
-                "spared.",
+                tuple(places),
+                f"A weight decay of {decay[at]:g} also shrinks {{0}}{others}: norms, biases and "
+                "embeddings are usually spared.",
                 'Give them a group of their own, {"params": …, "weight_decay": 0.0}.',
                 blame=None,
                 alike=at,

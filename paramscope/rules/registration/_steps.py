@@ -14,6 +14,9 @@ _FIRST = re.compile(r"(?P<mark>->|::|)(?P<name><[^>]*>|(?:(?!->|::)[^.\[{])*)")
 _KEY = re.compile(r"\[(?!\d+\])")
 """A key of a dict, in the path of what lies there."""
 
+_LONGEST = 10_000
+"""Characters of a path whose line is looked for."""
+
 HeldAs = Literal["attribute", "shadow", "container", "record", "object", "callable", "class"]
 
 
@@ -92,6 +95,12 @@ def _owner(facts: Facts, path: str) -> str:
             if facts.snapshot.module_columns.flags[module] & REGISTERED:
                 best = path[:end]
     return best
+
+
+def to_blame(path: str) -> str | None:
+    """What `Problem.blame` is for something in a container: the path itself, unless a key of a dict makes it so long
+    that to look for it in the source would take seconds."""
+    return None if len(path) > _LONGEST else path
 
 
 class Hidden(NamedTuple):

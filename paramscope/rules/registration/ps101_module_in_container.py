@@ -42,7 +42,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import hidden_modules
+from paramscope.rules.registration._steps import hidden_modules, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS101", "module-in-container", Severity.ERROR)
@@ -63,5 +63,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             f"Register it: self.{name} = {wrap}(…)."
             + (" If it is hidden on purpose, declare that." if is_frozen else ""),
             Severity.WARNING if is_frozen else None,
+            blame=to_blame(path),
             alike=(facts.modules[held.owner].type, name),
         )

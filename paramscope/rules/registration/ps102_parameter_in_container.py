@@ -44,7 +44,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import hidden_parameters
+from paramscope.rules.registration._steps import hidden_parameters, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS102", "parameter-in-container", Severity.ERROR, yields_to=("PS101",))
@@ -69,5 +69,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             f"{{0}} is hidden in {where}: parameters(), state_dict() and .to() do not know it, so it is never "
             "trained, saved or moved.",
             instead,
+            blame=to_blame(path),
             alike=(facts.modules[held.owner].type, held.attribute),
         )

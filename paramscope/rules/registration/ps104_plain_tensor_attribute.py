@@ -46,7 +46,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.registration._assigned import assigned, is_moved_when_read, is_read_at_construction_alone
-from paramscope.rules.registration._steps import Held, slot_held_by
+from paramscope.rules.registration._steps import Held, slot_held_by, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import SlotRecord
 
@@ -88,7 +88,7 @@ def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Prob
     if held.kind != "attribute":
         instead = 'If it is meant to be moved or saved, register each tensor: self.register_buffer("name", …).'
     alike = None if held.kind == "attribute" else (facts.modules[held.owner].type, held.attribute)
-    return Problem((slot.path,), message, instead, Severity.INFO if reason else None, alike=alike)
+    return Problem((slot.path,), message, instead, Severity.INFO if reason else None, to_blame(slot.path), alike)
 
 
 def _why_harmless(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> str:

@@ -51,7 +51,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import Held, hidden_modules, hidden_parameters
+from paramscope.rules.registration._steps import Held, hidden_modules, hidden_parameters, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS105", "module-behind-callable", Severity.WARNING)
@@ -79,5 +79,6 @@ def _problem(facts: Facts, path: str, held: Held, instead: str) -> Problem:
         f"{{0}} is known only to {_KINDS.get(held.thing, 'a callable')}, self.{held.name}: parameters(), "
         "state_dict() and .to() do not look there, so it is never trained, saved or moved.",
         instead,
+        blame=to_blame(path),
         alike=(facts.modules[held.owner].type, held.attribute),
     )

@@ -51,7 +51,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import Held, hidden_modules, hidden_parameters
+from paramscope.rules.registration._steps import Held, hidden_modules, hidden_parameters, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS106", "module-behind-object", Severity.WARNING)
@@ -73,5 +73,6 @@ def _problem(facts: Facts, path: str, held: Held) -> Problem:
         f"{{0}} lies in a {held.thing}, which is no nn.Module: parameters(), state_dict() and .to() do not look "
         "there, so it is never trained, saved or moved.",
         f"Make {held.thing} an nn.Module, or register on the module itself what lies in self.{held.name}.",
+        blame=to_blame(path),
         alike=(facts.modules[held.owner].type, held.attribute, held.thing),
     )

@@ -63,7 +63,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             for module in found if does_update else ():
                 yield Problem(
                     (facts.modules.path_at(module),),
-                    "{0} is frozen but in training mode: each forward still moves its running_mean and running_var.",
+                    "Each forward still moves running_mean and running_var of {0}, frozen but in training mode.",
                     "Call .eval() on {0}, again after every model.train().",
                     alike=owner.type,
                 )

@@ -30,6 +30,8 @@ When it is wrong to follow it
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 
 from paramscope.finding import Severity
@@ -40,41 +42,61 @@ RULE = Rule("PS204", "partly-frozen-layer", Severity.INFO)
 
 _LISTS = ("torch.nn.modules.container.ParameterList", "torch.nn.modules.container.ParameterDict")
 
+_NUMBER = re.compile(r"\d+")
+
 Pattern = tuple[tuple[str, bool], ...]
 """(name, whether it trains) of each parameter of a layer."""
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
-    """Leaf modules with parameters of both sorts, against the others of their class."""
-    patterns = _patterns(facts)
-    alike: dict[tuple[str, tuple[str, ...]], dict[Pattern, list[int]]] = {}
-    for (type, module), held in patterns.items():
-        pattern = tuple(held)
-        names = tuple(name for name, _ in pattern)
-        alike.setdefault((type, names), {}).setdefault(pattern, []).append(module)
-    for (type, _), found in alike.items():
-        total = sum(map(len, found.values()))
-        for pattern, modules in found.items():
+    """Leaf modules with parameters of both sorts, against the others of their class and place."""
+    patterns = {module: tuple(held) for module, held in _patterns(facts).items()}
+    for candidates, alike in _alike(facts, patterns):
+        counts = Counter(patterns[module] for module in alike)
+        for module in candidates:
+            pattern = patterns[module]
             frozen = [name for name, is_trained in pattern if not is_trained]
             trained = [name for name, is_trained in pattern if is_trained]
-            # What most layers of a class have in common is a plan, not an accident.
-            if not frozen or not trained or 2 * len(modules) > total:
-                continue
-            for module in modules:
+            # What most layers have in common is a plan, not an accident.
+            if frozen and trained and 2 * counts[pattern] <= len(alike):
                 yield Problem(
                     (facts.modules.path_at(module),),
                     f"{{0}} is partly frozen ({', '.join(frozen)}, but not {', '.join(trained)}), unlike others of "
                     "its class.",
                     "If that is left over, call .requires_grad_(True) on {0}, or do the same to all layers like it.",
                     blame=None,
-                    alike=(type, pattern),
+                    alike=(_type(facts, module), pattern),
                 )
 
 
-def _patterns(facts: Facts) -> dict[tuple[str, int], list[tuple[str, bool]]]:
-    """By class and module, what is trained, for the leaf modules of classes of which some instance is partly
-    frozen."""
-    modules = facts.snapshot.slot_columns.modules
+def _alike(facts: Facts, patterns: dict[int, Pattern]) -> Iterator[tuple[list[int], list[int]]]:
+    """(modules, those to compare them with): of one class, with parameters of the same names, and in the same place
+    but for the numbers in their paths; what is alone there is compared with all of its class."""
+    by_place: dict[tuple[str, tuple[str, ...], str], list[int]] = {}
+    by_class: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    for module, pattern in patterns.items():
+        key = (_type(facts, module), tuple(name for name, _ in pattern))
+        by_class.setdefault(key, []).append(module)
+        by_place.setdefault((*key, _NUMBER.sub("#", facts.modules.path_at(module))), []).append(module)
+    lone = set()
+    for modules in by_place.values():
+        if len(modules) > 1:
+            yield modules, modules
+        else:
+            lone.update(modules)
+    for modules in by_class.values():
+        candidates = [module for module in modules if module in lone]
+        if candidates:
+            yield candidates, modules
+
+
+def _type(facts: Facts, module: int) -> str:
+    return facts.snapshot.interned.types[facts.snapshot.module_columns.types[module]]
+
+
+def _patterns(facts: Facts) -> dict[int, list[tuple[str, bool]]]:
+    """What is trained of each leaf module of a class of which some instance is partly frozen."""
+    modules, tensors = facts.snapshot.slot_columns.modules, facts.snapshot.slot_columns.tensors
     kinds = [
         kind
         for kind in facts.slot_kinds
@@ -86,12 +108,13 @@ def _patterns(facts: Facts) -> dict[tuple[str, int], list[tuple[str, bool]]]:
         for kind in kinds
         if kind.is_frozen and any(modules[slot] in with_trained for slot in kind.slots)
     }
-    found: dict[tuple[str, int], list[tuple[str, bool]]] = {}
+    found: dict[int, list[tuple[str, bool]]] = {}
     for kind in sorted(kinds, key=lambda each: each.name):
         type = kind.owner.type
         if type in partly and not facts.is_a(type, *_LISTS):
             for slot in kind.slots:
                 module = modules[slot]
-                if module not in facts.children:
-                    found.setdefault((type, module), []).append((kind.name, kind.is_trainable))
+                # A weight that stands elsewhere, too, may have been frozen there.
+                if module not in facts.children and tensors[slot] not in facts.tied:
+                    found.setdefault(module, []).append((kind.name, kind.is_trainable))
     return found

@@ -45,8 +45,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             for slot in kind.slots:
                 yield Problem(
                     (facts.slots.path_at(slot),),
-                    "{0} is float16 and trainable: GradScaler refuses to unscale its gradient, and without a scaler "
-                    "small gradients vanish.",
+                    "GradScaler refuses to unscale the gradients of trainable float16 parameters, as of {0}; without "
+                    "a scaler small gradients vanish.",
                     "Keep what is trained in float32 and run the forward under torch.autocast, or use bfloat16.",
                     blame=None,
                     alike=("float16",),

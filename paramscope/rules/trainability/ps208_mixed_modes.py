@@ -57,7 +57,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 continue
             yield Problem(
                 (facts.modules.path_at(module),),
-                f"{{0}} is in {name} mode, while the root is in {other} mode: dropout and norms differ there.",
+                f"In {name} mode, while the root is in {other} mode: {{0}}. Dropout and norms differ there.",
                 "model.train() or model.eval() sets all of it; if a part is to differ, set that part after it.",
                 blame=None,
                 alike=(path, name),

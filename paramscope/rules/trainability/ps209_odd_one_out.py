@@ -51,8 +51,8 @@ class _Odd(NamedTuple):
     module: int
     usual: int
     """One of the others."""
-    others: int
-    """How many these are."""
+    siblings: int
+    """How many there are in all."""
     aspect: Aspect
     is_at_end: bool
     """Whether all that differ are the first or the last ones of the run."""
@@ -70,7 +70,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         for odd in _innermost(facts, [odd for run in runs for odd in _odd(run, states, aspect)]):
             yield Problem(
                 (facts.modules.path_at(odd.module),),
-                f"{{0}} differs from {odd.others:,} siblings of the same structure: {_difference(facts, odd)}.",
+                f"{{0}} stands out among {odd.siblings:,} siblings of one structure: {_difference(facts, odd)}.",
                 f"If that is left over, give it the {aspect} of the others; if it is meant, declare it.",
                 Severity.INFO if odd.is_at_end else None,
                 blame=None,
@@ -86,7 +86,7 @@ def _odd(run: list[int], states: list[int], aspect: Aspect) -> Iterator[_Odd]:
     is_at_end = all(usual[usual.index(True) : len(usual) - usual[::-1].index(True)])
     for module, is_usual in zip(run, usual, strict=True):
         if not is_usual:
-            yield _Odd(module, run[usual.index(True)], count, aspect, is_at_end)
+            yield _Odd(module, run[usual.index(True)], len(run), aspect, is_at_end)
 
 
 def _innermost(facts: Facts, found: list[_Odd]) -> list[_Odd]:
