@@ -38,11 +38,9 @@ def _shared_modules(facts: Facts) -> Iterable[list[int]]:
     parents = facts.parents
     found: dict[int, list[int]] = {}
     for place, first in repeats.items():
-        above = parents[place]
         # Below a module that is listed again, everything is.
-        if above in repeats and repeats[above] == repeats.get(parents[first], parents[first]):
-            continue
-        found.setdefault(first, [first]).append(place)
+        if parents[place] not in repeats:
+            found.setdefault(first, [first]).append(place)
     return found.values()
 
 
@@ -68,33 +66,41 @@ def _same_objects(facts: Facts) -> Iterator[Repeated]:
 
 
 def _same_parameters(facts: Facts) -> Iterator[Repeated]:
-    """Lists of which two children or more hold one tensor, and every other one of theirs in common."""
-    slots, repeats = facts.snapshot.slot_columns, facts.snapshot.module_columns.repeats
-    candidates: dict[int, dict[int, None]] = {}
-    for record in facts.snapshot.sharing:
-        if record.kind != "tied":
-            continue
-        met: dict[int, dict[int, None]] = {}
-        for path in record.slots:
-            position = facts.slots.position(path)
-            if slots.holds[position] != PARAMETER:
-                continue
-            below, above = slots.modules[position], facts.parents[slots.modules[position]]
+    """Lists of which two distinct children hold one tensor, and every other one of theirs in common."""
+    repeats = facts.snapshot.module_columns.repeats
+    candidates: dict[int, set[int]] = {}
+    for places in _tied_places(facts):
+        met: dict[int, set[int]] = {}
+        for place in places:
+            below, above = place, facts.parents[place]
             while above >= 0:
                 if _is_list(facts, above):
-                    met.setdefault(above, {})[below] = None
+                    met.setdefault(above, set()).add(below)
                 below, above = above, facts.parents[above]
         for container, children in met.items():
-            if len(children) > 1:
-                candidates.setdefault(container, {}).update(children)
+            if len({repeats.get(child, child) for child in children}) > 1:
+                candidates.setdefault(container, set()).update(children)
     for container, children in candidates.items():
         groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
         for child in sorted(children):
             groups.setdefault(_parameters(facts, child), []).append(child)
         for members in groups.values():
-            objects = {repeats.get(member, member) for member in members}
-            if len(objects) > 1:
+            if len({repeats.get(member, member) for member in members}) > 1:
                 yield Repeated(container, tuple(members), is_one_object=False)
+
+
+def _tied_places(facts: Facts) -> Iterator[list[int]]:
+    """Modules that hold one tensor, or are one module, where they are listed first: below those that are listed again
+    there is nothing new."""
+    slots, repeats = facts.snapshot.slot_columns, facts.snapshot.module_columns.repeats
+    yield from shared_modules(facts)
+    for record in facts.snapshot.sharing:
+        if record.kind == "tied":
+            positions = map(facts.slots.position, record.slots)
+            modules = {slots.modules[each] for each in positions if slots.holds[each] == PARAMETER}
+            distinct = sorted(modules - repeats.keys())
+            if len(distinct) > 1:
+                yield distinct
 
 
 def holds_tensors(facts: Facts, module: int) -> bool:

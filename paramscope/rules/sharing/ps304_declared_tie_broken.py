@@ -78,7 +78,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             elif found is not None:
                 yield found
     for reason, names in undecided.items():
-        more = f" (and {len(names) - 1:,} more pairs)" if len(names) > 1 else ""
+        more = f" (and {len(names) - 1:,} more)" if len(names) > 1 else ""
         yield Undecided(f"{names[0]}{more}: {reason}" if names[0] else reason)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import groupby
 from typing import Literal
 
-from paramscope.rules.facts import Facts
-from paramscope.snapshot import ATTRIBUTE, PARAMETER, REGISTERED, REQUIRES_GRAD, TRAINING
+from paramscope.rules.facts import Facts, SlotKind
+from paramscope.snapshot import REGISTERED, TRAINING
 
 Aspect = Literal["requires_grad", "dtype", "device", "training mode"]
 """In what siblings of one structure may differ."""
@@ -37,66 +37,72 @@ def varying(facts: Facts) -> list[Aspect]:
     return [aspect for aspect in order if aspect in found]
 
 
+def _learns(kind: SlotKind) -> bool:
+    is_able = kind.role == "parameter" and kind.spec is not None and kind.spec.is_differentiable
+    return is_able and kind.requires_grad
+
+
+_STATES: dict[Aspect, Callable[[SlotKind], Hashable]] = {
+    "requires_grad": _learns,
+    "dtype": lambda kind: kind.spec and kind.spec.dtype,
+    "device": lambda kind: kind.spec and kind.spec.device,
+}
+"""What tells the state of a slot in each aspect."""
+
+
 class Structures:
     """For each module what it is built like, and for each aspect in which state it is with all below it; equal
     numbers mean that nothing tells two apart."""
 
     def __init__(self, facts: Facts, aspects: Sequence[Aspect]) -> None:
         self._facts = facts
-        snapshot = facts.snapshot
-        modules, slots, tensors = snapshot.module_columns, snapshot.slot_columns, snapshot.tensor_columns
-        specs, paths, first, children = snapshot.interned.specs, modules.paths, facts.first_slots, facts.children
-        count = len(paths)
+        modules, first, children = facts.snapshot.module_columns, facts.first_slots, facts.children
+        count = len(modules.paths)
         self.built = [0] * count
         self.states = {aspect: [0] * count for aspect in aspects}
         self.weights = [0] * count
         """Parameters and buffers of a module and of all below it."""
+        shapes = self._by_slot(lambda kind: (kind.name, kind.role, kind.persistent, kind.spec and kind.spec[:2]))
+        of_slots = [(self.states[aspect], self._by_slot(_STATES[aspect])) for aspect in aspects if aspect in _STATES]
+        modes = self.states.get("training mode")
         built: dict[Hashable, int] = {}
-        shapes = [(spec.type, spec.shape) for spec in specs]
-        known: dict[Hashable, int] = {}
-        of_slots = {aspect: self.states_of_slots(aspect) for aspect in aspects if aspect != "training mode"}
+        states: dict[Hashable, int] = {}
+        number, state = built.setdefault, states.setdefault
+        types, settings, flags, weights = modules.types, modules.settings, modules.flags, self.weights
+        is_all_registered = not facts.hidden_roots
         # A child comes after its parent, so counting down meets children first.
         for module in range(count - 1, -1, -1):
-            if not modules.flags[module] & REGISTERED:
+            if not flags[module] & REGISTERED:
                 continue
-            below = [child for child in children.get(module, ()) if modules.flags[child] & REGISTERED]
-            own = [slot for slot in range(first[module], first[module + 1]) if slots.holds[slot] != ATTRIBUTE]
-            held = tuple(
-                (
-                    slots.names[slot],
-                    slots.holds[slot],
-                    None if (of := slots.tensors[slot]) < 0 else shapes[tensors.specs[of]],
-                )
-                for slot in own
-            )
-            start = len(paths[module])
-            inner = tuple((paths[child][start:], self.built[child]) for child in below)
-            structure = (modules.types[module], modules.settings[module], held, inner)
-            self.built[module] = built.setdefault(structure, len(built))
-            self.weights[module] = len(own) + sum(self.weights[child] for child in below)
-            for aspect, states in self.states.items():
-                mine: Hashable = modules.flags[module] & TRAINING
-                if aspect != "training mode":
-                    mine = tuple([of_slots[aspect][slot] for slot in own])
-                state = (aspect, mine, *[states[child] for child in below])
-                states[module] = known.setdefault(state, len(known))
+            below = children.get(module, ())
+            if not is_all_registered:
+                below = [child for child in below if flags[child] & REGISTERED]
+            start, stop = first[module], first[module + 1]
+            # Attributes stand last among the slots of a module, and are none of its structure.
+            while stop > start and shapes[stop - 1] < 0:
+                stop -= 1
+            weights[module] = stop - start
+            inner: tuple[int, ...] = ()
+            if below:
+                inner = tuple([self.built[child] for child in below])
+                weights[module] += sum([weights[child] for child in below])
+            key = (types[module], settings[module], *shapes[start:stop], -1, *inner)
+            self.built[module] = number(key, len(built))
+            for known, of_slot in of_slots:
+                known[module] = state((*of_slot[start:stop], -1, *[known[child] for child in below]), len(states))
+            if modes is not None:
+                modes[module] = state((flags[module] & TRAINING, *[modes[child] for child in below]), len(states))
 
-    def states_of_slots(self, aspect: Aspect) -> list[Hashable]:
-        """For each slot, in which state it is."""
-        snapshot = self._facts.snapshot
-        tensors, holds = snapshot.tensor_columns, snapshot.slot_columns.holds
-        specs = snapshot.interned.specs
-        if aspect == "requires_grad":
-            learns = [spec.is_differentiable for spec in specs]
-            return [
-                tensor >= 0
-                and hold == PARAMETER
-                and learns[tensors.specs[tensor]]
-                and bool(tensors.flags[tensor] & REQUIRES_GRAD)
-                for tensor, hold in zip(snapshot.slot_columns.tensors, holds, strict=True)
-            ]
-        words = [spec.dtype if aspect == "dtype" else spec.device for spec in specs]
-        return [None if tensor < 0 else words[tensors.specs[tensor]] for tensor in snapshot.slot_columns.tensors]
+    def _by_slot(self, tell: Callable[[SlotKind], Hashable]) -> list[int]:
+        """For each slot the number of what is told of its kind; -1 for attributes."""
+        found = [-1] * len(self._facts.slots)
+        known: dict[Hashable, int] = {}
+        for kind in self._facts.slot_kinds:
+            if kind.role != "attribute":
+                number = known.setdefault(tell(kind), len(known))
+                for slot in kind.slots:
+                    found[slot] = number
+        return found
 
     def runs(self, shortest: int) -> Iterator[list[int]]:
         """Siblings of one structure, one after the other; those that hold nothing are passed over where others do."""

@@ -77,14 +77,20 @@ def _alike(facts: Facts, patterns: dict[int, Pattern]) -> Iterator[tuple[list[in
     for module, pattern in patterns.items():
         key = (_type(facts, module), tuple(name for name, _ in pattern))
         by_class.setdefault(key, []).append(module)
-        by_place.setdefault((*key, _NUMBER.sub("#", facts.modules.path_at(module))), []).append(module)
+    irregular = {
+        key: modules for key, modules in by_class.items() if len({patterns[module] for module in modules}) > 1
+    }
+    for key, modules in irregular.items():
+        for module in modules:
+            place = _NUMBER.sub("#", facts.modules.path_at(module))
+            by_place.setdefault((*key, place), []).append(module)
     lone = set()
     for modules in by_place.values():
         if len(modules) > 1:
             yield modules, modules
         else:
             lone.update(modules)
-    for modules in by_class.values():
+    for modules in irregular.values():
         candidates = [module for module in modules if module in lone]
         if candidates:
             yield candidates, modules

@@ -40,14 +40,18 @@ RULE = Rule("PS207", "trainable-half-precision", Severity.INFO)
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Trainable slots of float16, all of them as one."""
-    for kind in facts.slot_kinds:
-        if kind.is_trainable and kind.spec is not None and kind.spec.dtype == "float16":
-            for slot in kind.slots:
-                yield Problem(
-                    (facts.slots.path_at(slot),),
-                    "GradScaler refuses to unscale the gradients of trainable float16 parameters, as of {0}; without "
-                    "a scaler small gradients vanish.",
-                    "Keep what is trained in float32 and run the forward under torch.autocast, or use bfloat16.",
-                    blame=None,
-                    alike=("float16",),
-                )
+    slots = sorted(
+        slot
+        for kind in facts.slot_kinds
+        if kind.is_trainable and kind.spec is not None and kind.spec.dtype == "float16"
+        for slot in kind.slots
+    )
+    if slots:
+        names = "{0}" if len(slots) == 1 else f"{{0}} and {len(slots) - 1:,} more"
+        yield Problem(
+            tuple(facts.paths(slots)),
+            f"GradScaler refuses to unscale the gradients of trainable float16 parameters, here of {names}; without "
+            "a scaler small gradients vanish.",
+            "Keep what is trained in float32 and run the forward under torch.autocast, or use bfloat16.",
+            blame=None,
+        )
