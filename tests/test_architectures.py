@@ -10,7 +10,7 @@ from oracle import assert_moved, assert_stepped, assert_torch_agrees, is_lazy, r
 from torch import nn
 from torch_layers import LAYERS, build, exported, forms
 
-from paramscope import audit
+from paramscope import Severity, audit
 
 # These say of themselves that they are old.
 pytestmark = [
@@ -39,7 +39,9 @@ def test_a_layer_of_torch(name: str, number: int) -> None:
     assert_stepped(model)
     # What a layer of torch keeps beside its registered tensors is nothing that anybody should look into.
     assert [slot.path for slot in report.slots.records() if not slot.registered] == []
-    assert report.findings == ()
+    # One layer twice in a Sequential, and a max_norm that goes on rewriting what was frozen here, are what they are.
+    true = {("Sequential", 3): ["PS111"], ("Embedding", 2): ["PS206"]}.get((name, number), [])
+    assert [finding.code for finding in report.findings if finding.severity >= Severity.WARNING] == true
 
 
 def test_all_layers_of_torch_at_once() -> None:

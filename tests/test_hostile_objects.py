@@ -466,11 +466,13 @@ def test_classes_whose_members_have_hostile_names_and_values() -> None:
 
 def types_function() -> Any:
     """A method that says it is of another class, in a file with an odd name."""
-    code = compile("def method(self): return 1", "a\nb\ud800\x1b.py", "exec")
-    found: dict[str, Any] = {}
-    exec(code, found)
-    found["method"].__qualname__ = "Layer.method"
-    return found["method"]
+
+    def method(self: Any) -> int:
+        return 1
+
+    method.__code__ = method.__code__.replace(co_filename="a\nb\ud800\x1b.py")
+    method.__qualname__ = "Layer.method"
+    return method
 
 
 @pytest.mark.parametrize("file", [None, 3, Everything(), "\ud800\n", "<frozen>"])

@@ -247,7 +247,7 @@ model.nothing_here = nn.Parameter(distribute_tensor(torch.randn(1, 6), mesh, [Sh
 model.partial = nn.Parameter(DTensor.from_local(torch.randn(3, 2), mesh, [Partial()]))
 model.register_buffer("kept", distribute_tensor(torch.randn(4), mesh, [Shard(0)]))
 model.plain = distribute_tensor(torch.randn(4), mesh, [Shard(0)])
-report = look(model)
+report = look(model, codes=("PS104",))
 shapes = {"rows": (2, 6), "everywhere": (8, 6), "tiles": (4, 3), "uneven": (2, 6), "nothing_here": (0, 6),
           "partial": (3, 2), "kept": (1,), "plain": (1,)}
 assert {path: local(report, path) for path in shapes} == shapes
@@ -270,7 +270,7 @@ assert shared(look(model)) == [("tied", ("a", "b"))]
 assert (look(model).totals.parameters, look(model).totals.local, look(model).totals.by_name) == (48, 12, 96)
 assert "on this rank: 12" in str(look(model))
 model.c = nn.Parameter(model.a.detach())
-assert shared(look(model)) == [("aliased", ("a", "b", "c")), ("tied", ("a", "b"))]
+assert shared(look(model, codes=("PS301",))) == [("aliased", ("a", "b", "c")), ("tied", ("a", "b"))]
 
 report = look(distribute_module(net(), mesh))
 only(report)

@@ -20,7 +20,7 @@ from fixtures import (
     views,
     vit,
 )
-from paramscope import Report, audit
+from paramscope import Report, Severity, audit
 
 
 def fates(report: Report, path: str) -> tuple[bool | None, bool | None, bool | None, bool | None]:
@@ -251,7 +251,9 @@ def test_a_cached_state_is_an_attribute_and_nothing_hidden() -> None:
         assert (state.role, state.status, state.is_leaf, state.shape) == ("attribute", "attribute", is_leaf, (1, 4))
         assert (state.gradient, state.saved, state.moved) == (False, False, False)
         assert (report.totals.hidden, report.totals.attributes, report.totals.parameters) == (0, 4, 36)
-        assert report.findings == ()
+        # Only the forward assigns it: information.
+        code = "PS104" if is_leaf else "PS109"
+        assert [(finding.code, finding.severity) for finding in report.findings] == [(code, Severity.INFO)]
 
 
 BUILDERS = {

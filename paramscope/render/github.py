@@ -41,7 +41,7 @@ def _command(finding: Finding, checked: Checked) -> str:
     line = line_for(checked, finding)
     properties = {"title": plain(f"{finding.code} {finding.name}")}
     if line is not None:
-        properties = {"file": line.file.replace("\\", "/"), "line": str(line.line), **properties}
+        properties = {"file": plain(line.file.replace("\\", "/")), "line": str(line.line), **properties}
     told = ",".join(f"{name}={escape_property(value)}" for name, value in properties.items())
     message = plain(finding.message) + (f"\n{plain(finding.help)}" if finding.help else "")
     return f"::{_COMMANDS[finding.severity]} {told}::{escape_message(message)}"

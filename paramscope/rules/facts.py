@@ -260,6 +260,15 @@ class Facts:
         return found
 
     @cached_property
+    def aliases(self) -> frozenset[str]:
+        """Paths of all slots that share bytes with something registered."""
+        found: set[str] = set()
+        for record in self.snapshot.sharing:
+            if record.kind != "co-located" and any(self.slots[path].registered for path in record.slots):
+                found.update(record.slots)
+        return frozenset(found)
+
+    @cached_property
     def slots_of_tensor(self) -> dict[int, list[int]]:
         """By tensor, the slots that hold it."""
         found: dict[int, list[int]] = {}

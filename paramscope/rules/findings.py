@@ -18,6 +18,8 @@ from paramscope.text import name as printable
 _NAMED = 3
 """Folded paths that a message names before it counts the rest."""
 _NUMBER = re.compile(r"\d+")
+_PLACE = re.compile(r"\{(\d+)\}")
+"""Where a message names the path of this number."""
 
 
 def to_findings(rule: Rule, problems: Iterable[Problem], facts: Facts) -> list[Finding]:
@@ -47,10 +49,12 @@ def _origin(path: str, snapshot: Snapshot) -> tuple[str, str]:
 
 def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding:
     first = problems[0]
-    names = [
-        _names([problem.paths[at] for problem in problems if at < len(problem.paths)])
-        for at in range(len(first.paths))
-    ]
+    named = {int(at) for at in _PLACE.findall(first.message + first.help)}
+    names = {
+        at: _names([problem.paths[at] for problem in problems if at < len(problem.paths)])
+        for at in named
+        if at < len(first.paths)
+    }
     message, help_text = _filled(first.message, names), _filled(first.help, names)
     paths = tuple(dict.fromkeys(path for problem in problems for path in problem.paths))
     location = None
@@ -65,10 +69,8 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
     return Finding(rule.code, rule.name, first.severity or rule.severity, message, paths, location, help_text)
 
 
-def _filled(template: str, names: list[str]) -> str:
-    for at, each in enumerate(names):
-        template = template.replace(f"{{{at}}}", each)
-    return template
+def _filled(template: str, names: dict[int, str]) -> str:
+    return _PLACE.sub(lambda match: names.get(int(match[1]), match[0]), template)
 
 
 def _names(paths: list[str]) -> str:

@@ -48,7 +48,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paramscope.finding import Severity
-from paramscope.rules.facts import Facts
+from paramscope.rules.facts import Facts, Span
 from paramscope.rules.optimizer._members import distinct
 from paramscope.rules.registration._steps import held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
@@ -67,8 +67,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         and (not kind.is_registered or kind.persistent is False)
     ]
     for slot, further in distinct(facts, kinds):
-        fates = [facts.slots.at(each).saved for each in _places(facts, slot)]
-        if any(fates):
+        fates = _fates(facts, slot)
+        if True in fates:
             continue
         path = facts.slots.path_at(slot)
         if None in fates:
@@ -85,18 +85,23 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         )
 
 
-def _places(facts: Facts, slot: int) -> list[int]:
-    """Slots that hold the same tensor, or another one over exactly the same memory."""
+def _fates(facts: Facts, slot: int) -> set[bool | None]:
+    """Whether each slot is saved that holds the same tensor, or another one over exactly the same memory."""
     tensor = facts.snapshot.slot_columns.tensors[slot]
     same = facts.slots_of_tensor[tensor] if tensor in facts.tied else [slot]
-    # Facts of sharing name all slots that take part, also the further ones of a tied tensor.
-    path = facts.slots.path_at(slot)
-    span = facts.spans(tensor)
-    aliases = [
-        other
-        for record in facts.sharing_of.get(path, ())
-        if record.kind == "aliased"
-        for other in map(facts.slots.position, record.slots)
-        if facts.spans(facts.snapshot.slot_columns.tensors[other]) == span
-    ]
-    return [*same, *aliases]
+    return {facts.slots.at(each).saved for each in same} | _aliased(facts).get(facts.spans(tensor), set())
+
+
+def _aliased(facts: Facts) -> dict[tuple[Span, ...], set[bool | None]]:
+    """By the memory that several tensors cover exactly, whether each of their slots is saved."""
+    known = facts.memo.get("aliased-fates")
+    if known is None:
+        known = facts.memo["aliased-fates"] = {}
+        # Facts of sharing name all slots that take part, also the further ones of a tied tensor.
+        for record in facts.snapshot.sharing:
+            for path in record.slots if record.kind == "aliased" else ():
+                slot = facts.slots[path]
+                assert slot.tensor is not None
+                known.setdefault(facts.spans(slot.tensor), set()).add(slot.saved)
+    assert isinstance(known, dict)
+    return known

@@ -81,9 +81,11 @@ def _same_parameters(facts: Facts) -> Iterator[Repeated]:
             if len({repeats.get(child, child) for child in children}) > 1:
                 candidates.setdefault(container, set()).update(children)
     for container, children in candidates.items():
-        groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
+        # Modules of two classes over one weight are an embedding and its head: a tie, and two layers.
+        groups: dict[tuple[int, tuple[tuple[str, int], ...]], list[int]] = {}
         for child in sorted(children):
-            groups.setdefault(_parameters(facts, child), []).append(child)
+            key = (facts.snapshot.module_columns.types[child], _parameters(facts, child))
+            groups.setdefault(key, []).append(child)
         for members in groups.values():
             if len({repeats.get(member, member) for member in members}) > 1:
                 yield Repeated(container, tuple(members), is_one_object=False)

@@ -66,17 +66,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             held = slot_held_by(facts, slot)
             if held is None or (kind.is_parameter and held.kind != "attribute"):
                 continue
-            if facts.is_recomputed(held.path) or is_alias(facts, slot):
+            if facts.is_recomputed(held.path) or slot.path in facts.aliases:
                 continue
             yield _problem(facts, kind, slot, held)
-
-
-def is_alias(facts: Facts, slot: SlotRecord) -> bool:
-    """Whether it shares memory with something registered."""
-    return any(
-        record.kind != "co-located" and any(facts.slots[path].registered for path in record.slots)
-        for record in facts.sharing_of.get(slot.path, ())
-    )
 
 
 def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Problem:
