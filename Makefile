@@ -4,7 +4,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test lint types check zoo bench bench-quick pictures goldens schema docs clean
+.PHONY: demo test lint types check hostile zoo bench bench-quick pictures goldens schema docs clean
 
 demo: .venv/.package
 	$(BIN)/paramscope inspect fixtures/vit.py:build -O fixtures/vit.py:adam
@@ -20,6 +20,10 @@ types: .venv/.test
 
 check: .venv/.test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -q --cov --cov-report= --cov-fail-under=92
+
+# Hostile models once more, each within five seconds of one core.
+hostile: .venv/.test
+	HF_HUB_OFFLINE=1 PARAMSCOPE_SECONDS=5 $(BIN)/python -m pytest -q tests/test_hostile_*.py
 
 # Every architecture that transformers can build, about 8 minutes; the tests hold a sample of 40.
 zoo: .venv/.test

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import os
 import random
 import signal
 import threading
@@ -23,10 +24,11 @@ from traps import hostile, ran, trip, watched
 from paramscope import Report, audit
 from paramscope.render import formats
 
-SECONDS = 5.0
-"""Within these a hostile model is audited, rendered in every text format and read back: a stated promise."""
-NOISE = 4
-"""How much slower than usual a machine with neighbours may be."""
+HANGS = 60.0
+"""What takes longer hangs, on whatever machine and under whatever tracer."""
+SECONDS = float(os.environ.get("PARAMSCOPE_SECONDS", HANGS))
+"""CPU time within which a hostile model is audited, rendered in every text format and read back. `make hostile` sets
+what is promised, 5; other runs are not timed."""
 PICTURES = ("png", "pdf", "svg")
 
 DUNDERS = tuple(
@@ -119,8 +121,8 @@ def examine(model: Any, *, optimizer: Any = None) -> Report:
     seconds, and the model is as it was.
     """
     before = trace(model, optimizer)
-    with _alarm(SECONDS * NOISE), watched():
-        wall, cpu = time.monotonic(), time.thread_time()
+    with _alarm(HANGS), watched():
+        cpu = time.thread_time()
         report = audit(model, optimizer=optimizer)
         assert ran == [], ran
         wanted = [format for format in formats() if format not in PICTURES]
@@ -131,11 +133,10 @@ def examine(model: Any, *, optimizer: Any = None) -> Report:
         text = rendered["json"]
         assert isinstance(text, str)
         assert Report.from_json(text) == report, "another report is read back"
-        wall, cpu = time.monotonic() - wall, time.thread_time() - cpu
+        cpu = time.thread_time() - cpu
     assert ran == [], ran
     assert [note for note in report.snapshot.notes if note.kind == "crashed"] == []
     assert cpu < SECONDS, f"{cpu:.1f} s"
-    assert wall < SECONDS * NOISE, f"{wall:.1f} s"
     after = trace(model, optimizer)
     assert len(before) == len(after)
     changed = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 from wcwidth import wcswidth
 
-from paramscope import Location, Report, Severity, Skipped, capture
-from paramscope.render._findings import LISTED, codes_by_slot, counted, finding_lines, skipped_lines
+from paramscope import Finding, Location, Report, Severity, Skipped, capture
+from paramscope.render._findings import LISTED, counted, finding_lines, skipped_lines
 from paramscope.render._layout import Screen
 from paramscope.rules.engine import NEEDED
 
@@ -86,17 +86,19 @@ class Net(nn.Module):
         self.layers = [nn.Linear(2, 2)]
 
 
-def marks(*found: tuple[str, tuple[str, ...]]) -> dict[str, str]:
-    """Codes by path, of findings at these places."""
-    snapshot = capture(Net())
-    drawn = Report(snapshot, findings=tuple(finding(code=code, paths=paths) for code, paths in found))
-    return {snapshot.slots.path_at(slot): codes for slot, codes in codes_by_slot(drawn).items()}
+def marks(*found: tuple[str, tuple[str, ...]], fold: bool = False) -> dict[str, str]:
+    """Codes by path, of the rows that a table marks where findings are at these places."""
+    drawn = Report(capture(Net()), findings=tuple(finding(code=code, paths=paths) for code, paths in found))
+    text = drawn.render("table", fold=fold, width=200, columns="findings")
+    assert isinstance(text, str)
+    rows = [line.split() for line in text.split("\n\n")[1].splitlines()[2:]]
+    return {row[0]: " ".join(row[2:] if row[1:2] and row[1][0] in "!×" else row[1:]) for row in rows if len(row) > 1}
 
 
 def test_slots_are_marked_with_their_codes() -> None:
     assert marks() == {}
     assert marks(("PS501", ("body.0.weight",)), ("PS101", ("body.0.weight", "body.0.bias"))) == {
-        "body.0.weight": "PS101,PS501",
+        "body.0.weight": "PS501 PS101",
         "body.0.bias": "PS101",
     }
 
@@ -104,7 +106,7 @@ def test_slots_are_marked_with_their_codes() -> None:
 def test_what_lies_below_a_module_is_marked_with_it() -> None:
     assert marks(("PS110", ("body.1",)), ("PS101", ("layers[0]",)), ("PS501", ("body.1.0.bias",))) == {
         "body.1.0.weight": "PS110",
-        "body.1.0.bias": "PS110,PS501",
+        "body.1.0.bias": "PS501 PS110",
         "layers[0].weight": "PS101",
         "layers[0].bias": "PS101",
     }
@@ -112,6 +114,54 @@ def test_what_lies_below_a_module_is_marked_with_it() -> None:
 
 def test_the_root_an_optimizer_and_what_is_gone_mark_nothing() -> None:
     assert marks(("PS208", ("",)), ("PS402", ("optimizer[0].groups[0][3]",)), ("PS101", ("gone.weight",))) == {}
+
+
+class Stack(nn.Module):
+    """Blocks that fold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(2, 2)) for _ in range(4))
+
+
+def drawn(format_: str, *found: Finding) -> str:
+    options = {"width": 120} if format_ in ("table", "tree") else {}
+    shown = Report(capture(Stack()), findings=found).render(format_, **options)
+    assert isinstance(shown, str)
+    return shown
+
+
+def test_folded_rows_are_marked() -> None:
+    slot = finding(code="PS501", paths=("blocks.2.0.weight",))
+    block = finding(code="PS209", paths=("blocks.1",))
+    table = drawn("table", slot, block)
+    # One of the four is named: the row is marked. A block that is one of four marks no row of all four.
+    assert "blocks.[0-3].0.weight ×4 !PS501 " in table
+    assert "!PS209" not in table
+    assert "!PS101: see findings" in table
+    tree = drawn("tree", slot, block)
+    assert "blocks.[0-3].0: Linear ×4 !PS209" in tree
+    assert "weight ×4 !PS501" in tree
+    assert "!PS101: see findings" in tree
+    assert "!PS" not in drawn("table") + drawn("tree")
+    everywhere = finding(code="PS209", paths=tuple(f"blocks.{i}" for i in range(4)))
+    assert drawn("table", everywhere).count("×4 !PS209 ") == 2
+
+
+def test_of_many_codes_the_worst_are_shown() -> None:
+    codes = ["PS501", "PS502", "PS503", "PS504"]
+    severities = [Severity.INFO, Severity.WARNING, Severity.ERROR, Severity.INFO]
+    several = [
+        finding(code=code, severity=severity, paths=("blocks.0.0.bias",))
+        for code, severity in zip(codes, severities, strict=True)
+    ]
+    assert "bias ×4 !PS503,PS502+2 " in drawn("table", *several)
+
+
+def test_a_document_marks_its_rows_too() -> None:
+    found = finding(code="PS501", paths=("blocks.2.0.weight",))
+    assert "!PS501: see the findings" in drawn("html", found).replace("</code>", "").replace("<code>", "")
+    assert "!PS501" in drawn("markdown", found)
 
 
 def test_what_was_skipped_is_told_in_a_line_for_each_want() -> None:

@@ -7,7 +7,6 @@ import linecache
 import os
 import subprocess
 import sys
-import time
 from contextlib import nullcontext
 from pathlib import Path
 from textwrap import dedent
@@ -571,9 +570,7 @@ def test_a_long_class_is_read_once_and_every_ask_is_short(tmp_path: Path) -> Non
     body = "".join(f"        self.w{i} = s = self; s.same = x\n" for i in range(count))
     path.write_text(f"class Net:\n    def f(self, x):\n{body}")
     known = record(path)
-    start = time.process_time()
     for i in range(count):
         (found,) = locate_attribute(known, "some.Net", f"w{i}").assignments
         assert found.line == i + 3
     assert len(locate_attribute(known, "some.Net", "same").assignments) == count
-    assert time.process_time() - start < 20

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from wcwidth import wcswidth
 
-from paramscope import Report, audit
+from paramscope import Report, audit, capture
 from paramscope.errors import FormatError, GlobError
 
 
@@ -42,7 +42,7 @@ def report() -> Report:
             {"params": [model.embed.weight, *model.lazy.parameters()], "weight_decay": 0.0},
         ]
     )
-    return audit(model, optimizer=optimizer)
+    return Report(capture(model, optimizer=optimizer))
 
 
 EXPECTED_80 = """\

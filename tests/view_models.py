@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from paramscope import Report, audit
+from paramscope import Report, capture
 
 
 class Block(nn.Module):
@@ -36,11 +36,11 @@ class Net(nn.Module):
 
 
 def report() -> Report:
-    """The model with an AdamW that decays matrices alone, and forgets the scale."""
+    """The model with an AdamW that decays matrices alone, and forgets the scale; what rules say of it left out."""
     model = Net()
     parameters = [p for name, p in model.named_parameters() if name != "scale" and p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.1},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return audit(model, optimizer=torch.optim.AdamW(groups, lr=0.0003))
+    return Report(capture(model, optimizer=torch.optim.AdamW(groups, lr=0.0003)))

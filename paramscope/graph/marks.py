@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from paramscope.codes import named
 from paramscope.graph.places import Places
 
 if TYPE_CHECKING:
@@ -25,38 +26,29 @@ def codes_by_node(report: Report, tree: Places) -> Codes:
     """The findings of a report at the nodes they name."""
     if not report.findings:
         return Codes({}, {}, {})
-    slots: dict[int, list[str]] = {}
-    modules: dict[int, list[str]] = {}
-    groups: dict[tuple[str, int], tuple[str, ...]] = {}
-    prefixes = {
-        (optimizer.name, group.index): tuple(
-            f"optimizer[{name}].groups[{group.index}]" for name in (optimizer.name, repr(optimizer.name))
-        )
-        for optimizer in report.optimizers
-        for group in optimizer.groups
-    }
-    for finding in report.findings:
-        for path in finding.paths:
-            if path in report.slots:
-                slots.setdefault(report.slots.position(path), []).append(finding.code)
-            elif path in report.modules:
-                modules.setdefault(report.modules.position(path), []).append(finding.code)
-            else:
-                for key, starts in prefixes.items():
-                    if path.startswith(starts):
-                        groups[key] = tuple(dict.fromkeys((*groups.get(key, ()), finding.code)))
+    found = named(report)
     of_modules = {
-        number: found
+        number: codes
         for number, place in enumerate(tree.places)
-        if modules and (found := _codes(modules, place.node.modules))
+        if found.modules and (codes := _codes(found.modules, place.node.modules))
     }
     of_tensors = {
-        number: found
+        number: codes
         for number, held in enumerate(tree.held)
-        if slots and (found := _codes(slots, [slot for row in held.rows for slot in tree.rows[row].slots]))
+        if found.slots
+        and (codes := _codes(found.slots, [slot for row in held.rows for slot in tree.rows[row].slots]))
     }
+    groups: dict[tuple[str, int], tuple[str, ...]] = {}
+    for optimizer in report.optimizers:
+        for group in optimizer.groups:
+            starts = tuple(
+                f"optimizer[{name}].groups[{group.index}]" for name in (optimizer.name, repr(optimizer.name))
+            )
+            there = [code for path, each in found.others.items() if path.startswith(starts) for code in each]
+            if there:
+                groups[optimizer.name, group.index] = tuple(dict.fromkeys(there))
     return Codes(of_modules, of_tensors, groups)
 
 
-def _codes(codes: dict[int, list[str]], positions: list[int]) -> tuple[str, ...]:
+def _codes(codes: dict[int, tuple[str, ...]], positions: list[int]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(code for position in positions for code in codes.get(position, ())))

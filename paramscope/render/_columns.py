@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from paramscope import text
+from paramscope.codes import shown
 from paramscope.errors import FormatError
 from paramscope.render._lines import Line
 from paramscope.report import Report
@@ -25,11 +26,21 @@ class Column(NamedTuple):
     """Whether its cells are figures, which are read from the right."""
 
 
-def line_name(line: Line) -> str:
-    """The path of a line, with the number of slots, or of closed modules, where they are several."""
+def line_name(line: Line, codes: tuple[str, ...] = ()) -> str:
+    """The path of a line, with the number of slots, or of closed modules, where they are several, and with what
+    marks it: sharing, and codes of findings."""
     times = line.closed.modules if line.closed else len(line.slots)
     path = text.name(line.path) or "the root"
-    return path + (f" ×{times}" if times > 1 else "") + line.marks
+    return path + (f" ×{times}" if times > 1 else "") + line.marks + f" {shown(codes)}".rstrip()
+
+
+def line_codes(line: Line) -> tuple[str, ...]:
+    """Codes of all findings that are about a line."""
+    return tuple(dict.fromkeys((*line.codes, *line.codes_above)))
+
+
+def _findings(line: Line, report: Report) -> str:
+    return text.name(" ".join(line_codes(line)))
 
 
 def role(line: Line) -> str:
@@ -117,7 +128,7 @@ def _module_type(line: Line, report: Report) -> str:
 
 
 COLUMNS: dict[str, Column] = {
-    "path": Column("path", lambda line, _: line_name(line)),
+    "path": Column("path", lambda line, _: line_name(line, line_codes(line))),
     "role": Column("role", lambda line, _: role(line)),
     "status": Column("status", _common("status")),
     "shape": Column("shape", lambda line, _: shape(line)),
@@ -133,6 +144,7 @@ COLUMNS: dict[str, Column] = {
     "groups": Column("groups", _groups),
     "storage": Column("storage", _storage),
     "declared": Column("declared", _declared),
+    "findings": Column("findings", _findings),
     "type": Column("type", _type),
     "module": Column("module", _module_type),
 }

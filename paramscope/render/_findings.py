@@ -10,13 +10,14 @@ from typing import NamedTuple
 from paramscope import text
 from paramscope.exceptions.apply import Ignored, shown_file
 from paramscope.finding import Finding, Location, Severity, Skipped
-from paramscope.fold.signatures import tree_of
 from paramscope.render._layout import Screen, paint
 from paramscope.report import Report
 from paramscope.rules.engine import NEEDED
 from paramscope.rules.rule import Loaded
 from paramscope.source.library import is_own
 
+FINDINGS = "!PS101: see findings"
+"""What the mark of a finding means, in the words of a legend."""
 LISTED = 10
 """Findings that a view lists before it counts the rest."""
 _STYLES = {Severity.ERROR: "hidden", Severity.WARNING: "warning", Severity.INFO: "buffer"}
@@ -124,32 +125,6 @@ def skipped_lines(skipped: Sequence[Skipped], width: int) -> list[str]:
     if len(others) > LISTED:
         lines.append(f"skipped: {len(others) - LISTED:,} more")
     return lines
-
-
-def codes_by_slot(report: Report) -> dict[int, str]:
-    """By position of each slot that a finding names, or that lies at or below a module that one names, the codes:
-    `PS101,PS501`. What is said of a root marks no slot."""
-    snapshot = report.snapshot
-    of_slot: dict[int, set[str]] = {}
-    of_module: dict[int, set[str]] = {}
-    for finding in report.findings:
-        for path in finding.paths:
-            position = _position(snapshot.slots.position, path)
-            if position is not None:
-                of_slot.setdefault(position, set()).add(finding.code)
-            elif path not in snapshot.roots:
-                module = _position(snapshot.modules.position, path)
-                if module is not None:
-                    of_module.setdefault(module, set()).add(finding.code)
-    if of_module:
-        parents = tree_of(snapshot)[0]
-        for module, parent in enumerate(parents):  # a module stands behind the one above it
-            if parent in of_module:
-                of_module[module] = of_module.get(module, set()) | of_module[parent]
-        for slot, module in enumerate(snapshot.slot_columns.modules):
-            if module in of_module:
-                of_slot[slot] = of_slot.get(slot, set()) | of_module[module]
-    return {slot: ",".join(sorted(codes)) for slot, codes in sorted(of_slot.items())}
 
 
 def _position(find: Callable[[str], int], path: str) -> int | None:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from paramscope import text
+from paramscope.codes import shown
 from paramscope.fold import Row
-from paramscope.render._columns import COLUMNS, elements, shape
+from paramscope.render._columns import COLUMNS, elements, line_codes, shape
 from paramscope.render._html_pieces import Name, Pieces, Prose
 from paramscope.render._lines import SHARING_MARKS, Line, sharing_groups
 from paramscope.report import Report
@@ -50,7 +51,7 @@ def title(report: Report) -> Pieces:
 def _path(line: Line) -> Pieces:
     """The path of a line, with the number of slots, or of closed modules, where they are several."""
     times = line.closed.modules if line.closed else len(line.slots)
-    marks = [piece for mark in line.marks.split() for piece in (" ", Name(mark))]
+    marks = [piece for mark in (*line.marks.split(), shown(line_codes(line))) if mark for piece in (" ", Name(mark))]
     return [Name(line.path) if line.path else "the root", f" ×{times}" if times > 1 else "", *marks]
 
 
@@ -93,6 +94,9 @@ def legend(report: Report, lines: list[Line]) -> list[Pieces]:
     mark = next((line.marks.split()[0] for line in lines if line.marks), None)
     if mark:
         found.append([Name(mark), ": see sharing"])
+    codes = next(filter(None, map(line_codes, lines)), ())
+    if codes:
+        found.append([Name(f"!{codes[0]}"), ": see the findings"])
     return found
 
 

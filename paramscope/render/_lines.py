@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from paramscope.codes import named
 from paramscope.errors import FormatError
 from paramscope.fold import Node, Row, fold_tree, rows_below, unfolded
 from paramscope.fold import unfolded_tree as tree_unfolded
+from paramscope.fold.signatures import tree_of
 from paramscope.report import Report, select_or_explain
 from paramscope.snapshot import FATES, SharingKind, SlotRecord
 
@@ -44,6 +46,10 @@ class Line(NamedTuple):
     """Whether all its tensors were counted in lines before; `elements` counts them again then."""
     marks: str
     """Of its sharing, ` =1 ~2`, numbered as the sharing is listed."""
+    codes: tuple[str, ...]
+    """Of findings that name any of its slots; of a closed module, also of those that name what lies in it."""
+    codes_above: tuple[str, ...]
+    """Of findings that name a module, no root, that holds every one of its slots."""
     closed: Closed | None
     """What a closed module sums up; None for a row of slots."""
 
@@ -96,6 +102,7 @@ def lines_of(report: Report, selection: Selection) -> Lines:
     tree = fold_tree(report.snapshot) if selection.fold else tree_unfolded(report.snapshot)
     rows = list(rows_below(tree)) if selection.fold else unfolded(report.snapshot)
     marks = sharing_marks(report, rows)
+    codes = _Codes(report)
     counted = _Counting(report, rows)
     wanted = _wanted(report, selection)
     is_plain = wanted is None and not selection.status
@@ -105,7 +112,7 @@ def lines_of(report: Report, selection: Selection) -> Lines:
         if node is not None:
             inside = [each for row in part for each in _chosen(report, row, wanted)]
             if inside:
-                found.append(_closed(report, node, inside, counted, marks))
+                found.append(_closed(report, node, inside, counted, marks, codes))
             continue
         for row in part:
             for each in [row] if wanted is None else _chosen(report, row, wanted):
@@ -113,7 +120,7 @@ def lines_of(report: Report, selection: Selection) -> Lines:
                 if is_plain and selection.fold and record.status == "empty":
                     left_out += 1
                     continue
-                found.append(_open(each, record, counted, marks))
+                found.append(_open(each, record, counted, marks, codes))
     return Lines(_sorted(found, selection.sort), rows, tree, left_out)
 
 
@@ -242,13 +249,50 @@ class _Counting:
         return elements, nbytes, bool(members) and not new
 
 
-def _open(row: Row, record: SlotRecord, counting: _Counting, marks: dict[int, str]) -> Line:
+class _Codes:
+    """Codes of findings, by the lines that they belong to."""
+
+    def __init__(self, report: Report) -> None:
+        self._slots, self._named, _ = named(report)
+        self._module_of = report.snapshot.slot_columns.modules
+        roots = {report.modules.position(root) for root in report.snapshot.roots} if self._named else set()
+        self._modules = {module: codes for module, codes in self._named.items() if module not in roots}
+        if self._modules:
+            for module, parent in enumerate(tree_of(report.snapshot)[0]):  # a module stands behind the one above it
+                if parent in self._modules:
+                    self._modules[module] = _united([self._modules[parent], self._modules.get(module, ())])
+
+    def of(self, slots: Sequence[int]) -> tuple[str, ...]:
+        """Of findings that name any of some slots."""
+        return _united(self._slots[slot] for slot in slots if slot in self._slots) if self._slots else ()
+
+    def above(self, slots: Sequence[int]) -> tuple[str, ...]:
+        """Of findings that name modules that hold each of some slots, at whatever depth."""
+        if not self._modules or not slots:
+            return ()
+        first, *others = {self._modules.get(self._module_of[slot], ()) for slot in slots}
+        return tuple(code for code in first if all(code in each for each in others))
+
+    def within(self, slots: Sequence[int]) -> tuple[str, ...]:
+        """Of findings that name any of some slots, or a module that holds any of them."""
+        found = {self._modules.get(self._module_of[slot], ()) for slot in slots} if self._modules else set()
+        return _united([self.of(slots), *sorted(found)])
+
+
+def _united(codes: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(code for each in codes for code in each))
+
+
+def _open(row: Row, record: SlotRecord, counting: _Counting, marks: dict[int, str], codes: _Codes) -> Line:
     elements, nbytes, is_counted = counting.count(row.slots)
     mark = marks.get(row.slots[0], "") if marks else ""
-    return Line(row.path, row.slots, record, elements, nbytes, is_counted, mark, None)
+    found, above = codes.of(row.slots), codes.above(row.slots)
+    return Line(row.path, row.slots, record, elements, nbytes, is_counted, mark, found, above, None)
 
 
-def _closed(report: Report, node: Node, rows: list[Row], counting: _Counting, marks: dict[int, str]) -> Line:
+def _closed(
+    report: Report, node: Node, rows: list[Row], counting: _Counting, marks: dict[int, str], codes: _Codes
+) -> Line:
     there = [(row, record) for row in rows if (record := report.slots.at(row.slots[0])).status != "empty"]
     records = [record for _, record in there]
     common = {name: _common(getattr(record, name) for record in records) for name in ("status", "dtype", "device")}
@@ -268,7 +312,7 @@ def _closed(report: Report, node: Node, rows: list[Row], counting: _Counting, ma
     )
     closed = Closed(kind, len(node.modules), len(there), parameters, common, fates)
     first = records[0] if records else report.slots.at(rows[0].slots[0])
-    return Line(node.path, slots, first, elements, nbytes, is_counted, mark, closed)
+    return Line(node.path, slots, first, elements, nbytes, is_counted, mark, codes.within(slots), (), closed)
 
 
 def _common(values: Iterable[Any]) -> str:

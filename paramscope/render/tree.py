@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from paramscope import text
+from paramscope.codes import named, shown
 from paramscope.fold import Node
 from paramscope.render._columns import elements, fates, line_name, shape, words
-from paramscope.render._findings import finding_lines
+from paramscope.render._findings import FINDINGS, finding_lines
 from paramscope.render._layout import GAP, Screen, column_width, padded_cell, paint, sentence
 from paramscope.render._lines import Line, Lines, Selection, lines_of, nothing
 from paramscope.render._optimizers import amiss
@@ -59,7 +60,8 @@ def render(
     selection = Selection(fold, path, words(status), "model", depth)
     lines = lines_of(report, selection)
     screen = Screen(width, color)
-    items = list(_Tree(report, lines, width).items())
+    tree = _Tree(report, lines, width)
+    items = list(tree.items())
     drawn = _drawn(items, report.totals.parameters, screen) if items else [nothing(selection)]
     some = ", ~ some" if any(line.closed for line in lines.shown) else ""
     told = [f"fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown{some}"]
@@ -67,6 +69,8 @@ def render(
         told.append("elements in parentheses were counted above")
     if not report.optimizers:
         told.append("stepped is unknown without an optimizer (-O)")
+    if tree.has_codes:
+        told.append(FINDINGS)
     blocks = [
         title(report, width),
         [*drawn, "", *sentence(told, width, separator="; ")] if items else drawn,
@@ -86,6 +90,9 @@ class _Tree:
         self._report = report
         self._width = width
         self._lines = lines
+        self._codes = named(report).modules
+        self.has_codes = bool(self._codes) or any(line.codes for line in lines.shown)
+        """Whether any finding is about what is listed."""
         self._of_slot = {line.slots[0]: line for line in lines.shown if line.closed is None}
         self._closed = {line.path: line for line in lines.shown if line.closed is not None}
         self._parts: dict[int, int] = {}
@@ -125,7 +132,8 @@ class _Tree:
             part = self._parts[id(node)]
             closed = self._closed.get(node.path)
             if closed is not None:
-                label += f"  {text.plural(closed.closed.rows if closed.closed else 0, 'row')}{closed.marks}"
+                rows = closed.closed.rows if closed.closed else 0
+                label += f"  {text.plural(rows, 'row')}{closed.marks}{_marked(closed.codes)}"
                 yield _Item(branch, before, label, elements(closed), part or None, fates(closed), None)
                 continue
             held = self._held(node)
@@ -155,7 +163,7 @@ class _Tree:
         return f"…{len(lead) // 3}… "
 
     def _slot(self, line: Line, above: str, branch: str, before: str) -> _Item:
-        label = f"{_relative(line_name(line), above)}  {shape(line)}"
+        label = f"{_relative(line_name(line, line.codes), above)}  {shape(line)}"
         if line.record.status in ("hidden", "buffer", "attribute", "unknown"):
             label += f" {line.record.status}"
         part = line.elements if line.record.status in _PARAMETERS and not line.is_counted else None
@@ -165,14 +173,24 @@ class _Tree:
     def _label(self, node: Node, above: str) -> tuple[str, Node]:
         """`layers.[0-31]: Block ×32`, and the node that it stands for: what holds nothing but one module is named
         together with it."""
+        codes = self._codes_of(node)
         while not node.rows and len(node.children) == 1 and node.path and node.path not in self._closed:
             if id(node.children[0]) not in self._parts or len(node.children[0].modules) < len(node.modules):
                 break
             node = node.children[0]
+            codes += self._codes_of(node)
         kind = self._report.modules.at(node.modules[0]).type.rpartition(".")[2]
         times = f" ×{len(node.modules)}" if len(node.modules) > 1 else ""
         name = text.name(_relative(node.path, above))
-        return (f"{name}: {text.name(kind)}{times}" if name else text.name(kind)), node
+        marks = _marked(tuple(dict.fromkeys(codes)))
+        return (f"{name}: {text.name(kind)}{times}" if name else text.name(kind)) + marks, node
+
+    def _codes_of(self, node: Node) -> tuple[str, ...]:
+        return tuple(code for module in node.modules for code in self._codes.get(module, ())) if self._codes else ()
+
+
+def _marked(codes: tuple[str, ...]) -> str:
+    return f" {shown(codes)}".rstrip()
 
 
 def _is_counted_here(line: Line) -> bool:
@@ -202,7 +220,7 @@ def _relative(path: str, above: str) -> str:
 
 def _inline(label: str, held: list[Line]) -> str | None:
     """A module and its few slots in one line; None where they differ in more than name and shape."""
-    if len({(fates(line), line.record.status, line.is_counted, bool(line.marks)) for line in held}) != 1:
+    if len({(fates(line), line.record.status, line.is_counted, bool(line.marks), line.codes) for line in held}) != 1:
         return None
     if held[0].marks and len(held) > 1:
         return None
@@ -213,7 +231,7 @@ def _inline(label: str, held: list[Line]) -> str | None:
         for line in held[:4]
     )
     more = f", … {len(held) - 4} more" if len(held) > 4 else ""
-    return f"{label}  {slots}{more}{word}"
+    return f"{label}  {slots}{more}{word}{_marked(held[0].codes)}"
 
 
 def _drawn(items: list[_Item], whole: int, screen: Screen) -> list[str]:
