@@ -56,9 +56,9 @@ class Branch(nn.Module):
     """An inner module of a tree."""
 
 
-def moe() -> nn.Module:
-    """50 layers of 667 experts: 100,050 tensors."""
-    return nn.ModuleList(nn.ModuleList(Expert() for _ in range(667)) for _ in range(50))
+def moe(experts: int = 667) -> nn.Module:
+    """50 layers of 667 experts: 100,050 tensors, and as many slots that are empty."""
+    return nn.ModuleList(nn.ModuleList(Expert() for _ in range(experts)) for _ in range(50))
 
 
 def tree(size: int) -> nn.Module:

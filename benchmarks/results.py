@@ -29,6 +29,7 @@ from benchmarks.models import (
 )
 from benchmarks.ours import BASELINE, OURS
 from benchmarks.peers import PEERS, PEFT_PEERS
+from benchmarks.seconds import Job, jobs
 from benchmarks.startup import Startup, startup_costs
 
 PEER_TREE_LIMIT = 10_000
@@ -48,6 +49,7 @@ class Effort(NamedTuple):
     small_repeats: int
     """Turns on small models, whose short turns a busy machine disturbs more."""
     startup_repeats: int
+    job_repeats: int
     once_seconds: float
     stop_seconds: float
 
@@ -75,8 +77,12 @@ class Effort(NamedTuple):
         return tuple((size, subject) for size, subject in sized if subject.is_small or not self.is_quick)
 
 
-FULL = Effort(is_quick=False, repeats=7, small_repeats=15, startup_repeats=11, once_seconds=4, stop_seconds=30)
-QUICK = Effort(is_quick=True, repeats=3, small_repeats=5, startup_repeats=3, once_seconds=2, stop_seconds=10)
+FULL = Effort(
+    is_quick=False, repeats=7, small_repeats=15, startup_repeats=11, job_repeats=5, once_seconds=4, stop_seconds=30
+)
+QUICK = Effort(
+    is_quick=True, repeats=3, small_repeats=5, startup_repeats=3, job_repeats=1, once_seconds=2, stop_seconds=10
+)
 
 
 class Measured(NamedTuple):
@@ -102,6 +108,7 @@ class Results(NamedTuple):
     kept: dict[str, Kept]
     """By model."""
     startups: tuple[Startup, ...]
+    jobs: tuple[Job, ...]
     minutes: float
 
     def exponent(self, tool: str) -> float | None:
@@ -140,8 +147,10 @@ def run(effort: Effort) -> Results:
     views = {}
     for count, subject in effort.views:
         views[count], _ = _measured(subject, OURS, effort.limits(subject), keeps_memory=False)
+    print("jobs …", file=sys.stderr, flush=True)
+    waited = tuple(jobs(effort.job_repeats))
     minutes = (time.perf_counter() - start) / 60
-    return Results(effort, machine(), tuple(models), trees, views, kept, startups, minutes)
+    return Results(effort, machine(), tuple(models), trees, views, kept, startups, waited, minutes)
 
 
 def machine() -> str:

@@ -148,6 +148,20 @@ def _sections(results: Results) -> Iterator[str]:
         ],
     )
 
+    yield "## Jobs"
+    yield (
+        "Seconds on the MoE, with torch imported and the model built where either is needed; of `check` the whole "
+        f"process, start-up and reading included, without torch. The median of {effort.job_repeats}, the least and "
+        "the greatest."
+    )
+    yield table(
+        ("job", "seconds"),
+        [
+            (each.what, each.trouble or f"{each.seconds:.2f} ({each.spread[0]:.2f}–{each.spread[1]:.2f})")
+            for each in results.jobs
+        ],
+    )
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; the first column left, figures right."""

@@ -72,6 +72,14 @@ def verdicts(results: Results) -> Iterator[Verdict]:
             None if taken is None else taken <= limit and not startup.imports_torch,
         )
 
+    for job in results.jobs:
+        yield Verdict(
+            job.what,
+            f"≤ {job.limit:g} s",
+            job.trouble or f"{job.seconds:.2f} s",
+            not job.trouble and job.seconds <= job.limit,
+        )
+
 
 def table_surplus(costs: dict[str, Cost]) -> float | None:
     """What the folded table costs more than `audit`, in B; the median over the turns."""

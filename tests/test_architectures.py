@@ -9,6 +9,7 @@ import torch
 from oracle import assert_moved, assert_stepped, assert_torch_agrees, is_lazy, registered
 from torch import nn
 from torch_layers import LAYERS, build, exported, forms
+from zoo.trust import suspicions
 
 from paramscope import Severity, audit
 
@@ -42,6 +43,15 @@ def test_a_layer_of_torch(name: str, number: int) -> None:
     # One layer twice in a Sequential, and a max_norm that goes on rewriting what was frozen here, are what they are.
     true = {("Sequential", 3): ["PS111"], ("Embedding", 2): ["PS206"]}.get((name, number), [])
     assert [finding.code for finding in report.findings if finding.severity >= Severity.WARNING] == true
+
+
+@pytest.mark.parametrize(("name", "number"), forms())
+def test_no_rule_warns_of_a_layer_of_torch_in_any_state(name: str, number: int) -> None:
+    true = {("Sequential", 3): {"PS111"}, ("Embedding", 2): {"PS206"}}.get((name, number), set())
+    if name in ("Embedding", "EmbeddingBag"):
+        true = {*true, "PS406"}  # AdamW takes no sparse gradients
+    said = suspicions(nn.Sequential(build(name, number), nn.Linear(2, 2)))
+    assert [each for each in said if each.split(": ")[1].split()[0] not in true] == []
 
 
 def test_all_layers_of_torch_at_once() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from paramscope import Finding, Severity, audit
 
@@ -37,6 +38,7 @@ def line(finding: Finding) -> str:
 def as_it_was(model: nn.Module) -> Iterator[None]:
     """Puts back what the states change."""
     before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     training = [(module, module.training) for module in model.modules()]
     try:
         yield
@@ -44,6 +46,8 @@ def as_it_was(model: nn.Module) -> Iterator[None]:
         for parameter, requires_grad in before:
             if parameter.requires_grad is not requires_grad:
                 parameter.requires_grad_(requires_grad)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
         for module, was_training in training:
             module.training = was_training
 
@@ -56,10 +60,11 @@ def layers(model: nn.Module) -> list[nn.Module]:
 
 
 def freeze(modules: list[nn.Module]) -> None:
-    """As everybody does."""
+    """As it should be done: in eval mode, or norms go on moving their statistics."""
     for module in modules:
+        module.eval()
         for parameter in module.parameters():
-            if parameter.is_floating_point() or parameter.is_complex():
+            if (parameter.is_floating_point() or parameter.is_complex()) and not is_lazy(parameter):
                 parameter.requires_grad_(False)
 
 
@@ -77,17 +82,14 @@ def last_layers(model: nn.Module) -> None:
 
 
 def all_but_the_head(model: nn.Module) -> None:
-    """Everything but the last child, in eval mode as a frozen backbone should be."""
-    children = list(model.children())
-    for module in children[:-1]:
-        module.eval()
-    freeze(children[:-1])
+    """Everything but the last child."""
+    freeze(list(model.children())[:-1])
 
 
 def adamw(model: nn.Module) -> torch.optim.Optimizer | None:
     """Matrices decay, norms and biases do not."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not trainable or any(type(parameter).__name__.startswith("Uninitialized") for parameter in trainable):
+    if not trainable or any(map(is_lazy, trainable)):
         return None
     return torch.optim.AdamW(
         [
@@ -104,6 +106,16 @@ def fine_tuned(model: nn.Module) -> torch.optim.Optimizer | None:
     return adamw(model)
 
 
+def after_a_step(model: nn.Module) -> torch.optim.Optimizer | None:
+    """The same with the gradients that a backward leaves behind."""
+    optimizer = fine_tuned(model)
+    if optimizer is not None:
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.zeros_like(parameter)
+    return optimizer
+
+
 STATES: dict[str, Prepare] = {
     "fresh": lambda model: None,
     "first layers frozen": first_layers,
@@ -111,5 +123,6 @@ STATES: dict[str, Prepare] = {
     "all but the head frozen": all_but_the_head,
     "with AdamW": adamw,
     "first layers frozen, with AdamW": fine_tuned,
+    "after a step": after_a_step,
     "in eval mode": lambda model: model.eval() and None,
 }
