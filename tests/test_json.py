@@ -239,3 +239,57 @@ def test_a_slot_with_any_other_value_is_refused_or_is_a_sound_report(name: str, 
 
 
 REPORTS: dict[str, Report] = {}
+
+
+ODD = {
+    "a number with a zero before it": ('"tensor":2,', '"tensor":02,'),
+    "a number of another script": ('"tensor":2,', '"tensor":\u0662,'),
+    "a number with an underscore": ('"offset":0,', '"offset":0_0,'),
+    "a word for a number": ('"storage":2,', '"storage":true,'),
+    "a path that is cut": ('"path":"layers.1.weight",', '"path":"layers.1.weigh",'),
+    "a path that ends oddly": ('"path":"layers.1.weight",', '"path":"layers.1.weight\\",'),
+    "a control character": ('"module":"layers.1",', '"module":"layers\t.1",'),
+    "a field that is missing": ('"saved":true,', ""),
+    "a comma too many": ('},{"path":"layers.1.weight"', '},,{"path":"layers.1.weight"'),
+    "another name": ('"name":"weight",', '"name":"bias",'),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_wrong_with_one_of_many_slots_is_found(kind: str) -> None:
+    text = many().to_json()
+    right, wrong = ODD[kind]
+    start = text.index('"slots":[{"path"')
+    # Not the first of its kind, which stands for all.
+    at = text.index(right, text.index('"path":"layers.1.weight"', start) - 3)
+    with pytest.raises(ReportError):
+        Report.from_json(text[:at] + wrong + text[at + len(right) :])
+
+
+def test_the_same_json_written_otherwise_is_the_same_report() -> None:
+    report = many()
+    found = json.loads(report.to_json())
+    backwards = {key: found[key] for key in reversed(found)}
+    slots = [{key: slot[key] for key in reversed(slot)} for slot in found["slots"]]
+    for written in (found, backwards, {**found, "slots": slots}):
+        for options in ({}, {"indent": 1}, {"separators": (",", ":"), "ensure_ascii": False}):
+            assert Report.from_json(json.dumps(written, **options)) == report
+
+
+def test_a_field_that_stands_twice_in_a_slot_is_what_json_says() -> None:
+    text = many().to_json()
+    start = text.index('"slots":[{"path"')
+    at = text.index('"path":"layers.1.weight"', start)
+    twice = f'{text[:at]}"path":"layers.2.weight",{text[at:]}'
+    assert Report.from_json(twice) == many()  # the last counts
+    end = text.index("}", text.index('"unknown":', at))
+    with pytest.raises(ReportError):
+        Report.from_json(f'{text[: end + 1]},"path":"layers.2.weight"{text[end + 1 :]}')
+
+
+def many() -> Report:
+    """Layers of which most are read as the first of their kind, one with a name that JSON escapes."""
+    model = nn.Module()
+    model.layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(5))
+    model.named = nn.ModuleDict({'a"b\\c\u00e9': nn.Linear(2, 2), "\u2603},{": nn.Linear(2, 2, bias=False)})
+    return audit(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from math import prod
 from operator import itemgetter
 from pathlib import Path
@@ -32,7 +33,7 @@ from paramscope.snapshot import (
 )
 from paramscope.wire import FORMAT, VERSION
 from paramscope.wire.fields import LISTS, TOTALS, VALUE, Row, damaged, read_record
-from paramscope.wire.slots import SlotReader, flags_of
+from paramscope.wire.slots import SlotReader, Unlike, flags_of, in_texts
 
 MAX_BYTES = 1 << 30
 """Reports above 1 GiB are not read: a million slots take less."""
@@ -64,7 +65,23 @@ def read_report(text: str | bytes) -> Report:
 def _read(text: str | bytes) -> Report:
     if len(text) > MAX_BYTES:
         raise ReportError(f"this is {len(text):,} long: reports above {MAX_BYTES:,} bytes are not read", _SAVE_AGAIN)
-    found = _parse(text)
+    try:
+        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+    except UnicodeDecodeError:
+        raise ReportError(
+            "this is no JSON text (and pickles are never opened)", "Name a report that was saved as .json."
+        ) from None
+    cut = in_texts(decoded)
+    if cut is not None:
+        # What the writer has written is read without all of it being parsed. Whatever is odd is read as any JSON,
+        # which also says what is wrong.
+        with suppress(ReportError, Unlike):
+            return _read_parsed(_parse(cut[0]), cut[1])
+    return _read_parsed(_parse(decoded), None)
+
+
+def _read_parsed(found: Any, slots: list[str] | None) -> Report:
+    """The report. slots: the unparsed slots, where they are not among what was parsed."""
     if type(found) is not dict or found.get("format") != FORMAT:
         raise ReportError("this JSON is no paramscope report", _SAVE_AGAIN)
     version = found.get("version")
@@ -75,9 +92,14 @@ def _read(text: str | bytes) -> Report:
         )
     if version != VERSION or type(version) is not int:
         raise damaged("version", "is not 1")
-    lists = {}
+    lists: dict[str, list[Any]] = {}
     for key, table in LISTS.items():
         each = found.get(key)
+        if key == "slots" and slots is not None:
+            if each != 0 or type(each) is not int:
+                raise Unlike
+            lists[key] = slots
+            continue
         if type(each) is not list:
             raise damaged(key, "is missing" if each is None else "should be a list")
         read = _MANY.get(key, _records)
@@ -91,7 +113,7 @@ def _read(text: str | bytes) -> Report:
     if target is not None and type(target) is not str:
         raise damaged("target", "should be a string")
     report = Report(
-        _snapshot(lists, tuple(roots), producer["torch"], _values(found.get("values"))),
+        _snapshot(lists, tuple(roots), producer["torch"], _values(found.get("values")), is_parsed=slots is None),
         findings=tuple(lists["findings"]),
         ignored=tuple(lists["ignored"]),
         skipped=tuple(lists["skipped"]),
@@ -167,16 +189,11 @@ _MANY: dict[str, Callable[[Row, list[Any], str], list[Any]]] = {
 """What reads the lists that are long."""
 
 
-def _parse(text: str | bytes) -> Any:
+def _parse(text: str) -> Any:
     try:
-        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
-        return json.loads(decoded, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise ReportError("this JSON is nested too deeply to be a report", _SAVE_AGAIN) from None
-    except UnicodeDecodeError:
-        raise ReportError(
-            "this is no JSON text (and pickles are never opened)", "Name a report that was saved as .json."
-        ) from None
     except json.JSONDecodeError as error:
         ends = "ends too early" if error.pos >= len(error.doc.rstrip()) - 1 else "is no JSON"
         where = f"line {error.lineno}, column {error.colno}"
@@ -202,10 +219,15 @@ def _snapshot(
     roots: tuple[str, ...],
     torch_version: str,
     values: tuple[ValueRecord, ...] | None,
+    *,
+    is_parsed: bool,
 ) -> Snapshot:
     modules, types, settings, positions = _modules(lists["modules"])
     reader = SlotReader(modules, positions)
-    reader.read(lists["slots"])
+    if is_parsed:
+        reader.read(lists["slots"])
+    else:
+        reader.read_texts(lists["slots"])
     specs, memberships, tensor_columns, devices = _tensors(reader.first, len(lists["storages"]))
     snapshot = Snapshot(
         roots=roots,

@@ -81,13 +81,18 @@ class SlotReader:
         self._seen: set[Any] = set()
 
     def read(self, written: list[Any]) -> None:
-        """All slots. Raises ReportError."""
-        own, shared = _read_own, _read_shared
-        columns, modules, positions = self.columns, self._modules, self._positions
-        paths, flags, settings, unknown = modules.paths, modules.flags, modules.settings, modules.unknown
-        known, first = self._known, self.first
-        count = len(written)
-        last_path, module = None, -1
+        """All slots, as parsed. Raises ReportError."""
+        self._place(self._from_objects(written), len(written))
+
+    def read_texts(self, texts: list[str]) -> None:
+        """All slots, as `in_texts` found them, each unparsed: what is like one before is not parsed again.
+
+        Raises ReportError, and Unlike where one is not written as `slots_text` writes it.
+        """
+        self._place(self._from_texts(texts), len(texts))
+
+    def _from_objects(self, written: list[Any]) -> Iterator[_Read]:
+        own, shared, known = _read_own, _read_shared, self._known
         for index, each in enumerate(written):
             try:
                 shape, stride, declared, groups, parts, reasons, *rest = shared(each)
@@ -112,8 +117,46 @@ class SlotReader:
                 found = (record, hold, ~index if parts else len(known))
                 if not parts:
                     known[key] = found
-            elif not (type(path) is str and type(name) is str and _is_number(offset) and _is_number(storage)):
+            elif not (
+                type(path) is str
+                and type(name) is str
+                and _is_number(offset)
+                and _is_number(tensor)
+                and _is_number(storage)
+            ):
                 read_record(SLOT, each, f"slots[{index}]")
+            yield found, path, owner, name, offset, tensor, storage
+
+    def _from_texts(self, texts: list[str]) -> Iterator[_Read]:
+        known: dict[tuple[str, str, str], tuple[tuple[SlotRecord, int, int], str]] = {}
+        for text in texts:
+            path, _, rest = text.partition('","module":"')
+            owner, _, rest = rest.partition('",')
+            before, _, rest = rest.partition(',"offset":')
+            offset, _, rest = rest.partition(",")
+            between, _, rest = rest.partition(',"tensor":')
+            tensor, _, rest = rest.partition(',"storage":')
+            storage, _, after = rest.partition(",")
+            key = (before, between, after)
+            alike = known.get(key)
+            if alike is None:
+                (read,) = self._from_objects([_parsed(text)])
+                if not read[0][0].parts:
+                    known[key] = (read[0], read[3])
+                if read[1:] != (_string(path), _string(owner), read[3], *map(_number, (offset, tensor, storage))):
+                    raise Unlike
+                yield read
+                continue
+            found, name = alike
+            if "\\" in path or "\\" in owner:
+                path, owner = _string(path), _string(owner)
+            yield found, path, owner, name, _number(offset), _number(tensor), _number(storage)
+
+    def _place(self, slots: Iterator[_Read], count: int) -> None:
+        columns, modules, positions, first = self.columns, self._modules, self._positions, self.first
+        paths, flags, settings, unknown = modules.paths, modules.flags, modules.settings, modules.unknown
+        last_path, module = None, -1
+        for index, (found, path, owner, name, offset, tensor, storage) in enumerate(slots):
             if owner != last_path:
                 position = positions.get(owner) if type(owner) is str else None
                 if position is None:
@@ -137,8 +180,6 @@ class SlotReader:
                 if record.type is not None or storage is not None or offset is not None:
                     raise damaged(f"slots[{index}]", "contradicts itself or its module")
                 continue
-            if not _is_number(tensor):
-                read_record(SLOT, each, f"slots[{index}]")
             if tensor > count:
                 raise damaged(f"slots[{index}].tensor", "is out of range")
             columns.tensors.append(tensor)
@@ -147,6 +188,50 @@ class SlotReader:
                 first[tensor] = (record, storage, offset)
             elif earlier[1:] != (storage, offset) or not _is_one_tensor(earlier[0], record):
                 raise damaged(f"slots[{index}]", "contradicts itself or its module")
+
+
+_Read = tuple[tuple[SlotRecord, int, int], str, str, str, "int | None", "int | None", "int | None"]
+"""((what it has in common with others, how it is held, its number), path, module, name, offset, tensor, storage)."""
+_START, _BETWEEN, _END = '"slots":[{"path":"', '},{"path":"', '}],"storages":['
+
+
+class Unlike(Exception):
+    """A text that is not as the writer writes it, right or wrong: it is to be parsed as any JSON is."""
+
+
+def in_texts(report: str) -> tuple[str, list[str]] | None:
+    """(the report without its slots, of each slot the text behind `{"path":"`); None where it has not the form that
+    the writer gives it. Within strings JSON escapes quotes, so that no name can look like these bounds."""
+    start = report.find(_START)
+    end = report.find(_END, start)
+    if start < 0 or end < 0:
+        return None
+    texts = report[start + len(_START) : end].split(_BETWEEN)
+    return f'{report[:start]}"slots":0{report[end + 2 :]}', texts
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(f'{{"path":"{text}}}')
+    except (ValueError, RecursionError):
+        raise Unlike from None
+
+
+def _string(text: str) -> str:
+    try:
+        found = json.loads(f'"{text}"')
+    except ValueError:
+        raise Unlike from None
+    assert isinstance(found, str)
+    return found
+
+
+def _number(text: str) -> int | None:
+    if text == "null":
+        return None
+    if not (text.isdecimal() and text.isascii() and len(text) < 19) or (text[0] == "0" and text != "0"):
+        raise Unlike
+    return int(text)
 
 
 _read_own = itemgetter(*OWN)
