@@ -94,6 +94,9 @@ class _Names:
     def _slot(self, module: str, name: str) -> str | None:
         """The path of the slot of a dotted name below a module."""
         snapshot = self._snapshot
+        direct = join(module, name)
+        if direct in snapshot.slots and snapshot.slot_columns.tensors[snapshot.slots.position(direct)] >= 0:
+            return direct
         *steps, last = name.split(".")
         here = module
         for step in steps:

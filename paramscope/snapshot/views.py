@@ -51,6 +51,13 @@ class Records(Mapping[str, R], Generic[R]):
     def __getitem__(self, path: str) -> R:
         return self.at(self.position(path))
 
+    def __contains__(self, path: object) -> bool:
+        try:
+            self.position(path)  # type: ignore[arg-type]
+        except (KeyError, TypeError):  # what cannot be hashed is no path
+            return False
+        return True
+
     def __iter__(self) -> Iterator[str]:
         return map(self.path_at, range(len(self)))
 

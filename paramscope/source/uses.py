@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from paramscope.snapshot import ClassRecord
@@ -276,8 +277,9 @@ def _is_of(node: ast.AST, receiver: str | None) -> bool:
     return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == receiver
 
 
+@lru_cache(maxsize=1024)
 def _parents(root: ast.AST) -> dict[ast.AST, ast.AST]:
-    """What each node stands in."""
+    """What each node stands in; not to be changed, since it is kept, as the trees of files are."""
     # NOTE: no recursion: expressions may be nested as deeply as Python's own parser allows.
     found: dict[ast.AST, ast.AST] = {}
     pending = [root]

@@ -9,6 +9,7 @@ import torch
 import transformers
 from tabulate import tabulate
 
+from zoo.known import Known, reason
 from zoo.sweep import Lost
 from zoo.task import Checked
 
@@ -29,6 +30,8 @@ class Results:
     @property
     def is_good(self) -> bool:
         """Whether every model that could be built was checked, and found right."""
+        if any(not known for _, _, known in found(self)):
+            return False
         return not self.wrong and not any(outcome.phase != "building" for outcome in self.lost)
 
     def types(self, outcomes: Iterable[Checked | Lost]) -> set[str]:
@@ -62,7 +65,17 @@ def counts(results: Results) -> list[tuple[str, int]]:
 def failures(results: Results) -> list[str]:
     """What is wrong, a line each."""
     lines = [f"{outcome.job}: {line}" for outcome in results.wrong for line in outcome.wrong]
+    lines += [
+        f"{cls}: false alarm, or a bug to be written up: {line}" for cls, line, known in found(results) if not known
+    ]
     return lines + [f"{outcome.job}: {outcome.reason}, while {outcome.phase}" for outcome in results.lost]
+
+
+def found(results: Results) -> list[tuple[str, str, Known | None]]:
+    """(class, finding, why it is true) of every finding at warning or above."""
+    return [
+        (o.job.cls, line, reason(o.job.cls, line)) for o in results.checked if o.facts for line in o.facts.suspicions
+    ]
 
 
 def by_reason(outcomes: Sequence[Checked]) -> list[tuple[str, list[str]]]:
@@ -77,7 +90,6 @@ def remarkable(results: Results) -> dict[str, list[tuple[str, list[str]]]]:
     """What is to be looked at, by its heading: (class, lines) pairs."""
     found: dict[str, list[tuple[str, list[str]]]] = {}
     for heading, name in (
-        ("Findings at warning or above", "suspicions"),
         ("Hidden", "hidden"),
         ("Neither registered nor found", "unseen"),
         ("Attributes that are plain tensors", "attributes"),
@@ -154,6 +166,20 @@ def page(results: Results, minutes: float) -> str:
         "## Built in one place only",
         "On meta, or with memory, where the other failed:",
         bullets([(o.job.cls, [o.reason]) for o in results.checked if o.reason]),
+    ]
+    parts += [
+        "## Findings at warning or above",
+        "What rules say of these models on the meta device, each as it is built, in eval mode, with its first layers, "
+        "its last layers or all but its head frozen, with an AdamW in two groups, with both, and with the gradients of "
+        f"a step: {sum(bool(o.facts.suspicions) for o in results.checked if o.facts)} of {len(results.checked)} classes "
+        "keep a finding. Each of them is true:",
+        "\n".join(
+            f"- {', '.join(dict.fromkeys(cls for cls, _, each in found(results) if each is known))}: "
+            f"{known.code} (transformers, {known.where}). {known.why} "
+            f"{code(next(line for _, line, each in found(results) if each is known))}"
+            for known in dict.fromkeys(known for _, _, known in found(results) if known)
+        )
+        or "None.",
     ]
     for heading, pairs in remarkable(results).items():
         parts += [f"## {heading}", bullets(pairs)]
