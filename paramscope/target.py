@@ -269,6 +269,9 @@ def _advice(error: BaseException, *, meta: bool) -> str:
     if missing and isinstance(error, TypeError):
         names = re.findall(r"'(\w+)'", text[missing.end() :])
         return "Pass a value for each: " + " ".join(f"--arg {name}=…" for name in names)
+    alone = re.search(r"(\w+)\(\) takes 0 positional arguments but 1 was given", text)
+    if alone and isinstance(error, TypeError) and not last_user_line(error):
+        return f"It is called with the model: def {alone[1]}(model): …"
     if isinstance(error, ModuleNotFoundError):
         return f"Install {error.name}, or run where it can be imported."
     if isinstance(error, SystemExit):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -191,23 +190,27 @@ def test_a_saved_report_is_checked_anew(folder: Path, capsys: pytest.CaptureFixt
     assert done.stdout.endswith("models.py:hidden: 1 error\n")
 
 
-def test_a_saved_report_of_100_000_slots_costs_little_more_than_parsing_its_json(folder: Path) -> None:
-    """Parsing takes about half of two seconds on one free core. Processor time as a ratio, since others may be at work
-    on the same machine."""
-    (folder / "big.py").write_text(
-        "from torch import nn\n\ndef build():\n"
-        "    block = lambda: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 4, bias=False))\n"
-        "    return nn.ModuleList(block() for _ in range(16_700))\n"
+def test_a_target_that_fails_stops_none_of_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "models.py:nowhere", "models.py:hidden", "models.py:gone", "--select", "PS101") == 2
+    told = capsys.readouterr()
+    assert "models.py:hidden: 1 error" in told.out
+    assert "models.py:nowhere" in told.err
+    assert "models.py:gone" in told.err
+    assert run("check", "models.py:clean", "models.py:gone", "--write-baseline", "b.json") == 2
+    assert not (folder / "b.json").exists()
+
+
+def test_an_optimizer_that_fails_names_the_target(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "train.py").write_text(
+        "import torch\n\ndef make(model):\n    return torch.optim.SGD(model.layers[0].parameters())\n\n"
+        "def alone():\n    return None\n"
     )
-    assert run("inspect", "big.py:build", "--meta", "-o", "big.json") == 0
-    check = "import sys; sys.modules['torch'] = None\nfrom paramscope.cli import main\nmain(['check', 'big.json'])"
-    parse = "import gc, json; gc.disable(); assert len(json.loads(open('big.json', 'rb').read())['slots']) >= 100_000"
-    spent = {}
-    for code in (check, parse):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-        spent[code] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-    assert spent[check] <= 4 * spent[parse], spent
+    assert run("check", "models.py:hidden", "models.py:clean", "-O", "train.py:make", "--select", "PS101") == 2
+    told = capsys.readouterr()
+    assert "models.py:hidden: 1 error" in told.out
+    assert "error: models.py:clean: train.py:make raised" in told.err
+    assert run("check", "models.py:clean", "-O", "train.py:alone") == 2
+    assert "help: It is called with the model: def alone(model): …" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["rules"], ["explain", "PS101"], ["check", "--help"], ["--help"]])

@@ -150,6 +150,24 @@ def test_else_it_is_a_stranger_and_no_more() -> None:
     assert strangers(model, optimizer) == [(4, None, (7,), None, None)]
 
 
+def test_a_run_of_strangers_stands_where_its_like_stood() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model[1] = nn.Sequential(nn.Linear(2, 4, bias=False), nn.Linear(4, 2, bias=False))
+    assert strangers(model, optimizer) == [
+        (2, None, (2, 2), "1.0.weight", "position"),
+        (3, None, (2,), "1.1.weight", "position"),
+    ]
+
+
+def test_of_two_strangers_of_one_shape_neither_took_the_one_place() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    # Weight, bias, weight, bias gave way to one bias and more weights.
+    model[0], model[1] = nn.Linear(2, 2), nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(4)))
+    assert [path for *_, path, _ in strangers(model, optimizer)] == [None] * 4
+
+
 def test_an_optimizer_of_an_older_copy_is_all_strangers() -> None:
     model = net()
     optimizer = torch.optim.SGD(net().parameters(), lr=0.1)

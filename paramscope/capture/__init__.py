@@ -60,7 +60,7 @@ def named_roots(model: Any) -> list[tuple[str, Any]]:
         for name, root in roots:
             if not is_module(root):
                 raise NotAModule(
-                    f"root {name!r} is no torch.nn.Module but a {short_name(type(root))}",
+                    f"root {name!r} is no torch.nn.Module but of class {short_name(type(root))}",
                     "Every value of the dict has to be a module: {'model': model, 'criterion': criterion}.",
                 )
         _check_names([name for name, _ in roots])

@@ -118,7 +118,7 @@ class OptimizerReader:
                 slots.append(self._paths[number])
                 continue
             name = plain_name(names[position]) if names else None
-            foreign.append(strangers.record(member, name, position, numbers))
+            foreign.append(strangers.record(members, name, position, numbers))
         options = tuple(
             (key, plain_option(value)) for key, value in group.items() if key not in ("params", "param_names")
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -60,23 +61,26 @@ class Strangers:
             if len(missing) == len(ids):
                 self._by_shape.update(zip(ids, missing, strict=True))
         self._group: Sequence[int | None] | None = None
-        self._sides: list[tuple[int | None, int | None]] = []
+        self._last: _Run | None = None
         self._storages: dict[int, int] | None = None
 
     def spec(self, member: Any) -> TensorSpec:
         """What can be said of a stranger."""
         return self._specs[id(member)]
 
-    def record(self, member: Any, name: str | None, position: int, numbers: Sequence[int | None]) -> ForeignRecord:
+    def record(
+        self, members: Sequence[Any], name: str | None, position: int, numbers: Sequence[int | None]
+    ) -> ForeignRecord:
         """Everything that is told of a stranger.
 
-        name: what the group calls it. position: where it stands among `numbers`, the group's members by tensor
-        number (None for strangers).
+        members: of its group. name: what the group calls it. position: where it stands among them. numbers: their
+        tensor numbers (None for strangers).
         """
+        member = members[position]
         spec = self.spec(member)
         flags = flags_of(member) if is_tensor_class(type(member)) else IS_LEAF
         storage = self._storage(member, spec)
-        replaced_by, evidence = self._replacement(member, name, position, numbers)
+        replaced_by, evidence = self._replacement(members, name, position, numbers)
         return ForeignRecord(
             position=position,
             name=name,
@@ -108,43 +112,62 @@ class Strangers:
         return self._storages.get(_Base.untyped_storage(member)._cdata)
 
     def _replacement(
-        self, member: Any, name: str | None, position: int, numbers: Sequence[int | None]
+        self, members: Sequence[Any], name: str | None, position: int, numbers: Sequence[int | None]
     ) -> tuple[str | None, str | None]:
         """(path of the slot that took a stranger's place, how that was told), or (None, None)."""
         if name is not None and name in self._by_path:
             return name, "name"
-        between = self._between(position, numbers)
-        if len(between) == 1:
-            return self._paths[between[0]], "position"
-        shape = self.spec(member).shape
-        alike = [number for number in between if self._shapes[number] == shape]
-        if len(alike) == 1:
+        run = self._run(members, position, numbers)
+        # As many are missing there as there are strangers: each stands where its like stood.
+        if len(run.missing) == len(run.shapes):
+            return self._paths[run.missing[position - run.start]], "position"
+        shape = run.shapes[position - run.start]
+        alike = run.alike.get(shape, [])
+        if len(alike) == 1 and run.counts[shape] == 1:
             return self._paths[alike[0]], "position"
-        replacing = self._by_shape.get(id(member))
+        replacing = self._by_shape.get(id(members[position]))
         return (None, None) if replacing is None else (self._paths[replacing], "shape")
 
-    def _between(self, position: int, numbers: Sequence[int | None]) -> list[int]:
-        """Missing tensors that lie, in model order, between the known neighbours of a stranger."""
-        before, after = self._neighbours(numbers)[position]
+    def _between(self, before: int | None, after: int | None, strangers: int) -> list[int]:
+        """Missing tensors that lie, in model order, between the known neighbours of some strangers."""
         if before is None and after is None:
             return []
         low = 0 if before is None else bisect_right(self._missing, before)
         high = len(self._missing) if after is None else bisect_left(self._missing, after)
-        return self._missing[low:high] if high - low <= _CHOICE else []
+        return self._missing[low:high] if high - low <= max(_CHOICE, strangers) else []
 
-    def _neighbours(self, numbers: Sequence[int | None]) -> list[tuple[int | None, int | None]]:
-        """For each position of a group the nearest members before and after it that the model knows."""
+    def _run(self, members: Sequence[Any], position: int, numbers: Sequence[int | None]) -> _Run:
+        """The strangers that follow each other around one of them."""
         if self._group is not numbers:
             self._group = numbers
-            self._sides = list(zip(_last_known(numbers), reversed(_last_known(numbers[::-1])), strict=True))
-        return self._sides
+            self._last = None
+        if self._last is None or position >= self._last.start + len(self._last.shapes):
+            start = position
+            while start and numbers[start - 1] is None:
+                start -= 1
+            end = position + 1
+            while end < len(numbers) and numbers[end] is None:
+                end += 1
+            shapes = [self.spec(member).shape for member in members[start:end]]
+            before = numbers[start - 1] if start else None
+            after = numbers[end] if end < len(numbers) else None
+            missing = self._between(before, after, len(shapes))
+            alike: dict[tuple[int, ...] | None, list[int]] = {}
+            for number in missing:
+                alike.setdefault(self._shapes[number], []).append(number)
+            self._last = _Run(start, shapes, Counter(shapes), missing, alike)
+        return self._last
 
 
-def _last_known(numbers: Sequence[int | None]) -> list[int | None]:
-    """For each number the last one before it that is not None."""
-    found: list[int | None] = []
-    last = None
-    for number in numbers:
-        found.append(last)
-        last = last if number is None else number
-    return found
+class _Run(NamedTuple):
+    """Strangers of a group that follow each other."""
+
+    start: int
+    """Position of the first of them."""
+    shapes: list[tuple[int, ...] | None]
+    counts: Counter[tuple[int, ...] | None]
+    """How many there are of each shape."""
+    missing: list[int]
+    """Trainable tensors of the model in no group that lie, in model order, between the members around them."""
+    alike: dict[tuple[int, ...] | None, list[int]]
+    """The same by shape."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import click
 
 from paramscope.config import FAIL_ON, Config, read_config
-from paramscope.errors import FormatError, ParamscopeError, TargetError
+from paramscope.errors import FormatError, NotAModule, NotAnOptimizer, ParamscopeError, ReportError, TargetError
 from paramscope.exceptions import (
     Applied,
     Exceptions,
@@ -161,14 +161,33 @@ def _captured(
     return capture(built.model, optimizer=combine(built.optimizer, made), values=values), target
 
 
+def every(
+    targets: Sequence[str], plan: Plan, optimizers: Sequence[str], given: Sequence[str], *, meta: bool, values: bool
+) -> tuple[list[Judged], list[ParamscopeError]]:
+    """All targets that can be built or read, judged; and what is wrong with the others, which stops none of them."""
+    checks: list[Judged] = []
+    failed: list[ParamscopeError] = []
+    for target in targets:
+        try:
+            checks.append(checked(target, plan, optimizers, given, meta=meta, values=values))
+        except (TargetError, ReportError, NotAModule, NotAnOptimizer) as error:  # noqa: PERF203
+            named = error if len(targets) == 1 or target in error.problem else _of_target(error, target)
+            failed.append(named)
+    return checks, failed
+
+
+def _of_target(error: ParamscopeError, target: str) -> ParamscopeError:
+    return type(error)(f"{target}: {error.problem}", error.advice, detail=error.detail)
+
+
 def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judged]:
     """Writes what stands to a baseline, and accepts it at once. Raises OutputError."""
     from paramscope.cli._output import write
 
     baseline = to_baseline([(each.checked.report.target, each.checked.report.findings) for each in checks], file)
     write(write_baseline(baseline), file)
-    what = "1 finding is" if len(baseline.entries) == 1 else f"{len(baseline.entries):,} findings are"
-    click.echo(f"{file}: {what} accepted from now on", err=True)
+    what = "1 finding" if len(baseline.entries) == 1 else f"{len(baseline.entries):,} findings"
+    click.echo(f"{file}: {what} written down; paramscope check --baseline {file} accepts what is there", err=True)
     found = []
     for each in checks:
         before = each.checked.report

@@ -61,13 +61,19 @@ def command(
     check_writable(output)
     check_writable(write_baseline)
     plan = checking.to_plan(_codes(select), _codes(ignore), fail_on, baseline, write_baseline)
-    checks = [checking.checked(target, plan, optimizers, arguments, meta=meta, values=values) for target in targets]
+    checks, failed = checking.every(targets, plan, optimizers, arguments, meta=meta, values=values)
+    if failed and (not checks or write_baseline is not None):
+        raise failed[0]
     if write_baseline is not None:
         checks = checking.into_baseline(checks, plan, write_baseline)
     write(checking.rendered(checks, plan, format_, output, show_ignored=show_ignored), output)
     for line in (*plan.warnings, *checking.stale_lines(checks, plan)):
         click.echo(f"warning: {line}", err=True)
     checking.write_job_summary(checks)
+    for one in failed[:-1]:
+        click.echo(f"error: {one}", err=True)
+    if failed:
+        raise failed[-1]
     return checking.exit_code(checks, plan)
 
 

@@ -122,6 +122,17 @@ def _type(line: Line, report: Report) -> str:
     return text.name((line.closed.type if line.closed else line.record.type or "").rpartition(".")[2])
 
 
+def _share(line: Line, report: Report) -> str:
+    """Of all parameters; nothing for what is none, or was counted before, so that a column adds up to 100 %."""
+    if line.closed:
+        part = line.closed.parameters
+    elif line.record.status not in ("trainable", "frozen") or line.is_counted:
+        return ""
+    else:
+        part = line.elements
+    return f"{text.share(part, report.totals.parameters)}%"
+
+
 def _module_type(line: Line, report: Report) -> str:
     kind = line.closed.type if line.closed else report.modules[line.record.module].type
     return text.name(kind.rpartition(".")[2])
@@ -135,9 +146,7 @@ COLUMNS: dict[str, Column] = {
     "dtype": Column("dtype", _common("dtype")),
     "device": Column("device", _common("device")),
     "elements": Column("elements", lambda line, _: elements(line), is_right=True),
-    "share": Column(
-        "of all", lambda line, report: f"{text.share(line.elements, report.totals.parameters)}%", is_right=True
-    ),
+    "share": Column("of all", _share, is_right=True),
     "bytes": Column("bytes", lambda line, _: text.nbytes(line.nbytes), is_right=True),
     **{fate: Column(fate, _fate(fate)) for fate in FATES},
     "fate": Column("fate", lambda line, _: fates(line)),

@@ -47,6 +47,7 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._members import HALVES, averages, distinct, strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import OptimizerRecord
+from paramscope.text import plural
 
 RULE = Rule("PS401", "trainable-not-in-optimizer", Severity.ERROR, needs="optimizer", yields_to=("PS402",))
 
@@ -63,14 +64,20 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     late = _Late(facts)
     for slot, further in missing:
         why = late.reason(slot)
+        instead = (
+            'Hand it to an optimizer, optimizer.add_param_group({"params": …}), or freeze it: requires_grad_(False).'
+        )
+        if late.strangers:
+            instead = "Build the optimizer once the model is complete."
+        elif why:
+            instead = (
+                "Build the optimizer after unfreezing, or hand the parameters over then: optimizer.add_param_group("
+                '{"params": …}).'
+            )
         yield Problem(
             tuple(facts.paths([slot, *further])),
             f"No optimizer holds {{0}}, though trainable: gradients are computed, and no step uses them.{why}",
-            "Build the optimizer after unfreezing, or hand the parameters over then: optimizer.add_param_group("
-            '{"params": …}).'
-            if why
-            else 'Hand it to an optimizer, optimizer.add_param_group({"params": …}), or freeze it: '
-            "requires_grad_(False).",
+            instead,
             blame=None,
             alike="missing",
         )
@@ -117,6 +124,8 @@ class _Late:
         """From the first to the last slot of groups whose members stand in the model's order."""
         columns = facts.snapshot.slot_columns
         held = [kind for kind in facts.slot_kinds if kind.groups]
+        self.strangers = sum(len(each.places) for each in strangers(facts))
+        """Members of optimizers that the model does not have."""
         self._has_gradients = any(kind.has_grad for kind in held)
         self._modules.update(columns.modules[slot] for kind in held for slot in kind.slots)
         for optimizer in facts.optimizers:
@@ -127,6 +136,11 @@ class _Late:
 
     def reason(self, slot: int) -> str:
         """Why a slot looks so, as the end of a message; empty where it does not."""
+        if self.strangers:
+            return (
+                " It seems to have come after the optimizer was built, which holds "
+                f"{plural(self.strangers, 'tensor')} that the model does not have."
+            )
         columns = self._facts.snapshot.slot_columns
         # A filter by names or dimensions leaves out single slots of a module; freezing takes all of it.
         if columns.modules[slot] in self._modules:

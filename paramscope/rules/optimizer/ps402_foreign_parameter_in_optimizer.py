@@ -106,7 +106,7 @@ def _replaced(stranger: Stranger, path: str, tensor: TensorRecord) -> Problem:
     return Problem(
         paths,
         "It seems {1} took the place of {0} after the optimizer was built, which goes on stepping what was "
-        "there before: the new one is never trained.",
+        "there before: what is there now is never trained.",
         "Build the optimizer once the model is complete; to change the values afterwards, write into {1} in place: "
         "copy_(…) under torch.no_grad().",
         blame=None,
