@@ -124,12 +124,9 @@ def _type(line: Line, report: Report) -> str:
 
 def _share(line: Line, report: Report) -> str:
     """Of all parameters; nothing for what is none, or was counted before, so that a column adds up to 100 %."""
-    if line.closed:
-        part = line.closed.parameters
-    elif line.record.status not in ("trainable", "frozen") or line.is_counted:
+    if not line.closed and (line.record.status not in ("trainable", "frozen") or line.is_counted):
         return ""
-    else:
-        part = line.elements
+    part = line.closed.parameters if line.closed else line.elements
     return f"{text.share(part, report.totals.parameters)}%"
 
 
