@@ -1,4 +1,4 @@
-"""SEEDS 11, 12 and 21: a weight that is a plain tensor, one that requires grad, and a cached hidden state."""
+"""Of the tutorials: a weight that is a plain tensor, one that requires grad, and a cached hidden state."""
 
 from __future__ import annotations
 
