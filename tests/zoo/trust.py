@@ -116,6 +116,11 @@ def after_a_step(model: nn.Module) -> torch.optim.Optimizer | None:
     return optimizer
 
 
+def in_eval_mode(model: nn.Module) -> None:
+    """As it is used."""
+    model.eval()
+
+
 STATES: dict[str, Prepare] = {
     "fresh": lambda model: None,
     "first layers frozen": first_layers,
@@ -124,5 +129,5 @@ STATES: dict[str, Prepare] = {
     "with AdamW": adamw,
     "first layers frozen, with AdamW": fine_tuned,
     "after a step": after_a_step,
-    "in eval mode": lambda model: model.eval() and None,
+    "in eval mode": in_eval_mode,
 }
