@@ -20,7 +20,7 @@ LAYERS = (
     ("overlap", "totals", "source", "config"),
     ("sharing",),
     ("report", "fold", "changes"),
-    ("rules", "exceptions"),
+    ("rules", "exceptions", "codes"),
     ("wire", "capture", "graph"),
     ("render",),
     ("api", "importing"),
