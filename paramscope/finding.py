@@ -34,6 +34,12 @@ class Severity(Enum):
         return self.rank >= other.rank if isinstance(other, Severity) else NotImplemented
 
 
+def is_meant(wanted: str, code: str, name: str) -> bool:
+    """Whether a word that people write for a rule is its code (`PS104`), a beginning of it (`PS1`), or its name."""
+    wanted = wanted.strip()
+    return bool(wanted) and (code.upper().startswith(wanted.upper()) or name == wanted)
+
+
 class Location(NamedTuple):
     """A line of source code."""
 

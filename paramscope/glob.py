@@ -17,6 +17,12 @@ def compile_glob(glob: str) -> Callable[[str], bool]:
     return lambda path: pattern.fullmatch(path) is not None
 
 
+def any_of(globs: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a text matches one of some globs; any text does where there are none. Raises GlobError."""
+    compiled = [compile_glob(glob) for glob in globs]
+    return lambda text: not compiled or any(matches(text) for matches in compiled)
+
+
 def close_to(glob: str, paths: Iterable[str], *, most: int = 3) -> list[str]:
     """Paths that a mistyped glob may have meant, nearest first."""
     from difflib import get_close_matches  # slow to import, and rarely needed

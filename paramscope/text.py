@@ -68,10 +68,22 @@ def ranges(numbers: Iterable[int]) -> str:
     return ",".join(parts)
 
 
+def plain(words: str, *, keep: str = "") -> str:
+    """A text in which all that would move a cursor or the reading direction is spelled out. keep: characters that
+    stay as they are."""
+    if words.isprintable():
+        return words
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in words)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
 def name(text: str) -> str:
-    """A name as a terminal may show it: what would move the cursor or the reading direction is spelled out."""
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    """A name as a terminal may show it, in one piece of a bounded length."""
+    text = plain(text)
     if len(text) > LONGEST_NAME:
         half = LONGEST_NAME // 2
         text = f"{text[:half]}…{text[-half:]}"

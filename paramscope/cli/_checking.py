@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import click
 
+from paramscope import text
 from paramscope.config import FAIL_ON, Config, read_config
 from paramscope.errors import FormatError, NotAModule, NotAnOptimizer, ParamscopeError, ReportError, TargetError
 from paramscope.exceptions import (
@@ -161,7 +161,7 @@ def _captured(
     return capture(built.model, optimizer=combine(built.optimizer, made), values=values), target
 
 
-def every(
+def check_all(
     targets: Sequence[str], plan: Plan, optimizers: Sequence[str], given: Sequence[str], *, meta: bool, values: bool
 ) -> tuple[list[Judged], list[ParamscopeError]]:
     """All targets that can be built or read, judged; and what is wrong with the others, which stops none of them."""
@@ -186,28 +186,21 @@ def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judge
 
     baseline = to_baseline([(each.checked.report.target, each.checked.report.findings) for each in checks], file)
     write(write_baseline(baseline), file)
-    what = "1 finding" if len(baseline.entries) == 1 else f"{len(baseline.entries):,} findings"
+    what = text.plural(len(baseline.entries), "finding")
     click.echo(f"{file}: {what} written down; paramscope check --baseline {file} accepts what is there", err=True)
     found = []
     for each in checks:
-        before = each.checked.report
-        report, applied = accepted(before, Exceptions((), baseline), {}, {})
-        every = {**each.checked.ignored, **{one.finding: one for one in applied.ignored}}
-        report = Report(
-            report.snapshot,
-            findings=report.findings,
-            ignored=(*before.ignored, *report.ignored),
-            skipped=report.skipped,
-            target=report.target,
-        )
-        found.append(each._replace(checked=Checked(report, plan.rules, every)))
+        report, applied = accepted(each.checked.report, Exceptions((), baseline), {}, {})
+        ignored = {**each.checked.ignored, **{one.finding: one for one in applied.ignored}}
+        found.append(each._replace(checked=Checked(report, plan.rules, ignored)))
     return found
 
 
 def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | None, *, show_ignored: bool) -> str:
     """All targets in one format."""
     from paramscope.cli._output import terminal_width, wants_color
-    from paramscope.render import github, junit, sarif, text
+    from paramscope.render import github, junit, sarif
+    from paramscope.render.text import render_checks
 
     every = [each.checked for each in checks]
     if format_ == "json":
@@ -215,11 +208,8 @@ def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | N
     if format_ == "junit":
         return junit.render_checks(every, fail_on=plan.fail_on)
     if format_ == "text":
-        width, color = terminal_width(), wants_color(output)
-        return text.render_checks(every, width=width, color=color, show_ignored=show_ignored)
-    module: ModuleType = {"github": github, "sarif": sarif}[format_]
-    result: str = module.render_checks(every)
-    return result
+        return render_checks(every, width=terminal_width(), color=wants_color(output), show_ignored=show_ignored)
+    return github.render_checks(every) if format_ == "github" else sarif.render_checks(every)
 
 
 def _as_json(checks: Sequence[Checked]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from paramscope import text
-from paramscope.render._findings import plain
 from paramscope.render._layout import Screen, paint
 from paramscope.rules.docs import NEEDS, first_sentence, sections
 from paramscope.rules.rule import Loaded
+from paramscope.text import plain
 
 _ROOM = 48
 """Columns that the sentence needs beside the others; else it stands below them."""

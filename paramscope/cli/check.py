@@ -61,7 +61,7 @@ def command(
     check_writable(output)
     check_writable(write_baseline)
     plan = checking.to_plan(_codes(select), _codes(ignore), fail_on, baseline, write_baseline)
-    checks, failed = checking.every(targets, plan, optimizers, arguments, meta=meta, values=values)
+    checks, failed = checking.check_all(targets, plan, optimizers, arguments, meta=meta, values=values)
     if failed and (not checks or write_baseline is not None):
         raise failed[0]
     if write_baseline is not None:

@@ -16,9 +16,9 @@ def command() -> None:
     """
     from paramscope.cli._output import terminal_width
     from paramscope.cli._rule_text import listing
-    from paramscope.render._findings import plain
     from paramscope.render._layout import Screen
     from paramscope.rules import discover
+    from paramscope.text import plain
 
     found = discover()
     is_screen = sys.stdout.isatty() or "COLUMNS" in os.environ

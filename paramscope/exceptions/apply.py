@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from paramscope.config import DeclaredIgnore
 from paramscope.errors import ParamscopeError
 from paramscope.exceptions.baseline import Baseline
 from paramscope.exceptions.fingerprint import fingerprints
-from paramscope.finding import Finding, Severity
-from paramscope.glob import compile_glob
+from paramscope.finding import Finding, Severity, is_meant
+from paramscope.glob import any_of
 from paramscope.report import Report
 from paramscope.snapshot import Snapshot
 from paramscope.source.comments import IgnoreComment, ignores_at, ignores_in
@@ -112,7 +112,7 @@ def accepted(
     changed = Report(
         report.snapshot,
         findings=applied.findings,
-        ignored=tuple(each.finding for each in applied.ignored),
+        ignored=(*report.ignored, *(each.finding for each in applied.ignored)),
         skipped=report.skipped,
         target=report.target,
     )
@@ -130,16 +130,11 @@ def check_comments(comments: Iterable[IgnoreComment]) -> None:
             )
 
 
-def covers_code(declared: str, finding: Finding) -> bool:
-    """Whether a declared code, beginning of codes, or name is that of a finding."""
-    return finding.code.startswith(declared.upper()) or finding.name == declared
-
-
 def _comment(finding: Finding) -> IgnoreComment | None:
     if finding.location is None:
         return None
     for comment in ignores_at(finding.location.file, finding.location.line):
-        if not comment.problem and any(covers_code(code, finding) for code in comment.codes):
+        if not comment.problem and any(is_meant(code, finding.code, finding.name) for code in comment.codes):
             return comment
     return None
 
@@ -150,9 +145,9 @@ class _Covers:
     def __init__(self, ignores: tuple[DeclaredIgnore, ...], target: str | None) -> None:
         self.used: dict[int, int] = {}
         self._ignores = [
-            (number, ignore, _any_of(ignore.paths), _any_of(ignore.files))
+            (number, ignore, any_of(ignore.paths), any_of(ignore.files))
             for number, ignore in enumerate(ignores)
-            if _any_of(ignore.targets)(target or "")
+            if any_of(ignore.targets)(target or "")
         ]
 
     def all_of(self, finding: Finding) -> DeclaredIgnore | None:
@@ -161,7 +156,7 @@ class _Covers:
         left = set(finding.paths)
         took: list[tuple[int, DeclaredIgnore]] = []
         for number, ignore, matches, is_file in self._ignores:
-            if not covers_code(ignore.code, finding) or (ignore.files and not is_file(file)):
+            if not is_meant(ignore.code, finding.code, finding.name) or (ignore.files and not is_file(file)):
                 continue
             matched = {path for path in left if matches(path)}
             if matched:
@@ -173,12 +168,6 @@ class _Covers:
         for number, _ in took:
             self.used[number] += 1
         return took[0][1]
-
-
-def _any_of(globs: tuple[str, ...]) -> Callable[[str], bool]:
-    """Whether a text matches one of some globs; any text does where there are none."""
-    compiled = [compile_glob(glob) for glob in globs]
-    return lambda text: not compiled or any(matches(text) for matches in compiled)
 
 
 def declared_by_comments(snapshot: Snapshot) -> list[IgnoreComment]:

@@ -10,7 +10,8 @@ from paramscope.config import DeclaredIgnore
 from paramscope.exceptions.apply import Applied, Exceptions, key_of, shown_file
 from paramscope.exceptions.baseline import Entry
 from paramscope.exceptions.fingerprint import plain_target
-from paramscope.glob import compile_glob
+from paramscope.finding import is_meant
+from paramscope.glob import any_of
 from paramscope.source.comments import IgnoreComment
 
 _LISTED = 3
@@ -37,13 +38,13 @@ def stale(exceptions: Exceptions, ran: Sequence[Ran]) -> list[str]:
 
 def _ran(code: str, ran: Iterable[Ran]) -> bool:
     rules = {rule for each in ran for rule in each.rules}
-    return any(known.startswith(code.upper()) or name == code for known, name in rules)
+    return any(is_meant(code, known, name) for known, name in rules)
 
 
 def _ignores(ignores: Sequence[DeclaredIgnore], ran: Sequence[Ran]) -> Iterator[str]:
     for number, ignore in enumerate(ignores):
-        globs = [compile_glob(glob) for glob in ignore.targets]
-        meant = [each for each in ran if not globs or any(matches(each.target or "") for matches in globs)]
+        is_target = any_of(ignore.targets)
+        meant = [each for each in ran if is_target(each.target or "")]
         if any(each.applied.ignores.get(number) for each in meant) or not _ran(ignore.code, meant):
             continue
         where = f" at {', '.join(ignore.paths)}" if ignore.paths else ""

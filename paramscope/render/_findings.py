@@ -1,4 +1,4 @@
-"""Findings as text: for checks, for the block in tables and trees, and the marks of the rows that they concern."""
+"""Findings as text: for checks, and for the block in tables and trees."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from paramscope.report import Report
 from paramscope.rules.engine import NEEDED
 from paramscope.rules.rule import Loaded
 from paramscope.source.library import is_own
+from paramscope.text import plain
 
 FINDINGS = "!PS101: see findings"
 """What the mark of a finding means, in the words of a legend."""
@@ -46,13 +47,6 @@ def everything(report: Report) -> Checked:
     from paramscope.rules import discover
 
     return Checked(report, discover().rules)
-
-
-def plain(words: str) -> str:
-    """A text on one line, with all that would move a cursor or the reading direction spelled out."""
-    if words.isprintable():
-        return words
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in words)
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:

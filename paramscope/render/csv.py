@@ -11,6 +11,7 @@ from typing import Any
 from paramscope.render._columns import words
 from paramscope.render._lines import Selection, lines_of
 from paramscope.report import Report
+from paramscope.text import plain
 from paramscope.wire.fields import SLOT
 from paramscope.wire.kinds import Kind, same
 
@@ -63,8 +64,7 @@ def _writer(kind: Kind) -> Callable[[Any], Any]:
 def _text_cell(value: str | None) -> str:
     if not value:
         return ""
-    if not value.isprintable():
-        value = "".join(c if c.isprintable() or c in "\t\r\n" else _spelled(c) for c in value)
+    value = plain(value, keep="\t\r\n")
     return f"'{value}" if value[0] in _FORMULA else value
 
 
@@ -72,7 +72,3 @@ def _json_cell(value: Any) -> str:
     """JSON that begins with a bracket or a brace, so is no formula; what is not ASCII as it is, where it can be."""
     shown = json.dumps(value, ensure_ascii=False)
     return shown if shown.isprintable() else json.dumps(value)
-
-
-def _spelled(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

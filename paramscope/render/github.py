@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 
 from paramscope.finding import Finding, Severity
-from paramscope.render._findings import Checked, by_severity, counted, everything, line_for, place, plain
+from paramscope.render._findings import Checked, by_severity, counted, everything, line_for, place
 from paramscope.report import Report
+from paramscope.text import plain
 
 ANNOTATIONS = 10
 """GitHub shows this many of each kind for a step, and drops the rest without a word."""

@@ -7,8 +7,9 @@ from xml.sax.saxutils import escape
 
 from paramscope.errors import FormatError
 from paramscope.finding import Finding, Severity
-from paramscope.render._findings import Checked, everything, place, plain
+from paramscope.render._findings import Checked, everything, place
 from paramscope.report import Report
+from paramscope.text import plain
 
 
 def render(report: Report, *, fail_on: str = "warning") -> str:

@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from paramscope.exceptions.fingerprint import fingerprints
 from paramscope.finding import Finding, Severity
-from paramscope.render._findings import Checked, everything, line_for, plain
+from paramscope.render._findings import Checked, everything, line_for
 from paramscope.report import Report
 from paramscope.rules.docs import first_sentence, to_markdown
 from paramscope.rules.rule import Loaded
+from paramscope.text import plain
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}

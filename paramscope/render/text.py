@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from paramscope import text
 from paramscope.finding import Finding
-from paramscope.render._findings import Checked, by_severity, counted, everything, lines_of, plain, skipped_lines
+from paramscope.render._findings import Checked, by_severity, counted, everything, lines_of, skipped_lines
 from paramscope.render._layout import Screen, paint
 from paramscope.report import Report
+from paramscope.text import plain
 
 
 def render(report: Report, *, width: int = 80, color: bool = False) -> str:

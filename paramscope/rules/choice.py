@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from paramscope.errors import ParamscopeError
+from paramscope.finding import is_meant
 from paramscope.rules.rule import Loaded
 
 
@@ -16,12 +17,7 @@ class RuleError(ParamscopeError, ValueError):
 
 def matching(rules: Iterable[Loaded], code: str) -> tuple[Loaded, ...]:
     """The rules of a code (`PS104`), of a beginning of codes (`PS1`), or of a name. None where there are none."""
-    wanted = code.strip()
-    if not wanted:
-        return ()
-    return tuple(
-        each for each in rules if each.rule.code.upper().startswith(wanted.upper()) or each.rule.name == wanted
-    )
+    return tuple(each for each in rules if is_meant(code, each.rule.code, each.rule.name))
 
 
 def meant_by(rules: Sequence[Loaded], code: str, where: str = "") -> tuple[Loaded, ...]:

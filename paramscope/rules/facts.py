@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from paramscope.fold.signatures import tree_of
 from paramscope.snapshot import (
@@ -24,12 +24,13 @@ from paramscope.snapshot import (
     Note,
     NoteKind,
     Setting,
-    SharingRecord,
     SlotRecord,
     Snapshot,
     TensorSpec,
 )
 from paramscope.spans import Layout, layout_of
+
+T = TypeVar("T")
 
 
 class Span(NamedTuple):
@@ -251,15 +252,6 @@ class Facts:
         ]
 
     @cached_property
-    def sharing_of(self) -> dict[str, list[SharingRecord]]:
-        """By slot path, every fact of sharing that the slot takes part in."""
-        found: dict[str, list[SharingRecord]] = {}
-        for record in self.snapshot.sharing:
-            for path in record.slots:
-                found.setdefault(path, []).append(record)
-        return found
-
-    @cached_property
     def aliases(self) -> frozenset[str]:
         """Paths of all slots that share bytes with something registered."""
         found: set[str] = set()
@@ -343,9 +335,15 @@ class Facts:
         """Whether an attribute is made anew before each forward, as weight_norm and pruning do."""
         return any(mark.kind == "recomputed" for mark in self.marked.get(path, ()))
 
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What rules work out for one another: made the first time that a key of theirs is asked for."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
+
     @cached_property
-    def memo(self) -> dict[Hashable, Any]:
-        """What rules worked out for one another, by keys of theirs."""
+    def _made(self) -> dict[Hashable, Any]:
         return {}
 
     def spans(self, tensor: int) -> tuple[Span, ...]:
@@ -389,21 +387,33 @@ class Facts:
 
     def is_over_registered_memory(self, slot: SlotRecord) -> bool:
         """Whether a tensor lies in a storage of something registered, or over the same memory."""
-        memories = self.snapshot.storage_columns.memories
+        return slot.storage is not None and self._memory(slot.storage) in self._registered_memories
 
-        def memory(storage: int) -> int:
-            return memories.get(storage, (storage, 0))[0]
+    @cached_property
+    def _registered_memories(self) -> frozenset[int]:
+        tensors, storages = self.snapshot.slot_columns.tensors, self.snapshot.tensor_columns.storages
+        return frozenset(
+            self._memory(storages[tensors[position]])
+            for kind in self.slot_kinds
+            if kind.is_registered and kind.spec is not None
+            for position in kind.slots
+        )
 
-        registered = self.memo.get("registered-memories")
-        if registered is None:
-            tensors, storages = self.snapshot.slot_columns.tensors, self.snapshot.tensor_columns.storages
-            registered = self.memo["registered-memories"] = {
-                memory(storages[tensors[position]])
-                for kind in self.slot_kinds
-                if kind.is_registered and kind.spec is not None
-                for position in kind.slots
-            }
-        return slot.storage is not None and memory(slot.storage) in registered
+    def _memory(self, storage: int) -> int:
+        """Number of the first storage over the same memory."""
+        return self.snapshot.storage_columns.memories.get(storage, (storage, 0))[0]
+
+    def is_offloaded(self, module: str) -> bool:
+        """Whether a hook of a module, or of one above it, takes its tensors away between uses."""
+        while self._offloaded and module not in self._offloaded:
+            if not module:
+                return False
+            module = module.rpartition(".")[0]
+        return bool(self._offloaded)
+
+    @cached_property
+    def _offloaded(self) -> frozenset[str]:
+        return frozenset(mark.path for mark in self.marks("offloaded"))
 
     def notes(self, kind: NoteKind) -> list[Note]:
         """Everything of one kind that capture did not look into."""

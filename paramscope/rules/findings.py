@@ -10,14 +10,15 @@ from pathlib import Path
 from paramscope.changes import fold_paths
 from paramscope.finding import Finding, Location
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import numberless
 from paramscope.rules.rule import Problem, Rule
 from paramscope.snapshot import Snapshot
 from paramscope.source import Assignment, locate
+from paramscope.text import listed
 from paramscope.text import name as printable
 
 _NAMED = 3
 """Folded paths that a message names before it counts the rest."""
-_NUMBER = re.compile(r"\d+")
 _PLACE = re.compile(r"\{(\d+)\}")
 """Where a message names the path of this number."""
 
@@ -40,11 +41,11 @@ def _origin(path: str, snapshot: Snapshot) -> tuple[str, str]:
     except KeyError:
         pass
     else:
-        return snapshot.modules[slot.module].type, _NUMBER.sub("#", slot.name)
+        return snapshot.modules[slot.module].type, numberless(slot.name)
     try:
-        return snapshot.modules[path].type, _NUMBER.sub("#", path)
+        return snapshot.modules[path].type, numberless(path)
     except KeyError:
-        return "", _NUMBER.sub("#", path)
+        return "", numberless(path)
 
 
 def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding:
@@ -79,7 +80,7 @@ def _names(paths: list[str]) -> str:
     shown = [printable(each) or "the root" for each in rows[:_NAMED]]
     if len(rows) > _NAMED:
         shown.append(f"{len(rows) - _NAMED:,} more")
-    return ", ".join(shown[:-1]) + f" and {shown[-1]}" if len(shown) > 1 else shown[0]
+    return listed(shown)
 
 
 def lines_to_blame(snapshot: Snapshot, path: str) -> tuple[Assignment, ...]:

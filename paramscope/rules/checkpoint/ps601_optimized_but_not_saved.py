@@ -89,19 +89,20 @@ def _fates(facts: Facts, slot: int) -> set[bool | None]:
     """Whether each slot is saved that holds the same tensor, or another one over exactly the same memory."""
     tensor = facts.snapshot.slot_columns.tensors[slot]
     same = facts.slots_of_tensor[tensor] if tensor in facts.tied else [slot]
-    return {facts.slots.at(each).saved for each in same} | _aliased(facts).get(facts.spans(tensor), set())
+    return {facts.slots.at(each).saved for each in same} | _by_memory(facts).get(facts.spans(tensor), set())
+
+
+def _by_memory(facts: Facts) -> dict[tuple[Span, ...], set[bool | None]]:
+    """By the memory that several tensors cover exactly, whether each of their slots is saved."""
+    return facts.once("aliased-fates", lambda: _aliased(facts))
 
 
 def _aliased(facts: Facts) -> dict[tuple[Span, ...], set[bool | None]]:
-    """By the memory that several tensors cover exactly, whether each of their slots is saved."""
-    known = facts.memo.get("aliased-fates")
-    if known is None:
-        known = facts.memo["aliased-fates"] = {}
-        # Facts of sharing name all slots that take part, also the further ones of a tied tensor.
-        for record in facts.snapshot.sharing:
-            for path in record.slots if record.kind == "aliased" else ():
-                slot = facts.slots[path]
-                assert slot.tensor is not None
-                known.setdefault(facts.spans(slot.tensor), set()).add(slot.saved)
-    assert isinstance(known, dict)
-    return known
+    found: dict[tuple[Span, ...], set[bool | None]] = {}
+    # Facts of sharing name all slots that take part, also the further ones of a tied tensor.
+    for record in facts.snapshot.sharing:
+        for path in record.slots if record.kind == "aliased" else ():
+            slot = facts.slots[path]
+            assert slot.tensor is not None
+            found.setdefault(facts.spans(slot.tensor), set()).add(slot.saved)
+    return found

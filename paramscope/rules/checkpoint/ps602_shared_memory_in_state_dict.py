@@ -43,19 +43,18 @@ When it is wrong to follow it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import heads, numberless, placeholders
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import ATTRIBUTE, TRANSIENT_BUFFER
 from paramscope.spans import extent
 
 RULE = Rule("PS602", "shared-memory-in-state-dict", Severity.INFO)
 
-_TOLD = 3
 _SAVE_MODEL = (
     "Write it with safetensors.torch.save_model(model, file), which keeps one name for each memory; or with "
     "torch.save."
@@ -64,7 +63,6 @@ _CLONE = (
     "Copy each before saving, {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}; or "
     "use torch.save."
 )
-_NUMBER = re.compile(r"\d+")
 
 
 class _Area(NamedTuple):
@@ -102,9 +100,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         yield Problem(
             tuple(area.path for area in together),
             "safetensors.torch.save_file() will refuse this state_dict: memory of {0} is also that of "
-            f"{_listed(1, len(together))}.",
+            f"{placeholders(len(together), 1)}.",
             _SAVE_MODEL if has_whole else _CLONE,
-            alike=_owners([area.path for area in together]),
+            alike=tuple(map(numberless, heads([area.path for area in together]))),
         )
 
 
@@ -152,19 +150,3 @@ def _root(facts: Facts, path: str) -> str:
     """The root that saves a slot."""
     roots = [root for root in facts.snapshot.roots if not root or path.startswith(f"{root}.")]
     return max(roots, key=len, default="")
-
-
-def _owners(paths: list[str]) -> tuple[str, ...]:
-    """What is left of paths without the names that all end in: of all that two modules share, these modules."""
-    steps = [path.split(".") for path in paths]
-    same = 0
-    while all(len(each) > same + 1 for each in steps) and len({each[-1 - same] for each in steps}) == 1:
-        same += 1
-    return tuple(_NUMBER.sub("#", ".".join(each[: len(each) - same])) for each in steps)
-
-
-def _listed(first: int, end: int) -> str:
-    shown = [f"{{{at}}}" for at in range(first, min(end, _TOLD))]
-    if end > _TOLD:
-        shown.append(f"{end - _TOLD:,} more")
-    return ", ".join(shown[:-1]) + f" and {shown[-1]}" if len(shown) > 1 else shown[0]

@@ -58,14 +58,13 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     # A model that is on meta as a whole is there to be looked at, whatever its buffers hold.
     if not on_meta or (on_meta_count and not real_count) or not real:
         return
-    offloaded = {mark.path for mark in facts.marks("offloaded")}
-    if on_meta_count > _FEW * real_count > 0 and not offloaded:
+    if on_meta_count > _FEW * real_count > 0 and not facts.marks("offloaded"):
         yield _left_real(facts, [kind for kind in real if kind.role == "parameter"])
         return
     modules = facts.snapshot.slot_columns.modules
     for kind in on_meta:
         for slot in kind.slots:
-            is_hooked = bool(offloaded) and _is_below(facts.modules.path_at(modules[slot]), offloaded)
+            is_hooked = facts.is_offloaded(facts.modules.path_at(modules[slot]))
             yield _problem(facts.slots.path_at(slot), kind, is_hooked=is_hooked)
 
 
@@ -106,12 +105,3 @@ def _problem(path: str, kind: SlotKind, *, is_hooked: bool) -> Problem:
         None if is_parameter else Severity.INFO,
         alike=kind.role,
     )
-
-
-def _is_below(module: str, hooked: set[str]) -> bool:
-    """Whether a module, or one above it, has such a hook."""
-    while module not in hooked:
-        if not module:
-            return False
-        module = module.rpartition(".")[0]
-    return True

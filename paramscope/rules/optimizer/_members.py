@@ -40,14 +40,15 @@ def place(optimizer: OptimizerRecord, group: int, position: int | None = None) -
 
 def groups(facts: Facts) -> dict[Membership, tuple[OptimizerRecord, GroupRecord]]:
     """Every param group, by what the slots say of where they stand."""
-    known: dict[Membership, tuple[OptimizerRecord, GroupRecord]] | None = facts.memo.get("optimizer.groups")
-    if known is None:
-        known = facts.memo["optimizer.groups"] = {
-            Membership(optimizer.name, group.index): (optimizer, group)
-            for optimizer in facts.optimizers
-            for group in optimizer.groups
-        }
-    return known
+    return facts.once("groups", lambda: _groups(facts))
+
+
+def _groups(facts: Facts) -> dict[Membership, tuple[OptimizerRecord, GroupRecord]]:
+    return {
+        Membership(optimizer.name, group.index): (optimizer, group)
+        for optimizer in facts.optimizers
+        for group in optimizer.groups
+    }
 
 
 def member_paths(group: GroupRecord) -> list[str | None]:
@@ -60,22 +61,23 @@ def member_paths(group: GroupRecord) -> list[str | None]:
 
 def strangers(facts: Facts) -> list[Stranger]:
     """All of them, each once."""
-    known: list[Stranger] | None = facts.memo.get("optimizer.strangers")
-    if known is None:
-        found: dict[int, Stranger] = {}
-        for optimizer in facts.optimizers:
-            for group in optimizer.groups:
-                for record in group.foreign:
-                    at = (Membership(optimizer.name, group.index),), (place(optimizer, group.index, record.position),)
-                    first = found.get(record.tensor)
-                    if first is None:
-                        found[record.tensor] = Stranger(record, optimizer, group, *at)
-                    else:
-                        found[record.tensor] = first._replace(
-                            memberships=first.memberships + at[0], places=first.places + at[1]
-                        )
-        known = facts.memo["optimizer.strangers"] = list(found.values())
-    return known
+    return facts.once("strangers", lambda: _strangers(facts))
+
+
+def _strangers(facts: Facts) -> list[Stranger]:
+    found: dict[int, Stranger] = {}
+    for optimizer in facts.optimizers:
+        for group in optimizer.groups:
+            for record in group.foreign:
+                at = (Membership(optimizer.name, group.index),), (place(optimizer, group.index, record.position),)
+                first = found.get(record.tensor)
+                if first is None:
+                    found[record.tensor] = Stranger(record, optimizer, group, *at)
+                else:
+                    found[record.tensor] = first._replace(
+                        memberships=first.memberships + at[0], places=first.places + at[1]
+                    )
+    return list(found.values())
 
 
 def distinct(facts: Facts, kinds: Iterable[SlotKind]) -> Iterator[tuple[int, tuple[int, ...]]]:

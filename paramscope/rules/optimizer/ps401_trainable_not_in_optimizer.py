@@ -63,17 +63,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         return
     late = _Late(facts)
     for slot, further in missing:
-        why = late.reason(slot)
-        instead = (
-            'Hand it to an optimizer, optimizer.add_param_group({"params": …}), or freeze it: requires_grad_(False).'
-        )
-        if late.strangers:
-            instead = "Build the optimizer once the model is complete."
-        elif why:
-            instead = (
-                "Build the optimizer after unfreezing, or hand the parameters over then: optimizer.add_param_group("
-                '{"params": …}).'
-            )
+        why, instead = late.told(slot)
         yield Problem(
             tuple(facts.paths([slot, *further])),
             f"No optimizer holds {{0}}, though trainable: gradients are computed, and no step uses them.{why}",
@@ -113,8 +103,16 @@ def _is_flat(optimizer: OptimizerRecord, missing: int) -> bool:
     )
 
 
+_HAND_OVER = 'Hand it to an optimizer, optimizer.add_param_group({"params": …}), or freeze it: requires_grad_(False).'
+_COMPLETE = "Build the optimizer once the model is complete."
+_UNFROZEN = (
+    "Build the optimizer after unfreezing, or hand the parameters over then: optimizer.add_param_group("
+    '{"params": …}).'
+)
+
+
 class _Late:
-    """Tells what looks unfrozen after the optimizer was built."""
+    """Tells what looks unfrozen, or added, after the optimizer was built."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
@@ -124,7 +122,7 @@ class _Late:
         """From the first to the last slot of groups whose members stand in the model's order."""
         columns = facts.snapshot.slot_columns
         held = [kind for kind in facts.slot_kinds if kind.groups]
-        self.strangers = sum(len(each.places) for each in strangers(facts))
+        self._strangers = sum(len(each.places) for each in strangers(facts))
         """Members of optimizers that the model does not have."""
         self._has_gradients = any(kind.has_grad for kind in held)
         self._modules.update(columns.modules[slot] for kind in held for slot in kind.slots)
@@ -134,19 +132,22 @@ class _Late:
                 if positions == sorted(positions):
                     self._ranges.extend([(positions[0], positions[-1])] if len(positions) > 1 else [])
 
-    def reason(self, slot: int) -> str:
-        """Why a slot looks so, as the end of a message; empty where it does not."""
-        if self.strangers:
+    def told(self, slot: int) -> tuple[str, str]:
+        """(why a slot looks so, as the end of a message, empty where it does not; what to write instead)."""
+        if self._strangers:
+            count = plural(self._strangers, "tensor")
             return (
-                " It seems to have come after the optimizer was built, which holds "
-                f"{plural(self.strangers, 'tensor')} that the model does not have."
-            )
+                f" It seems to have come after the optimizer was built, which holds {count} that the model does not "
+                "have."
+            ), _COMPLETE
         columns = self._facts.snapshot.slot_columns
         # A filter by names or dimensions leaves out single slots of a module; freezing takes all of it.
         if columns.modules[slot] in self._modules:
-            return ""
+            return "", _HAND_OVER
         if self._has_gradients and not self._facts.slots.at(slot).has_grad:
-            return " It looks unfrozen after the optimizer was built, whose members have gradients, and it has none."
+            why = " It looks unfrozen after the optimizer was built, whose members have gradients, and it has none."
+            return why, _UNFROZEN
         if any(first < slot < last for first, last in self._ranges):
-            return " It looks unfrozen after the optimizer was built, which holds what stands before and after."
-        return ""
+            why = " It looks unfrozen after the optimizer was built, which holds what stands before and after."
+            return why, _UNFROZEN
+        return "", _HAND_OVER

@@ -76,9 +76,9 @@ def _told(memberships: tuple[Membership, ...]) -> tuple[str, str, Severity | Non
                 "Hand each parameter over once: list(dict.fromkeys(parameters)) keeps the first of each.",
                 None,
             )
-    listed = f"{', '.join(map(text.name, names[:-1]))} and {text.name(names[-1])}"
+    every = text.listed(list(map(text.name, names)))
     return (
-        f"Optimizers {listed} all hold {{0}}: each of them steps it, with a state of its own.",
+        f"Optimizers {every} all hold {{0}}: each of them steps it, with a state of its own.",
         "If they do not take turns on purpose, leave it to one of them.",
         Severity.WARNING,
     )

@@ -77,7 +77,7 @@ def _unfit(facts: Facts, optimizer: OptimizerRecord, group: GroupRecord) -> Iter
         member = strangers.get(position) if path is None else facts.slots[path]
         if member is None:
             continue
-        names = text_of([misfit.name for misfit in misfits])
+        names = text.listed([misfit.name for misfit in misfits])
         first = misfits[0]
         if first.shape != member.shape:
             how = f"has the shape {text.shape(first.shape)}, but {{0}} has {text.shape(member.shape)}"
@@ -90,8 +90,3 @@ def _unfit(facts: Facts, optimizer: OptimizerRecord, group: GroupRecord) -> Iter
             "optimizer.state[parameter].",
             blame=None,
         )
-
-
-def text_of(names: list[str]) -> str:
-    """`exp_avg and exp_avg_sq`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

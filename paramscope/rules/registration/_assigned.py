@@ -7,11 +7,11 @@ import re
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import numberless
 from paramscope.snapshot import SlotRecord
 from paramscope.source import Assignment, locate, locate_attribute
 from paramscope.source.uses import Stage, Uses
 
-_NUMBER = re.compile(r"\d+")
 _CLEARED = re.compile(r"=\s*(None\s*,?\s*)+(#.*)?$")
 _EMPTY = re.compile(
     r"=\s*(\[\]|\{\}|\(\)|([\w.]+\.)?(dict|list|tuple|set|deque|OrderedDict|defaultdict)\((list|dict|maxlen=.*)?\))"
@@ -36,12 +36,8 @@ def assigned(facts: Facts, slot: SlotRecord) -> Assigned:
     """When an attribute is assigned. Where it is emptied (`self.hidden = None`), or a container is made
     that holds nothing yet, does not count."""
     type = facts.modules[slot.module].type
-    key = ("assigned", type, _NUMBER.sub("#", slot.name))
-    known = facts.memo.get(key)
-    if known is None:
-        known = facts.memo[key] = _assigned(facts, slot, type)
-    assert isinstance(known, Assigned)
-    return known
+    key = ("assigned", type, numberless(slot.name))
+    return facts.once(key, lambda: _assigned(facts, slot, type))
 
 
 def _assigned(facts: Facts, slot: SlotRecord, type: str) -> Assigned:
@@ -67,29 +63,17 @@ def _runner(facts: Facts, type: str, assignment: Assignment) -> str:
 
 
 def _uses(facts: Facts, type: str) -> Uses:
-    key = ("uses", type)
-    known = facts.memo.get(key)
-    if known is None:
-        known = facts.memo[key] = Uses(facts.snapshot.classes, type)
-    assert isinstance(known, Uses)
-    return known
+    return facts.once(("uses", type), lambda: Uses(facts.snapshot.classes, type))
 
 
 def is_moved_when_read(facts: Facts, slot: SlotRecord) -> bool:
     """Whether the class that holds an attribute moves it wherever it reads it."""
     type = facts.modules[slot.module].type
-    key = ("moved", type, slot.name)
-    known = facts.memo.get(key)
-    if known is None:
-        known = facts.memo[key] = _uses(facts, type).is_moved_when_read(slot.name)
-    return known is True
+    return facts.once(("moved", type, slot.name), lambda: _uses(facts, type).is_moved_when_read(slot.name))
 
 
 def is_read_at_construction_alone(facts: Facts, slot: SlotRecord) -> bool:
     """Whether the class that holds an attribute needs it only to build other things."""
     type = facts.modules[slot.module].type
     key = ("construction", type, slot.name)
-    known = facts.memo.get(key)
-    if known is None:
-        known = facts.memo[key] = _uses(facts, type).is_read_at_construction_alone(slot.name)
-    return known is True
+    return facts.once(key, lambda: _uses(facts, type).is_read_at_construction_alone(slot.name))

@@ -24,11 +24,7 @@ class Repeated(NamedTuple):
 
 def shared_modules(facts: Facts) -> tuple[list[int], ...]:
     """The places of each registered module that stands in several, but for what lies in a shared one with it."""
-    known = facts.memo.get("shared_modules")
-    if known is None:
-        known = facts.memo["shared_modules"] = tuple(_shared_modules(facts))
-    assert isinstance(known, tuple)
-    return known
+    return facts.once("shared-modules", lambda: tuple(_shared_modules(facts)))
 
 
 def _shared_modules(facts: Facts) -> Iterable[list[int]]:
@@ -46,11 +42,7 @@ def _shared_modules(facts: Facts) -> Iterable[list[int]]:
 
 def repeated_modules(facts: Facts) -> tuple[Repeated, ...]:
     """Children with parameters that stand in one list several times, as one object or by all their parameters."""
-    known = facts.memo.get("repeated_modules")
-    if known is None:
-        known = facts.memo["repeated_modules"] = (*_same_objects(facts), *_same_parameters(facts))
-    assert isinstance(known, tuple)
-    return known
+    return facts.once("repeated-modules", lambda: (*_same_objects(facts), *_same_parameters(facts)))
 
 
 def _same_objects(facts: Facts) -> Iterator[Repeated]:

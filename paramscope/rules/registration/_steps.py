@@ -78,12 +78,7 @@ def _held(facts: Facts, path: str, owner: str, rest: str) -> Held | None:
 
 def _owner(facts: Facts, path: str) -> str:
     """The longest path of a registered module that a path begins with and that is not the path itself."""
-    longest = facts.memo.get("longest-path")
-    if longest is None:
-        paths = facts.snapshot.module_columns.paths
-        flags = facts.snapshot.module_columns.flags
-        registered = (len(each) for each, flag in zip(paths, flags, strict=True) if flag & REGISTERED)
-        longest = facts.memo["longest-path"] = max(registered, default=0)
+    longest = facts.once("longest-path", lambda: _longest(facts))
     best = ""
     # NOTE: keys of dicts may be of any length, those of registered modules are names that somebody wrote.
     for end, character in enumerate(path[: longest + 1]):
@@ -95,6 +90,13 @@ def _owner(facts: Facts, path: str) -> str:
             if facts.snapshot.module_columns.flags[module] & REGISTERED:
                 best = path[:end]
     return best
+
+
+def _longest(facts: Facts) -> int:
+    """Characters of the longest path of a registered module."""
+    columns = facts.snapshot.module_columns
+    registered = (len(path) for path, flag in zip(columns.paths, columns.flags, strict=True) if flag & REGISTERED)
+    return max(registered, default=0)
 
 
 def to_blame(path: str) -> str | None:
@@ -114,11 +116,7 @@ class Hidden(NamedTuple):
 
 def hidden_modules(facts: Facts) -> tuple[Hidden, ...]:
     """Unregistered modules that hold parameters or buffers and lie below no other unregistered module."""
-    known = facts.memo.get("hidden_modules")
-    if known is None:
-        known = facts.memo["hidden_modules"] = tuple(_hidden_modules(facts))
-    assert isinstance(known, tuple)
-    return known
+    return facts.once("hidden-modules", lambda: tuple(_hidden_modules(facts)))
 
 
 def _hidden_modules(facts: Facts) -> Iterator[Hidden]:
@@ -135,11 +133,7 @@ def _hidden_modules(facts: Facts) -> Iterator[Hidden]:
 
 def hidden_parameters(facts: Facts) -> tuple[Hidden, ...]:
     """The Parameters that are no module's own, but for those in hidden modules of which a rule tells already."""
-    known = facts.memo.get("hidden_parameters")
-    if known is None:
-        known = facts.memo["hidden_parameters"] = tuple(_hidden_parameters(facts))
-    assert isinstance(known, tuple)
-    return known
+    return facts.once("hidden-parameters", lambda: tuple(_hidden_parameters(facts)))
 
 
 def _hidden_parameters(facts: Facts) -> Iterator[Hidden]:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 from paramscope.overlap import Budget
 from paramscope.rules.facts import Facts, Span
+from paramscope.rules.naming import numberless, placeholders
 from paramscope.rules.rule import Undecided
 from paramscope.sharing import connected
 from paramscope.snapshot import NO_SUCH_SLOTS, PARAMETER, REQUIRES_GRAD, SharingKind
 from paramscope.source import locate
 from paramscope.spans import Layout
 
-_TOLD = 3
-"""Parameters of one finding that its message names before it counts the rest."""
 _ASKED = 4
 """Slots of one finding whose lines are looked for."""
-_NUMBER = re.compile(r"\d+")
 
 
 class Group(NamedTuple):
@@ -36,15 +33,7 @@ class Group(NamedTuple):
     @property
     def names(self) -> str:
         """The placeholders of one path for each tensor, as a sentence lists them."""
-        return listed(len(self.tensors))
-
-
-def listed(number: int) -> str:
-    """`{0} and {1}`; of many the first, and how many more."""
-    shown = [f"{{{at}}}" for at in range(min(number, _TOLD))]
-    if number > _TOLD:
-        shown.append(f"{number - _TOLD:,} more")
-    return ", ".join(shown[:-1]) + f" and {shown[-1]}"
+        return placeholders(len(self.tensors))
 
 
 def registered_parameters(facts: Facts, slots: Iterable[int]) -> dict[int, list[int]]:
@@ -70,9 +59,10 @@ def slots_in(facts: Facts, kind: SharingKind) -> Iterator[list[int]]:
 
 def aliased(facts: Facts) -> list[Group]:
     """Parameters that occupy exactly the same memory, with all that they are made of."""
-    known: list[Group] | None = facts.memo.get("sharing.aliased")
-    if known is not None:
-        return known
+    return facts.once("aliased", lambda: _aliased(facts))
+
+
+def _aliased(facts: Facts) -> list[Group]:
     met: dict[Group, None] = {}
     for slots in slots_in(facts, "aliased"):
         alike: dict[tuple[tuple[int, Layout], ...], list[list[int]]] = {}
@@ -82,8 +72,7 @@ def aliased(facts: Facts) -> list[Group]:
         for group in alike.values():
             if len(group) > 1:
                 met[_group(group)] = None
-    facts.memo["sharing.aliased"] = known = list(met)
-    return known
+    return list(met)
 
 
 def by_storage(facts: Facts, group: Group) -> list[Group]:
@@ -197,11 +186,8 @@ def last_assigned(facts: Facts, paths: Sequence[str]) -> str:
     """Of some slots the one that was assigned last: it was given what the others had."""
     asked = paths[:_ASKED]
     # Which of them it is, is the same for all siblings.
-    key = "sharing.last", _NUMBER.sub("#", "\n".join(asked))
-    last: int | None = facts.memo.get(key)
-    if last is None:
-        last = facts.memo[key] = _last(facts, asked)
-    return paths[last]
+    key = "last", numberless("\n".join(asked))
+    return paths[facts.once(key, lambda: _last(facts, asked))]
 
 
 def _last(facts: Facts, paths: Sequence[str]) -> int:

@@ -91,7 +91,8 @@ def _broken(facts: Facts, pair: tuple[str, str]) -> Problem | Undecided | None:
         return Undecided(_RECOMPUTED)
     if one.tensor == other.tensor or one.tensor is None or other.tensor is None:
         return None
-    if _is_offloaded(facts, one) or _is_offloaded(facts, other):
+    # Nothing is there of what a hook has taken away.
+    if any(slot.device == "meta" and facts.is_offloaded(slot.module) for slot in (one, other)):
         return None
     spans, others = facts.spans(one.tensor), facts.spans(other.tensor)
     if {span.memory for span in spans} & {span.memory for span in others}:
@@ -118,11 +119,3 @@ def _original(facts: Facts, slot: SlotRecord) -> SlotRecord | None:
         return facts.slots[f"{slot.path}_orig"]
     except KeyError:
         return None
-
-
-def _is_offloaded(facts: Facts, slot: SlotRecord) -> bool:
-    """Whether a hook of the module or of one above takes the tensor away between uses."""
-    if slot.device != "meta":
-        return False
-    offloaded = [mark.path for mark in facts.marks("offloaded")]
-    return any(not path or slot.module == path or slot.module.startswith(f"{path}.") for path in offloaded)

@@ -32,12 +32,10 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import heads, placeholders
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS305", "copied-not-tied", Severity.INFO, needs="values")
-
-_TOLD = 3
-"""Weights that a message names before it counts the rest."""
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
@@ -47,7 +45,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     runs: dict[tuple[str, ...], list[list[str]]] = {}
     for paths in _copies(facts):
         # Cloned layers have all their weights equal: one finding for the run.
-        runs.setdefault(_heads(paths), []).append(paths)
+        runs.setdefault(heads(paths), []).append(paths)
     for found in runs.values():
         yield Problem(
             tuple(path for paths in found for path in paths),
@@ -77,20 +75,7 @@ def _copies(facts: Facts) -> Iterator[list[str]]:
 
 
 def _message(found: list[list[str]]) -> str:
-    first = found[0]
-    named = [f"{{{at}}}" for at in range(min(len(first), _TOLD))]
-    if len(first) > _TOLD:
-        named.append(f"{len(first) - _TOLD:,} more")
-    message = f"{', '.join(named[:-1])} and {named[-1]} hold the same values, and share no memory"
+    message = f"{placeholders(len(found[0]))} hold the same values, and share no memory"
     if len(found) > 1:
         message += f"; so do {len(found) - 1:,} more weights beside them"
     return f"{message}: they part with the first step."
-
-
-def _heads(paths: list[str]) -> tuple[str, ...]:
-    """What stands before the last names that the paths have in common: the siblings that were cloned."""
-    tails = [path.split(".") for path in paths]
-    common = 0
-    while all(len(tail) > common + 1 for tail in tails) and len({tail[-1 - common] for tail in tails}) == 1:
-        common += 1
-    return tuple(".".join(tail[: len(tail) - common]) for tail in tails)

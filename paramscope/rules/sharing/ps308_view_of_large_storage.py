@@ -47,8 +47,8 @@ from collections.abc import Iterator
 from paramscope import text
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import placeholders
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.rules.sharing._memory import listed
 from paramscope.snapshot import ATTRIBUTE, TRANSIENT_BUFFER
 
 RULE = Rule("PS308", "view-of-large-storage", Severity.WARNING)
@@ -69,7 +69,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         if record.device == "meta" or not is_told or any(tensors[slot] in facts.recomputed_tensors for slot in slots):
             continue
         verb = "reaches" if len(slots) == 1 else "reach"
-        names = "{0}" if len(slots) == 1 else listed(len(slots))
+        names = placeholders(len(slots))
         yield Problem(
             tuple(facts.paths(slots)),
             f"{names} {verb} {text.nbytes(record.saved)} of a storage of {text.nbytes(record.nbytes)}, and "

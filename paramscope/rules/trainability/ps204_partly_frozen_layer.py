@@ -30,19 +30,17 @@ When it is wrong to follow it
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import numberless
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS204", "partly-frozen-layer", Severity.INFO)
 
 _LISTS = ("torch.nn.modules.container.ParameterList", "torch.nn.modules.container.ParameterDict")
-
-_NUMBER = re.compile(r"\d+")
 
 Pattern = tuple[tuple[str, bool], ...]
 """(name, whether it trains) of each parameter of a layer."""
@@ -82,7 +80,7 @@ def _alike(facts: Facts, patterns: dict[int, Pattern]) -> Iterator[tuple[list[in
     }
     for key, modules in irregular.items():
         for module in modules:
-            place = _NUMBER.sub("#", facts.modules.path_at(module))
+            place = numberless(facts.modules.path_at(module))
             by_place.setdefault((*key, place), []).append(module)
     lone = set()
     for modules in by_place.values():
