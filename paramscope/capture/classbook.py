@@ -19,6 +19,7 @@ from paramscope.capture.classes import (
     class_facts,
     class_mro,
     class_record,
+    dict_of,
     is_torch,
 )
 from paramscope.capture.kinds import INERT
@@ -32,7 +33,7 @@ class Class(NamedTuple):
     """One class."""
 
     edition: tuple[int, ...]
-    """Ids of all that its body holds: another edition is another class."""
+    """Ids of all that its body holds: another edition is another class. None for torch's own."""
     record: ClassRecord
     shared: tuple[str, ...]
     """Names of class attributes that may hold tensors or modules; none of torch's own classes."""
@@ -54,15 +55,20 @@ _module_classes: ClassMemo[ModuleClass] = ClassMemo()
 
 def look_up(cls: type) -> Class:
     """One class, read anew if it changed."""
-    members = class_dict(cls)
-    # Their names and classes, too: what replaces another may get its address.
-    values = list(members.values())
-    edition = (*map(id, members), *map(id, values), *map(id, map(type, values)))
     known = _classes.get(cls)
-    if known is not None and known.edition == edition:
+    if known is not None and (known.edition == () or known.edition == _edition(cls)):
         return known
-    shared = () if is_torch(cls) else tuple(_shared_names(cls))
-    return _classes.put(cls, Class(edition, class_record(cls), shared))
+    if is_torch(cls):
+        # Nothing in the bodies of torch's own classes is told of but their names and places.
+        return _classes.put(cls, Class((), class_record(cls), ()))
+    return _classes.put(cls, Class(_edition(cls), class_record(cls), tuple(_shared_names(cls))))
+
+
+def _edition(cls: type) -> tuple[int, ...]:
+    members = dict_of(cls)
+    values = list(members.values())
+    # Their names and classes, too: what replaces another may get its address.
+    return (*map(id, members), *map(id, values), *map(id, map(type, values)))
 
 
 def look_up_module_class(cls: type, editions: tuple[tuple[int, ...], ...]) -> ModuleClass:

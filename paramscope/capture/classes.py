@@ -20,7 +20,7 @@ from paramscope.snapshot import ClassRecord
 
 _name_of = type.__dict__["__qualname__"].__get__
 _mro_of = type.__dict__["__mro__"].__get__
-_dict_of = type.__dict__["__dict__"].__get__
+dict_of = type.__dict__["__dict__"].__get__
 
 
 _TEXT = frozenset({id(str)})
@@ -39,7 +39,7 @@ def is_text(names: Iterable[Any]) -> bool:
 
 def class_dict(cls: type) -> Mapping[str, Any]:
     """What the class itself defines, under plain names."""
-    members: MappingProxyType[str, Any] = _dict_of(cls)
+    members: MappingProxyType[str, Any] = dict_of(cls)
     return members if is_text(members) else {name: value for name, value in members.items() if type(name) is str}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 from itertools import accumulate
-from operator import attrgetter, mul
+from operator import attrgetter, itemgetter, mul
 from typing import Any
 
 import torch
@@ -40,13 +40,13 @@ _NONE = frozenset({id(None)})
 # One call that reads much is cheaper than many that read little.
 _read = attrgetter("shape", "dtype", "device", "requires_grad", "is_leaf")
 _read_gradient = attrgetter("grad")
+_first: Any = itemgetter(0)
+_second: Any = itemgetter(1)
 _identity_of = attrgetter("_cdata")
 _Storage: Any = torch.UntypedStorage
 
-Kinds = dict[Any, tuple[int, int]]
-"""(number of the spec, flags) by what `_read` says of a tensor."""
-_specs_of: dict[tuple[Any, ...], TensorSpec] = {}
-"""What was worked out before, by what `_read` says of a plain tensor and its class: that is all there is to it."""
+_specs_of: dict[tuple[type, Any], TensorSpec] = {}
+"""What was worked out before, by the class of a plain tensor and what `_read` says of it, which is all there is."""
 _SPECS_BOUND = 100_000
 
 
@@ -83,7 +83,8 @@ class TensorRegister:
         self._parts: dict[int, tuple[Part, ...]] = {}
         self._part_tensors: list[tuple[int, Any]] = []
         """(storage, tensor) of parts, held as all tensors are."""
-        self._kinds: dict[int, Kinds] = {number: {} for number in _PLAIN}
+        self._kinds: dict[Any, tuple[int, int]] = {}
+        """(number of the spec, flags) by the class and what `_read` says of a tensor."""
         self._spec_numbers: dict[TensorSpec, int] = {}
         self._specs: list[TensorSpec] = []
         self._spec_devices: list[int] = []
@@ -121,16 +122,16 @@ class TensorRegister:
             for i, tensor in enumerate(chunk):
                 if not contiguous[i]:
                     facts[i] = (facts[i], tensor.stride())
-        found: list[tuple[int, int]] = []
-        for tensor, fact in zip(chunk, facts, strict=True):
-            kinds = self._kinds[id(type(tensor))]
-            kind = kinds.get(fact)
-            if kind is None:
-                kind = kinds[fact] = self._new_kind(tensor, fact)
-            found.append(kind)
+        keys = list(zip(map(type, chunk), facts, strict=True))
+        found = list(map(self._kinds.get, keys))
+        if None in found:
+            for tensor, key, known in zip(chunk, keys, found, strict=True):
+                if known is None and key not in self._kinds:
+                    self._kinds[key] = self._new_kind(tensor, key)
+            found = list(map(self._kinds.__getitem__, keys))
         first = len(self.specs)
-        self.specs.extend([spec for spec, _ in found])
-        self.flags.extend([flags for _, flags in found])
+        self.specs.extend(map(_first, found))
+        self.flags.extend(map(_second, found))
         self.offsets.extend(offsets)
         self._read_gradients(first, chunk)
         self._read_storages(storages, self.specs[first:])
@@ -139,7 +140,8 @@ class TensorRegister:
     def _read_gradients(self, first: int, chunk: list[Any]) -> None:
         flags = self.flags
         # Asking a non-leaf for its gradient warns.
-        if all(flag & IS_LEAF for flag in flags[first:]) and _NONE.issuperset(map(id, map(_read_gradient, chunk))):
+        are_leaves = all(flag & IS_LEAF for flag in set(flags[first:]))
+        if are_leaves and _NONE.issuperset(map(id, map(_read_gradient, chunk))):
             return
         for number, tensor in enumerate(chunk, first):
             if flags[number] & IS_LEAF and tensor.grad is not None:
@@ -154,7 +156,7 @@ class TensorRegister:
             self.storages.extend(range(start, start + len(identities)))
             self.storage_nbytes.extend(map(_Storage.nbytes, storages))
             devices = self._spec_devices
-            self.storage_devices.extend([devices[spec] for spec in specs])
+            self.storage_devices.extend(map(devices.__getitem__, specs))
             if not all(map(_Storage.resizable, storages)):
                 self._has_borrowed = True
             return
@@ -174,20 +176,20 @@ class TensorRegister:
             self._has_borrowed = True
         return number
 
-    def _new_kind(self, tensor: Any, fact: Any) -> tuple[int, int]:
+    def _new_kind(self, tensor: Any, key: tuple[type, Any]) -> tuple[int, int]:
         """(number of the spec, flags) of a plain tensor, whose gradient is another question."""
         flags = IS_PARAMETER if type(tensor) is nn.Parameter else 0
         flags |= REQUIRES_GRAD if tensor.requires_grad else 0
         flags |= IS_LEAF if tensor.is_leaf else 0
-        key = (type(tensor) is nn.Parameter, fact)
         spec = _specs_of.get(key)
         if spec is None:
             if len(_specs_of) >= _SPECS_BOUND:
                 _specs_of.clear()
             spec = spec_of(tensor)
-            if type(fact[0]) is torch.Size:
+            shape = key[1][0]
+            if type(shape) is torch.Size:
                 # One contiguous tensor is as good as another, whatever the strides of its dimensions of size 1.
-                spec = spec._replace(stride=_row_major(fact[0]))
+                spec = spec._replace(stride=_row_major(shape))
             _specs_of[key] = spec
         return self._intern(spec), flags
 

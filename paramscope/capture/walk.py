@@ -46,6 +46,7 @@ _OWN = frozenset(nn.Module().__dict__)
 _OWN_COUNT = len(_OWN)
 # Those that the walk cannot do without, and what torch makes them of.
 _NEEDED = frozenset({"training", "_parameters", "_buffers", "_modules", "_state_dict_hooks", "_state_dict_pre_hooks"})
+_NUMBERS = frozenset({id(int)})
 _Slots, _Hooks = type(nn.Module()._parameters), type(nn.Module()._state_dict_hooks)
 # Asked of the class that makes the dict: a subclass may define a property of that name.
 _instance_dict: Callable[[Any], dict[str, Any]] = class_dict(nn.Module)["__dict__"].__get__
@@ -187,7 +188,7 @@ class Walk:
         tensor_numbers, tensors = self.tensors.numbers, self.tensors.held
         tensor_get, hold_tensor = tensor_numbers.get, tensors.append
         repeated_tensors, candidates, inert = self.repeated_tensors, self.candidates, INERT
-        kinds, is_own, odd_names, plain_ids = self.kinds, _OWN, ODD_NAMES, PLAIN
+        kinds, is_own, odd_names, plain_ids, plain_items = self.kinds, _OWN, ODD_NAMES, PLAIN, _NUMBERS
         add_path, add_type, add_flags = self.paths.append, self._types.append, self.module_flags.append
         add_setting = self._settings.append
         base_flag = REGISTERED if registered else 0
@@ -254,7 +255,10 @@ class Walk:
                 except KeyError:
                     values = tuple(map(state.get, facts.settings))
                 for value in values:
-                    if id(type(value)) not in plain_ids:
+                    cls = type(value)
+                    if id(cls) not in plain_ids and (
+                        cls is not tuple or not plain_items.issuperset(map(id, map(type, value)))
+                    ):
                         values = tuple(map(plain, values))
                         break
                 setting = known_settings.get(values)
