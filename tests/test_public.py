@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -18,6 +20,18 @@ def test_every_promised_name_is_there() -> None:
     ]  # fmt: skip
     for name in paramscope.__all__:
         assert getattr(paramscope, name).__doc__
+
+
+def test_names_are_found_before_they_are_imported_and_others_are_not() -> None:
+    code = "import paramscope, sys; print(*dir(paramscope)); print('paramscope.api' in sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    names, is_imported = printed.splitlines()
+    assert {*paramscope.__all__, "__version__"} <= set(names.split())
+    assert is_imported == "False"
+    with pytest.raises(AttributeError, match="module 'paramscope' has no attribute 'adit'"):
+        paramscope.adit  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'adit'"):
+        from paramscope import adit  # type: ignore[attr-defined]  # noqa: F401
 
 
 def test_capture_can_be_called_also_when_the_package_of_that_name_is_imported() -> None:
