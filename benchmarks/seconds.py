@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.models import moe
-from benchmarks.startup import ROOT
+from benchmarks.startup import run_installed
 from paramscope import audit
 
 HALF = 334
@@ -45,26 +43,20 @@ class Job(NamedTuple):
 
 def jobs(repeats: int) -> list[Job]:
     """Every job, each run so many times."""
-    model = moe()
+    model = moe(HALF)
+    saved = audit(model)
+    slots = f"{len(saved.slots):,} slots"
     found = [
-        _job(
-            "100,000 tensors, and as many empty slots, to the folded table", 2.0, lambda: str(audit(model)), repeats
-        ),
+        _job(f"an MoE of {slots}, half of them empty, to the folded table", 2.0, lambda: str(audit(model)), repeats),
         _job("the graph of the same, before Graphviz", 1.0, lambda: audit_graph(model), repeats),
     ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
-        saved = audit(moe(HALF))
         path.write_text(saved.to_json(), encoding="utf-8")
+        _check(path)  # also writes the bytecode
         trouble: list[str] = []
-        found.append(
-            _job(
-                f"`paramscope check` on a saved report of {len(saved.slots):,} slots",
-                2.0,
-                lambda: trouble.append(_check(path)),
-                repeats,
-            )
-        )
+        what = f"`paramscope check` on a saved report of {slots}"
+        found.append(_job(what, 2.0, lambda: trouble.append(_check(path)), repeats))
         return [*found[:2], found[2]._replace(trouble=next(filter(None, trouble), ""))]
 
 
@@ -88,9 +80,7 @@ def _job(what: str, limit: float, work: Callable[[], object], repeats: int) -> J
 
 def _check(path: Path) -> str:
     """Checks a saved report as a user would; what went wrong, or nothing."""
-    done = subprocess.run(
-        [sys.executable, "-c", CHECK, str(path)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = run_installed(CHECK, str(path))
     if done.returncode:
         return f"exit code {done.returncode}"
     return "imports torch" if done.stderr.endswith("torch:True") else ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +40,7 @@ def startup_costs(repeats: int) -> list[Startup]:
     broken: dict[str, str] = {}
     torches: dict[str, bool] = {}
     for what, code in programs.items():
-        trial = _run(_WATCH + code)  # also writes the bytecode
+        trial = run_installed(_WATCH + code)  # also writes the bytecode
         torches[what] = trial.stderr.endswith("torch:True")
         if trial.returncode:
             lines = trial.stderr.partition("torch:")[0].strip().splitlines() or ["no message"]
@@ -55,11 +58,21 @@ def startup_costs(repeats: int) -> list[Startup]:
     return found
 
 
-def _run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+@cache
+def _installed() -> tuple[TemporaryDirectory[str], dict[str, str]]:
+    """An environment in which Python keeps bytecode, as it does of what pip has installed, and the folder for it."""
+    folder = TemporaryDirectory(prefix="bytecode")
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return folder, {**kept, "PYTHONPYCACHEPREFIX": folder.name}
+
+
+def run_installed(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program as one that is installed; the first time it is compiled."""
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=_installed()[1], capture_output=True, text=True, check=False)
 
 
 def _milliseconds(code: str) -> float:
     start = time.perf_counter()
-    _run(code)
+    run_installed(code)
     return (time.perf_counter() - start) * 1000

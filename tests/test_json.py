@@ -230,12 +230,17 @@ def test_a_slot_with_any_other_value_is_refused_or_is_a_sound_report(name: str, 
     slot = data.draw(st.sampled_from(written["slots"]))
     field = data.draw(st.sampled_from(sorted(slot)))
     slot[field] = data.draw(st.sampled_from(VALUES))
-    try:
-        again = Report.from_json(json.dumps(written))
-    except ReportError:
-        return
-    assert Report.from_json(again.to_json()) == again
-    assert again.render("table")
+    outcomes = set()
+    for separators in ((", ", ": "), (",", ":")):  # parsed, and cut as text
+        try:
+            again = Report.from_json(json.dumps(written, separators=separators))
+        except ReportError as error:
+            outcomes.add(str(error))
+            continue
+        outcomes.add(again.to_json())
+        assert Report.from_json(again.to_json()) == again
+        assert again.render("table")
+    assert len(outcomes) == 1
 
 
 REPORTS: dict[str, Report] = {}
@@ -253,6 +258,41 @@ ODD = {
     "a comma too many": ('},{"path":"layers.1.weight"', '},,{"path":"layers.1.weight"'),
     "another name": ('"name":"weight",', '"name":"bias",'),
 }
+
+
+ODD_ELSEWHERE = {
+    "a module's number with a zero before it": ('"path":"layers.1"', '"object":3,', '"object":03,'),
+    "a module's number that is none": ('"path":"layers.1"', '"object":3,', '"object":null,'),
+    "a module that is missing": ('"path":"layers.1"', '"path":"layers.1"', '"path":"layers.9"'),
+    "a module's path that is cut": ('"path":"layers.1"', '"path":"layers.1",', '"path":"layers.1,'),
+    "a storage's number": ('"storages":[', '"number":2,', '"number":3,'),
+    "a storage's number in another script": ('"storages":[', '"number":2,', '"number":\u0662,'),
+    "a storage's memory with an underscore": ('"storages":[', '"memory":2,', '"memory":0_2,'),
+    "a storage's device": ('{"number":2,', '"device":"cpu"', '"device":"cuda:9"'),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_ELSEWHERE)
+def test_what_is_wrong_with_one_of_many_modules_or_storages_is_found(kind: str) -> None:
+    text = many().to_json()
+    behind, right, wrong = ODD_ELSEWHERE[kind]
+    at = text.index(right, text.index(behind))
+    with pytest.raises(ReportError):
+        Report.from_json(text[:at] + wrong + text[at + len(right) :])
+
+
+def test_a_name_cannot_pretend_to_be_more_than_a_name() -> None:
+    inner = nn.Module()
+    inner.register_module('a","role":"buffer","module":"', nn.Linear(2, 2))
+    inner.register_module('}],"slots":[{"path":"', nn.Linear(2, 2))
+    report = audit(nn.Sequential(nn.Linear(2, 2), inner, nn.Linear(2, 2)))
+    text = report.to_json()
+    assert Report.from_json(text) == report
+    assert {slot["role"] for slot in json.loads(text)["slots"]} == {"parameter"}
+    # Such a name without what JSON escapes it with is another text.
+    bare = text.replace('\\"', '"')
+    with pytest.raises(ReportError):
+        Report.from_json(bare)
 
 
 @pytest.mark.parametrize("kind", ODD)

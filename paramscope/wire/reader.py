@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable
 from contextlib import suppress
 from math import prod
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,19 +19,18 @@ from paramscope.snapshot import (
     Interned,
     Membership,
     ModuleColumns,
-    ModuleRecord,
     Setting,
     SlotRecord,
     Snapshot,
     StorageColumns,
-    StorageRecord,
     TensorColumns,
     TensorSpec,
     ValueRecord,
 )
 from paramscope.wire import FORMAT, VERSION
-from paramscope.wire.fields import LISTS, TOTALS, VALUE, Row, damaged, read_record
-from paramscope.wire.slots import SlotReader, Unlike, flags_of, in_texts
+from paramscope.wire.fields import LISTS, TOTALS, VALUE, damaged, read_record
+from paramscope.wire.slots import SlotReader, flags_of
+from paramscope.wire.texts import MANY, Alike, Unlike, in_texts, read_objects, read_texts
 
 MAX_BYTES = 1 << 30
 """Reports above 1 GiB are not read: a million slots take less."""
@@ -77,11 +74,11 @@ def _read(text: str | bytes) -> Report:
         # which also says what is wrong.
         with suppress(ReportError, Unlike):
             return _read_parsed(_parse(cut[0]), cut[1])
-    return _read_parsed(_parse(decoded), None)
+    return _read_parsed(_parse(decoded), {})
 
 
-def _read_parsed(found: Any, slots: list[str] | None) -> Report:
-    """The report. slots: the unparsed slots, where they are not among what was parsed."""
+def _read_parsed(found: Any, texts: dict[str, list[str]]) -> Report:
+    """The report. texts: by name, the lists that are not among what was parsed."""
     if type(found) is not dict or found.get("format") != FORMAT:
         raise ReportError("this JSON is no paramscope report", _SAVE_AGAIN)
     version = found.get("version")
@@ -93,17 +90,19 @@ def _read_parsed(found: Any, slots: list[str] | None) -> Report:
     if version != VERSION or type(version) is not int:
         raise damaged("version", "is not 1")
     lists: dict[str, list[Any]] = {}
+    many: dict[str, Alike] = {}
     for key, table in LISTS.items():
         each = found.get(key)
-        if key == "slots" and slots is not None:
+        if key in texts:
             if each != 0 or type(each) is not int:
                 raise Unlike
-            lists[key] = slots
-            continue
-        if type(each) is not list:
+            many[key] = read_texts(key, texts[key])
+        elif type(each) is not list:
             raise damaged(key, "is missing" if each is None else "should be a list")
-        read = _MANY.get(key, _records)
-        lists[key] = read(table, each, key)
+        elif key in MANY:
+            many[key] = read_objects(key, each)
+        else:
+            lists[key] = [read_record(table, one, f"{key}[{index}]") for index, one in enumerate(each)]
     producer, model, target = found.get("producer"), found.get("model"), found.get("target")
     if type(producer) is not dict or type(producer.get("torch")) is not str:
         raise damaged("producer.torch", "is missing")
@@ -113,7 +112,7 @@ def _read_parsed(found: Any, slots: list[str] | None) -> Report:
     if target is not None and type(target) is not str:
         raise damaged("target", "should be a string")
     report = Report(
-        _snapshot(lists, tuple(roots), producer["torch"], _values(found.get("values")), is_parsed=slots is None),
+        _snapshot(lists, many, tuple(roots), producer["torch"], _values(found.get("values"))),
         findings=tuple(lists["findings"]),
         ignored=tuple(lists["ignored"]),
         skipped=tuple(lists["skipped"]),
@@ -122,71 +121,6 @@ def _read_parsed(found: Any, slots: list[str] | None) -> Report:
     if read_record(TOTALS, found.get("totals"), "totals") != report.totals:
         raise damaged("totals", "do not agree with the slots: the file was edited")
     return report
-
-
-def _records(table: Row, written: list[Any], key: str) -> list[Any]:
-    return [read_record(table, each, f"{key}[{i}]") for i, each in enumerate(written)]
-
-
-def _alike_modules(table: Row, written: list[Any], key: str) -> list[ModuleRecord]:
-    """Modules, of which thousands are like one that was checked."""
-    known: dict[Any, ModuleRecord] = {}
-    found = []
-    common: Any
-    for index, each in enumerate(written):
-        try:
-            common = (
-                each["type"],
-                each["registered"],
-                each["training"],
-                repr(each["settings"]),
-                tuple(each["unknown"].items()),
-            )
-            model, path, number = known.get(common), each["path"], each["object"]
-        except (TypeError, KeyError, AttributeError):
-            common = model = path = number = None
-        if model is None or type(path) is not str or type(number) is not int or not 0 <= number < 1 << 63:
-            model = read_record(table, each, f"{key}[{index}]")
-            if common is not None:
-                known[common] = model
-            found.append(model)
-        else:
-            found.append(model._replace(path=path, object=number))
-    return found
-
-
-_read_storage = itemgetter(*StorageRecord._fields)
-
-
-def _plain_storages(table: Row, written: list[Any], key: str) -> list[StorageRecord]:
-    """Storages, of which most hold nothing but plain numbers."""
-    found = []
-    for index, each in enumerate(written):
-        try:
-            number, device, *rest, saved = values = _read_storage(each)
-            is_plain = type(number) is int and type(device) is str and all(map(_is_natural, rest))
-            is_plain = is_plain and (saved is None or _is_natural(saved))
-        except (TypeError, KeyError):
-            is_plain = False
-        found.append(StorageRecord(*values) if is_plain else read_record(table, each, f"{key}[{index}]"))
-    return found
-
-
-def _is_natural(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 63
-
-
-def _as_written(table: Row, written: list[Any], key: str) -> list[Any]:
-    """Slots are read against the modules, by themselves."""
-    return written
-
-
-_MANY: dict[str, Callable[[Row, list[Any], str], list[Any]]] = {
-    "modules": _alike_modules,
-    "slots": _as_written,
-    "storages": _plain_storages,
-}
-"""What reads the lists that are long."""
 
 
 def _parse(text: str) -> Any:
@@ -211,31 +145,26 @@ def _values(written: Any) -> tuple[ValueRecord, ...] | None:
         return None
     if type(written) is not list:
         raise damaged("values", "should be a list")
-    return tuple(_records(VALUE, written, "values"))
+    return tuple(read_record(VALUE, each, f"values[{index}]") for index, each in enumerate(written))
 
 
 def _snapshot(
     lists: dict[str, list[Any]],
+    many: dict[str, Alike],
     roots: tuple[str, ...],
     torch_version: str,
     values: tuple[ValueRecord, ...] | None,
-    *,
-    is_parsed: bool,
 ) -> Snapshot:
-    modules, types, settings, positions = _modules(lists["modules"])
-    reader = SlotReader(modules, positions)
-    if is_parsed:
-        reader.read(lists["slots"])
-    else:
-        reader.read_texts(lists["slots"])
-    specs, memberships, tensor_columns, devices = _tensors(reader.first, len(lists["storages"]))
+    modules, types, settings, positions = _modules(many["modules"])
+    reader = SlotReader(many["slots"], modules, positions)
+    specs, memberships, tensor_columns, devices = _tensors(reader.first, len(many["storages"].records))
     snapshot = Snapshot(
         roots=roots,
         torch_version=torch_version,
         module_columns=modules,
         slot_columns=reader.columns,
         tensor_columns=tensor_columns,
-        storage_columns=_storages(lists["storages"], devices),
+        storage_columns=_storages(many["storages"], devices),
         interned=Interned(types, tuple(devices), specs, memberships, settings, tuple(lists["classes"])),
         sharing=tuple(lists["sharing"]),
         aliases=tuple(lists["aliases"]),
@@ -252,12 +181,12 @@ def _snapshot(
         if root not in positions:
             raise damaged(f"root {root!r}", "is not among the modules")
     # The columns hold less than the records say: what they derive has to be what was written.
-    for index, record in reader.witnesses:
+    for index, record in reader.witnesses():
         if snapshot.slots.at(index) != record:
             raise damaged(f"slots[{index}]", "contradicts itself or its module")
     if snapshot.declared_ties != tuple(lists["declared_ties"]):
         raise damaged("declared_ties", "do not agree with the slots")
-    known = frozenset(snapshot.slots)
+    known = frozenset(many["slots"].own["path"])
     if not known.issuperset(record.path for record in values or ()):
         raise damaged("values", "name a slot that is not there")
     for sharing in snapshot.sharing:
@@ -274,26 +203,32 @@ _Settings = tuple[tuple[str, Setting], ...]
 
 
 def _modules(
-    records: list[ModuleRecord],
+    modules: Alike,
 ) -> tuple[ModuleColumns, tuple[str, ...], tuple[_Settings, ...], dict[str, int]]:
     """Columns, types and settings by number, and positions by path."""
-    numbers: dict[str, int] = {}
+    types: dict[str, int] = {}
     settings: dict[_Settings, int] = {(): 0}
     positions: dict[str, int] = {}
-    columns = ModuleColumns([], array("i"), bytearray(), {}, array("i"), {})
-    for index, record in enumerate(records):
-        columns.paths.append(record.path)
-        positions.setdefault(record.path, index)
-        columns.types.append(numbers.setdefault(record.type, len(numbers)))
-        columns.flags.append((record.registered and REGISTERED) | (record.training and TRAINING))
-        if record.object > index:
+    kinds: dict[int, tuple[int, int, int]] = {}
+    """(type, flags, settings) of modules that are alike."""
+    columns = ModuleColumns(modules.own["path"], array("i"), bytearray(), {}, array("i"), {})
+    for index, (record, path, number) in enumerate(zip(modules.records, *modules.own.values(), strict=True)):
+        positions.setdefault(path, index)
+        kind = kinds.get(id(record))
+        if kind is None:
+            flags = (record.registered and REGISTERED) | (record.training and TRAINING)
+            type_number = types.setdefault(record.type, len(types))
+            kind = kinds[id(record)] = type_number, flags, settings.setdefault(record.settings, len(settings))
+        columns.types.append(kind[0])
+        columns.flags.append(kind[1])
+        columns.settings.append(kind[2])
+        if number > index:
             raise damaged(f"modules[{index}].object", "points behind itself")
-        if record.object != index:
-            columns.repeats[index] = record.object
-        columns.settings.append(settings.setdefault(record.settings, len(settings)))
+        if number != index:
+            columns.repeats[index] = number
         if record.unknown:
             columns.unknown[index] = record.unknown
-    return columns, tuple(numbers), tuple(settings), positions
+    return columns, tuple(types), tuple(settings), positions
 
 
 def _tensors(
@@ -364,16 +299,19 @@ def _is_coherent(spec: TensorSpec) -> bool:
     return spec.numel == prod(spec.shape) and (spec.stride is None or len(spec.stride) == len(spec.shape))
 
 
-def _storages(records: list[StorageRecord], devices: dict[str, int]) -> StorageColumns:
-    columns = StorageColumns(array("q"), array("i"), {})
-    shared = {record.memory for record in records if record.memory != record.number}
-    for number, record in enumerate(records):
-        if record.number != number or record.device not in devices:
-            raise damaged(f"storages[{number}]", "has another number or an unknown device")
-        if record.memory > number or (record.start and record.memory not in shared):
+def _storages(storages: Alike, devices: dict[str, int]) -> StorageColumns:
+    records, memories = storages.records, storages.own["memory"]
+    if any(record.device not in devices for record in records) or storages.own["number"] != [*range(len(records))]:
+        raise damaged("storages", "have other numbers than their positions, or unknown devices")
+    shared = {memory for number, memory in enumerate(memories) if memory != number}
+    columns = StorageColumns(
+        array("q", [record.nbytes for record in records]),
+        array("i", [devices[record.device] for record in records]),
+        {},
+    )
+    for number, (record, memory) in enumerate(zip(records, memories, strict=True)):
+        if memory > number or (record.start and memory not in shared):
             raise damaged(f"storages[{number}].memory", "points behind itself")
-        columns.nbytes.append(record.nbytes)
-        columns.devices.append(devices[record.device])
-        if record.memory in shared:
-            columns.memories[number] = (record.memory, record.start)
+        if memory in shared:
+            columns.memories[number] = (memory, record.start)
     return columns

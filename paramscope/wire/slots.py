@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable, Iterator
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Iterator
+from operator import eq, itemgetter
 from typing import Any
 
 from paramscope.snapshot import (
@@ -20,13 +20,12 @@ from paramscope.snapshot import (
     Snapshot,
     slot_path,
 )
-from paramscope.wire.fields import SLOT, damaged, read_record, write_record
+from paramscope.wire.fields import SLOT, damaged, write_record
 from paramscope.wire.many import quote, template
+from paramscope.wire.texts import Alike
 
-OWN = ("path", "module", "name", "offset", "tensor", "storage")
-"""Fields that each slot has of its own; the others, thousands have in common."""
-WRITTEN = ("path", "module", "offset", "tensor", "storage")
-"""Those of them that are not in common with slots of the same name."""
+OWN = ("path", "module", "offset", "tensor", "storage")
+"""Fields that each slot has of its own; the others, thousands of one name have in common."""
 _HOLD_OF = {hold: code for code, hold in enumerate(HOLDS)}
 
 
@@ -58,7 +57,7 @@ def _texts(snapshot: Snapshot) -> Iterator[str]:
                 met.add(key)
                 yield json.dumps(write_record(SLOT, snapshot.slots.at(index)), separators=(",", ":"))
                 continue
-            write = known[key] = template(SLOT, snapshot.slots.at(index), WRITTEN)
+            write = known[key] = template(SLOT, snapshot.slots.at(index), OWN)
         path = quote(slot_path(modules.paths[module], name, hold))
         offset = "null" if storage < 0 else tensors.offsets[tensor]
         yield write(
@@ -67,176 +66,72 @@ def _texts(snapshot: Snapshot) -> Iterator[str]:
 
 
 class SlotReader:
-    """Reads parsed slots to columns; what is like something that was read before is not checked again."""
+    """Slots as they were read → columns. Raises ReportError where they contradict one another or their modules."""
 
-    def __init__(self, modules: ModuleColumns, positions: dict[str, int]) -> None:
-        self.columns = SlotColumns(array("i"), [], bytearray(), array("i"))
-        self.first: dict[int, tuple[SlotRecord, int | None, int | None]] = {}
+    def __init__(self, slots: Alike, modules: ModuleColumns, positions: dict[str, int]) -> None:
+        """positions: of the modules, by their paths."""
+        self._records, self._own = slots
+        owners = [positions.get(owner, -1) for owner in self._own["module"]]
+        _check((owner >= 0 for owner in owners), "has no such module")
+        codes = {id(record): _HOLD_OF.get((record.role, record.persistent), -1) for record in self._records}
+        holds = [codes[id(record)] for record in self._records]
+        _check((hold >= 0 for hold in holds), "has no such role")
+        paths, names = modules.paths, [record.name for record in self._records]
+        expected = [
+            slot_path(paths[owner], name, hold) for owner, name, hold in zip(owners, names, holds, strict=True)
+        ]
+        if expected != self._own["path"]:
+            _check(map(eq, expected, self._own["path"]), _CONTRADICTS)
+        tensors = [-1 if tensor is None else tensor for tensor in self._own["tensor"]]
+        _check((tensor < len(tensors) for tensor in tensors), "holds a tensor whose number is out of range")
+        self.columns = SlotColumns(array("i", owners), names, bytearray(holds), array("i", tensors))
+        self.first = self._first(tensors)
         """By tensor: the first slot that holds it, as far as it is like others, with its storage and offset."""
-        self.witnesses: list[tuple[int, SlotRecord]] = []
-        """(position, what was written) of slots of which one stands for all alike."""
         self._modules = modules
-        self._positions = positions
-        self._known: dict[Any, tuple[SlotRecord, int, int]] = {}
-        self._seen: set[Any] = set()
 
-    def read(self, written: list[Any]) -> None:
-        """All slots, as parsed. Raises ReportError."""
-        self._place(self._from_objects(written), len(written))
+    def _first(self, tensors: list[int]) -> dict[int, tuple[SlotRecord, int | None, int | None]]:
+        storages, offsets = self._own["storage"], self._own["offset"]
+        first: dict[int, tuple[SlotRecord, int | None, int | None]] = {}
+        for index, (tensor, *found) in enumerate(zip(tensors, self._records, storages, offsets, strict=True)):
+            record, storage, offset = found
+            if tensor < 0:
+                is_sound = record.type is None and storage is None and offset is None
+            else:
+                known = first.setdefault(tensor, (record, storage, offset))
+                is_sound = known[1:] == (storage, offset) and _is_one_tensor(known[0], record)
+            if not is_sound:
+                raise damaged(f"slots[{index}]", _CONTRADICTS)
+        return first
 
-    def read_texts(self, texts: list[str]) -> None:
-        """All slots, as `in_texts` found them, each unparsed: what is like one before is not parsed again.
-
-        Raises ReportError, and Unlike where one is not written as `slots_text` writes it.
-        """
-        self._place(self._from_texts(texts), len(texts))
-
-    def _from_objects(self, written: list[Any]) -> Iterator[_Read]:
-        own, shared, known = _read_own, _read_shared, self._known
-        for index, each in enumerate(written):
-            try:
-                shape, stride, declared, groups, parts, reasons, *rest = shared(each)
-                key = (
-                    tuple(rest),
-                    None if shape is None else tuple(shape),
-                    None if stride is None else tuple(stride),
-                    None if declared is None else tuple(declared),
-                    tuple([(group["optimizer"], group["group"]) for group in groups]) if groups else groups is None,
-                    tuple(reasons.items()) if reasons else reasons is None,
-                )
-                found = None if parts or parts is None else known.get(key)
-                path, owner, name, offset, tensor, storage = own(each)
-            except (TypeError, KeyError, AttributeError):
-                read_record(SLOT, each, f"slots[{index}]")  # says what is wrong
-                raise
-            if found is None:
-                record = read_record(SLOT, each, f"slots[{index}]")
-                hold = _HOLD_OF.get((record.role, record.persistent))
-                if hold is None:
-                    raise damaged(f"slots[{index}]", "has no such role")
-                found = (record, hold, ~index if parts else len(known))
-                if not parts:
-                    known[key] = found
-            elif not (
-                type(path) is str
-                and type(name) is str
-                and _is_number(offset)
-                and _is_number(tensor)
-                and _is_number(storage)
-            ):
-                read_record(SLOT, each, f"slots[{index}]")
-            yield found, path, owner, name, offset, tensor, storage
-
-    def _from_texts(self, texts: list[str]) -> Iterator[_Read]:
-        known: dict[tuple[str, str, str], tuple[tuple[SlotRecord, int, int], str]] = {}
-        for text in texts:
-            path, _, rest = text.partition('","module":"')
-            owner, _, rest = rest.partition('",')
-            before, _, rest = rest.partition(',"offset":')
-            offset, _, rest = rest.partition(",")
-            between, _, rest = rest.partition(',"tensor":')
-            tensor, _, rest = rest.partition(',"storage":')
-            storage, _, after = rest.partition(",")
-            key = (before, between, after)
-            alike = known.get(key)
-            if alike is None:
-                (read,) = self._from_objects([_parsed(text)])
-                if not read[0][0].parts:
-                    known[key] = (read[0], read[3])
-                if read[1:] != (_string(path), _string(owner), read[3], *map(_number, (offset, tensor, storage))):
-                    raise Unlike
-                yield read
-                continue
-            found, name = alike
-            if "\\" in path or "\\" in owner:
-                path, owner = _string(path), _string(owner)
-            yield found, path, owner, name, _number(offset), _number(tensor), _number(storage)
-
-    def _place(self, slots: Iterator[_Read], count: int) -> None:
-        columns, modules, positions, first = self.columns, self._modules, self._positions, self.first
-        paths, flags, settings, unknown = modules.paths, modules.flags, modules.settings, modules.unknown
-        last_path, module = None, -1
-        for index, (found, path, owner, name, offset, tensor, storage) in enumerate(slots):
-            if owner != last_path:
-                position = positions.get(owner) if type(owner) is str else None
-                if position is None:
-                    raise damaged(f"slots[{index}]", "has no such module")
-                last_path, module = owner, position
-            record, hold, number = found
-            if path != slot_path(paths[module], name, hold):
-                raise damaged(f"slots[{index}]", "contradicts itself or its module")
-            columns.modules.append(module)
-            columns.names.append(name)
-            columns.holds.append(hold)
-            witness = (number, name, flags[module], settings[module], unknown.get(module), offset is None)
-            if witness not in self._seen:
-                self._seen.add(witness)
-                whole = record._replace(
-                    path=path, module=owner, name=name, offset=offset, tensor=tensor, storage=storage
-                )
-                self.witnesses.append((index, whole))
-            if tensor is None:
-                columns.tensors.append(-1)
-                if record.type is not None or storage is not None or offset is not None:
-                    raise damaged(f"slots[{index}]", "contradicts itself or its module")
-                continue
-            if tensor > count:
-                raise damaged(f"slots[{index}].tensor", "is out of range")
-            columns.tensors.append(tensor)
-            earlier = first.get(tensor)
-            if earlier is None:
-                first[tensor] = (record, storage, offset)
-            elif earlier[1:] != (storage, offset) or not _is_one_tensor(earlier[0], record):
-                raise damaged(f"slots[{index}]", "contradicts itself or its module")
+    def witnesses(self) -> list[tuple[int, SlotRecord]]:
+        """(position, what was written) of slots of which one stands for all alike."""
+        modules, owners = self._modules, self.columns.modules
+        kinds = zip(
+            map(id, self._records),
+            map(modules.flags.__getitem__, owners),
+            map(modules.settings.__getitem__, owners),
+            map(modules.unknown.get, owners),
+            (offset is None for offset in self._own["offset"]),
+            strict=True,
+        )
+        first: dict[Any, int] = {}
+        for index, kind in enumerate(kinds):
+            first.setdefault(kind, index)
+        return [
+            (index, self._records[index]._replace(**{name: values[index] for name, values in self._own.items()}))
+            for index in first.values()
+        ]
 
 
-_Read = tuple[tuple[SlotRecord, int, int], str, str, str, "int | None", "int | None", "int | None"]
-"""((what it has in common with others, how it is held, its number), path, module, name, offset, tensor, storage)."""
-_START, _BETWEEN, _END = '"slots":[{"path":"', '},{"path":"', '}],"storages":['
+_CONTRADICTS = "contradicts itself or its module"
 
 
-class Unlike(Exception):
-    """A text that is not as the writer writes it, right or wrong: it is to be parsed as any JSON is."""
+def _check(are_sound: Iterable[bool], what: str) -> None:
+    for index, is_sound in enumerate(are_sound):
+        if not is_sound:
+            raise damaged(f"slots[{index}]", what)
 
 
-def in_texts(report: str) -> tuple[str, list[str]] | None:
-    """(the report without its slots, of each slot the text behind `{"path":"`); None where it has not the form that
-    the writer gives it. Within strings JSON escapes quotes, so that no name can look like these bounds."""
-    start = report.find(_START)
-    end = report.find(_END, start)
-    if start < 0 or end < 0:
-        return None
-    texts = report[start + len(_START) : end].split(_BETWEEN)
-    return f'{report[:start]}"slots":0{report[end + 2 :]}', texts
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(f'{{"path":"{text}}}')
-    except (ValueError, RecursionError):
-        raise Unlike from None
-
-
-def _string(text: str) -> str:
-    try:
-        found = json.loads(f'"{text}"')
-    except ValueError:
-        raise Unlike from None
-    assert isinstance(found, str)
-    return found
-
-
-def _number(text: str) -> int | None:
-    if text == "null":
-        return None
-    if not (text.isdecimal() and text.isascii() and len(text) < 19) or (text[0] == "0" and text != "0"):
-        raise Unlike
-    return int(text)
-
-
-_read_own = itemgetter(*OWN)
-_COMPOSED = ("shape", "stride", "declared", "groups", "parts", "unknown")
-_read_shared = itemgetter(*_COMPOSED, *(field.name for field in SLOT.fields if field.name not in (*OWN, *_COMPOSED)))
 _of_tensor = itemgetter(
     *(
         SlotRecord._fields.index(name)
@@ -246,10 +141,6 @@ _of_tensor = itemgetter(
         )
     )
 )
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or (type(value) is int and 0 <= value < 1 << 63)
 
 
 def _is_one_tensor(one: SlotRecord, other: SlotRecord) -> bool:
