@@ -29,13 +29,13 @@ class Named(NamedTuple):
 def named(report: Report) -> Named:
     """Where the findings of a report belong."""
     found = Named({}, {}, {})
-    snapshot = report.snapshot
+    slots, modules = report.slots, report.modules
     for finding in sorted(report.findings, key=lambda each: -each.severity.rank):
         for path in finding.paths:
-            if path in snapshot.slots:
-                _add(found.slots, snapshot.slots.position(path), finding.code)
-            elif path in snapshot.modules:
-                _add(found.modules, snapshot.modules.position(path), finding.code)
+            if path in slots:
+                _add(found.slots, slots.position(path), finding.code)
+            elif path in modules:
+                _add(found.modules, modules.position(path), finding.code)
             else:
                 _add(found.others, path, finding.code)
     return found

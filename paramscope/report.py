@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -116,12 +117,21 @@ class Report:
         """Trainable parameters that no optimizer holds; empty where no optimizer was given."""
         if not self.optimizers:
             return ()
-        trainable = (slot for slot in self.slots.records() if slot.trainable)
-        return tuple(slot for slot in trainable if not slot.groups)
+        return tuple(slot for slot in self._in_groups(lambda groups: groups == 0) if slot.trainable)
 
     def in_several_groups(self) -> tuple[SlotRecord, ...]:
         """Slots whose tensor stands more than once in the optimizers."""
-        return tuple(slot for slot in self.slots.records() if len(slot.groups) > 1)
+        return tuple(self._in_groups(lambda groups: groups > 1))
+
+    def _in_groups(self, is_wanted: Callable[[int], bool]) -> Iterator[SlotRecord]:
+        """The slots that stand in so many groups as are wanted, told without building the records of the others."""
+        snapshot = self.snapshot
+        wanted = {number for number, each in enumerate(snapshot.interned.memberships) if is_wanted(len(each))}
+        if wanted:
+            of_tensor = snapshot.tensor_columns.memberships
+            for slot, tensor in enumerate(snapshot.slot_columns.tensors):
+                if tensor >= 0 and of_tensor[tensor] in wanted:
+                    yield self.slots.at(slot)
 
     def render(self, format: str, **options: Any) -> str | bytes:
         """The report in one of the formats of `paramscope.render`; bytes for pictures.

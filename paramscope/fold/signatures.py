@@ -136,7 +136,7 @@ class Signatures:
         snapshot = self.snapshot
         paths = snapshot.module_columns.paths
         for record in snapshot.sharing:
-            members = [snapshot.slots.position(path) for path in record.slots]
+            members = snapshot.slots.positions(record.slots)
             above = self._lowest_common([snapshot.slot_columns.modules[slot] for slot in members])
             if above >= 0:
                 cut = len(paths[above])

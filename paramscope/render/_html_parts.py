@@ -206,7 +206,7 @@ def _disagreements(report: Report, rows: list[Row]) -> list[Pieces]:
         ("in more than one group: ", report.in_several_groups()),
     ):
         if slots:
-            found.append([label, *_rows(rows, {report.slots.position(slot.path) for slot in slots})])
+            found.append([label, *_rows(rows, set(report.slots.positions(slot.path for slot in slots)))])
     strangers: list[Pieces] = []
     for optimizer in report.optimizers:
         for group in optimizer.groups:

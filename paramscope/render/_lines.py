@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from paramscope.codes import named
@@ -148,11 +149,11 @@ def sharing_groups(report: Report, rows: list[Row]) -> list[tuple[SharingKind, l
     """Sharing of one kind between the same rows, as one: (kind, slots of each record)."""
     if not report.sharing:
         return []
-    shared = {report.slots.position(path) for record in report.sharing for path in record.slots}
+    members = [report.slots.positions(record.slots) for record in report.sharing]
+    shared = set(chain.from_iterable(members))
     row_of = {slot: number for number, row in enumerate(rows) for slot in row.slots if slot in shared}
     groups: dict[tuple[SharingKind, tuple[int, ...]], list[list[int]]] = {}
-    for record in report.sharing:
-        slots = [report.slots.position(path) for path in record.slots]
+    for record, slots in zip(report.sharing, members, strict=True):
         key = (record.kind, tuple(dict.fromkeys(row_of[slot] for slot in slots)))
         groups.setdefault(key, []).append(slots)
     return [(kind, records) for (kind, _), records in groups.items()]
@@ -172,7 +173,7 @@ def _wanted(report: Report, selection: Selection) -> set[int] | None:
     """Positions of the slots that are chosen; None where all are."""
     wanted: set[int] | None = None
     if selection.path is not None:
-        wanted = {report.slots.position(slot.path) for slot in select_or_explain(report, selection.path)}
+        wanted = set(report.slots.positions(slot.path for slot in select_or_explain(report, selection.path)))
     if selection.status:
         of_status = set(_of_status(report, frozenset(selection.status)))
         wanted = of_status if wanted is None else wanted & of_status
@@ -180,7 +181,7 @@ def _wanted(report: Report, selection: Selection) -> set[int] | None:
 
 
 def _of_status(report: Report, choices: frozenset[str]) -> Iterator[int]:
-    shared = {report.slots.position(path) for record in report.sharing for path in record.slots}
+    shared = set(report.slots.positions(path for record in report.sharing for path in record.slots))
     memberships = report.snapshot.interned.memberships
     columns, tensors = report.snapshot.tensor_columns, report.snapshot.slot_columns.tensors
     for slot, tensor in enumerate(tensors):
@@ -232,6 +233,12 @@ class _Counting:
     def count(self, slots: Sequence[int]) -> tuple[int | None, int, bool]:
         """(elements, bytes, whether all were counted before) of some slots."""
         tensors, first = self._tensors, self._first
+        if len(slots) == 1:
+            tensor = tensors[slots[0]]
+            if tensor < 0:
+                return 0, 0, False
+            spec = self._specs[self._columns.specs[tensor]]
+            return spec.numel, spec.nbytes or 0, bool(first) and first[tensor] != slots[0]
         if first:
             members = list({tensors[slot] for slot in slots if tensors[slot] >= 0})
             inside = frozenset(slots)

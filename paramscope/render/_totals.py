@@ -60,11 +60,13 @@ def sharing_lines(report: Report, rows: list[Row], width: int) -> list[str]:
     if not groups:
         return []
     row_of = {slot: row for row in rows for slot in row.slots}
+    tensors, stored = report.snapshot.slot_columns.tensors, report.snapshot.tensor_columns.storages
     lines = ["sharing"]
     for number, (kind, records) in enumerate(groups[:_SHARING_LISTED], 1):
-        names = list(dict.fromkeys(row_name(row_of[slot]) for slot in records[0]))
+        met = {id(row): row for row in map(row_of.__getitem__, records[0])}
+        names = list(map(row_name, met.values()))
         times = f" ×{len(records)}" if len(records) > 1 else ""
-        storages = {report.slots.at(slot).storage for slot in records[0]}
+        storages = {stored[tensors[slot]] for slot in records[0]}
         # torch itself cannot know of these, nor can whoever saves the model.
         across = f" across {len(storages)} storages" if len(storages) > 1 else ""
         label = f"{SHARING_MARKS[kind]}{number} {kind}{across}{times}"

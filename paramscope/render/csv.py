@@ -44,28 +44,25 @@ def _writer(kind: Kind) -> Callable[[Any], Any]:
     """How values of one kind become cells."""
     types = kind.schema["type"]
     names = {types} if isinstance(types, str) else set(types)
-    if names <= {"string", "null"}:
-        return _text_cell
     if names <= {"boolean", "null"}:
         return {None: "", True: "true", False: "false"}.__getitem__
     if names <= {"integer", "null"}:
         return same
     # Without dimensions, `[]`, is another shape than none; without groups is just that.
     known: dict[Any, str] = {None: ""} if "null" in names else {(): ""}
+    is_text = names <= {"string", "null"}
 
     def cell(value: Any) -> str:
         if value not in known:
-            known[value] = _json_cell(kind.write(value))
+            known[value] = _text_cell(value) if is_text else _json_cell(kind.write(value))
         return known[value]
 
     return cell
 
 
-def _text_cell(value: str | None) -> str:
-    if not value:
-        return ""
+def _text_cell(value: str) -> str:
     value = plain(value, keep="\t\r\n")
-    return f"'{value}" if value[0] in _FORMULA else value
+    return f"'{value}" if value[:1] in _FORMULA else value
 
 
 def _json_cell(value: Any) -> str:

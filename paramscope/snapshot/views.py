@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from paramscope.snapshot.columns import (
     ATTRIBUTE,
@@ -41,12 +41,19 @@ class Records(Mapping[str, R], Generic[R]):
 
     def position(self, path: str) -> int:
         """The position of a path. Raises KeyError."""
+        return self._index()[path]
+
+    def positions(self, paths: Iterable[str]) -> list[int]:
+        """The positions of several paths. Raises KeyError."""
+        return list(map(self._index().__getitem__, paths))
+
+    def _index(self) -> dict[str, int]:
         derived = self._snapshot._derived
         index: dict[str, int] | None = derived.get(type(self))
         if index is None:
             # NOTE: of two equal paths the first wins.
             index = derived[type(self)] = {self.path_at(i): i for i in range(len(self) - 1, -1, -1)}
-        return index[path]
+        return index
 
     def __getitem__(self, path: str) -> R:
         return self.at(self.position(path))
@@ -134,37 +141,61 @@ class SlotRecords(Records[SlotRecord]):
             return EMPTY_SLOT._replace(
                 path=path, module=module, name=name, role=role, registered=registered, persistent=persistent
             )
-        tensors = snapshot.tensor_columns
+        tensors, modules = snapshot.tensor_columns, snapshot.module_columns
+        storage = tensors.storages[tensor]
+        # All but what follows is the same for thousands, and worked out once.
+        key = (
+            tensors.specs[tensor],
+            tensors.flags[tensor],
+            tensors.memberships[tensor],
+            slots.holds[index],
+            modules.flags[slots.modules[index]],
+            modules.unknown.get(slots.modules[index]),
+        )
+        known: dict[Any, tuple[Any, ...]] = snapshot._derived.setdefault("slots alike", {})
+        common = known.get(key) or known.setdefault(key, self._common(index, tensor))
+        what, how, groups, unknown = common
+        return SlotRecord._make(
+            (
+                path,
+                module,
+                name,
+                role,
+                registered,
+                persistent,
+                *what,
+                None if storage < 0 else tensors.offsets[tensor],
+                *how,
+                tensor,
+                None if storage < 0 else storage,
+                groups,
+                snapshot.declared_shape(slots.modules[index], name) if what[1] is not None else None,
+                tensors.parts.get(tensor, ()),
+                unknown,
+            )
+        )
+
+    def _common(self, index: int, tensor: int) -> tuple[Any, ...]:
+        """What a slot has in common with others: (type to stride, dtype to moved, groups, unknown)."""
+        snapshot, tensors = self._snapshot, self._snapshot.tensor_columns
         spec = snapshot.interned.specs[tensors.specs[tensor]]
         flags = tensors.flags[tensor]
-        storage = tensors.storages[tensor]
         fates, unknown = snapshot.fates(index)
-        return SlotRecord(
-            path,
-            module,
-            name,
-            role,
-            registered,
-            persistent,
-            spec.type,
-            spec.shape,
-            spec.stride,
-            None if storage < 0 else tensors.offsets[tensor],
-            spec.dtype,
-            spec.device,
-            spec.layout,
-            spec.numel,
-            spec.nbytes,
-            bool(flags & REQUIRES_GRAD),
-            bool(flags & IS_LEAF),
-            bool(flags & HAS_GRAD),
-            bool(flags & IS_PARAMETER),
-            snapshot.status(index),
-            *fates,
-            tensor,
-            None if storage < 0 else storage,
+        return (
+            (spec.type, spec.shape, spec.stride),
+            (
+                spec.dtype,
+                spec.device,
+                spec.layout,
+                spec.numel,
+                spec.nbytes,
+                bool(flags & REQUIRES_GRAD),
+                bool(flags & IS_LEAF),
+                bool(flags & HAS_GRAD),
+                bool(flags & IS_PARAMETER),
+                snapshot.status(index),
+                *fates,
+            ),
             snapshot.interned.memberships[tensors.memberships[tensor]],
-            None if spec.shape is None else snapshot.declared_shape(slots.modules[index], name),
-            tensors.parts.get(tensor, ()),
             unknown,
         )

@@ -24,8 +24,8 @@ from paramscope.wire.fields import SLOT, damaged, write_record
 from paramscope.wire.many import quote, template
 from paramscope.wire.texts import Alike
 
-OWN = ("path", "module", "offset", "tensor", "storage")
-"""Fields that each slot has of its own; the others, thousands of one name have in common."""
+OWN = ("path", "module", "name", "offset", "tensor", "storage")
+"""Fields that each slot has of its own; the others, thousands have in common."""
 _HOLD_OF = {hold: code for code, hold in enumerate(HOLDS)}
 
 
@@ -49,7 +49,8 @@ def _texts(snapshot: Snapshot) -> Iterator[str]:
             if tensor in tensors.parts:
                 yield json.dumps(write_record(SLOT, snapshot.slots.at(index)), separators=(",", ":"))
                 continue
-        key = (name, hold, common, modules.flags[module], modules.settings[module], modules.unknown.get(module))
+        declared = None if tensor < 0 else snapshot.declared_shape(module, name)
+        key = (hold, common, modules.flags[module], declared, modules.unknown.get(module))
         write = known.get(key)
         if write is None:
             # A template pays from the second of a kind on.
@@ -61,7 +62,12 @@ def _texts(snapshot: Snapshot) -> Iterator[str]:
         path = quote(slot_path(modules.paths[module], name, hold))
         offset = "null" if storage < 0 else tensors.offsets[tensor]
         yield write(
-            path, quoted[module], offset, "null" if tensor < 0 else tensor, "null" if storage < 0 else storage
+            path,
+            quoted[module],
+            quote(name),
+            offset,
+            "null" if tensor < 0 else tensor,
+            "null" if storage < 0 else storage,
         )
 
 
@@ -76,10 +82,8 @@ class SlotReader:
         codes = {id(record): _HOLD_OF.get((record.role, record.persistent), -1) for record in self._records}
         holds = [codes[id(record)] for record in self._records]
         _check((hold >= 0 for hold in holds), "has no such role")
-        paths, names = modules.paths, [record.name for record in self._records]
-        expected = [
-            slot_path(paths[owner], name, hold) for owner, name, hold in zip(owners, names, holds, strict=True)
-        ]
+        names = self._own["name"]
+        expected = list(map(slot_path, map(modules.paths.__getitem__, owners), names, holds))
         if expected != self._own["path"]:
             _check(map(eq, expected, self._own["path"]), _CONTRADICTS)
         tensors = [-1 if tensor is None else tensor for tensor in self._own["tensor"]]
@@ -106,10 +110,13 @@ class SlotReader:
     def witnesses(self) -> list[tuple[int, SlotRecord]]:
         """(position, what was written) of slots of which one stands for all alike."""
         modules, owners = self._modules, self.columns.modules
+        settings = list(map(modules.settings.__getitem__, owners))
         kinds = zip(
             map(id, self._records),
             map(modules.flags.__getitem__, owners),
-            map(modules.settings.__getitem__, owners),
+            settings,
+            # What a layer declares, it declares by name.
+            (setting and name for setting, name in zip(settings, self.columns.names, strict=True)),
             map(modules.unknown.get, owners),
             (offset is None for offset in self._own["offset"]),
             strict=True,

@@ -63,7 +63,8 @@ _LISTS = {
         '"path":"',
         (
             _Own("path", "", '","module":"', is_text=True),
-            _Own("module", "", '"', is_text=True),
+            _Own("module", "", '","name":"', is_text=True),
+            _Own("name", "", '"', is_text=True),
             _Own("offset", ',"offset":', ",", is_text=False),
             _Own("tensor", ',"tensor":', ',"storage":', is_text=False),
             _Own("storage", "", ",", is_text=False),

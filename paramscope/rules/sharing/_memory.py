@@ -54,7 +54,7 @@ def slots_in(facts: Facts, kind: SharingKind) -> Iterator[list[int]]:
     """For each fact of one kind, the positions of the slots that take part."""
     for record in facts.snapshot.sharing:
         if record.kind == kind:
-            yield [facts.slots.position(path) for path in record.slots]
+            yield facts.slots.positions(record.slots)
 
 
 def aliased(facts: Facts) -> list[Group]:
