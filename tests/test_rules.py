@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from rule_fixtures import FOLDER, Case, cases, codes
+from torch import nn
 
 from paramscope import Severity, capture
 from paramscope.rules import check, discover
@@ -90,3 +92,18 @@ def test_the_example_shows_the_finding_and_what_to_write_instead_does_not(code: 
         options = {"optimizer": made.get("optimizer")} | ({"values": True} if loaded.rule.needs == "values" else {})
         findings = check(capture(made["model"], **options), [loaded]).findings  # type: ignore[arg-type]
         assert bool(findings) is (number == 0), findings
+
+
+def test_what_no_model_has_is_told_by_its_shapes_and_by_the_names_that_the_optimizer_has() -> None:
+    model, other = nn.Linear(3, 4), nn.ModuleList(nn.Linear(n, 1) for n in range(5, 9))
+    nameless = torch.optim.SGD([*model.parameters(), other[0].weight, other[0].bias], lr=0.1)
+    (finding,) = check(capture(model, optimizer=nameless), [rule("PS402")]).findings
+    assert "optimizer[0].groups[0][2-3], of shapes 1×5 and 1:" in finding.message
+    (finding,) = check(capture(model, optimizer=torch.optim.SGD([other[0].bias], lr=0.1)), [rule("PS402")]).findings
+    assert "optimizer[0].groups[0][0], of shape 1:" in finding.message
+    several = [{"params": list(other.named_parameters()), "lr": 0.1}]
+    (finding,) = check(capture(model, optimizer=torch.optim.SGD(several)), [rule("PS402")]).findings
+    assert (
+        "of shapes 1×5, 1, 1×6 and 2 more, which it knows as 0.weight, 0.bias, 1.weight and 5 more:"
+        in finding.message
+    )

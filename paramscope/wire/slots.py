@@ -87,7 +87,7 @@ class SlotReader:
         if expected != self._own["path"]:
             _check(map(eq, expected, self._own["path"]), _CONTRADICTS)
         tensors = [-1 if tensor is None else tensor for tensor in self._own["tensor"]]
-        _check((tensor < len(tensors) for tensor in tensors), "holds a tensor whose number is out of range")
+        _check((tensor < len(tensors) for tensor in tensors), "is out of range", ".tensor")
         self.columns = SlotColumns(array("i", owners), names, bytearray(holds), array("i", tensors))
         self.first = self._first(tensors)
         """By tensor: the first slot that holds it, as far as it is like others, with its storage and offset."""
@@ -133,10 +133,10 @@ class SlotReader:
 _CONTRADICTS = "contradicts itself or its module"
 
 
-def _check(are_sound: Iterable[bool], what: str) -> None:
+def _check(are_sound: Iterable[bool], what: str, field: str = "") -> None:
     for index, is_sound in enumerate(are_sound):
         if not is_sound:
-            raise damaged(f"slots[{index}]", what)
+            raise damaged(f"slots[{index}]{field}", what)
 
 
 _of_tensor = itemgetter(

@@ -38,22 +38,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from paramscope import text
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._members import Stranger, is_master_copy, strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import TensorRecord
 
+_SHOWN = 3
+"""Shapes and names that a message shows before it counts the rest."""
 RULE = Rule("PS402", "foreign-parameter-in-optimizer", Severity.ERROR, needs="optimizer")
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Strangers, with what replaced them."""
+    unexplained: dict[str, list[Stranger]] = {}
     for stranger in strangers(facts):
         path = stranger.record.replaced_by
         tensor = None if path is None else _held(facts, path)
         if path is None or tensor is None:
-            yield _unexplained(stranger)
+            unexplained.setdefault(stranger.optimizer.name, []).append(stranger)
         elif is_master_copy(stranger.record, tensor.spec.dtype):
             yield Problem(
                 stranger.places,
@@ -67,6 +71,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             )
         else:
             yield _replaced(stranger, path, tensor)
+    for of_optimizer in unexplained.values():
+        for stranger in of_optimizer:
+            yield _unexplained(stranger, of_optimizer)
 
 
 def _held(facts: Facts, path: str) -> TensorRecord | None:
@@ -78,17 +85,31 @@ def _held(facts: Facts, path: str) -> TensorRecord | None:
     return None if tensor < 0 else facts.snapshot.tensor(tensor)
 
 
-def _unexplained(stranger: Stranger) -> Problem:
+def _unexplained(stranger: Stranger, like: list[Stranger]) -> Problem:
+    """like: all that the optimizer holds and nothing explains."""
     return Problem(
         stranger.places,
-        "The model does not have {0}: the optimizer steps what this audit does not see, or what nothing uses any "
-        "more.",
+        f"The model does not have {{0}}, {_looks(like)}: the optimizer steps what this audit does not see, or what "
+        "nothing uses any more.",
         'If it belongs to another module, audit both: {"model": model, "criterion": criterion}. If it was part of '
         "this model, build the optimizer anew.",
         Severity.WARNING,
         blame=None,
         alike=stranger.optimizer.name,
     )
+
+
+def _looks(strangers: list[Stranger]) -> str:
+    """What somebody may know tensors by: their shapes, and the names that the optimizer has for them."""
+    shapes = list(dict.fromkeys(text.shape(each.record.shape) for each in strangers))
+    looks = f"of shape{'s' if len(shapes) > 1 else ''} {_few(shapes)}"
+    names = [text.name(each.record.name) for each in strangers if each.record.name]
+    return f"{looks}, which it knows as {_few(names)}" if names else looks
+
+
+def _few(words: list[str]) -> str:
+    more = [f"{len(words) - _SHOWN:,} more"] if len(words) > _SHOWN else []
+    return text.listed(words[:_SHOWN] + more)
 
 
 def _replaced(stranger: Stranger, path: str, tensor: TensorRecord) -> Problem:
