@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from paramscope import text
+from paramscope.fold import Node, fold_tree
 
 if TYPE_CHECKING:
     from paramscope.report import Report
@@ -39,6 +40,12 @@ def named(report: Report) -> Named:
             else:
                 _add(found.others, path, finding.code)
     return found
+
+
+def folded(report: Report) -> list[Node]:
+    """The folded roots of a report's model: a slot that findings name stands apart from its siblings that none, or
+    others, name. Modules do not: all that they hold would be listed again."""
+    return fold_tree(report.snapshot, named(report).slots)
 
 
 def _add(codes: dict[Place, tuple[str, ...]], place: Place, code: str) -> None:

@@ -135,17 +135,22 @@ def test_folded_rows_are_marked() -> None:
     slot = finding(code="PS501", paths=("blocks.2.0.weight",))
     block = finding(code="PS209", paths=("blocks.1",))
     table = drawn("table", slot, block)
-    # One of the four is named: the row is marked. A block that is one of four marks no row of all four.
-    assert "blocks.[0-3].0.weight ×4 !PS501 " in table
+    # One of the four is named: it stands apart. A block that is one of four marks no row of all four.
+    assert "blocks.[0-1,3].0.weight ×3 " in table
+    assert "blocks.2.0.weight !PS501 " in table
+    assert "blocks.[0-3].0.bias ×4 " in table
     assert "!PS209" not in table
-    assert "!PS101: see findings" in table
+    assert "!PS501: see findings" in table
     tree = drawn("tree", slot, block)
     assert "blocks.[0-3].0: Linear ×4 !PS209" in tree
-    assert "weight ×4 !PS501" in tree
-    assert "!PS101: see findings" in tree
+    assert "blocks.[0-1,3].0.weight ×3  2×2" in tree
+    assert "blocks.2.0.weight !PS501  2×2" in tree
+    assert "!PS501: see findings" in tree
     assert "!PS" not in drawn("table") + drawn("tree")
     everywhere = finding(code="PS209", paths=tuple(f"blocks.{i}" for i in range(4)))
     assert drawn("table", everywhere).count("×4 !PS209 ") == 2
+    each = finding(code="PS501", paths=tuple(f"blocks.{i}.0.weight" for i in range(4)))
+    assert "blocks.[0-3].0.weight ×4 !PS501 " in drawn("table", each)
 
 
 def test_of_many_codes_the_worst_are_shown() -> None:
@@ -155,7 +160,7 @@ def test_of_many_codes_the_worst_are_shown() -> None:
         finding(code=code, severity=severity, paths=("blocks.0.0.bias",))
         for code, severity in zip(codes, severities, strict=True)
     ]
-    assert "bias ×4 !PS503,PS502+2 " in drawn("table", *several)
+    assert "blocks.0.0.bias !PS503,PS502+2 " in drawn("table", *several)
 
 
 def test_a_document_marks_its_rows_too() -> None:

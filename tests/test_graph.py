@@ -171,7 +171,7 @@ def test_findings_mark_the_nodes_they_name() -> None:
     assert marked == {
         "module:": ("PS101",),
         "module:dec": ("PS101",),
-        "tensor:layers[0-2].weight": ("PS101",),
+        "tensor:layers[1].weight": ("PS101",),
         "tensor:enc.weight": ("PS204",),
         "group:0[0]": ("PS101",),
     }

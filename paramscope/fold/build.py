@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from paramscope.fold.numbering import gathered, numbered
-from paramscope.fold.signatures import Signatures
+from paramscope.fold.signatures import Signatures, Told
 from paramscope.snapshot import Snapshot, join, slot_path
 
 ALIKE = 0.5
@@ -45,17 +45,21 @@ class _Alike(NamedTuple):
     """For each number as many modules as there are repetitions of all."""
 
 
-def fold_tree(snapshot: Snapshot) -> list[Node]:
-    """The folded roots of a snapshot; told once, and not to be changed."""
-    known: list[Node] | None = snapshot._derived.get("fold")
+def fold_tree(snapshot: Snapshot, told: Told | None = None) -> list[Node]:
+    """The folded roots of a snapshot; folded once, and not to be changed.
+
+    told: what else tells slots apart.
+    """
+    key = "fold", (*told.items(),) if told else ()
+    known: list[Node] | None = snapshot._derived.get(key)
     if known is None:
-        known = snapshot._derived["fold"] = _Folding(snapshot).roots
+        known = snapshot._derived[key] = _Folding(snapshot, told or {}).roots
     return known
 
 
-def fold_slots(snapshot: Snapshot) -> list[Row]:
+def fold_slots(snapshot: Snapshot, told: Told | None = None) -> list[Row]:
     """All slots of a snapshot as rows, in its order. Together the rows hold every slot once."""
-    return list(rows_below(fold_tree(snapshot)))
+    return list(rows_below(fold_tree(snapshot, told)))
 
 
 def rows_below(nodes: Sequence[Node]) -> Iterator[Row]:
@@ -74,7 +78,7 @@ def unfolded(snapshot: Snapshot) -> list[Row]:
 
 def unfolded_tree(snapshot: Snapshot) -> list[Node]:
     """A node for each module that holds slots, itself or below it, and a row for each slot."""
-    signatures = Signatures(snapshot)
+    signatures = Signatures(snapshot, {})
     paths = snapshot.module_columns.paths
     nodes = [Node(path, [index], [], []) for index, path in enumerate(paths)]
     for index, path in enumerate(snapshot.slots):
@@ -89,10 +93,10 @@ def unfolded_tree(snapshot: Snapshot) -> list[Node]:
 
 
 class _Folding:
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, told: Told) -> None:
         self._names = snapshot.slot_columns.names
         self._holds = snapshot.slot_columns.holds
-        self._signatures = Signatures(snapshot)
+        self._signatures = Signatures(snapshot, told)
         self._pending: list[Any] = []
         self.roots = [
             self._plain(self._signatures.names[module], [module])

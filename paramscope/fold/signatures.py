@@ -6,6 +6,7 @@ and how.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
@@ -21,11 +22,16 @@ class Tie(NamedTuple):
     """The kind, and the slots as seen from that module."""
 
 
+Told = Mapping[int, Hashable]
+"""By position, what is told of slots beside the facts, such as the codes of findings there; equal is alike."""
+
+
 class Signatures:
     """The module tree of a snapshot, with signatures from the bottom up."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, told: Told) -> None:
         self.snapshot = snapshot
+        self._told = told
         self.parents, self.names = tree_of(snapshot)
         count = len(self.parents)
         self.children: dict[int, list[int]] = {}
@@ -83,9 +89,10 @@ class Signatures:
         slots, tensors = self.snapshot.slot_columns, self.snapshot.tensor_columns
         known: dict[Any, int] = {}
         specs, flags, memberships = tensors.specs, tensors.flags, tensors.memberships
-        if self.ties:
+        if self.ties or self._told:
             kinds = {slot: tuple(tie.pattern[0] for tie in ties) for slot, ties in self.ties.items()}
-            marks = map(kinds.get, range(len(slots.tensors)))
+            told = self._told
+            marks = [(kinds.get(slot), told.get(slot)) for slot in range(len(slots.tensors))]
             keys: Any = (
                 (hold, tensor < 0 or (specs[tensor], flags[tensor], memberships[tensor]), mark)
                 for hold, tensor, mark in zip(slots.holds, slots.tensors, marks, strict=True)

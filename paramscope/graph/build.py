@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from paramscope.fold import fold_tree, unfolded_tree
+from paramscope.codes import folded
+from paramscope.fold import unfolded_tree
 from paramscope.graph.marks import codes_by_node
 from paramscope.graph.places import Held, Place, Places
 from paramscope.snapshot import HAS_GRAD, HOLDS, REGISTERED, REQUIRES_GRAD
@@ -32,7 +33,7 @@ def build_graph(report: Report, *, fold: bool = True) -> nx.MultiDiGraph[str]:
 class _Build:
     def __init__(self, report: Report, *, fold: bool) -> None:
         self._report, self._snapshot, self._fold = report, report.snapshot, fold
-        self._tree = Places(report.snapshot, (fold_tree if fold else unfolded_tree)(report.snapshot))
+        self._tree = Places(report.snapshot, folded(report) if fold else unfolded_tree(report.snapshot))
         self.graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(
             target=report.target, fold=fold, has_optimizer=bool(report.optimizers)
         )

@@ -17,8 +17,6 @@ from paramscope.rules.rule import Loaded
 from paramscope.source.library import is_own
 from paramscope.text import plain
 
-FINDINGS = "!PS101: see findings"
-"""What the mark of a finding means, in the words of a legend."""
 LISTED = 10
 """Findings that a view lists before it counts the rest."""
 _STYLES = {Severity.ERROR: "hidden", Severity.WARNING: "warning", Severity.INFO: "buffer"}
@@ -87,6 +85,12 @@ def lines_of(finding: Finding, screen: Screen, *, reason: str = "", with_help: b
 def _hanging(words: str, first: str, rest: str, width: int) -> list[str]:
     wrapped = text.wrap_words(words, max(16, width - len(rest)))
     return [(rest if number else first) + line for number, line in enumerate(wrapped)]
+
+
+def legend(report: Report) -> str:
+    """What the mark of a finding means, shown by the worst of them."""
+    worst = max(report.findings, key=lambda finding: finding.severity.rank)
+    return f"!{text.name(worst.code)}: see findings"
 
 
 def finding_lines(report: Report, screen: Screen) -> list[str]:

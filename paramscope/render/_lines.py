@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from paramscope.codes import named
+from paramscope.codes import folded, named
 from paramscope.errors import FormatError
-from paramscope.fold import Node, Row, fold_tree, rows_below, unfolded
+from paramscope.fold import Node, Row, rows_below, unfolded
 from paramscope.fold import unfolded_tree as tree_unfolded
 from paramscope.fold.signatures import tree_of
 from paramscope.report import Report, select_or_explain
@@ -100,7 +100,7 @@ class Lines(NamedTuple):
 def lines_of(report: Report, selection: Selection) -> Lines:
     """The lines of a view. Raises GlobError where the glob matches nothing, FormatError for unknown choices."""
     check(selection)
-    tree = fold_tree(report.snapshot) if selection.fold else tree_unfolded(report.snapshot)
+    tree = folded(report) if selection.fold else tree_unfolded(report.snapshot)
     rows = list(rows_below(tree)) if selection.fold else unfolded(report.snapshot)
     marks = sharing_marks(report, rows)
     codes = _Codes(report)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from paramscope import text
 from paramscope.render._columns import COLUMNS, SHORT_ROLE, Column, chosen, line_codes, words
-from paramscope.render._findings import FINDINGS, finding_lines
+from paramscope.render._findings import finding_lines, legend
 from paramscope.render._layout import GAP, Screen, column_width, grid, sentence
 from paramscope.render._lines import Line, Selection, lines_of, nothing
 from paramscope.render._optimizers import optimizer_lines
@@ -77,7 +77,7 @@ def _slot_lines(report: Report, lines: list[Line], wanted: list[Column], screen:
     if any(line.marks for line in lines):
         told.append("=1, ~1: see sharing")
     if any(map(line_codes, lines)):
-        told.append(FINDINGS)
+        told.append(legend(report))
     return [*drawn, "", *sentence(told, screen.width, separator="; ")] if told else drawn
 
 

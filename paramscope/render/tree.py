@@ -9,7 +9,7 @@ from paramscope import text
 from paramscope.codes import named, shown
 from paramscope.fold import Node
 from paramscope.render._columns import elements, fates, line_name, shape, words
-from paramscope.render._findings import FINDINGS, finding_lines
+from paramscope.render._findings import finding_lines, legend
 from paramscope.render._layout import GAP, Screen, column_width, padded_cell, paint, sentence
 from paramscope.render._lines import Line, Lines, Selection, lines_of, nothing
 from paramscope.render._optimizers import amiss
@@ -70,7 +70,7 @@ def render(
     if not report.optimizers:
         told.append("stepped is unknown without an optimizer (-O)")
     if tree.has_codes:
-        told.append(FINDINGS)
+        told.append(legend(report))
     blocks = [
         title(report, width),
         [*drawn, "", *sentence(told, width, separator="; ")] if items else drawn,
