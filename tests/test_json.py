@@ -19,6 +19,7 @@ from paramscope import Finding, Location, Report, Severity, Skipped, audit
 from paramscope.errors import ReportError
 from paramscope.snapshot import SlotRecord
 from paramscope.totals import Totals
+from paramscope.wire import reader
 from paramscope.wire.fields import LISTS, TOTALS
 from paramscope.wire.schema import SCHEMA_FILE, report_schema, schema_text
 
@@ -279,6 +280,18 @@ def test_what_is_wrong_with_one_of_many_modules_or_storages_is_found(kind: str) 
     at = text.index(right, text.index(behind))
     with pytest.raises(ReportError):
         Report.from_json(text[:at] + wrong + text[at + len(right) :])
+
+
+@pytest.mark.parametrize("name", ["everything", "roots", "rnn", "shared", "many"])
+def test_what_the_writer_writes_is_cut_and_not_parsed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = many() if name == "many" else MODELS[name]()
+    text = report.to_json()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr(reader, "read_objects", refuse)
+    assert Report.from_json(text) == report
 
 
 def test_a_name_cannot_pretend_to_be_more_than_a_name() -> None:

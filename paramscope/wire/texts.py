@@ -36,7 +36,9 @@ class _Own(NamedTuple):
     begins: str
     """What stands before its value, from the end of the last one's on; nothing for the first field of all."""
     ends: str
+    """What stands behind its value. Within a string it would be escaped."""
     is_text: bool
+    may_be_null: bool = False
 
 
 class _List(NamedTuple):
@@ -55,7 +57,7 @@ _LISTS = {
     "modules": _List(
         MODULE,
         '"path":"',
-        (_Own("path", "", '"', is_text=True), _Own("object", ',"object":', ",", is_text=False)),
+        (_Own("path", "", '","type":"', is_text=True), _Own("object", ',"object":', ",", is_text=False)),
         "slots",
     ),
     "slots": _List(
@@ -64,10 +66,10 @@ _LISTS = {
         (
             _Own("path", "", '","module":"', is_text=True),
             _Own("module", "", '","name":"', is_text=True),
-            _Own("name", "", '"', is_text=True),
-            _Own("offset", ',"offset":', ",", is_text=False),
-            _Own("tensor", ',"tensor":', ',"storage":', is_text=False),
-            _Own("storage", "", ",", is_text=False),
+            _Own("name", "", '","role":"', is_text=True),
+            _Own("offset", ',"offset":', ",", is_text=False, may_be_null=True),
+            _Own("tensor", ',"tensor":', ',"storage":', is_text=False, may_be_null=True),
+            _Own("storage", "", ",", is_text=False, may_be_null=True),
         ),
         "storages",
     ),
@@ -126,9 +128,10 @@ def read_texts(name: str, texts: list[str]) -> Alike:
                 kind = numbers[key] = len(first_of)
                 first_of.append(index)
             kinds.append(kind)
-    own: dict[str, list[Any]] = {
-        field.name: (_strings if field.is_text else _numbers)(written[field.name]) for field in fields
-    }
+    own: dict[str, list[Any]] = {}
+    for field in fields:
+        values = written[field.name]
+        own[field.name] = _strings(values) if field.is_text else _numbers(values, may_be_null=field.may_be_null)
 
     def read(index: int) -> Any:
         return _read(table, first, texts[index], {name: values[index] for name, values in own.items()})
@@ -168,16 +171,16 @@ def _strings(written: list[str]) -> list[str]:
         raise Unlike from None
 
 
-def _numbers(written: list[str]) -> list[int | None]:
+def _numbers(written: list[str], *, may_be_null: bool) -> list[int | None]:
     """Whole numbers of less than 19 digits, and null."""
     together, lengths = "".join(written), set(map(len, written))
     if together.isdecimal() and together.isascii() and 0 not in lengths and max(lengths) < 19:
         if any(text[0] == "0" and text != "0" for text in written):
             raise Unlike
         return list(map(int, written))
-    if "null" not in written:
+    if not may_be_null or "null" not in written:
         raise Unlike
-    numbers = iter(_numbers([text for text in written if text != "null"] or ["0"]))
+    numbers = iter(_numbers([text for text in written if text != "null"] or ["0"], may_be_null=False))
     return [None if text == "null" else next(numbers) for text in written]
 
 
