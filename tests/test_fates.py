@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from paramscope import audit
+from paramscope import Report, audit
 
 
 class Cache(nn.Module):
@@ -88,3 +88,20 @@ def test_other_methods_replaced_on_an_instance(name: str, fates: dict[str, Any])
     bound(model[0], name)
     slots = audit(model).slots
     assert {path: (slots[path].saved, slots[path].moved) for path in fates} == fates
+
+
+def test_of_several_reasons_for_one_fate_the_first_is_told() -> None:
+    class Both(nn.Linear):
+        def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+            return {}
+
+        def get_extra_state(self) -> Any:
+            return 3
+
+    model = Both(2, 2)
+    model.extra = torch.ones(3)
+    report = audit(model)
+    slot = report.slots["extra"]
+    assert slot.saved is None
+    assert [reason for fate, reason in slot.unknown if fate == "saved"] == ["Both overrides state_dict()"]
+    assert Report.from_json(report.to_json()) == report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import OrderedDict
@@ -292,6 +293,47 @@ def test_what_the_writer_writes_is_cut_and_not_parsed(name: str, monkeypatch: py
 
     monkeypatch.setattr(reader, "read_objects", refuse)
     assert Report.from_json(text) == report
+
+
+def outcome(text: str) -> str:
+    """What is read, or what is wrong with it."""
+    try:
+        return Report.from_json(text).to_json()
+    except ReportError as error:
+        return re.sub(r"column \d+", "column", str(error))
+
+
+def last(text: str, old: str, new: str) -> str:
+    """A text with the last of something replaced."""
+    before, _, after = text.rpartition(old)
+    return f"{before}{new}{after}"
+
+
+TRICKS = {
+    "nan": lambda text: last(text, '"settings":{"', '"settings":{"zz":NaN,"'),
+    "a raw line break": lambda text: last(last(text, '"path":"3', '"path":"3\n'), '"module":"3"', '"module":"3\n"'),
+    "a list again": lambda text: text[:-1] + ',"modules":0}',
+    "a list inside": lambda text: text.replace('"modules":[', '"x":{"modules":[', 1).replace(
+        '"sharing":[', '"sharing":[]},"modules":0,"slots":0,"storages":0,"sharing":[', 1
+    ),
+    "a comma at the end": lambda text: last(text, '"unknown":{}}],"slots"', '"unknown":{},}],"slots"'),
+    "a field again": lambda text: last(text, '"offset":0,', '"offset":7,"offset":0,'),
+    "a field again at the end": lambda text: last(text, '}],"storages"', ',"offset":7}],"storages"'),
+    "a field inside another": lambda text: last(text, '"role":', '"x":{"offset":7,"b":1},"role":'),
+    "an offset without a storage": lambda text: last(text, '"storage":7,', '"storage":null,'),
+    "no number": lambda text: last(text, '"memory":7,', '"memory":null,'),
+}
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_what_is_cut_is_what_json_says(trick: str) -> None:
+    text = audit(nn.Sequential(*[nn.Linear(3, 3) for _ in range(4)])).to_json()
+    tricked = TRICKS[trick](text)
+    assert tricked != text
+    parsed = tricked.replace('"slots":[{', '"slots": [{', 1)  # not as the writer writes it
+    assert outcome(tricked) == outcome(parsed)
+    is_harmless = trick in ("a field again", "a field inside another")
+    assert (outcome(tricked) == text) is is_harmless
 
 
 def test_a_name_cannot_pretend_to_be_more_than_a_name() -> None:

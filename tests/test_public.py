@@ -28,6 +28,8 @@ def test_names_are_found_before_they_are_imported_and_others_are_not() -> None:
     names, is_imported = printed.splitlines()
     assert {*paramscope.__all__, "__version__"} <= set(names.split())
     assert is_imported == "False"
+    code = "import paramscope; print(paramscope.errors.ParamscopeError.__name__)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "ParamscopeError\n"
     with pytest.raises(AttributeError, match="module 'paramscope' has no attribute 'adit'"):
         paramscope.adit  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'adit'"):

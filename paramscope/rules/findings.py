@@ -10,7 +10,7 @@ from pathlib import Path
 from paramscope.changes import fold_paths
 from paramscope.finding import Finding, Location
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import numberless
+from paramscope.rules.naming import BRACE, numberless
 from paramscope.rules.rule import Problem, Rule
 from paramscope.snapshot import Snapshot
 from paramscope.source import Assignment, locate
@@ -71,7 +71,7 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
 
 
 def _filled(template: str, names: dict[int, str]) -> str:
-    return _PLACE.sub(lambda match: names.get(int(match[1]), match[0]), template)
+    return _PLACE.sub(lambda match: names.get(int(match[1]), match[0]), template).replace(BRACE, "{")
 
 
 def _names(paths: list[str]) -> str:

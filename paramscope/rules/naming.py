@@ -12,6 +12,15 @@ _TOLD = 3
 _NUMBER = re.compile(r"\d+")
 
 
+BRACE = "\ue000"
+"""Stands in a template for a brace that begins no placeholder; a name that holds it shows it spelled out."""
+
+
+def literal(words: str) -> str:
+    """A name that is the user's to choose, as it stands in a template, whatever it looks like."""
+    return text.name(words).replace("{", BRACE)
+
+
 def placeholders(end: int, first: int = 0) -> str:
     """`{0} and {1}` for paths from the first one to before the end; past the third how many more."""
     shown = [f"{{{at}}}" for at in range(first, min(end, _TOLD))]

@@ -259,10 +259,11 @@ class Snapshot:
         saved: bool | None = registered and hold != TRANSIENT_BUFFER
         moved: bool | None = registered
         for fate, reason in reasons:
-            if fate == "saved" or (fate == "attributes_saved" and not registered):
+            # One reason for each: the first is enough.
+            if (fate == "saved" or (fate == "attributes_saved" and not registered)) and saved is not None:
                 saved = None
                 unknown.append(("saved", reason))
-            elif fate == "attributes_moved" and not registered:
+            elif fate == "attributes_moved" and not registered and moved is not None:
                 moved = None
                 unknown.append(("moved", reason))
         return (gradient, stepped, saved, moved), tuple(unknown)

@@ -7,6 +7,7 @@ from array import array
 from contextlib import suppress
 from math import prod
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NoReturn
 
 from paramscope.collector import paused_collector
@@ -68,17 +69,18 @@ def _read(text: str | bytes) -> Report:
         raise ReportError(
             "this is no JSON text (and pickles are never opened)", "Name a report that was saved as .json."
         ) from None
-    cut = in_texts(decoded)
+    mark = f"cut:{token_hex(16)}"
+    cut = in_texts(decoded, mark)
     if cut is not None:
         # What the writer has written is read without all of it being parsed. Whatever is odd is read as any JSON,
         # which also says what is wrong.
         with suppress(ReportError, Unlike):
-            return _read_parsed(_parse(cut[0]), cut[1])
-    return _read_parsed(_parse(decoded), {})
+            return _read_parsed(_parse(cut[0]), cut[1], mark)
+    return _read_parsed(_parse(decoded), {}, "")
 
 
-def _read_parsed(found: Any, texts: dict[str, list[str]]) -> Report:
-    """The report. texts: by name, the lists that are not among what was parsed."""
+def _read_parsed(found: Any, texts: dict[str, list[str]], mark: str) -> Report:
+    """The report. texts: by name, the lists that are not among what was parsed; there stands the mark."""
     if type(found) is not dict or found.get("format") != FORMAT:
         raise ReportError("this JSON is no paramscope report", _SAVE_AGAIN)
     version = found.get("version")
@@ -94,7 +96,7 @@ def _read_parsed(found: Any, texts: dict[str, list[str]]) -> Report:
     for key, table in LISTS.items():
         each = found.get(key)
         if key in texts:
-            if each != 0 or type(each) is not int:
+            if each != mark:
                 raise Unlike
             many[key] = read_texts(key, texts[key])
         elif type(each) is not list:

@@ -119,6 +119,7 @@ class SlotReader:
             (setting and name for setting, name in zip(settings, self.columns.names, strict=True)),
             map(modules.unknown.get, owners),
             (offset is None for offset in self._own["offset"]),
+            (storage is None for storage in self._own["storage"]),
             strict=True,
         )
         first: dict[Any, int] = {}

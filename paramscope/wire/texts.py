@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from paramscope.wire.fields import MODULE, SLOT, STORAGE, Row, read_record
 
@@ -85,9 +85,11 @@ MANY = frozenset(_LISTS)
 """The lists that are long."""
 
 
-def in_texts(report: str) -> tuple[str, dict[str, list[str]]] | None:
+def in_texts(report: str, mark: str) -> tuple[str, dict[str, list[str]]] | None:
     """(the report without its long lists, the texts of their records behind the first field's name by the name of
     the list); None where it has not the form that the writer gives it.
+
+    mark: what stands in the place of each list, and nowhere else.
 
     Within strings JSON escapes quotes, so that no name can look like these bounds.
     """
@@ -101,7 +103,7 @@ def in_texts(report: str) -> tuple[str, dict[str, list[str]]] | None:
         if start < 0 or end < 0:
             return None
         texts[name] = report[start + len(bound) : end].split(f"}},{{{first}")
-        rest.append(f'{report[at:start]}"{name}":0')
+        rest.append(f'{report[at:start]}"{name}":"{mark}"')
         at = end + 2
     return "".join(rest) + report[at:], texts
 
@@ -137,22 +139,23 @@ def read_texts(name: str, texts: list[str]) -> Alike:
         return _read(table, first, texts[index], {name: values[index] for name, values in own.items()})
 
     found = [read(index) for index in first_of]
-    records = [found[kind] for kind in kinds]
-    if any(getattr(record, "parts", ()) for record in found):
-        # What a tensor is made of lies in places of its own.
-        records = [read(index) if record.parts else record for index, record in enumerate(records)]
-    return Alike(records, own)
+    # Where a field of this name stands again, in a part of the tensor or anywhere, each has to be parsed.
+    again = [f'"{field.name}":' for field in fields]
+    apart = {kind for key, kind in numbers.items() if any(name in part for part in key for name in again)}
+    return Alike([read(index) if kind in apart else found[kind] for index, kind in enumerate(kinds)], own)
 
 
 def _cut(texts: list[str], mark: str) -> tuple[list[str], list[str]]:
     """What stands before the first mark in each text, and behind it."""
     cut = [text.partition(mark) for text in texts]
+    if not all(found for _, found, _ in cut):
+        raise Unlike
     return [before for before, _, _ in cut], [behind for _, _, behind in cut]
 
 
 def _read(table: Row, first: str, text: str, own: dict[str, Any]) -> Any:
     try:
-        parsed = json.loads(f"{{{first}{text}}}")
+        parsed = json.loads(f"{{{first}{text}}}", parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise Unlike from None
     record = read_record(table, parsed, "")
@@ -161,12 +164,20 @@ def _read(table: Row, first: str, text: str, own: dict[str, Any]) -> Any:
     return record
 
 
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a string in JSON is what it looks like."""
+    return text.isascii() and text.isprintable() and "\\" not in text and '"' not in text
+
+
 def _strings(written: list[str]) -> list[str]:
-    together = "".join(written)
-    if "\\" not in together and '"' not in together:
+    if _is_plain("".join(written)):
         return written
     try:
-        return [json.loads(f'"{text}"') if "\\" in text or '"' in text else text for text in written]
+        return [text if _is_plain(text) else json.loads(f'"{text}"') for text in written]
     except ValueError:
         raise Unlike from None
 

@@ -41,6 +41,7 @@ from collections.abc import Iterator
 from paramscope import text
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._members import Stranger, is_master_copy, strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import TensorRecord
@@ -72,8 +73,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         else:
             yield _replaced(stranger, path, tensor)
     for of_optimizer in unexplained.values():
+        looks = _looks(of_optimizer)
         for stranger in of_optimizer:
-            yield _unexplained(stranger, of_optimizer)
+            yield _unexplained(stranger, looks)
 
 
 def _held(facts: Facts, path: str) -> TensorRecord | None:
@@ -85,11 +87,11 @@ def _held(facts: Facts, path: str) -> TensorRecord | None:
     return None if tensor < 0 else facts.snapshot.tensor(tensor)
 
 
-def _unexplained(stranger: Stranger, like: list[Stranger]) -> Problem:
-    """like: all that the optimizer holds and nothing explains."""
+def _unexplained(stranger: Stranger, looks: str) -> Problem:
+    """looks: of all that the optimizer holds and nothing explains."""
     return Problem(
         stranger.places,
-        f"The model does not have {{0}}, {_looks(like)}: the optimizer steps what this audit does not see, or what "
+        f"The model does not have {{0}}, {looks}: the optimizer steps what this audit does not see, or what "
         "nothing uses any more.",
         'If it belongs to another module, audit both: {"model": model, "criterion": criterion}. If it was part of '
         "this model, build the optimizer anew.",
@@ -103,7 +105,7 @@ def _looks(strangers: list[Stranger]) -> str:
     """What somebody may know tensors by: their shapes, and the names that the optimizer has for them."""
     shapes = list(dict.fromkeys(text.shape(each.record.shape) for each in strangers))
     looks = f"of shape{'s' if len(shapes) > 1 else ''} {_few(shapes)}"
-    names = [text.name(each.record.name) for each in strangers if each.record.name]
+    names = [literal(each.record.name) for each in strangers if each.record.name]
     return f"{looks}, which it knows as {_few(names)}" if names else looks
 
 

@@ -39,6 +39,7 @@ from collections.abc import Iterator
 from paramscope import text
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._members import distinct, strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import Membership
@@ -72,11 +73,11 @@ def _told(memberships: tuple[Membership, ...]) -> tuple[str, str, Severity | Non
             where = f"group{'s' if len(indices) > 1 else ''} {text.ranges(indices)}"
             often = "twice" if times == 2 else f"{times} times"
             return (
-                f"Optimizer {text.name(name)} holds {{0}} {often}, in {where}: each step changes it {often}.",
+                f"Optimizer {literal(name)} holds {{0}} {often}, in {where}: each step changes it {often}.",
                 "Hand each parameter over once: list(dict.fromkeys(parameters)) keeps the first of each.",
                 None,
             )
-    every = text.listed(list(map(text.name, names)))
+    every = text.listed(list(map(literal, names)))
     return (
         f"Optimizers {every} all hold {{0}}: each of them steps it, with a state of its own.",
         "If they do not take turns on purpose, leave it to one of them.",
