@@ -49,9 +49,20 @@ def read_report_file(path: Path) -> Report:
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror}", "Check the path and its permissions.") from None
     try:
-        return read_report(data)
+        text = _decoded(data)
+        del data  # as large as the text
+        return read_report(text)
     except ReportError as error:
         raise ReportError(f"{path}: {error.problem}", error.advice) from None
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ReportError(
+            "this is no JSON text (and pickles are never opened)", "Name a report that was saved as .json."
+        ) from None
 
 
 def read_report(text: str | bytes) -> Report:
@@ -63,12 +74,7 @@ def read_report(text: str | bytes) -> Report:
 def _read(text: str | bytes) -> Report:
     if len(text) > MAX_BYTES:
         raise ReportError(f"this is {len(text):,} long: reports above {MAX_BYTES:,} bytes are not read", _SAVE_AGAIN)
-    try:
-        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
-    except UnicodeDecodeError:
-        raise ReportError(
-            "this is no JSON text (and pickles are never opened)", "Name a report that was saved as .json."
-        ) from None
+    decoded = _decoded(text) if isinstance(text, bytes) else text
     mark = f"cut:{token_hex(16)}"
     cut = in_texts(decoded, mark)
     if cut is not None:

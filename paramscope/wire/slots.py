@@ -79,8 +79,9 @@ class SlotReader:
         self._records, self._own = slots
         owners = [positions.get(owner, -1) for owner in self._own["module"]]
         _check((owner >= 0 for owner in owners), "has no such module")
-        codes = {id(record): _HOLD_OF.get((record.role, record.persistent), -1) for record in self._records}
-        holds = [codes[id(record)] for record in self._records]
+        distinct = {id(record): record for record in self._records}
+        codes = {key: _HOLD_OF.get((record.role, record.persistent), -1) for key, record in distinct.items()}
+        holds = list(map(codes.__getitem__, map(id, self._records)))
         _check((hold >= 0 for hold in holds), "has no such role")
         names = self._own["name"]
         expected = list(map(slot_path, map(modules.paths.__getitem__, owners), names, holds))
@@ -122,12 +123,12 @@ class SlotReader:
             (storage is None for storage in self._own["storage"]),
             strict=True,
         )
-        first: dict[Any, int] = {}
-        for index, kind in enumerate(kinds):
-            first.setdefault(kind, index)
+        every = list(kinds)
+        # Backwards: of all that are alike, the first stays.
+        first = dict(zip(reversed(every), range(len(every) - 1, -1, -1), strict=True))
         return [
             (index, self._records[index]._replace(**{name: values[index] for name, values in self._own.items()}))
-            for index in first.values()
+            for index in sorted(first.values())
         ]
 
 

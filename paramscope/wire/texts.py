@@ -148,9 +148,10 @@ def read_texts(name: str, texts: list[str]) -> Alike:
 def _cut(texts: list[str], mark: str) -> tuple[list[str], list[str]]:
     """What stands before the first mark in each text, and behind it."""
     cut = [text.partition(mark) for text in texts]
-    if not all(found for _, found, _ in cut):
+    rest = [behind for _, _, behind in cut]
+    if "" in rest:  # no mark, or nothing behind it: a record goes on behind each
         raise Unlike
-    return [before for before, _, _ in cut], [behind for _, _, behind in cut]
+    return [before for before, _, _ in cut], rest
 
 
 def _read(table: Row, first: str, text: str, own: dict[str, Any]) -> Any:
