@@ -9,6 +9,7 @@ from paramscope.fold import Node, fold_tree
 
 if TYPE_CHECKING:
     from paramscope.report import Report
+    from paramscope.snapshot import Snapshot
 
 Place = TypeVar("Place", int, str)
 
@@ -42,10 +43,10 @@ def named(report: Report) -> Named:
     return found
 
 
-def folded(report: Report) -> list[Node]:
-    """The folded roots of a report's model: a slot that findings name stands apart from its siblings that none, or
+def folded(snapshot: Snapshot, found: Named) -> list[Node]:
+    """The folded roots of a model: a slot that findings name stands apart from its siblings that none, or
     others, name. Modules do not: all that they hold would be listed again."""
-    return fold_tree(report.snapshot, named(report).slots)
+    return fold_tree(snapshot, found.slots)
 
 
 def _add(codes: dict[Place, tuple[str, ...]], place: Place, code: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from paramscope.codes import folded
+from paramscope.codes import folded, named
 from paramscope.fold import unfolded_tree
 from paramscope.graph.marks import codes_by_node
 from paramscope.graph.places import Held, Place, Places
@@ -33,11 +33,13 @@ def build_graph(report: Report, *, fold: bool = True) -> nx.MultiDiGraph[str]:
 class _Build:
     def __init__(self, report: Report, *, fold: bool) -> None:
         self._report, self._snapshot, self._fold = report, report.snapshot, fold
-        self._tree = Places(report.snapshot, folded(report) if fold else unfolded_tree(report.snapshot))
+        found = named(report)
+        roots = folded(report.snapshot, found) if fold else unfolded_tree(report.snapshot)
+        self._tree = Places(report.snapshot, roots)
         self.graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(
             target=report.target, fold=fold, has_optimizer=bool(report.optimizers)
         )
-        self._codes = codes_by_node(report, self._tree)
+        self._codes = codes_by_node(report, self._tree, found)
         self._of_place: dict[int, str] = {}
         """The node of a place; for a second path of a module, that of the first."""
         self._second_paths: set[int] = set()

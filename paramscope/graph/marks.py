@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from paramscope.codes import named
+from paramscope.codes import Named
 from paramscope.graph.places import Places
 
 if TYPE_CHECKING:
@@ -22,11 +22,10 @@ class Codes(NamedTuple):
     """By name of the optimizer and index of the group."""
 
 
-def codes_by_node(report: Report, tree: Places) -> Codes:
+def codes_by_node(report: Report, tree: Places, found: Named) -> Codes:
     """The findings of a report at the nodes they name."""
     if not report.findings:
         return Codes({}, {}, {})
-    found = named(report)
     of_modules = {
         number: codes
         for number, place in enumerate(tree.places)

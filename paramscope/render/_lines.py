@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from paramscope.codes import folded, named
+from paramscope.codes import Named, folded, named
 from paramscope.errors import FormatError
 from paramscope.fold import Node, Row, rows_below, unfolded
 from paramscope.fold import unfolded_tree as tree_unfolded
@@ -95,15 +95,18 @@ class Lines(NamedTuple):
     tree: list[Node]
     left_out: int
     """Empty slots' rows that are not listed because the view folds."""
+    named: Named
+    """Codes of findings by what they name."""
 
 
 def lines_of(report: Report, selection: Selection) -> Lines:
     """The lines of a view. Raises GlobError where the glob matches nothing, FormatError for unknown choices."""
     check(selection)
-    tree = folded(report) if selection.fold else tree_unfolded(report.snapshot)
+    found_at = named(report)
+    tree = folded(report.snapshot, found_at) if selection.fold else tree_unfolded(report.snapshot)
     rows = list(rows_below(tree)) if selection.fold else unfolded(report.snapshot)
     marks = sharing_marks(report, rows)
-    codes = _Codes(report)
+    codes = _Codes(report, found_at)
     counted = _Counting(report, rows)
     wanted = _wanted(report, selection)
     is_plain = wanted is None and not selection.status
@@ -122,7 +125,7 @@ def lines_of(report: Report, selection: Selection) -> Lines:
                     left_out += 1
                     continue
                 found.append(_open(each, record, counted, marks, codes))
-    return Lines(_sorted(found, selection.sort), rows, tree, left_out)
+    return Lines(_sorted(found, selection.sort), rows, tree, left_out, found_at)
 
 
 def check(selection: Selection) -> None:
@@ -259,8 +262,8 @@ class _Counting:
 class _Codes:
     """Codes of findings, by the lines that they belong to."""
 
-    def __init__(self, report: Report) -> None:
-        self._slots, self._named, _ = named(report)
+    def __init__(self, report: Report, found: Named) -> None:
+        self._slots, self._named, _ = found
         self._module_of = report.snapshot.slot_columns.modules
         roots = {report.modules.position(root) for root in report.snapshot.roots} if self._named else set()
         self._modules = {module: codes for module, codes in self._named.items() if module not in roots}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from paramscope import text
-from paramscope.codes import named, shown
+from paramscope.codes import shown
 from paramscope.fold import Node
 from paramscope.render._columns import elements, fates, line_name, shape, words
 from paramscope.render._findings import finding_lines, legend
@@ -90,7 +90,7 @@ class _Tree:
         self._report = report
         self._width = width
         self._lines = lines
-        self._codes = named(report).modules
+        self._codes = lines.named.modules
         self.has_codes = bool(self._codes) or any(line.codes for line in lines.shown)
         """Whether any finding is about what is listed."""
         self._of_slot = {line.slots[0]: line for line in lines.shown if line.closed is None}

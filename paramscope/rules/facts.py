@@ -348,6 +348,9 @@ class Facts:
 
     def spans(self, tensor: int) -> tuple[Span, ...]:
         """The bytes of a tensor, by its number, and of the tensors that it is made of; none where it reaches none."""
+        return self.once(("spans", tensor), lambda: self._spans(tensor))
+
+    def _spans(self, tensor: int) -> tuple[Span, ...]:
         tensors, memories = self.snapshot.tensor_columns, self.snapshot.storage_columns.memories
         found = []
         spec, storage, offset = tensors.specs[tensor], tensors.storages[tensor], tensors.offsets[tensor]

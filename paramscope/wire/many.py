@@ -9,6 +9,7 @@ from typing import Any
 
 from paramscope.snapshot import Snapshot
 from paramscope.wire.fields import MODULE, STORAGE, Row, write_record
+from paramscope.wire.texts import OWN
 
 quote: Callable[[str], str] = encode_basestring_ascii
 """A string as JSON."""
@@ -41,7 +42,7 @@ def _modules(snapshot: Snapshot) -> Iterator[str]:
                 met.add(key)
                 yield json.dumps(write_record(MODULE, snapshot.modules.at(index)), separators=(",", ":"))
                 continue
-            write = known[key] = template(MODULE, snapshot.modules.at(index), ("path", "object"))
+            write = known[key] = template(MODULE, snapshot.modules.at(index), OWN["modules"])
         yield write(quote(path), columns.repeats.get(index, index))
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from math import prod
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, NoReturn
+from typing import Any
 
 from paramscope.collector import paused_collector
 from paramscope.errors import ReportError
@@ -31,7 +31,7 @@ from paramscope.snapshot import (
 from paramscope.wire import FORMAT, VERSION
 from paramscope.wire.fields import LISTS, TOTALS, VALUE, damaged, read_record
 from paramscope.wire.slots import SlotReader, flags_of
-from paramscope.wire.texts import MANY, Alike, Unlike, in_texts, read_objects, read_texts
+from paramscope.wire.texts import OWN, Alike, Unlike, in_texts, read_objects, read_texts, refuse_constant
 
 MAX_BYTES = 1 << 30
 """Reports above 1 GiB are not read: a million slots take less."""
@@ -107,7 +107,7 @@ def _read_parsed(found: Any, texts: dict[str, list[str]], mark: str) -> Report:
             many[key] = read_texts(key, texts[key])
         elif type(each) is not list:
             raise damaged(key, "is missing" if each is None else "should be a list")
-        elif key in MANY:
+        elif key in OWN:
             many[key] = read_objects(key, each)
         else:
             lists[key] = [read_record(table, one, f"{key}[{index}]") for index, one in enumerate(each)]
@@ -133,7 +133,7 @@ def _read_parsed(found: Any, texts: dict[str, list[str]], mark: str) -> Report:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=refuse_constant)
     except RecursionError:
         raise ReportError("this JSON is nested too deeply to be a report", _SAVE_AGAIN) from None
     except json.JSONDecodeError as error:
@@ -142,10 +142,6 @@ def _parse(text: str) -> Any:
         raise ReportError(f"this report {ends} ({where}: {error.msg})", _SAVE_AGAIN) from None
     except ValueError as error:  # a number of thousands of digits, NaN
         raise ReportError(f"this JSON holds a number that no report holds: {error}", _SAVE_AGAIN) from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 def _values(written: Any) -> tuple[ValueRecord, ...] | None:

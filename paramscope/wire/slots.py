@@ -22,10 +22,8 @@ from paramscope.snapshot import (
 )
 from paramscope.wire.fields import SLOT, damaged, write_record
 from paramscope.wire.many import quote, template
-from paramscope.wire.texts import Alike
+from paramscope.wire.texts import OWN, Alike
 
-OWN = ("path", "module", "name", "offset", "tensor", "storage")
-"""Fields that each slot has of its own; the others, thousands have in common."""
 _HOLD_OF = {hold: code for code, hold in enumerate(HOLDS)}
 
 
@@ -58,7 +56,7 @@ def _texts(snapshot: Snapshot) -> Iterator[str]:
                 met.add(key)
                 yield json.dumps(write_record(SLOT, snapshot.slots.at(index)), separators=(",", ":"))
                 continue
-            write = known[key] = template(SLOT, snapshot.slots.at(index), OWN)
+            write = known[key] = template(SLOT, snapshot.slots.at(index), OWN["slots"])
         path = quote(slot_path(modules.paths[module], name, hold))
         offset = "null" if storage < 0 else tensors.offsets[tensor]
         yield write(

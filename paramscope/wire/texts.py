@@ -16,6 +16,11 @@ _CHUNK = 64
 """Texts that are cut together: few enough to stay in the processor's cache from one cut to the next."""
 
 
+def refuse_constant(name: str) -> NoReturn:
+    """For the parser: NaN and infinity, which Python reads and JSON does not know."""
+    raise ValueError(name)
+
+
 class Unlike(Exception):
     """A text that is not as the writer writes it, right or wrong: it is to be parsed as any JSON is."""
 
@@ -81,8 +86,8 @@ _LISTS = {
     ),
 }
 
-MANY = frozenset(_LISTS)
-"""The lists that are long."""
+OWN = {name: tuple(field.name for field in each.own) for name, each in _LISTS.items()}
+"""The long lists, with the fields that each record has of its own; the others, thousands have in common."""
 
 
 def in_texts(report: str, mark: str) -> tuple[str, dict[str, list[str]]] | None:
@@ -156,17 +161,13 @@ def _cut(texts: list[str], mark: str) -> tuple[list[str], list[str]]:
 
 def _read(table: Row, first: str, text: str, own: dict[str, Any]) -> Any:
     try:
-        parsed = json.loads(f"{{{first}{text}}}", parse_constant=_refuse)
+        parsed = json.loads(f"{{{first}{text}}}", parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         raise Unlike from None
     record = read_record(table, parsed, "")
     if any(getattr(record, name) != value for name, value in own.items()):
         raise Unlike
     return record
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 def _is_plain(text: str) -> bool:

@@ -47,7 +47,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from paramscope.finding import Severity
-from paramscope.rules.facts import Facts, Span
+from paramscope.rules.facts import Facts
 from paramscope.rules.naming import heads, numberless, placeholders
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import ATTRIBUTE, TRANSIENT_BUFFER
@@ -112,14 +112,13 @@ def _areas(facts: Facts) -> dict[_Block, list[_Area]]:
     slots, tensors, storages = snapshot.slot_columns, snapshot.tensor_columns, snapshot.storage_columns
     found: dict[_Block, list[_Area]] = {}
     met: set[int] = set()
-    spans_of: dict[int, tuple[Span, ...]] = {}
     paths = [path for record in snapshot.sharing if record.kind != "self-overlapping" for path in record.slots]
     for slot, path in zip(facts.slots.positions(paths), paths, strict=True):
         tensor = slots.tensors[slot]
         if slot in met or slots.holds[slot] in (ATTRIBUTE, TRANSIENT_BUFFER) or not snapshot.is_registered(slot):
             continue
         met.add(slot)
-        spans = spans_of.get(tensor) or spans_of.setdefault(tensor, facts.spans(tensor))
+        spans = facts.spans(tensor)
         # What is made of other tensors is saved by other means, and so is what has no elements.
         if len(spans) != 1 or tensor in tensors.parts:
             continue
