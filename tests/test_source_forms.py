@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from textwrap import indent
 
@@ -350,7 +351,9 @@ def test_what_an_assignment_says(tmp_path: Path) -> None:
         tmp_path, "class Outer:\n\tclass Net(nn.Module):\n\t\tdef f(self):\n\t\t\tself.w = x(\n\t\t\t\t1)\n"
     )
     (only,) = ask(module.Outer.Net, "w").assignments
-    assert only == (str(module.__file__), 6, "f", "self.w = x(", f"{module.__name__}.Outer.Net")
+    *told, value = only
+    assert told == [str(module.__file__), 6, "f", "self.w = x(", f"{module.__name__}.Outer.Net"]
+    assert ast.unparse(value) == "x(1)"
 
 
 def test_ways_to_what_lies_deeper(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ class Assignment(NamedTuple):
     """The statement's first line, without the white space around it."""
     type: str
     """Qualified name of the class whose body holds it."""
+    value: ast.expr | None = None
+    """What it writes, where the code holds that as an expression of its own; not to be changed."""
 
 
 class Goal(NamedTuple):
@@ -215,7 +217,7 @@ class Finder:
         file = self._record.file
         assert file is not None
         source = self._definition.file.line(event.line)
-        return Assignment(file, event.line, event.method, source, self._record.type)
+        return Assignment(file, event.line, event.method, source, self._record.type, event.value)
 
 
 def _is_vague(step: Step) -> bool:
