@@ -4,7 +4,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test lint types check hostile zoo bench bench-quick pictures goldens schema docs clean
+.PHONY: demo test lint types check hostile zoo crater bench bench-quick pictures goldens schema docs clean
 
 demo: .venv/.package
 	$(BIN)/paramscope inspect fixtures/vit.py:build -O fixtures/vit.py:adam
@@ -29,6 +29,10 @@ hostile: .venv/.test
 zoo: .venv/.test
 	HF_HUB_OFFLINE=1 PYTHONPATH=tests $(BIN)/python -m zoo --write docs/zoo.md
 
+# Some sixty packages that nobody here wrote, in a venv of their own (about 9 GB) with the newest torch; an hour.
+crater: .crater/.packages
+	HF_HUB_OFFLINE=1 PYTHONPATH=.:tests .crater/bin/python -m crater --write docs/crater.md
+
 bench: .venv/.bench
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks
 
@@ -47,7 +51,7 @@ schema: .venv/.package
 	$(BIN)/python -m paramscope.wire.schema
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .crater .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # torch goes first, so that what depends on it does not choose another build.
 .venv/.torch:
@@ -65,4 +69,11 @@ clean:
 
 .venv/.bench: .venv/.test
 	$(BIN)/python -m pip install --quiet --editable ".[test,bench]"
+	touch $@
+
+# Every version is pinned, what the packages need too: pip chooses nothing, and packages that disagree stand side by side.
+.crater/.packages: tests/crater/torch.txt tests/crater/requirements.txt
+	$(PYTHON) -m venv .crater
+	.crater/bin/python -m pip install --quiet --requirement tests/crater/torch.txt
+	.crater/bin/python -m pip install --quiet --no-deps --requirement tests/crater/requirements.txt
 	touch $@
