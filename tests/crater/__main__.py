@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--keep", type=Path, default=Path(".crater/outcomes"), help="folder of the outcomes, a JSON each"
     )
+    parser.add_argument("--resume", action="store_true", help="do what is missing, or was lost, in the kept outcomes")
     parser.add_argument("--judge", action="store_true", help="run nothing; take the outcomes that were kept")
     parser.add_argument("--write", type=Path, metavar="PAGE.md", help="write a page")
     parser.add_argument("--workers", type=int, default=2)
@@ -45,23 +46,31 @@ def go(options: argparse.Namespace) -> None:
     """Runs every package in a process of its own."""
     from zoo.sweep import Lost, sweep
 
-    from crater.records import Outcome, read
+    from crater.records import Outcome, read, read_all
     from crater.work import Job, limit_memory, run
 
     options.keep.mkdir(parents=True, exist_ok=True)
     files = sorted((Path(__file__).parent / "packages").glob("[a-z]*.py"))
     names = options.only.split(",") if options.only else [file.stem for file in files]
-    jobs = [Job(name, str(options.keep.resolve())) for name in names]
+    kept = {outcome.name: outcome for outcome in read_all(options.keep)} if options.resume else {}
+    jobs = [
+        Job(name, str(options.keep.resolve()), is_resumed=name in kept)
+        for name in names
+        if name not in kept or kept[name].lost
+    ]
+    for job in jobs:
+        if not job.is_resumed:
+            (options.keep / f"{job.name}.json").unlink(missing_ok=True)
     start = time.monotonic()
     for outcome in sweep(
         jobs, run, prepare=limit_memory, workers=options.workers, seconds=options.seconds, jobs_each=1
     ):
         if isinstance(outcome, Lost):
             file = options.keep / f"{outcome.job.name}.json"
-            kept = read(file) if file.exists() else Outcome(outcome.job.name)
-            kept.lost = f"{outcome.reason}, while {outcome.phase}"
-            kept.write(options.keep)
-            outcome = kept
+            begun = read(file) if file.exists() else Outcome(outcome.job.name)
+            begun.lost = f"{outcome.reason}, while {outcome.phase}"
+            begun.write(options.keep)
+            outcome = begun
         echo(
             f"{time.monotonic() - start:5.0f} s  {outcome.name}: {len(outcome.roots)} classes, {outcome.audits} audits, "
             f"{len(outcome.found)} findings {outcome.lost}",

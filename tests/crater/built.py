@@ -25,12 +25,10 @@ class Built(NamedTuple):
     """Tells several that one function yields apart."""
 
 
-def total(output: Any) -> torch.Tensor:
-    """A loss made of everything in an output that depends on a parameter. Raises ValueError where nothing does."""
+def total(output: Any) -> torch.Tensor | None:
+    """A loss made of everything in an output that depends on a parameter; None where nothing does."""
     terms = [tensor.float().pow(2).mean() for tensor in tensors(output) if tensor.requires_grad]
-    if not terms:
-        raise ValueError("nothing in the output depends on a parameter")
-    return torch.stack(terms).sum()
+    return torch.stack(terms).sum() if terms else None
 
 
 def tensors(output: Any) -> list[torch.Tensor]:

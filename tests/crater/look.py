@@ -48,7 +48,7 @@ class Looker:
         for module in report.modules.records():
             if self.is_ours(module.type) and module.type not in self.outcome.inside:
                 self.outcome.inside.append(module.type)
-        if isinstance(model, nn.Module):
+        if isinstance(model, nn.Module) and not has_its_own_parameters(model):
             for compare in (
                 wrong_names,
                 wrong_totals,
@@ -68,7 +68,7 @@ class Looker:
             module.training = mode
 
     def look_after_a_step(self, root: str, built: Built) -> None:
-        """Does a real step, and audits once more. Raises what the model raises."""
+        """Does a real step, or a forward where nothing is trained, and audits once more. Raises what the model raises."""
         optimizer = built.optimizer if built.optimizer is not None else plain(built.model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -76,9 +76,10 @@ class Looker:
                 built.step()
             else:
                 loss = built.loss() if built.loss is not None else total(built.model(*(built.inputs or ())))
-                loss.backward()
-                for each in steppers(optimizer):
-                    each.step()
+                if loss is not None:
+                    loss.backward()
+                    for each in steppers(optimizer):
+                        each.step()
         self.outcome.steps += 1
         self.audit(root, "after a step", built.model, optimizer)
 
@@ -119,6 +120,14 @@ class Looker:
         known.severity = max(Severity(known.severity), finding.severity).value
         if says not in known.says and len(known.says) < _SHOWN:
             known.says.append(says)
+
+
+def has_its_own_parameters(model: nn.Module) -> bool:
+    """Whether some module in it answers by itself what its parameters are, so that torch's sum is not what is registered."""
+    names = ("parameters", "named_parameters", "modules", "named_modules", "children", "named_children")
+    return any(
+        getattr(type(module), name) is not getattr(nn.Module, name) for module in model.modules() for name in names
+    )
 
 
 def roots(model: Any) -> list[nn.Module]:

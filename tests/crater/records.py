@@ -57,6 +57,11 @@ class Outcome:
     lost: str = ""
     """Why the rest of the package is missing."""
 
+    @property
+    def phase(self) -> str:
+        """What was being done when the rest was lost."""
+        return self.lost.rpartition("while ")[2]
+
     def write(self, folder: Path) -> None:
         """Keeps it as JSON."""
         (folder / f"{self.name}.json").write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")

@@ -11,7 +11,7 @@ import signal
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +24,7 @@ from crater.built import Built
 from crater.classes import classes, full
 from crater.guess import arguments, inputs
 from crater.look import Looker
-from crater.records import Outcome
+from crater.records import Outcome, read
 from crater.work import Job
 
 CLASS_SECONDS = 30
@@ -63,32 +63,36 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
     start = time.perf_counter()
     os.environ["HF_HUB_OFFLINE"] = "1"
     torch.set_num_threads(1)
-    outcome = Outcome(job.name)
     folder = Path(job.folder)
+    outcome = Outcome(job.name)
+    if job.is_resumed:
+        outcome = read(folder / f"{job.name}.json")
+    before, last = outcome.seconds, outcome.phase
 
     def keep(phase: str) -> None:
-        outcome.seconds = round(time.perf_counter() - start, 1)
+        outcome.seconds = round(before + time.perf_counter() - start, 1)
         outcome.lost = f"lost while {phase}"
         outcome.write(folder)
         say(phase)
 
-    keep("importing")
+    say("importing")
     with quiet(IMPORT_SECONDS):
         package = importlib.import_module(f"crater.packages.{job.name}")
     name = getattr(package, "IMPORT", job.name)
     outcome.distribution = metadata.packages_distributions()[name][0]
     outcome.version = metadata.version(outcome.distribution)
     looker = Looker(outcome, lambda cls: cls.partition(".")[0] == name)
-    for title, build in builders(package):
-        keep(f"building {title}")
-        by_hand(looker, title, build)
+    if not last.startswith("sweeping "):
+        for title, build in after(builders(package), last.removeprefix("building "), lambda pair: pair[0]):
+            keep(f"building {title}")
+            by_hand(looker, title, build)
     gc.collect()
     gc.freeze()
     roots = getattr(package, "ROOTS", (name,))
     with quiet(IMPORT_SECONDS):
         found = classes(roots, outcome.troubles)
     skip = getattr(package, "SKIP", {})
-    for cls in found:
+    for cls in after(found, last.removeprefix("sweeping "), full):
         if cls.__name__ in skip:
             outcome.not_built.setdefault(skip[cls.__name__], []).append(cls.__name__)
             continue
@@ -98,6 +102,11 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
     outcome.lost = ""
     outcome.write(folder)
     return outcome
+
+
+def after(things: Sequence[Any], last: str, name: Callable[[Any], str]) -> Sequence[Any]:
+    """What comes after the one with a name, which is where the work was lost; all, if there is none."""
+    return things[[name(thing) for thing in things].index(last) + 1 :] if last in map(name, things) else things
 
 
 def builders(package: types.ModuleType) -> list[tuple[str, Callable[[], Any]]]:
@@ -165,7 +174,7 @@ def swept(looker: Looker, cls: type, hints: dict[str, Any]) -> None:
                 torch.manual_seed(0)
                 fresh = Built(cls(**arguments(cls, hints)), given)
                 looker.look_after_a_step(full(cls), fresh)
-        except (Exception, TooLong):  # noqa: BLE001  # most often, nothing in the output depends on a parameter
+        except (Exception, TooLong):  # noqa: BLE001  # its backward, or its second construction
             continue
         return
 

@@ -16,6 +16,8 @@ class Job(NamedTuple):
 
     name: str
     folder: str
+    is_resumed: bool = False
+    """Whether what was kept of it, when it was lost, is gone on with."""
 
     def __str__(self) -> str:
         return self.name

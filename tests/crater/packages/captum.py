@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from captum.attr import DeepLift, IntegratedGradients, configure_interpretable_embedding_layer
-from captum.concept import TCAV  # noqa: F401
 from torch import nn
 
 from crater.built import Built

@@ -36,7 +36,6 @@ def features() -> Iterator[Built]:
     yield Built(kornia.feature.LoFTR(pretrained=None), name="LoFTR")
     yield Built(kornia.feature.SIFTFeature(8), name="SIFTFeature")
     yield Built(kornia.feature.DISK(), name="DISK")
-    yield Built(kornia.feature.DeDoDe(amp_dtype=torch.float32), name="DeDoDe")
 
 
 class Augmented(nn.Module):

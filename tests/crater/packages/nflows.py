@@ -40,8 +40,6 @@ def flows() -> Iterator[Built]:
     yield Built(nvp, loss=lambda: -nvp.log_prob(torch.randn(8, 4)).mean(), name="RealNVP")
     for name, make in {
         "LU": lambda: transforms.LULinear(4),
-        "QR": lambda: transforms.QRLinear(4, 2),
-        "SVD": lambda: transforms.SVDLinear(4, 2),
         "ActNorm": lambda: transforms.ActNorm(4),
         "cached": lambda: transforms.NaiveLinear(4, using_cache=True),
         "spline": lambda: transforms.MaskedPiecewiseRationalQuadraticAutoregressiveTransform(4, 8),

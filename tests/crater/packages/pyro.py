@@ -60,22 +60,22 @@ class Bayesian(PyroModule):
 
 def guides_as_user_code() -> Iterator[Built]:
     """Model and guide, after a step of SVI."""
-    for Guide in (
+    for make in (
         AutoDelta,
         AutoNormal,
         AutoDiagonalNormal,
         AutoMultivariateNormal,
         AutoLowRankMultivariateNormal,
         AutoIAFNormal,
-    ):  # noqa: N806
+    ):
         pyro.clear_param_store()
         model = Bayesian()
-        guide = Guide(model)
+        guide = make(model)
         svi = SVI(model, guide, pyro.optim.Adam({"lr": 0.01}), Trace_ELBO())
         yield Built(
             {"model": model, "guide": guide},
             step=lambda svi=svi: svi.step(torch.randn(8, 3), torch.randn(8)),
-            name=Guide.__name__,
+            name=make.__name__,
         )
 
 

@@ -22,7 +22,7 @@ def with_axial_positions() -> Built:
     """Tied, with axial positions and product-key memory."""
     model = ReformerLM(
         num_tokens=64, dim=32, depth=2, max_seq_len=64, heads=4, bucket_size=8, axial_position_emb=True,
-        axial_position_shape=(8, 8), axial_position_dims=(16, 16), weight_tie=True, ff_chunks=2,
+        axial_position_shape=(8, 8), weight_tie=True, ff_chunks=2,
     )  # fmt: skip
     return Built(model, (torch.randint(0, 64, (2, 64)),))
 

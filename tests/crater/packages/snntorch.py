@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import snntorch as snn
 import torch
+from snntorch import utils
 from torch import nn
 
 from crater.built import Built
@@ -55,7 +56,7 @@ class Net(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         memory, out = self.lif1.init_leaky(), []
-        snn.utils.reset(self.lif2) if hasattr(snn.utils, "reset") else None
+        utils.reset(self.lif2)
         for _ in range(3):
             spikes, memory = self.lif1(self.fc1(x), memory)
             out.append(self.lif2(self.fc2(spikes)))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from tab_transformer_pytorch import FTTransformer, TabTransformer
+from torch import nn
 
 from crater.built import Built
 
@@ -32,7 +33,8 @@ def models() -> Iterator[Built]:
             dim_out=1,
             depth=2,
             heads=4,
-            continuous_mean_std=torch.randn(3, 2),
+            continuous_mean_std=torch.rand(3, 2),
+            mlp_act=nn.ReLU(),
         ),
         x,
         name="TabTransformer",

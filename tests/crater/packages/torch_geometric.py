@@ -71,7 +71,6 @@ def models() -> Iterator[Built]:
         name="DeepGraphInfomax",
     )
     yield Built(gnn.GAE(gnn.GCN(16, 16, 1)), name="GAE")
-    yield Built(gnn.Node2Vec(_EDGES, 16, 4, 2, num_nodes=8), name="Node2Vec")
     yield Built(gnn.LightGCN(8, 16, 2), (_EDGES,), name="LightGCN")
     yield Built(gnn.SchNet(16, 16, 2, 8), name="SchNet")
     yield Built(gnn.DimeNet(16, 1, 1, 4, 3, 3), name="DimeNet")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from tensordict.nn import TensorDictModule
+from tensordict.nn import NormalParamExtractor, TensorDictModule
 from torch import nn
 from torchrl.modules import MLP, NoisyLinear, ProbabilisticActor, QValueActor, TanhNormal, ValueOperator
-from torchrl.modules.distributions.continuous import NormalParamExtractor
-from torchrl.objectives import ClipPPOLoss, DQNLoss, SACLoss, SoftUpdate, TD3Loss
+from torchrl.objectives import ClipPPOLoss, DQNLoss, SACLoss, SoftUpdate
 
 from crater.built import Built
 
@@ -78,6 +77,3 @@ class Agent(nn.Module):
 def as_user_code() -> Built:
     """A user's agent."""
     return Built(Agent(), (torch.randn(2, 4),))
-
-
-_ = TD3Loss

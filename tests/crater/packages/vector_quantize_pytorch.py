@@ -52,7 +52,7 @@ def quantizers() -> Iterator[Built]:
     yield Built(
         vq.RandomProjectionQuantizer(dim=16, num_codebooks=2, codebook_dim=8, codebook_size=32), name="Random"
     )
-    yield Built(vq.LatentQuantize(levels=[4, 4], dim=16), (x,), name="LatentQuantize")
+    yield Built(vq.LatentQuantize(levels=[4, 4], dim=16), (x.transpose(1, 2),), name="LatentQuantize")
 
 
 class Autoencoder(nn.Module):
