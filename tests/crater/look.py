@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 from zoo.check import (
     findings,
@@ -30,11 +31,20 @@ _SHOWN = 3
 class Looker:
     """Audits the models of one package."""
 
-    def __init__(self, outcome: Outcome, is_ours: Callable[[str], bool]) -> None:
+    def __init__(
+        self, outcome: Outcome, is_ours: Callable[[str], bool], before: Callable[[], None] | None = None
+    ) -> None:
         self.outcome = outcome
+        self.before = before
         self.is_ours = is_ours
         """Whether a class, by its full name, is the package's."""
         self.found = {(found.cls, found.code): found for found in outcome.found}
+
+    def begin(self) -> None:
+        """Makes every model start alike."""
+        torch.manual_seed(0)
+        if self.before is not None:
+            self.before()
 
     def look(self, root: str, built: Built, *, is_shown: bool = True) -> None:
         """Audits fresh, with an optimizer, and in eval mode; holds the first report against torch.

@@ -81,7 +81,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
     name = getattr(package, "IMPORT", job.name)
     outcome.distribution = metadata.packages_distributions()[name][0]
     outcome.version = metadata.version(outcome.distribution)
-    looker = Looker(outcome, lambda cls: cls.partition(".")[0] == name)
+    looker = Looker(outcome, lambda cls: cls.partition(".")[0] == name, getattr(package, "BEFORE", None))
     if not last.startswith("sweeping "):
         for title, build in after(builders(package), last.removeprefix("building "), lambda pair: pair[0]):
             keep(f"building {title}")
@@ -120,7 +120,7 @@ def builders(package: types.ModuleType) -> list[tuple[str, Callable[[], Any]]]:
 
 def by_hand(looker: Looker, name: str, build: Callable[[], Any]) -> None:
     """What a function of the package's file builds, in every state."""
-    torch.manual_seed(0)
+    looker.begin()
     try:
         with quiet():
             made = build()
@@ -151,13 +151,16 @@ def swept(looker: Looker, cls: type, hints: dict[str, Any]) -> None:
     not_built = looker.outcome.not_built
     try:
         with quiet():
-            torch.manual_seed(0)
+            looker.begin()
             model = cls(**arguments(cls, hints))
     except LookupError as error:
         not_built.setdefault("an argument that is not guessed", []).append(f"{cls.__name__} ({str(error)[:40]})")
         return
     except (Exception, TooLong) as error:  # noqa: BLE001
         not_built.setdefault("it raises with guessed arguments", []).append(f"{cls.__name__} ({told(error)[:60]})")
+        return
+    if "_modules" not in vars(model):
+        not_built.setdefault("it does not call Module's __init__", []).append(cls.__name__)
         return
     known(looker, cls)
     looker.look(full(cls), Built(model), is_shown=False)
@@ -171,7 +174,7 @@ def swept(looker: Looker, cls: type, hints: dict[str, Any]) -> None:
             continue
         try:
             with quiet():
-                torch.manual_seed(0)
+                looker.begin()
                 fresh = Built(cls(**arguments(cls, hints)), given)
                 looker.look_after_a_step(full(cls), fresh)
         except (Exception, TooLong):  # noqa: BLE001  # its backward, or its second construction

@@ -25,14 +25,12 @@ def diffusions() -> Iterator[Built]:
         ddp.LearnedGaussianDiffusion(unet(learned_variance=True), image_size=32, timesteps=10), images, name="Learned"
     )
     yield Built(
-        ddp.ContinuousTimeGaussianDiffusion(
-            unet(random_or_learned_sinusoidal_cond=True), image_size=32, num_sample_steps=10
-        ),
+        ddp.ContinuousTimeGaussianDiffusion(unet(learned_sinusoidal_cond=True), image_size=32, num_sample_steps=10),
         images,
         name="Continuous",
     )
     yield Built(
-        ddp.ElucidatedDiffusion(unet(random_or_learned_sinusoidal_cond=True), image_size=32, num_sample_steps=4),
+        ddp.ElucidatedDiffusion(unet(learned_sinusoidal_cond=True), image_size=32, num_sample_steps=4),
         images,
         name="Elucidated",
     )

@@ -22,6 +22,7 @@ from torch import nn
 
 from crater.built import Built
 
+BEFORE = pyro.clear_param_store
 ROOTS = (
     "pyro.nn",
     "pyro.distributions",
