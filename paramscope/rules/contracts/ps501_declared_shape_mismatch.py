@@ -73,7 +73,7 @@ def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...])
     path = facts.slots.path_at(slot)
     found = kind.spec.shape if kind.spec is not None else None
     marks = facts.marked.get(path, ())
-    if any(mark.kind == "recomputed" for mark in marks) or facts.slots.at(slot).parts:
+    if any(mark.kind in ("recomputed", "quantized") for mark in marks) or facts.slots.at(slot).parts:
         return
     module = facts.module_of(slot)
     layer = str(kind.owner.settings.get("layer", kind.owner.type)).rpartition(".")[2]
