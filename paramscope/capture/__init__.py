@@ -22,6 +22,7 @@ from paramscope.capture.isolation import isolated
 from paramscope.capture.kinds import plain_name
 from paramscope.capture.odd import add_tensor_marks
 from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
+from paramscope.capture.quantized import add_quantized
 from paramscope.capture.values import value_facts
 from paramscope.capture.walk import Walk
 from paramscope.collector import paused_collector
@@ -110,6 +111,8 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]], *,
     walk.add_flat_marks()
     tensors = walk.tensors
     tensors.flush()
+    with isolated(walk.notes, "", "which of its weights are quantized"):
+        add_quantized(walk)
     with isolated(walk.notes, "", "what is odd about its tensors"):
         add_tensor_marks(walk)
     with isolated(walk.notes, "", "what it declares as tied"):

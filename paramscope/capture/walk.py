@@ -32,6 +32,7 @@ from paramscope.snapshot import (
     Mark,
     ModuleColumns,
     Note,
+    Setting,
     SlotColumns,
     join,
     slot_path,
@@ -158,11 +159,27 @@ class Walk:
             self._registered_paths = self.tensor_paths()
         self.aliases.append(AliasRecord(join(module_path, name), self._registered_paths[tensor]))
 
+    @property
+    def held_modules(self) -> list[Any]:
+        """All modules that were entered, each once."""
+        return self._held
+
+    def first_path_of(self, module: int) -> int:
+        """The position of the first path of a module, by that of any of its paths."""
+        return self._repeats.get(module, module)
+
+    def settings_of(self, module: int) -> tuple[tuple[str, Setting], ...]:
+        """What a torch.nn layer says of itself, by its position."""
+        return self.facts.interned_settings[self._settings[module]]
+
+    def slots(self) -> Iterator[tuple[int, str, int, int]]:
+        """(module, name, how it is held, tensor) of every slot."""
+        return zip(self._slot_modules, self._slot_names, self._holds, self._slot_tensors, strict=True)
+
     def tensor_paths(self) -> dict[int, str]:
         """The first path under which each tensor was entered, by its number."""
         paths: dict[int, str] = {}
-        columns = zip(self._slot_modules, self._slot_names, self._slot_tensors, self._holds, strict=True)
-        for module, name, tensor, hold in columns:
+        for module, name, hold, tensor in self.slots():
             if tensor not in paths:
                 paths[tensor] = slot_path(self.paths[module], name, hold)
         return paths

@@ -39,7 +39,8 @@ def total_lines(report: Report, width: int, left_out: int) -> list[str]:
     elif totals.by_name != totals.parameters:
         more.append(f"by name: {text.count(totals.by_name)}")
     if totals.local is not None:
-        more.append(f"on this rank: {text.count(totals.local)}")
+        is_quantized = any(mark.kind == "quantized" for mark in report.snapshot.marks)
+        more.append(f"{'as stored' if is_quantized else 'on this rank'}: {text.count(totals.local)}")
     if totals.effective_trainable != totals.trainable:
         more.append(f"effective trainable: {text.count(totals.effective_trainable)}")
     least = "at least " if any(note.kind in ("items", "depth") for note in report.snapshot.notes) else ""

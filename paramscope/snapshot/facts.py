@@ -27,6 +27,7 @@ MarkKind = Literal[
     "own-forward",
     "recomputed",
     "held-by",
+    "quantized",
 ]
 
 
@@ -39,9 +40,9 @@ class Note(NamedTuple):
     `items` of containers and objects;
     `uninitialised` for a module whose `__init__` did not call that of `nn.Module`; `overlap` for views whose
     sharing was not decided; `unreadable` for what cannot be read without running the code of its class; `packed`
-    for weights of quantized layers that lie in an object of C++; `name-clash` for a module of whose name there is
-    another; `crashed` for what could not be told because our own code failed on it; `values` for tensors whose
-    elements were to be read and were not."""
+    for weights of quantized layers that lie in an object of C++, or hold several elements in one that are not
+    counted; `name-clash` for a module of whose name there is another; `crashed` for what could not be told because
+    our own code failed on it; `values` for tensors whose elements were to be read and were not."""
     text: str
 
 
@@ -73,13 +74,15 @@ class Mark(NamedTuple):
     `inference_mode`. `gradient-shape`: a `.grad` of another shape than the tensor. `offloaded`: the module's
     tensors come and go by a hook. `own-forward`: the instance has a `forward` of its own. `recomputed`: a hook
     or a parametrization computes this attribute anew before each forward. `held-by`: what hides a module or a
-    Parameter that is not registered, where it lies behind more than containers."""
+    Parameter that is not registered, where it lies behind more than containers. `quantized`: a weight that holds
+    several elements in one, or integers that stand for floats."""
     name: str
     """The attribute's name; for `recomputed` what does it, such as `weight_norm`; for `held-by` the kind of thing:
-    `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several the last of these."""
+    `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several the last of these; for
+    `quantized` what tells it, such as `quant_state`."""
     value: bool | int | float | str | tuple[int, ...] | None
     """What the attribute holds, where that is a plain value; the kind of thing that hides; the gradient's shape; for
-    `held-by` the qualified class name of that thing."""
+    `held-by` the qualified class name of that thing; for `quantized` the shape that is stood for."""
 
 
 class ValueRecord(NamedTuple):

@@ -32,7 +32,8 @@ class TensorSpec(NamedTuple):
     layout: str | None
     """`strided`, `sparse_coo`, …"""
     numel: int | None
-    """Number of elements; None where it is not known before the first forward (lazy)."""
+    """Number of elements, of a quantized tensor those that it stands for; None where it is not known before the first
+    forward (lazy)."""
     nbytes: int | None
     """Bytes that the elements take side by side; None where that cannot be told (lazy, sparse)."""
 

@@ -36,7 +36,7 @@ model = Net()
 When it is wrong to follow it
 : A constant of one element, what lies in a container, what only the forward assigns (a cached state), what the class
   moves wherever it reads it or reads in `__init__` alone, and modules that move or save their tensors themselves: all
-  these are information only.
+  these are information only. What a quantized layer that saves itself keeps beside its weight is left alone.
 """
 
 from __future__ import annotations
@@ -67,6 +67,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if held is None or (kind.is_parameter and held.kind != "attribute"):
                 continue
             if facts.is_recomputed(held.path) or slot.path in facts.aliases:
+                continue
+            # The scales of a quantized weight, which such a layer saves itself, under names of its own.
+            if slot.saved is None and slot.module in facts.quantized_modules:
                 continue
             yield _problem(facts, kind, slot, held)
 
