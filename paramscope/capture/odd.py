@@ -102,7 +102,7 @@ def _keeps_and_hands_on(code: CodeType, name: str) -> bool:
     loads, kept = 0, 0
     before: list[Any] = []
     for step in get_instructions(code):
-        if step.opname == "STORE_ATTR" and step.argval == name and before[-2:] == [name, arguments[0]]:
+        if step.opname == "STORE_ATTR" and step.argval == name and before[-1:] == [arguments[0]]:
             kept += 1
         if step.opname.startswith("LOAD_"):
             loaded = step.argval if type(step.argval) is tuple else (step.argval,)

@@ -26,7 +26,7 @@ class Net(nn.Module):
         return self.penalty
 
 model = Net()
-model(torch.ones(2, 4))
+model(torch.ones(2, 4)).backward()
 ```
 
 Instead
@@ -46,7 +46,7 @@ class Net(nn.Module):
         return penalty
 
 model = Net()
-model(torch.ones(2, 4))
+model(torch.ones(2, 4)).backward()
 ```
 
 When it is wrong to follow it
