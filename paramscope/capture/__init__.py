@@ -20,7 +20,7 @@ from paramscope.capture.declared_ties import declared_ties
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.isolation import isolated
 from paramscope.capture.kinds import plain_name
-from paramscope.capture.odd import add_tensor_marks
+from paramscope.capture.odd import add_copy_marks, add_tensor_marks
 from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
 from paramscope.capture.quantized import add_quantized
 from paramscope.capture.values import value_facts
@@ -115,6 +115,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]], *,
         add_quantized(walk)
     with isolated(walk.notes, "", "what is odd about its tensors"):
         add_tensor_marks(walk)
+        add_copy_marks(walk)
     with isolated(walk.notes, "", "what it declares as tied"):
         walk.facts.declarations = declared_ties(walk.facts.tying)
     reader = OptimizerReader(tensors, walk.tensor_paths() if optimizers else {})

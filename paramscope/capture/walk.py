@@ -135,6 +135,11 @@ class Walk:
         """Whether a tensor, by its number, is registered."""
         return tensor < self._sealed
 
+    def held_modules(self) -> Iterator[tuple[str, Any]]:
+        """Each module, with its first path."""
+        for number, module in zip(self.numbers.values(), self._held, strict=True):
+            yield self.paths[number], module
+
     def path_of(self, module: Any) -> str | None:
         """The first path under which a module was entered; None if it was not."""
         number = self.numbers.get(id(module))

@@ -383,6 +383,13 @@ class Facts:
         return {}
 
     @cached_property
+    def cut_views(self) -> frozenset[int]:
+        """Tensors that say they require grad, and that no backward reaches: views taken under `no_grad`."""
+        return frozenset(
+            self.snapshot.slot_columns.tensors[self.slots.position(mark.path)] for mark in self.marks("cut-view")
+        )
+
+    @cached_property
     def recomputed_tensors(self) -> frozenset[int]:
         """Tensors that a hook, a parametrization or FSDP makes anew before each forward."""
         found = set()

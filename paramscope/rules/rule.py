@@ -28,6 +28,8 @@ class Rule(NamedTuple):
     yields_to: tuple[str, ...] = ()
     """Codes of rules that name the cause better: a problem whose first place is among the places of one of theirs is
     no finding of this rule."""
+    yields_from: Severity | None = None
+    """The least severity of theirs that it yields to; None for any."""
 
 
 class Problem(NamedTuple):

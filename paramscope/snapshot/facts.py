@@ -27,6 +27,9 @@ MarkKind = Literal[
     "own-forward",
     "recomputed",
     "held-by",
+    "held-from-above",
+    "not-copied",
+    "cut-view",
     "quantized",
 ]
 
@@ -73,9 +76,13 @@ class Mark(NamedTuple):
     `class-shadow`: a class attribute hides what is registered under its name. `inference`: a tensor made under
     `inference_mode`. `gradient-shape`: a `.grad` of another shape than the tensor. `offloaded`: the module's
     tensors come and go by a hook. `own-forward`: the instance has a `forward` of its own. `recomputed`: a hook
-    or a parametrization computes this attribute anew before each forward. `held-by`: what hides a module or a
-    Parameter that is not registered, where it lies behind more than containers. `quantized`: a weight that holds
-    several elements in one, or integers that stand for floats."""
+    or a parametrization computes this attribute anew before each forward. `held-by`: what hides a module, or a
+    tensor that is a Parameter or requires grad, and is not registered, where it lies behind more than containers;
+    `held-from-above` where such a thing is an object that holds the very module that holds it, or one above.
+    `not-copied`: a tensor with a graph, or a module, of which a class on the way to it, or its own, says itself what
+    `copy.deepcopy` takes. `cut-view`: a leaf that requires grad, and yet a view, taken under `no_grad`, of what has
+    gradients: no backward reaches it. `quantized`: a weight that holds several elements in one, or integers that
+    stand for floats."""
     name: str
     """The attribute's name; for `recomputed` what does it, such as `weight_norm`; for `held-by` the kind of thing:
     `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several the last of these; for

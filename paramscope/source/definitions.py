@@ -45,6 +45,16 @@ def find_definition(record: ClassRecord) -> Definition:
     return Definition(file, found)
 
 
+def body_of(record: ClassRecord) -> ast.ClassDef | None:
+    """The definition of a recorded class as it stands in its file; None where it cannot be read."""
+    if record.file is None:
+        return None
+    try:
+        return _definition(read_file(record.file), record, short(record))
+    except Unreadable:
+        return None
+
+
 def short(record: ClassRecord) -> str:
     """The name of a class within its Python module."""
     return record.type.removeprefix(f"{record.module}.")

@@ -48,9 +48,9 @@ RULE = Rule("PS108", "class-level-tensor", Severity.ERROR, yields_to=("PS107",))
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """What is reached through a class."""
-    for path, way, _ in hidden_modules(facts):
-        if way.kind == "class":
-            yield _problem(path, way.name, "Module")
+    for hidden in hidden_modules(facts):
+        if hidden.held.kind == "class":
+            yield _problem(hidden.path, hidden.held.name, "Module")
     for kind in facts.slot_kinds:
         # A plain tensor that requires grad, or has a graph, is told of for that.
         if kind.role != "attribute" or not kind.name.startswith("::") or kind.spec is None:
@@ -67,8 +67,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             else:
                 yield Problem(
                     (slot.path,),
-                    "{0} is a tensor that all instances of the class share: .to() does not move it, and state_dict() "
-                    "does not hold it.",
+                    "All instances of the class share {0}, a tensor in its body: .to() does not move it, and "
+                    "state_dict() does not hold it.",
                     "If each instance is to move it, register it in __init__: "
                     f'self.register_buffer("{held.name}", …, persistent=False).',
                     Severity.INFO,
@@ -78,7 +78,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 def _problem(path: str, name: str, what: str) -> Problem:
     return Problem(
         (path,),
-        f"{{0}} is a {what} in the class body: all instances share it and none registers it, so it is never trained, "
-        "saved or moved.",
+        f"The class body holds {{0}}, a {what}: all instances share it and none registers it, so it is never "
+        "trained, saved or moved.",
         f"Assign it in __init__: self.{name} = ….",
     )

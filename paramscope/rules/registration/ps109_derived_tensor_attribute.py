@@ -61,6 +61,9 @@ _STALE = (
     "was computed from, and it is neither saved nor moved."
 )
 
+_LAZY = ("->_cached_x_y[0]", "->_cached_x_y[1]")
+"""What a transform of torch's keeps of its last use."""
+
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Attributes that are no leaves."""
@@ -87,7 +90,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 def _is_kept(facts: Facts, slot: SlotRecord, held: Held) -> bool:
     """Whether it is something that the forward leaves behind, as far as can be told."""
-    if held.kind in ("record", "object", "callable"):
+    # An object may be filled long after it was made; one of torch's own, a distribution, computes as it is built.
+    if held.kind in ("record", "object", "callable") and (not held.is_built_in or held.steps.endswith(_LAZY)):
         return True
     found = assigned(facts, slot)
     if not found.stages:

@@ -59,6 +59,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         for position in kind.slots:
             if _is_parameter_elsewhere(facts, position):
                 continue
+            # A view taken under no_grad says that it requires grad, and no backward reaches it.
+            if facts.snapshot.slot_columns.tensors[position] in facts.cut_views:
+                continue
             path = facts.slots.path_at(position)
             name = printable(kind.name)
             if kind.requires_grad:
