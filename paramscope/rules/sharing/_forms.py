@@ -94,9 +94,7 @@ def _is_contiguous(form: Form) -> bool:
 
 def _starts(whole: Form, part: Form) -> list[int] | None:
     """The index in `whole` of the first element of `part`."""
-    if 0 in _steps(whole) and any(
-        size > 1 and not step for size, step in zip(whole.shape, whole.stride, strict=True)
-    ):
+    if any(size > 1 and not step for size, step in zip(whole.shape, whole.stride, strict=True)):
         return None
     left = part.start - whole.start
     starts = [0] * len(whole.shape)
@@ -159,8 +157,8 @@ def use_of(facts: Facts, whole: str, part: str, view: str) -> str:
 
 
 def _class_above(facts: Facts, *paths: str) -> str | None:
-    """The nearest module above two slots that is no mere container, and so has a `forward` of its own; None where they
-    lie in two roots."""
+    """The nearest module above two slots that is no mere container, and so has a `forward` of its own; None where
+    they lie in two roots."""
     steps = [path.split(".") for path in paths]
     same = 0
     while all(len(each) > same + 1 for each in steps) and len({each[same] for each in steps}) == 1:

@@ -37,7 +37,9 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Where nothing is trained and nothing moved, two names for one memory do no harm; one Parameter does not either.
+: Where all of them are frozen, in one model or in two that share what does not train, it is information only.
+  Where the shapes or strides differ, as those of a transpose do, one cannot stand in the other's place: keep one
+  Parameter, and transpose it in `forward`, `F.linear(x, self.encoder.weight.t())`.
   On the meta device nothing is said of a tie that the model declares, for `tie_weights()` makes it when it is loaded.
 """
 
@@ -82,10 +84,7 @@ def _problems(facts: Facts) -> Iterator[Problem]:
 def _problem(facts: Facts, group: Group) -> Problem:
     paths = group.paths(facts)
     is_frozen = all(is_quiet(facts, slots) for slots in group.tensors)
-    if is_frozen:
-        then = _FROZEN
-    else:
-        then = _ON_META if is_on_meta(facts, group) else _STEPPED
+    then = _FROZEN if is_frozen else _ON_META if is_on_meta(facts, group) else _STEPPED
     said = advice(facts, [slots[0] for slots in group.tensors])
     return Problem(
         paths,

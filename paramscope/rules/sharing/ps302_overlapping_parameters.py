@@ -38,7 +38,8 @@ model = Net()
 
 When it is wrong to follow it
 : Hardly ever: where a part of a weight is to be used elsewhere, slice it in `forward`, and autograd adds up what it
-  learns. Beyond a bound on the work, views that interleave are not decided, and the rule is skipped.
+  learns. Where all of them are frozen it is information only. Beyond a bound on the work, views that interleave are
+  not decided, and the rule is skipped.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ model = Net()
 
 When it is wrong to follow it
 : Weights that are only read may well be mapped twice. Then load them in one place, so that torch sees it, too.
+  Where all of them are frozen it is information only.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def _problem(facts: Facts, group: Group, *, is_whole: bool) -> Problem:
     then = (
         "all of them are frozen, so that no step changes it, and .to() gives each memory of its own."
         if is_frozen
-        else f"a step of one rewrites the other{'s' if len(group.tensors) > 2 else ''}, and nothing in torch can tell."
+        else f"a step of one rewrites the {'others' if len(slots) > 2 else 'other'}, and nothing in torch can tell."
     )
     said = advice(facts, slots)
     return Problem(
