@@ -27,6 +27,7 @@ MarkKind = Literal[
     "own-forward",
     "recomputed",
     "held-by",
+    "saved-once",
 ]
 
 
@@ -73,13 +74,16 @@ class Mark(NamedTuple):
     `inference_mode`. `gradient-shape`: a `.grad` of another shape than the tensor. `offloaded`: the module's
     tensors come and go by a hook. `own-forward`: the instance has a `forward` of its own. `recomputed`: a hook
     or a parametrization computes this attribute anew before each forward. `held-by`: what hides a module or a
-    Parameter that is not registered, where it lies behind more than containers."""
+    Parameter that is not registered, where it lies behind more than containers. `saved-once`: a name of the state
+    that transformers' `save_pretrained` leaves out where another one has its memory, by what the class of the module
+    says."""
     name: str
     """The attribute's name; for `recomputed` what does it, such as `weight_norm`; for `held-by` the kind of thing:
-    `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several the last of these."""
+    `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several the last of these; for
+    `saved-once` the pattern of the names, below the module."""
     value: bool | int | float | str | tuple[int, ...] | None
     """What the attribute holds, where that is a plain value; the kind of thing that hides; the gradient's shape; for
-    `held-by` the qualified class name of that thing."""
+    `held-by` the qualified class name of that thing; for `saved-once` whether the name is left out in any case."""
 
 
 class ValueRecord(NamedTuple):

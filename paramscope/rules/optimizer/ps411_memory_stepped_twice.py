@@ -52,7 +52,7 @@ from typing import NamedTuple
 from paramscope.finding import Severity
 from paramscope.overlap import Budget
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import literal
+from paramscope.rules.naming import unbraced
 from paramscope.rules.optimizer._members import strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._forms import copy_of
@@ -176,6 +176,6 @@ def _copy(facts: Facts, paths: list[str]) -> str:
     """The assignment that gives the model's own memory of its own."""
     for path in paths:
         if path in facts.slots and facts.slots[path].role == "parameter" and facts.slots[path].registered:
-            copied = literal(copy_of(facts, path))
+            copied = unbraced(copy_of(facts, path))
             return f"; or, before it is built, give one memory of its own: {copied}"
     return "; or, before it is built, give each memory of its own, by .detach().clone()"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from paramscope.rules.code import is_container, to_code, to_code_within
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import literal
+from paramscope.rules.naming import unbraced
 from paramscope.snapshot import join
 
 _NAMED = 3
@@ -194,17 +194,17 @@ def advice(facts: Facts, slots: Sequence[int]) -> Advice:
     forms = [form_of(facts, slot) for slot in slots]
     views = [None if forms[0] is None or each is None else view_of(forms[0], each) for each in forms]
     other = next((at for at, view in enumerate(views) if view != ""), None)
-    copied = literal(copy_of(facts, paths[1 if other is None else other]))
+    copied = unbraced(copy_of(facts, paths[1 if other is None else other]))
     if other is None:
         chain = " = ".join([*codes[1:_NAMED], codes[0]])
         more = ", and so for the others" if len(paths) > _NAMED else ""
-        return Advice(literal(f"make them one Parameter, {chain}{more}"), copied, is_view=False)
+        return Advice(unbraced(f"make them one Parameter, {chain}{more}"), copied, is_view=False)
     view = views[other]
     if view is None:
         used = f"make what is to stand for {to_code(facts, paths[other])} of it"
     else:
         used = use_of(facts, paths[0], paths[other], view)
-    return Advice(literal(f"keep {codes[0]} as the one Parameter, and in forward {used}"), copied, is_view=True)
+    return Advice(unbraced(f"keep {codes[0]} as the one Parameter, and in forward {used}"), copied, is_view=True)
 
 
 def slice_advice(facts: Facts, slots: Sequence[int]) -> str:
@@ -217,9 +217,9 @@ def slice_advice(facts: Facts, slots: Sequence[int]) -> str:
     copied = f"Give {to_code(facts, paths[1])} memory of its own, {copy_of(facts, paths[1])}"
     view = views.get(part)
     if not view:
-        return literal(f"{copied}; or register the whole once and slice it in forward.")
+        return unbraced(f"{copied}; or register the whole once and slice it in forward.")
     keep = f"keep {to_code(facts, paths[0])} alone, and in forward {use_of(facts, paths[0], paths[1], view)}"
-    return literal(f"{copied}; or {keep}.")
+    return unbraced(f"{copied}; or {keep}.")
 
 
 def capital(words: str) -> str:

@@ -50,7 +50,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import literal
+from paramscope.rules.naming import unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._causes import by_cause
 from paramscope.rules.sharing._memory import last_assigned
@@ -108,7 +108,7 @@ def _broken(facts: Facts, pair: tuple[str, str]) -> Problem | Undecided | None:
         return Undecided(_ON_META)
     if not spans or not others:
         return Undecided(_NOWHERE)
-    tie = literal(f" or {to_code(facts, one.path)} = {to_code(facts, other.path)}")
+    tie = unbraced(f" or {to_code(facts, one.path)} = {to_code(facts, other.path)}")
     by_hand = tie if one.shape == other.shape and one.dtype == other.dtype else ""
     return Problem(
         (one.path, other.path),

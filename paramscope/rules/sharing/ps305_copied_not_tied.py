@@ -33,7 +33,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import heads, literal, placeholders
+from paramscope.rules.naming import heads, unbraced, placeholders
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS305", "copied-not-tied", Severity.INFO, needs="values")
@@ -64,7 +64,7 @@ def _tie(facts: Facts, found: list[list[str]]) -> str:
     if one.shape != other.shape or one.dtype != other.dtype:
         return ""
     more = ", and so for the others" if len(found) > 1 or len(found[0]) > 2 else ""
-    return literal(f": {to_code(facts, other.path)} = {to_code(facts, one.path)}{more}")
+    return unbraced(f": {to_code(facts, other.path)} = {to_code(facts, one.path)}{more}")
 
 
 def _copies(facts: Facts) -> Iterator[list[str]]:

@@ -46,7 +46,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import literal
+from paramscope.rules.naming import unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._causes import by_cause
 from paramscope.rules.sharing._forms import advice, capital, copy_of
@@ -77,7 +77,7 @@ def _problems(facts: Facts) -> Iterator[Problem]:
             # One of either kind stands first: the message names these.
             paths = Group((frozen[0], trained[0], *frozen[1:], *trained[1:])).paths(facts)
             said = advice(facts, [trained[0][0], frozen[0][0]])
-            copied = literal(copy_of(facts, paths[0], frozen=True))
+            copied = unbraced(copy_of(facts, paths[0], frozen=True))
             yield Problem(
                 paths,
                 "{0} is frozen, but lies over the same memory as {1}, which requires grad: training one changes the "

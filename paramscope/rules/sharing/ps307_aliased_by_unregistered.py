@@ -55,7 +55,7 @@ from paramscope.finding import Severity
 from paramscope.overlap import Budget, share_bytes
 from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import literal
+from paramscope.rules.naming import unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._memory import is_trainable, registered_parameters, slots_in
 from paramscope.snapshot import ATTRIBUTE, PARAMETER, TensorSpec
@@ -146,7 +146,7 @@ def _problem(facts: Facts, slot: int, parameters: list[int]) -> Problem:
         (facts.slots.path_at(slot), *facts.paths(parameters)),
         f"{{0}}, {'a buffer' if is_buffer else 'an attribute'}, is a {_CONTIGUITY[_is_contiguous(spec)]} view of the "
         f"memory of {{1}}{others}: it {follows}goes stale when .to() moves that.",
-        f"Make it in forward of what it is a view of, {literal(to_code(facts, facts.slots.path_at(parameters[0])))}; "
+        f"Make it in forward of what it is a view of, {unbraced(to_code(facts, facts.slots.path_at(parameters[0])))}; "
         "or, if it is to keep these values, copy them: .detach().clone().",
         # What lies in one attribute was made by one line.
         alike=(owner, is_buffer, name if is_buffer else _STEP.split(name, maxsplit=1)[0]),
