@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from paramscope.capture.classes import is_a, is_mapping, mapping_items, short_name
-from paramscope.capture.declared_ties import declared_ties
+from paramscope.capture.declared_ties import declared_ties, saved_once
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.isolation import isolated
 from paramscope.capture.kinds import plain_name
@@ -118,6 +118,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]], *,
         add_copy_marks(walk)
     with isolated(walk.notes, "", "what it declares as tied"):
         walk.facts.declarations = declared_ties(walk.facts.tying)
+        walk.facts.marks.extend(saved_once(walk.facts.tying))
     reader = OptimizerReader(tensors, walk.tensor_paths() if optimizers else {})
     optimizer_records = reader.read(optimizers)
     memberships, interned_memberships = reader.memberships()

@@ -6,12 +6,12 @@ where the configuration says `tie_word_embeddings`; before transformers 5 it was
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from paramscope.capture.classes import class_dict, class_mro, definer, is_a
 from paramscope.capture.kinds import attribute_steps
-from paramscope.snapshot import DeclaredTie
+from paramscope.snapshot import DeclaredTie, Mark
 
 Pairs = list[tuple[str, str]]
 
@@ -45,6 +45,25 @@ def _of_class(path: str, cls: type, config: Any) -> list[DeclaredTie]:
         return []
     undecided = None if is_meant is True else "tie_word_embeddings is computed"
     return [DeclaredTie(path, "class", names, (), undecided) for names in _texts(declared)]
+
+
+def saved_once(tying: Iterable[tuple[str, Any]]) -> Iterator[Mark]:
+    """The names that transformers' `save_pretrained` leaves out: of what shares memory those that
+    `_tied_weights_keys` has as keys, whatever the configuration says, and those that are never saved.
+
+    tying: (path, module) of the modules that may name any.
+    """
+    for path, module in tying:
+        state = _attributes(module)
+        for attribute, is_always in (("_tied_weights_keys", False), ("_keys_to_ignore_on_save", True)):
+            declared: Any = state.get(attribute)
+            if declared is None:
+                holder = definer(type(module), attribute)
+                declared = None if holder is None else class_dict(holder)[attribute]
+            # NOTE: in transformers 4 it is a list. The order of a set is another one in the next process.
+            if type(declared) in (dict, list, tuple, set):
+                for name in sorted(each for each in declared if type(each) is str):
+                    yield Mark(path, "saved-once", name, is_always)
 
 
 def _texts(declared: dict[Any, Any]) -> Pairs:

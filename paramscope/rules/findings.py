@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable
 from functools import cache
 from pathlib import Path
 
-from paramscope.changes import fold_paths
+from paramscope.changes import fold_groups, fold_paths
 from paramscope.finding import Finding, Location
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import BRACE, numberless
@@ -29,7 +29,7 @@ def to_findings(rule: Rule, problems: Iterable[Problem], facts: Facts) -> list[F
     for problem in problems:
         severity = problem.severity or rule.severity
         alike = _origin(problem.paths[0], facts.snapshot) if problem.alike is None else problem.alike
-        key = (severity, problem.message, problem.help, alike)
+        key = (severity, problem.message, "" if problem.is_apart else problem.help, alike)
         groups.setdefault(key, []).append(problem)
     return [_finding(rule, group, facts.snapshot) for group in groups.values()]
 
@@ -50,6 +50,9 @@ def _origin(path: str, snapshot: Snapshot) -> tuple[str, str]:
 
 def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding:
     first = problems[0]
+    others: list[Problem] = []
+    if first.is_apart:
+        problems, others = problems[:1], problems[1:]
     named = {int(at) for at in _PLACE.findall(first.message + first.help)}
     names = {
         at: _names([problem.paths[at] for problem in problems if at < len(problem.paths)])
@@ -57,16 +60,20 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
         if at < len(first.paths)
     }
     message, help_text = _filled(first.message, names), _filled(first.help, names)
-    paths = tuple(dict.fromkeys(path for problem in problems for path in problem.paths))
+    if others:
+        asked = sorted({int(at) for at in _PLACE.findall(first.message)})
+        message += _and_so(others, asked)
+        help_text += f" And so for the {len(others):,} others." if len(others) > 1 else " And so for the other."
+    paths = tuple(dict.fromkeys(path for problem in (*problems, *others) for path in problem.paths))
     location = None
     if first.blame is not None:
         assignments = lines_to_blame(snapshot, first.blame or first.paths[0])
         if assignments:
             location = to_location(assignments[0])
         # What a library assigns in passing is not the user's to mend.
-        others = [to_location(each) for each in assignments[1:4] if not each.type.startswith("torch.")]
-        if others:
-            help_text += f" (Or it was assigned at {', '.join(f'{each.file}:{each.line}' for each in others)}.)"
+        elsewhere = [to_location(each) for each in assignments[1:4] if not each.type.startswith("torch.")]
+        if elsewhere:
+            help_text += f" (Or it was assigned at {', '.join(f'{each.file}:{each.line}' for each in elsewhere)}.)"
     return Finding(rule.code, rule.name, first.severity or rule.severity, message, paths, location, help_text)
 
 
@@ -81,6 +88,20 @@ def _names(paths: list[str]) -> str:
     if len(rows) > _NAMED:
         shown.append(f"{len(rows) - _NAMED:,} more")
     return listed(shown)
+
+
+def _and_so(problems: list[Problem], asked: list[int]) -> str:
+    """For which others the same holds, each group of places by itself."""
+    groups = [tuple(problem.paths[at] for at in asked if at < len(problem.paths)) for problem in problems]
+    rows = fold_groups(groups)
+    shown = []
+    for row in rows[:_NAMED]:
+        names = listed([path or "the root" for path in row.paths])
+        shown.append(f"for {names}" + (f", at each {row.runs}" if row.runs else ""))
+    left = sum(len(row.members) for row in rows[_NAMED:])
+    if left:
+        shown.append(f"for {left:,} more {'pairs' if len(asked) == 2 else 'places' if len(asked) == 1 else 'groups'}")
+    return f" The same holds {'; '.join(shown[:-1])}{'; and ' if len(shown) > 1 else ''}{shown[-1]}."
 
 
 def lines_to_blame(snapshot: Snapshot, path: str) -> tuple[Assignment, ...]:

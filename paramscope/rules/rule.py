@@ -50,6 +50,10 @@ class Problem(NamedTuple):
     alike: Hashable = None
     """What makes problems of equal message, help and severity one finding; where it is None, they are one if their
     first paths are of one attribute of modules of one class."""
+    is_apart: bool = False
+    """Whether it speaks of its places as of one thing, such as one memory. Of such problems that become one finding
+    the first is told, with its own help, and then for which others the same holds, one by one: their paths are never
+    joined in one list, and `help` may differ."""
 
 
 class Undecided(NamedTuple):

@@ -31,6 +31,7 @@ MarkKind = Literal[
     "not-copied",
     "cut-view",
     "quantized",
+    "saved-once",
 ]
 
 
@@ -82,14 +83,16 @@ class Mark(NamedTuple):
     `not-copied`: a tensor with a graph, or a module, of which a class on the way to it, or its own, says itself what
     `copy.deepcopy` takes. `cut-view`: a leaf that requires grad, and yet a view, taken under `no_grad`, of what has
     gradients: no backward reaches it. `quantized`: a weight that holds several elements in one, or integers that
-    stand for floats."""
+    stand for floats. `saved-once`: a name of the state that transformers' `save_pretrained` leaves out where another
+    one has its memory, by what the class of the module says."""
     name: str
     """The attribute's name; for `recomputed` what does it, such as `weight_norm`; for `held-by` the kind of thing:
     `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several the last of these; for
-    `quantized` what tells it, such as `quant_state`."""
+    `quantized` what tells it, such as `quant_state`; for `saved-once` the pattern of the names, below the module."""
     value: bool | int | float | str | tuple[int, ...] | None
     """What the attribute holds, where that is a plain value; the kind of thing that hides; the gradient's shape; for
-    `held-by` the qualified class name of that thing; for `quantized` the shape that is stood for."""
+    `held-by` the qualified class name of that thing; for `quantized` the shape that is stood for; for
+    `saved-once` whether the name is left out in any case."""
 
 
 class ValueRecord(NamedTuple):

@@ -11,7 +11,7 @@ from paramscope.rules.facts import Facts, Span
 from paramscope.rules.naming import numberless, placeholders
 from paramscope.rules.rule import Undecided
 from paramscope.sharing import connected
-from paramscope.snapshot import NO_SUCH_SLOTS, PARAMETER, REQUIRES_GRAD, SharingKind
+from paramscope.snapshot import HAS_GRAD, NO_SUCH_SLOTS, PARAMETER, REQUIRES_GRAD, SharingKind
 from paramscope.source import locate
 from paramscope.spans import Layout
 
@@ -156,6 +156,15 @@ def _tensor(facts: Facts, slots: Sequence[int]) -> int:
 def is_trainable(facts: Facts, slots: Sequence[int]) -> bool:
     """Whether the tensor that some slots hold requires grad."""
     return bool(facts.snapshot.tensor_columns.flags[_tensor(facts, slots)] & REQUIRES_GRAD)
+
+
+def is_quiet(facts: Facts, slots: Sequence[int]) -> bool:
+    """Whether no step changes the tensor that some slots hold: it is frozen, and no optimizer has an old gradient of
+    it."""
+    tensors, tensor = facts.snapshot.tensor_columns, _tensor(facts, slots)
+    flags = tensors.flags[tensor]
+    is_held = bool(facts.snapshot.interned.memberships[tensors.memberships[tensor]])
+    return not flags & REQUIRES_GRAD and not (flags & HAS_GRAD and is_held)
 
 
 def is_on_meta(facts: Facts, group: Group) -> bool:

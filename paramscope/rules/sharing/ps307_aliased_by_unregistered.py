@@ -53,7 +53,9 @@ from math import prod
 
 from paramscope.finding import Severity
 from paramscope.overlap import Budget, share_bytes
+from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._memory import is_trainable, registered_parameters, slots_in
 from paramscope.snapshot import ATTRIBUTE, PARAMETER, TensorSpec
@@ -144,10 +146,11 @@ def _problem(facts: Facts, slot: int, parameters: list[int]) -> Problem:
         (facts.slots.path_at(slot), *facts.paths(parameters)),
         f"{{0}}, {'a buffer' if is_buffer else 'an attribute'}, is a {_CONTIGUITY[_is_contiguous(spec)]} view of the "
         f"memory of {{1}}{others}: it {follows}goes stale when .to() moves that.",
-        "Make it in forward of what it is a view of, {1}; or, if it is to keep these values, copy them: "
-        ".detach().clone().",
+        f"Make it in forward of what it is a view of, {unbraced(to_code(facts, facts.slots.path_at(parameters[0])))}; "
+        "or, if it is to keep these values, copy them: .detach().clone().",
         # What lies in one attribute was made by one line.
         alike=(owner, is_buffer, name if is_buffer else _STEP.split(name, maxsplit=1)[0]),
+        is_apart=True,
     )
 
 
