@@ -13,7 +13,7 @@ from paramscope.capture.classes import is_tensor_class
 from paramscope.capture.parts import inner_tensors
 from paramscope.capture.register import TensorRegister
 from paramscope.capture.tensors import flags_of, spec_of
-from paramscope.snapshot import IS_LEAF, REQUIRES_GRAD, ForeignRecord, Membership, TensorSpec
+from paramscope.snapshot import IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, ForeignRecord, Membership, TensorSpec
 
 _CHOICE = 1_000
 """Missing tensors between two members, past which a stranger's place tells nothing."""
@@ -94,6 +94,7 @@ class Strangers:
             nbytes=spec.nbytes,
             requires_grad=bool(flags & REQUIRES_GRAD),
             is_leaf=bool(flags & IS_LEAF),
+            is_parameter=bool(flags & IS_PARAMETER),
             tensor=self._numbers[id(member)],
             storage=storage,
             replaced_by=replaced_by,
