@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -119,6 +120,9 @@ class Strangers:
         if name is not None and name in self._by_path:
             return name, "name"
         run = self._run(members, position, numbers)
+        # A number that is learned beside the model took no layer's place.
+        if run.is_numbers and any(prod(self._shapes[number] or (0,)) != 1 for number in run.missing):
+            return None, None
         # As many are missing there as there are strangers: each stands where its like stood.
         if len(run.missing) == len(run.shapes):
             return self._paths[run.missing[position - run.start]], "position"
@@ -126,7 +130,7 @@ class Strangers:
         alike = run.alike.get(shape, [])
         if len(alike) == 1 and run.counts[shape] == 1:
             return self._paths[alike[0]], "position"
-        replacing = self._by_shape.get(id(members[position]))
+        replacing = None if run.is_numbers else self._by_shape.get(id(members[position]))
         return (None, None) if replacing is None else (self._paths[replacing], "shape")
 
     def _between(self, before: int | None, after: int | None, strangers: int) -> list[int]:
@@ -156,7 +160,8 @@ class Strangers:
             alike: dict[tuple[int, ...] | None, list[int]] = {}
             for number in missing:
                 alike.setdefault(self._shapes[number], []).append(number)
-            self._last = _Run(start, shapes, Counter(shapes), missing, alike)
+            is_numbers = all(shape is not None and prod(shape) == 1 for shape in shapes)
+            self._last = _Run(start, shapes, Counter(shapes), missing, alike, is_numbers)
         return self._last
 
 
@@ -172,3 +177,5 @@ class _Run(NamedTuple):
     """Trainable tensors of the model in no group that lie, in model order, between the members around them."""
     alike: dict[tuple[int, ...] | None, list[int]]
     """The same by shape."""
+    is_numbers: bool
+    """Whether each of the strangers is a single number."""
