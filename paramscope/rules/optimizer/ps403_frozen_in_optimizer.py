@@ -32,8 +32,8 @@ optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
 ```
 
 When it is wrong to follow it
-: Without a gradient it is information only: handing over all of `parameters()` is common, and lets you unfreeze
-  later without touching the optimizer.
+: Without a gradient it is information only: handing over all of `parameters()` is common, and lets you unfreeze later
+  without touching the optimizer.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ optimizer = torch.optim.SparseAdam(model.parameters())
 ```
 
 When it is wrong to follow it
-: A weight that is also used densely, as where the head is tied to it, gets a dense gradient: of that nothing is
-  said. What other optimizers than those of torch do is not known, and the rule is skipped.
+: A weight that is also used densely, as where the head is tied to it, gets a dense gradient: of that nothing is said.
+  What other optimizers than those of torch do is not known, and the rule is skipped.
 """
 
 from __future__ import annotations

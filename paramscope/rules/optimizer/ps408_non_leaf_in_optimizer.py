@@ -5,8 +5,8 @@ What it finds
   built with `differentiable=True`.
 
 Why it matters
-: Gradients flow through such a tensor to those it was made of, and stay there. A step changes a result that the
-  next forward computes anew, or that the next backward cannot go through a second time.
+: Gradients flow through such a tensor to those it was made of, and stay there. A step changes a result that the next
+  forward computes anew, or that the next backward cannot go through a second time.
 
 Example
 ```python

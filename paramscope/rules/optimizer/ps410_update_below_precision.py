@@ -1,12 +1,12 @@
 """Updates are too small for the weights' own precision.
 
 What it finds
-: Trainable weights in bfloat16 or float16 under an optimizer of torch, with a learning rate so small that a weight
-  of 1.0 does not change when that much is taken off.
+: Trainable weights in bfloat16 or float16 under an optimizer of torch, with a learning rate so small that a weight of
+  1.0 does not change when that much is taken off.
 
 Why it matters
-: An update that is less than half the distance to the next number is rounded away, in every step: after 100 steps
-  of AdamW at 1e-5, weights of 1.0 in bfloat16 are what they were. Small weights move, large ones do not.
+: An update that is less than half the distance to the next number is rounded away, in every step: after 100 steps of
+  AdamW at 1e-5, weights of 1.0 in bfloat16 are what they were. Small weights move, large ones do not.
 
 Example
 ```python

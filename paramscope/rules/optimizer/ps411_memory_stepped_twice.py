@@ -1,8 +1,8 @@
 """Optimizers hold different tensors over the same memory.
 
 What it finds
-: Tensors that are not the same and yet have bytes in common, each of them in a param group: a parameter and a view
-  of it, or a second Parameter that was made from its `.data`.
+: Tensors that are not the same and yet have bytes in common, each of them in a param group: a parameter and a view of
+  it, or a second Parameter that was made from its `.data`.
 
 Why it matters
 : Each is stepped by itself, with a gradient and a state of its own: the memory they share is changed once for each,
@@ -39,8 +39,8 @@ optimizer = torch.optim.Adam([*model.parameters(), special])
 ```
 
 When it is wrong to follow it
-: Hardly ever. Of parameters of the model that share memory PS301, PS302 and PS309 tell, with or without an
-  optimizer: this rule adds what an optimizer holds beside these.
+: Hardly ever. Of parameters of the model that share memory PS301, PS302 and PS309 tell, with or without an optimizer:
+  this rule adds what an optimizer holds beside these.
 """
 
 from __future__ import annotations

@@ -49,9 +49,7 @@ RULE = Rule("PS415", "unsuited-optimizer", Severity.INFO, needs="optimizer")
 
 _TABLES = "torch.nn.modules.sparse."
 _LINEAR = "torch.nn.modules.linear.Linear"
-_TABLE = re.compile(
-    r"(?:^|[._])(?:(?:w[tp]|pos|tok(?:en)?|cls|type)_?(?:e|emb|embed\w*|token)|embed\w*|codebook|lookup)"
-)
+_TABLE = re.compile(r"(?:^|[._])(?:w[tp]e|(?:pos|tok(?:en)?|cls|type)_?(?:emb|embed\w*|token)|embed\w*|codebook)")
 _HEAD = re.compile(r"(?:^|[._])(?:lm_head|head|classifier|unembed\w*|fc_out|out_head|output_layer|logits|to_logits)$")
 
 
@@ -82,7 +80,7 @@ def _problem(
     name = literal(class_name(members[at][0]))
     return Problem(
         tuple(facts.paths([slot])),
-        f"{name} holds {{0}}, {what}: it makes each update orthogonal, which is meant for the matrices of hidden layers.",
+        f"{name} holds {{0}}, {what}: it makes each update orthogonal, which is meant for matrices of hidden layers.",
         "Hand embeddings, heads and vectors to another optimizer, such as torch.optim.AdamW.",
         blame=None,
         alike=(at.optimizer, what),
