@@ -17,11 +17,14 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from paramscope.capture.classes import is_a, is_mapping, mapping_items, short_name
 from paramscope.capture.declared_ties import declared_ties, saved_once
+from paramscope.capture.groups import find_groups
+from paramscope.capture.handed import Handed, handed_over
+from paramscope.capture.handed import has_optimizers as has_optimizers
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.isolation import isolated
 from paramscope.capture.kinds import plain_name
 from paramscope.capture.odd import add_copy_marks, add_tensor_marks
-from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
+from paramscope.capture.optimizer import OptimizerReader
 from paramscope.capture.quantized import add_quantized
 from paramscope.capture.values import value_facts
 from paramscope.capture.walk import Walk
@@ -38,7 +41,7 @@ def is_module(thing: object) -> bool:
 
 def is_optimizer(thing: object) -> bool:
     """Whether something has param groups."""
-    return has_param_groups(thing)
+    return find_groups(thing) is not None
 
 
 def is_optimizer_class(thing: Any) -> bool:
@@ -97,13 +100,13 @@ def capture_snapshot(model: Any, optimizer: Any = None, *, values: bool = False)
     Raises NotAModule, NameClash and NotAnOptimizer.
     """
     roots = named_roots(model)
-    optimizers = named_optimizers(optimizer)
+    optimizers = handed_over(optimizer)
     # Neither a tensor subclass's __torch_function__ nor a mode that is active out there may run.
     with paused_collector(), torch._C.DisableTorchFunction(), _without_modes():
         return _capture(roots, optimizers, values=values)
 
 
-def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]], *, values: bool) -> Snapshot:
+def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: bool) -> Snapshot:
     walk = Walk()
     walk.modules(roots, registered=True)
     walk.seal()

@@ -245,12 +245,13 @@ FOREIGN = row(
     nbytes=or_null(NATURAL),
     requires_grad=FLAG,
     is_leaf=FLAG,
+    is_parameter=FLAG,
     tensor=NATURAL,
     storage=or_null(NATURAL),
     replaced_by=or_null(TEXT),
     evidence=or_null(TEXT),
 )
-STATE = row(StateRecord, position=NATURAL, name=TEXT, shape=SIZES, device=or_null(TEXT))
+STATE = row(StateRecord, position=NATURAL, name=TEXT, shape=SIZES, device=or_null(TEXT), dtype=or_null(TEXT))
 GROUP = row(
     GroupRecord,
     index=NATURAL,
@@ -269,6 +270,10 @@ OPTIMIZER = row(
     bases=TEXTS,
     inner=TEXTS,
     steps_as=or_null(TEXT),
+    defaults=or_null(OPTIONS),
+    read_keys=TEXTS,
+    schedulers=TEXTS,
+    listed=TEXTS,
 )
 CLASS = row(
     ClassRecord,

@@ -30,8 +30,10 @@ with torch.no_grad():
 ```
 
 When it is wrong to follow it
-: Where nothing looks like what took the tensor's place it is a warning: the audit may have been given a part of what
-  the optimizer trains, and some optimizers step copies in float32, or flat vectors, in place of the parameters.
+: Where nothing looks like what took the tensor's place it is a warning: the audit may have been given a part of
+  what the optimizer trains, and some optimizers step copies in float32, or flat vectors, in place of the
+  parameters. A single number, such as a temperature or the weight of a loss that is learned beside the model, is
+  **info**.
 """
 
 from __future__ import annotations
@@ -42,9 +44,9 @@ from paramscope import text
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
-from paramscope.rules.optimizer._members import Stranger, is_master_copy, strangers
+from paramscope.rules.optimizer._members import Stranger, class_name, is_beside, is_master_copy, is_number, strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.snapshot import TensorRecord
+from paramscope.snapshot import OptimizerRecord, TensorRecord
 
 _SHOWN = 3
 """Shapes and names that a message shows before it counts the rest."""
@@ -54,10 +56,13 @@ RULE = Rule("PS402", "foreign-parameter-in-optimizer", Severity.ERROR, needs="op
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Strangers, with what replaced them."""
     unexplained: dict[str, list[Stranger]] = {}
+    listed = {path: optimizer for optimizer in facts.optimizers for path in optimizer.listed}
     for stranger in strangers(facts):
         path = stranger.record.replaced_by
         tensor = None if path is None else _held(facts, path)
-        if path is None or tensor is None:
+        if (path is None or tensor is None) and is_number(stranger.record) and is_beside(stranger.group):
+            yield _number(stranger)
+        elif path is None or tensor is None:
             unexplained.setdefault(stranger.optimizer.name, []).append(stranger)
         elif is_master_copy(stranger.record, tensor.spec.dtype):
             yield Problem(
@@ -71,7 +76,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 alike=stranger.optimizer.name,
             )
         else:
-            yield _replaced(stranger, path, tensor)
+            yield _replaced(stranger, path, tensor, listed.get(path))
     for of_optimizer in unexplained.values():
         looks = _looks(of_optimizer)
         for stranger in of_optimizer:
@@ -114,7 +119,21 @@ def _few(words: list[str]) -> str:
     return text.listed(words[:_SHOWN] + more)
 
 
-def _replaced(stranger: Stranger, path: str, tensor: TensorRecord) -> Problem:
+def _number(stranger: Stranger) -> Problem:
+    return Problem(
+        stranger.places,
+        "The model does not have {0}: a single number, as a temperature or the weight of a loss is that is learned "
+        "beside a model.",
+        "As a Parameter of a module it would be moved and saved with the rest: self.log_alpha = "
+        "nn.Parameter(torch.zeros(())).",
+        Severity.INFO,
+        blame=None,
+        alike="number",
+    )
+
+
+def _replaced(stranger: Stranger, path: str, tensor: TensorRecord, wrapper: OptimizerRecord | None) -> Problem:
+    """wrapper: the optimizer that lists the path in groups of its own, while one within it steps."""
     paths = (stranger.places[0], path, *stranger.places[1:])
     record = stranger.record
     if record.storage is not None and record.storage == tensor.storage:
@@ -126,10 +145,16 @@ def _replaced(stranger: Stranger, path: str, tensor: TensorRecord) -> Problem:
             blame=None,
             alike=stranger.optimizer.name,
         )
+    within = (
+        ""
+        if wrapper is None
+        else f" {literal(wrapper.type.rpartition('.')[2])} lists it in param groups of its own, but it is the "
+        f"{literal(class_name(wrapper))} within it that steps."
+    )
     return Problem(
         paths,
         "It seems {1} took the place of {0} after the optimizer was built, which goes on stepping what was "
-        "there before: what is there now is never trained.",
+        f"there before: what is there now is never trained.{within}",
         "Build the optimizer once the model is complete; to change the values afterwards, write into {1} in place: "
         "copy_(…) under torch.no_grad().",
         blame=None,

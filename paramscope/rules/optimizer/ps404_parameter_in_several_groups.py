@@ -5,8 +5,8 @@ What it finds
   optimizers hold.
 
 Why it matters
-: The optimizer goes through its groups: what stands there twice is stepped twice, with twice the learning rate and a
-  momentum that is updated twice.
+: The optimizer goes through its groups: what stands there twice is stepped twice, with twice the learning rate and
+  a momentum that is updated twice.
 
 Example
 ```python
@@ -79,7 +79,7 @@ def _told(memberships: tuple[Membership, ...]) -> tuple[str, str, Severity | Non
             )
     every = text.listed(list(map(literal, names)))
     return (
-        f"Optimizers {every} all hold {{0}}: each of them steps it, with a state of its own.",
+        f"Optimizers {every} all hold {{0}}: each of them may step it, with a state of its own.",
         "If they do not take turns on purpose, leave it to one of them.",
         Severity.WARNING,
     )

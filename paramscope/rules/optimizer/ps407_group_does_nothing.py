@@ -1,12 +1,12 @@
 """A param group changes nothing.
 
 What it finds
-: A group whose learning rate is 0 and that no scheduler takes care of (it has no `initial_lr`); and, as information,
-  a group without members.
+: A group whose learning rate is 0 now, with no scheduler known: the group has no `initial_lr`, and none was handed
+  over with the optimizer; and, as information, a group without members.
 
 Why it matters
-: Its parameters get gradients, are stepped, and stay as they are. A group is empty where a filter by names matched
-  nothing: what it was meant for has other settings, or none.
+: As long as the rate is 0, its parameters are stepped and stay as they are; whether a loop sets it is not known. A
+  group is empty where a filter by names matched nothing: what it was meant for has other settings, or none.
 
 Example
 ```python
@@ -27,8 +27,8 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 ```
 
 When it is wrong to follow it
-: A loop that sets the learning rate by hand before each step may start from 0: set its first value when the optimizer
-  is built, or declare that.
+: A loop that sets the learning rate by hand before each step may start from 0: set its first value when the
+  optimizer is built, or declare that.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._members import number_of, place
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot import GroupRecord, OptimizerRecord
 
 RULE = Rule("PS407", "group-does-nothing", Severity.WARNING, needs="optimizer")
 
@@ -56,10 +57,16 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                     Severity.INFO,
                     blame=None,
                 )
-            elif number_of(group, "lr") == 0 and "initial_lr" not in dict(group.options):
+            elif number_of(group, "lr") == 0 and not _is_scheduled(optimizer, group):
                 yield Problem(
                     (path,),
-                    "The learning rate of {0} is 0, and no scheduler raises it: the parameters there never change.",
-                    "Give it a learning rate, or freeze its parameters: requires_grad_(False).",
+                    "The learning rate of {0} is 0 now, and no scheduler is known: as long as it is 0, steps change "
+                    "nothing there.",
+                    "Give it a learning rate, or freeze its parameters: requires_grad_(False). A loop that sets the "
+                    "rate before each step may start from its first value.",
                     blame=None,
                 )
+
+
+def _is_scheduled(optimizer: OptimizerRecord, group: GroupRecord) -> bool:
+    return bool(optimizer.schedulers) or "initial_lr" in dict(group.options)
