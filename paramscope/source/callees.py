@@ -74,25 +74,26 @@ def _read(file: str) -> SourceFile | None:
 
 def _names(source: SourceFile) -> dict[str, Function | _Import]:
     """What the functions and imports of a file call themselves; the last one counts."""
-    found = source.read.get(_names)
-    if not isinstance(found, dict):
-        found = {}
-        pending: list[ast.stmt] = list(reversed(source.tree.body))
-        while pending:
-            node = pending.pop()
-            match node:
-                case ast.FunctionDef() | ast.AsyncFunctionDef():
-                    found[node.name] = node
-                case ast.Import(names=aliases):
-                    for alias in aliases:
-                        whole = alias.name if alias.asname else alias.name.partition(".")[0]
-                        found[alias.asname or whole] = _Import(whole, None)
-                case ast.ImportFrom(module=module, names=aliases, level=level):
-                    for alias in aliases:
-                        found[alias.asname or alias.name] = _Import("." * level + (module or ""), alias.name)
-                case ast.If(body=body, orelse=other) | ast.Try(body=body, orelse=other):
-                    pending.extend(reversed([*body, *other]))
-        source.read[_names] = found
+    known = source.read.get(_names)
+    if isinstance(known, dict):
+        return known
+    found: dict[str, Function | _Import] = {}
+    pending: list[ast.stmt] = list(reversed(source.tree.body))
+    while pending:
+        node = pending.pop()
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                found[node.name] = node
+            case ast.Import(names=aliases):
+                for alias in aliases:
+                    whole = alias.name if alias.asname else alias.name.partition(".")[0]
+                    found[alias.asname or whole] = _Import(whole, None)
+            case ast.ImportFrom(module=module, names=aliases, level=level):
+                for alias in aliases:
+                    found[alias.asname or alias.name] = _Import("." * level + (module or ""), alias.name)
+            case ast.If(body=body, orelse=other) | ast.Try(body=body, orelse=other):
+                pending.extend(reversed([*body, *other]))
+    source.read[_names] = found
     return found
 
 

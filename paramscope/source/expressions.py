@@ -68,8 +68,14 @@ class Expressions(Noting):
     def value(self, node: ast.expr, frame: Frame) -> Known:
         """What an expression gives; what it does with the tensor is noted."""
         self.budget -= 1
-        if self.budget <= 0:
+        if self.budget <= 0 or self.nesting >= self.NESTING:
             return FOREIGN
+        self.nesting += 1
+        found = self._value(node, frame)
+        self.nesting -= 1
+        return found
+
+    def _value(self, node: ast.expr, frame: Frame) -> Known:
         match node:
             case ast.Name(id=name):
                 found = frame.look_up(name)
@@ -101,8 +107,8 @@ class Expressions(Noting):
                 return self._compare(node, frame)
             case ast.IfExp(test=test, body=one, orelse=other):
                 self.host(self.value(test, frame))
-                both = (self.value(one, frame), self.value(other, frame))
-                return joined(both, is_guarded=is_about_devices(test))
+                either = (self.value(one, frame), self.value(other, frame))
+                return joined(either, is_guarded=is_about_devices(test))
             case ast.NamedExpr(target=target, value=inner):
                 found = self.value(inner, frame)
                 self.assign(target, found, frame)

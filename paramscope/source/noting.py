@@ -16,6 +16,8 @@ class Noting:
 
     DEPTH = 8
     """Functions that are gone into within one another."""
+    NESTING = 100
+    """Expressions and conditions within one another that are looked into, those of functions that are gone into too."""
 
     def __init__(self, methods: Methods, place: tuple[str, ...], *, is_running: bool) -> None:
         self.methods = methods
@@ -27,6 +29,7 @@ class Noting:
         self.noted: set[str] = set()
         self.budget = _BUDGET
         self.depth = 0
+        self.nesting = 0
         self.without_graph = False
         """Whether autograd notes nothing here."""
         self.running_now: list[Function] = []

@@ -65,7 +65,8 @@ MOVER = re.compile(
     r"|\w*[a-z](To|Like)[A-Z]?\w*",
 )
 NO_MOVER = re.compile(
-    r"_*(to|as)_(dense|sparse|list|numpy|dict|tuple|padded\w*|strided|str|image|pil|np)\w*|(as|on|to)_?\w*_?(step|end|start)\w*"
+    r"_*(to|as)_(dense|sparse|list|numpy|dict|tuple|padded\w*|strided|str|image|pil|np)\w*"
+    r"|(as|on|to)_?\w*_?(step|end|start)\w*"
 )
 
 

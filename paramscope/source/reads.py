@@ -25,9 +25,9 @@ from paramscope.source.methods import FIRST, Function, Method, Methods
 from paramscope.source.stages import Stages
 
 Reading = Literal["unread", "host", "moved", "placed", "raw"]
-"""What becomes of a tensor wherever it is read, the worst of it: nothing reads it; Python alone does (as a truth value,
-a number, by iteration); it is brought to where it is needed, its dtype too; it is brought to the device only; it
-meets other tensors as it lies."""
+"""What becomes of a tensor wherever it is read, the worst of it: nothing reads it; Python alone does (as a truth
+value, a number, by iteration); it is brought to where it is needed, its dtype too; it is brought to the device only;
+it meets other tensors as it lies."""
 _WORST: tuple[Reading, ...] = ("raw", "placed", "moved", "host")
 
 _ASIDE = frozenset({"__repr__", "extra_repr", "reset_parameters", "__getstate__", "__setstate__", "__deepcopy__"})
@@ -201,7 +201,7 @@ class _Walk(Calling):
                 self.host(self.value(test, frame))
             case ast.Delete(targets=targets):
                 for target in targets:
-                    if self.is_place(target, frame):
+                    if not isinstance(target, ast.Name) and self.value(target, frame).is_place:
                         self.put(HOST)
             case ast.Match(subject=subject, cases=several):
                 self.host(self.value(subject, frame))
@@ -210,6 +210,15 @@ class _Walk(Calling):
         return False
 
     def _if(self, test: ast.expr, body: list[ast.stmt], other: list[ast.stmt], frame: Frame) -> bool:
+        # An `elif` is one level deeper than the one before.
+        if self.nesting >= self.NESTING:
+            return False
+        self.nesting += 1
+        ends = self._branches(test, body, other, frame)
+        self.nesting -= 1
+        return ends
+
+    def _branches(self, test: ast.expr, body: list[ast.stmt], other: list[ast.stmt], frame: Frame) -> bool:
         self.host(self.value(test, frame))
         is_guarded, before = is_about_devices(test), frame.is_guarded
         names, state = dict(frame.names), self.state
@@ -253,8 +262,7 @@ class _Walk(Calling):
         """As `call_function`, for a method of the instance, or a property where there is no call."""
         inner = Frame(method.file, method)
         skip = int(is_bound and method.receiver is not None)
-        found = self._go_into(method.node, inner, call, frame, skip=skip)
-        return found
+        return self._go_into(method.node, inner, call, frame, skip=skip)
 
     def _go_into(
         self,

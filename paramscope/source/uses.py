@@ -10,7 +10,8 @@ from paramscope.snapshot import ClassRecord
 from paramscope.source.finder import Assignment
 from paramscope.source.methods import Methods, OutsideCall, parents_in
 from paramscope.source.reads import Reading as Reading
-from paramscope.source.reads import Reads, read
+from paramscope.source.reads import Reads as Reads
+from paramscope.source.reads import read
 from paramscope.source.stages import Stage as Stage
 from paramscope.source.stages import Stages
 from paramscope.source.steps import to_steps
@@ -77,7 +78,7 @@ class Uses:
         return found
 
     def is_loaded_back(self, name: str) -> bool:
-        """Whether a method that reads an attribute also puts values into tensors, as one that restores weights does."""
+        """Whether a method that reads an attribute also puts values into tensors, as one that restores them does."""
         readers = self._readers(name)
         return any(
             _loads(node)

@@ -158,7 +158,7 @@ def _targets(facts: Facts, modules: dict[str, list[int]], type: str, attribute: 
     """Classes of what modules of a class hold under an attribute; of all modules, where that is not known."""
     if attribute is None:
         return set(modules)
-    found = set()
+    found: set[str] = set()
     # Modules of one class hold alike things, as a rule.
     for module in modules[type][:8]:
         path = facts.modules.path_at(module)

@@ -34,12 +34,13 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: These are information only: a constant of one element; what lies in a container; what only the forward assigns, or a
-  method that the forward of the module or of another one of the model calls, under whatever name (what a `fit` or an
-  `update` keeps for later is no such thing); what is moved wherever it is read (`.to(x)`, `.type_as(x)`, by a function
-  or method that moves its argument, by what is made of it, or by the forward's first statement); what Python alone
-  reads (as a truth value, a number, an index of a list, by iteration); what `__init__` alone reads; the state that a
-  recurrent layer is begun with; and modules that move or save their tensors themselves, or lie in one that does.
+: These are information only: a constant of one element; what lies in a container; what only the forward assigns, or
+  a method that the forward of the module or of another one of the model calls, under whatever name (what a `fit` or
+  an `update` keeps for later is no such thing); what is moved wherever it is read (`.to(x)`, `.type_as(x)`, by a
+  function or method that moves its argument, by what is made of it, or by the forward's first statement); what Python
+  alone reads (as a truth value, a number, an index of a list, by iteration); what `__init__` alone reads; the state
+  that a recurrent layer is begun with; and modules that move or save their tensors themselves, or lie in one that
+  does.
 : A table of floating point numbers that is brought to the input's device, but not to its dtype, stays a warning.
 """
 

@@ -64,8 +64,8 @@ _CARRIED = (
     "call to call, and the second backward() through it raises."
 )
 _STALE = (
-    "{0|was|were} computed from other tensors once and {0|is no leaf|are no leaves}: no optimizer updates {0|it|them}, "
-    "{0|it does|they do} not follow what {0|it was|they were} computed from, and "
+    "{0|was|were} computed from other tensors once and {0|is no leaf|are no leaves}: no optimizer updates "
+    "{0|it|them}, {0|it does|they do} not follow what {0|it was|they were} computed from, and "
     "{0|it is neither saved nor moved|they are neither saved nor moved}."
 )
 

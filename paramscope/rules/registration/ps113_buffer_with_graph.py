@@ -37,8 +37,8 @@ class Net(nn.Module):
 model = Net()
 ```
 
-A buffer that is computed once from parameters that are trained is another thing: `.detach()` would leave these without
-any gradient. Compute it in forward.
+A buffer that is computed once from parameters that are trained is another thing: `.detach()` would leave these
+without any gradient. Compute it in forward.
 
 When it is wrong to follow it
 : Where the graph over several steps is meant, as in truncated backpropagation through time. Then keep it in a plain
@@ -75,8 +75,8 @@ _FAILS = (
     "so does copy.deepcopy of the model."
 )
 _RENEWED = (
-    "{0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph: copy.deepcopy of the model "
-    "fails once it has run."
+    "{0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph: copy.deepcopy of the "
+    "model fails once it has run."
 )
 
 
@@ -90,8 +90,8 @@ def _problem(facts: Facts, kind: SlotKind, position: int) -> Problem:
         message = f"{{0}} {_RENEWED}"
         if copies_itself:
             message = (
-                "{0} {0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph; the class "
-                "copies itself, so that copy.deepcopy of the model works."
+                "{0} {0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph; the "
+                "class copies itself, so that copy.deepcopy of the model works."
             )
         instead = (
             f"Keep {{0|it|them}} in a local variable, or cut {{0|it|them}} off for keeping: self.{name} = ….detach()."

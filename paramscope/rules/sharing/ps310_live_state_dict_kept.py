@@ -2,10 +2,10 @@
 
 What it finds
 : A dict in an attribute whose tensors lie over the registered parameters and buffers of the same names: what
-  `state_dict()` returns, or `{name: p.detach() for name, p in model.named_parameters()}`. Also a list, a tuple, a dict
-  under other names, or a row of buffers, whose tensors are views of all parameters of one module:
-  `[p.data for p in model.parameters()]`. The Parameters themselves in a list or tuple are reported only where its name
-  says that they are a copy (`best`, `start`, `old_params`).
+  `state_dict()` returns, or `{name: p.detach() for name, p in model.named_parameters()}`. Also a list, a tuple, a
+  dict under other names, or a row of buffers, whose tensors are views of all parameters of one module:
+  `[p.data for p in model.parameters()]`. The Parameters themselves in a list or tuple are reported only where its
+  name says that they are a copy (`best`, `start`, `old_params`).
 
 Why it matters
 : These tensors share the parameters' memory. What was kept as the best weights so far changes with every step, and to
@@ -39,9 +39,10 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: A dict or list that is meant to show the weights as they are, for a functional call, say. Where its class says so it is
-  not reported: the forward or a property fills it, or `_apply` or `train` drops it, and no method puts it back
-  into parameters. The Parameters themselves (`dict(model.named_parameters())`) say it better, and are not reported.
+: A dict or list that is meant to show the weights as they are, for a functional call, say. Where its class says so
+  it is not reported: the forward or a property fills it, or `_apply` or `train` drops it, and no method puts it
+  back into parameters. The Parameters themselves (`dict(model.named_parameters())`) say it better, and are not
+  reported.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class _Kept(NamedTuple):
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
-    """Containers of which every tensor lies where a registered slot does: that of its name, or all of one module's."""
+    """Containers of which every tensor lies where a registered slot does: that of its name, or each of a module's."""
     views = _views(facts)
     named, with_parameters = _under_their_names(facts)
     for kept in _containers(facts, views):
@@ -198,7 +199,8 @@ def _find_sets(facts: Facts) -> Iterator[frozenset[int]]:
     for slot, hold in enumerate(slots.holds):
         if hold == PARAMETER and slots.tensors[slot] >= 0 and facts.snapshot.is_registered(slot):
             own.setdefault(slots.modules[slot], set()).add(slots.tensors[slot])
-    parents, below = facts.parents, {}
+    parents = facts.parents
+    below: dict[int, set[int]] = {}
     for module in range(len(parents) - 1, -1, -1):
         # NOTE: children stand after their parents.
         held = below.pop(module, set()) | own.get(module, set())
@@ -210,8 +212,8 @@ def _find_sets(facts: Facts) -> Iterator[frozenset[int]]:
 
 
 def _is_cache(facts: Facts, kept: _Kept) -> bool:
-    """Whether the class says that it is for use in forward: filled there or by a property, or dropped when the model is
-    moved, and never put back into parameters."""
+    """Whether the class says that it is for use in forward: filled there or by a property, or dropped when the model
+    is moved, and never put back into parameters."""
     if not kept.container:
         return False
     slot = facts.slots.at(kept.slots[0])
