@@ -19,8 +19,8 @@ from paramscope.text import name as printable
 
 _NAMED = 3
 """Folded paths that a message names before it counts the rest."""
-_PLACE = re.compile(r"\{(\d+)\}")
-"""Where a message names the path of this number."""
+_PLACE = re.compile(r"\{(\d+)(?:\|([^|{}]*)\|([^|{}]*))?\}")
+"""Where a message names the path of this number; or goes on about it, in the singular or in the plural."""
 
 
 def to_findings(rule: Rule, problems: Iterable[Problem], facts: Facts) -> list[Finding]:
@@ -53,15 +53,15 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
     others: list[Problem] = []
     if first.is_apart:
         problems, others = problems[:1], problems[1:]
-    named = {int(at) for at in _PLACE.findall(first.message + first.help)}
-    names = {
-        at: _names([problem.paths[at] for problem in problems if at < len(problem.paths)])
+    named = {int(at) for at, *_ in _PLACE.findall(first.message + first.help)}
+    named_paths = {
+        at: tuple(dict.fromkeys(problem.paths[at] for problem in problems if at < len(problem.paths)))
         for at in named
         if at < len(first.paths)
     }
-    message, help_text = _filled(first.message, names), _filled(first.help, names)
+    message, help_text = _filled(first.message, named_paths), _filled(first.help, named_paths)
     if others:
-        asked = sorted({int(at) for at in _PLACE.findall(first.message)})
+        asked = sorted({int(at) for at, *_ in _PLACE.findall(first.message)})
         message += _and_so(others, asked)
         help_text += f" And so for the {len(others):,} others." if len(others) > 1 else " And so for the other."
     paths = tuple(dict.fromkeys(path for problem in (*problems, *others) for path in problem.paths))
@@ -77,13 +77,23 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
     return Finding(rule.code, rule.name, first.severity or rule.severity, message, paths, location, help_text)
 
 
-def _filled(template: str, names: dict[int, str]) -> str:
-    return _PLACE.sub(lambda match: names.get(int(match[1]), match[0]), template).replace(BRACE, "{")
+def _filled(template: str, paths: dict[int, tuple[str, ...]]) -> str:
+    names = {at: _names(several) for at, several in paths.items()}
+
+    def fill(match: re.Match[str]) -> str:
+        at = int(match[1])
+        if at not in names:
+            return match[0]
+        if match[2] is None:
+            return names[at]
+        return match[3] if len(paths[at]) > 1 else match[2]
+
+    return _PLACE.sub(fill, template).replace(BRACE, "{")
 
 
-def _names(paths: list[str]) -> str:
+def _names(paths: tuple[str, ...]) -> str:
     """Paths as a sentence names them: folded, the first few."""
-    rows = [row.path for row in fold_paths([((path,), None) for path in dict.fromkeys(paths)])]
+    rows = [row.path for row in fold_paths([((path,), None) for path in paths])]
     shown = [printable(each) or "the root" for each in rows[:_NAMED]]
     if len(rows) > _NAMED:
         shown.append(f"{len(rows) - _NAMED:,} more")

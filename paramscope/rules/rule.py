@@ -39,7 +39,8 @@ class Problem(NamedTuple):
     """Every place that takes part; the first is what it is about."""
     message: str
     """What PyTorch will do, and why that differs from what was meant: one or two sentences. `{0}` stands for the
-    first path, `{1}` for the second; of problems that become one finding, for all of theirs, folded."""
+    first path, `{1}` for the second; of problems that become one finding, for all of theirs, folded. `{0|is|are}`
+    stands for one word or the other, as `{0}` is one path or several."""
     help: str
     """The line to write instead, with the user's own names in it; placeholders as in `message`."""
     severity: Severity | None = None

@@ -1,22 +1,23 @@
-"""Where plain attributes were assigned: as the module was built, in its forward, or elsewhere. Reads source, so only
-for the few slots in question, once for each attribute of a class."""
+"""What the source of a module's class does with an attribute: when it assigns it, and what becomes of it where it is
+read. Reads source, so only for the few slots in question, once for each attribute of a class."""
 
 from __future__ import annotations
 
-import re
+import ast
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import numberless
 from paramscope.snapshot import SlotRecord
-from paramscope.source import Assignment, locate, locate_attribute
-from paramscope.source.uses import Stage, Uses
+from paramscope.source import Assignment
+from paramscope.source.stages import every_assignment
+from paramscope.source.steps import Steps, to_steps
+from paramscope.source.uses import Reads, Stage, Uses
 
-_CLEARED = re.compile(r"=\s*(None\s*,?\s*)+(#.*)?$")
-_EMPTY = re.compile(
-    r"=\s*(\[\]|\{\}|\(\)|([\w.]+\.)?(dict|list|tuple|set|deque|OrderedDict|defaultdict)\((list|dict|maxlen=.*)?\))"
-    r"\s*(#.*)?$"
-)
+_CONTAINERS = frozenset({"dict", "list", "tuple", "set", "deque", "OrderedDict", "defaultdict"})
+_ROUNDS = 4
+"""Modules through which a call is followed from the forward on."""
 
 
 class Assigned(NamedTuple):
@@ -26,54 +27,143 @@ class Assigned(NamedTuple):
     """When its assignments may run; empty where none was found."""
     is_only_forward: bool
     """Whether each of them runs in the forward alone."""
-    is_made_of_data: bool
-    """Whether one of them may run in the forward, or stands in a method that is given something."""
     is_of_torch: bool
     """Whether torch's own code alone assigns it."""
+    is_of_property: bool
+    """Whether reading a property makes it."""
+    is_of_itself: bool
+    """Whether it is computed from what it was: `self.mean = 0.9 * self.mean + …`."""
 
 
 def assigned(facts: Facts, slot: SlotRecord) -> Assigned:
     """When an attribute is assigned. Where it is emptied (`self.hidden = None`), or a container is made
-    that holds nothing yet, does not count."""
+    that holds nothing yet, does not count.
+
+    The module's own class says so, whoever wrote it; only where that never assigns the attribute, a module above
+    that reaches into this one (`self.norm.gain = …`).
+    """
+    key = ("assigned", facts.modules[slot.module].type, numberless(slot.name))
+    found: Assigned | None = facts.once(key, lambda: _assigned_by_itself(facts, slot))
+    return found if found is not None else facts.once(("reached", slot.path), lambda: _reached_into(facts, slot))
+
+
+def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     type = facts.modules[slot.module].type
-    key = ("assigned", type, numberless(slot.name))
-    return facts.once(key, lambda: _assigned(facts, slot, type))
+    steps = to_steps(slot.name)
+    found = _filling(every_assignment(facts.snapshot.classes, type, steps))
+    return _summed([(each, uses(facts, type)) for each in found]) if found else None
 
 
-def _assigned(facts: Facts, slot: SlotRecord, type: str) -> Assigned:
-    classes = facts.snapshot.classes
-    found = locate(facts.snapshot, slot.path).assignments or locate_attribute(classes, type, slot.name).assignments
-    filling = [each for each in found if not _CLEARED.search(each.source) and not _EMPTY.search(each.source)]
-    stages = [(each, _uses(facts, _runner(facts, type, each)).stages(each)) for each in filling]
+def _reached_into(facts: Facts, slot: SlotRecord) -> Assigned:
+    """By the modules above, nearest first."""
+    below: Steps = to_steps(slot.name)
+    own = len(below)
+    at = facts.modules.position(slot.module)
+    while facts.parents[at] >= 0:
+        above = facts.parents[at]
+        path, there = facts.modules.path_at(at), facts.modules.path_at(above)
+        below = (*to_steps(path[len(there) :]), *below)
+        type = facts.modules.at(above).type
+        found = _filling(every_assignment(facts.snapshot.classes, type, below, beyond=len(below) - own))
+        if found:
+            return _summed([(each, uses(facts, type)) for each in found])
+        at = above
+    return _summed([])
+
+
+def _filling(found: Iterable[Assignment]) -> list[Assignment]:
+    return [each for each in found if not _is_nothing(each.value)]
+
+
+def _is_nothing(value: ast.expr | None) -> bool:
+    """Whether an assignment only clears its place: None, or a container that holds nothing yet."""
+    match value:
+        case ast.Constant(value=None) | ast.Dict(keys=[]) | ast.List(elts=[]) | ast.Tuple(elts=[]):
+            return True
+        case ast.Tuple(elts=members):
+            return all(map(_is_nothing, members))
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args):
+            # `defaultdict(list)`, `deque(maxlen=3)`.
+            return name in _CONTAINERS and (not args or name == "defaultdict")
+    return False
+
+
+def _summed(found: list[tuple[Assignment, Uses]]) -> Assigned:
+    stages = [of.stages(each) for each, of in found]
     return Assigned(
-        frozenset(stage for _, several in stages for stage in several),
-        bool(stages) and all(several == {"forward"} for _, several in stages),
-        any("forward" in several or _takes_data(facts, type, each, several) for each, several in stages),
-        bool(filling) and all(each.type.startswith("torch.") for each in filling),
+        frozenset(stage for several in stages for stage in several),
+        bool(stages) and all(several == {"forward"} for several in stages),
+        bool(found) and all(each.type.startswith("torch.") for each, _ in found),
+        any(of.is_of_property(each) for each, of in found),
+        any(_is_of_itself(each) for each, _ in found),
     )
 
 
-def _takes_data(facts: Facts, type: str, assignment: Assignment, stages: set[Stage]) -> bool:
-    return stages == {"other"} and _uses(facts, _runner(facts, type, assignment)).takes_data(assignment)
+def _is_of_itself(assignment: Assignment) -> bool:
+    """Whether a statement reads the name that it assigns."""
+    if assignment.value is None:
+        return False
+    read = {node.attr for node in ast.walk(assignment.value) if isinstance(node, ast.Attribute)}
+    return any(f".{name} " in assignment.source.partition("=")[0] for name in read)
 
 
-def _runner(facts: Facts, type: str, assignment: Assignment) -> str:
-    """The class whose methods decide when an assignment runs: the owner's, or that of a module above it."""
-    return type if facts.is_a(type, assignment.type) else assignment.type
+def uses(facts: Facts, type: str) -> Uses:
+    """What a class of modules does with its attributes, its calls by other modules of the model known."""
+    return facts.once(
+        ("uses", type), lambda: Uses(facts.snapshot.classes, type, _called(facts).get(type, frozenset()))
+    )
 
 
-def _uses(facts: Facts, type: str) -> Uses:
-    return facts.once(("uses", type), lambda: Uses(facts.snapshot.classes, type))
-
-
-def is_moved_when_read(facts: Facts, slot: SlotRecord) -> bool:
-    """Whether the class that holds an attribute moves it wherever it reads it."""
+def reads(facts: Facts, slot: SlotRecord) -> Reads:
+    """What becomes of what an attribute holds, in the source of the module's own class."""
     type = facts.modules[slot.module].type
-    return facts.once(("moved", type, slot.name), lambda: _uses(facts, type).is_moved_when_read(slot.name))
+    return facts.once(("reads", type, slot.name), lambda: uses(facts, type).reads(slot.name))
 
 
 def is_read_at_construction_alone(facts: Facts, slot: SlotRecord) -> bool:
     """Whether the class that holds an attribute needs it only to build other things."""
     type = facts.modules[slot.module].type
     key = ("construction", type, slot.name)
-    return facts.once(key, lambda: _uses(facts, type).is_read_at_construction_alone(slot.name))
+    return facts.once(key, lambda: uses(facts, type).is_read_at_construction_alone(slot.name))
+
+
+def _called(facts: Facts) -> dict[str, frozenset[str]]:
+    """By class of modules, the methods that other modules of the model call as it runs."""
+    return facts.once("called-by-others", lambda: _find_called(facts))
+
+
+def _find_called(facts: Facts) -> dict[str, frozenset[str]]:
+    classes = facts.snapshot.classes
+    modules: dict[str, list[int]] = {}
+    for kind, members in facts.module_kinds:
+        if not kind.type.startswith("torch."):
+            modules.setdefault(kind.type, []).extend(members)
+    found: dict[str, frozenset[str]] = {}
+    for _ in range(_ROUNDS):
+        using = {type: Uses(classes, type, found.get(type, frozenset())) for type in modules}
+        calls: dict[str, set[str]] = {}
+        for type, use in using.items():
+            for call in use.running_calls:
+                for target in _targets(facts, modules, type, call.attribute):
+                    if target in using and using[target].has(call.method):
+                        calls.setdefault(target, set()).add(call.method)
+        new = {type: frozenset(names) for type, names in calls.items()}
+        if new == found:
+            break
+        found = new
+    return found
+
+
+def _targets(facts: Facts, modules: dict[str, list[int]], type: str, attribute: str | None) -> set[str]:
+    """Classes of what modules of a class hold under an attribute; of all modules, where that is not known."""
+    if attribute is None:
+        return set(modules)
+    found: set[str] = set()
+    # Modules of one class hold alike things, as a rule.
+    for module in modules[type][:8]:
+        path = facts.modules.path_at(module)
+        for child in facts.children.get(module, ()):
+            rest = facts.modules.path_at(child)[len(path) :].lstrip(".")
+            if rest == attribute or (rest.startswith(attribute) and rest[len(attribute)] in ".[{-"):
+                found.update(facts.modules.at(each).type for each in facts.subtree(child))
+    return found

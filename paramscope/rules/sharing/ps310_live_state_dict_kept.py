@@ -1,8 +1,11 @@
-"""A dict that looks like a copy of the weights is the weights themselves.
+"""What looks like a copy of the weights is the weights themselves.
 
 What it finds
 : A dict in an attribute whose tensors lie over the registered parameters and buffers of the same names: what
-  `state_dict()` returns, or `{name: p.detach() for name, p in model.named_parameters()}`.
+  `state_dict()` returns, or `{name: p.detach() for name, p in model.named_parameters()}`. Also a list, a tuple, a
+  dict under other names, or a row of buffers, whose tensors are views of all parameters of one module:
+  `[p.data for p in model.parameters()]`. The Parameters themselves in a list or tuple are reported only where its
+  name says that they are a copy (`best`, `start`, `old_params`).
 
 Why it matters
 : These tensors share the parameters' memory. What was kept as the best weights so far changes with every step, and to
@@ -36,28 +39,81 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: A dict that is meant to show the weights as they are, for a functional call, say. The Parameters themselves
-  (`dict(model.named_parameters())`) say that better, and are not reported.
+: A dict or list that is meant to show the weights as they are, for a functional call, say. Where its class says so
+  it is not reported: the forward or a property fills it, or `_apply` or `train` drops it, and no method puts it
+  back into parameters. The Parameters themselves (`dict(model.named_parameters())`) say it better, and are not
+  reported.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.registration._assigned import assigned, uses
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._memory import registered_parameters, slots_in
-from paramscope.snapshot import ATTRIBUTE
+from paramscope.snapshot import ATTRIBUTE, PARAMETER, REGISTERED, REQUIRES_GRAD
 from paramscope.source.steps import to_steps
+from paramscope.text import name as printable
 
 RULE = Rule("PS310", "live-state-dict-kept", Severity.WARNING)
 
+_COPIES = re.compile(
+    r"(?i)(.*[_.\[{>'\"])?_*(best|old|prev|previous|init|initial|start|starting|orig|original|backup|back_up|saved|save|snapshot"
+    r"|anchor|ref|reference|copy|copied|last|frozen|theta_?0|w0|before|checkpoint|stored|kept)(_.*|s)?"
+)
+"""Names of what is kept as it was."""
+_DROPPING = ("_apply", "train", "eval", "to", "cuda", "requires_grad_", "load_state_dict", "_load_from_state_dict")
+
+
+class _Kept(NamedTuple):
+    """A container, or the buffers of one module."""
+
+    module: int
+    container: str
+    """The way to it from the module that holds it; empty for buffers."""
+    slots: tuple[int, ...]
+    """All that lie in it and reach any byte."""
+
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
-    """Dicts of which every tensor lies where the registered slot of its name does."""
+    """Containers of which every tensor lies where a registered slot does: that of its name, or each of a module's."""
+    views = _views(facts)
+    named, with_parameters = _under_their_names(facts)
+    for kept in _containers(facts, views):
+        place = kept.module, kept.container
+        is_named = place in with_parameters and set(kept.slots) <= named[place]
+        if (is_named or _is_complete(facts, kept, views)) and not _is_cache(facts, kept):
+            yield _problem(facts, kept, is_named=is_named)
+
+
+def _views(facts: Facts) -> dict[int, int]:
+    """Slots that hold no registered parameter and lie exactly over one: by position, that parameter's tensor."""
+    found: dict[int, int] = {}
+    columns = facts.snapshot.slot_columns
+    for together in slots_in(facts, "aliased"):
+        places = {_place(facts, tensor): tensor for tensor in registered_parameters(facts, together)}
+        for slot in together:
+            tensor = columns.tensors[slot]
+            if tensor >= 0 and tensor not in places.values() and columns.holds[slot] != PARAMETER:
+                over = places.get(_place(facts, tensor))
+                if over is not None and tensor not in facts.recomputed_tensors:
+                    found[slot] = over
+    return found
+
+
+def _place(facts: Facts, tensor: int) -> tuple[tuple[int, object], ...]:
+    return tuple((span.memory, span.layout) for span in facts.spans(tensor))
+
+
+def _under_their_names(facts: Facts) -> tuple[dict[tuple[int, str], set[int]], set[tuple[int, str]]]:
+    """By (module, the way to a dict), the slots in it that lie over registered ones of their keys; and which of these
+    dicts have a parameter among them."""
     alive: dict[tuple[int, str], set[int]] = {}
-    """By (module, text of the way to the dict), the slots that do."""
     with_parameters: set[tuple[int, str]] = set()
     slots = facts.snapshot.slot_columns
     for together in slots_in(facts, "aliased"):
@@ -72,27 +128,143 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 alive.setdefault(place, set()).add(slot)
                 if has_parameter:
                     with_parameters.add(place)
-    for module, container in sorted(with_parameters):
+    return alive, with_parameters
+
+
+def _containers(facts: Facts, views: dict[int, int]) -> Iterator[_Kept]:
+    """Whatever holds views of parameters, or Parameters under a name that says that they are copies."""
+    slots, tensors = facts.snapshot.slot_columns, facts.snapshot.tensor_columns
+    places: dict[tuple[int, str], None] = {}
+    for slot, hold in enumerate(slots.holds):
+        if hold == ATTRIBUTE and slots.tensors[slot] >= 0 and slots.names[slot].endswith("]"):
+            container = _container(slots.names[slot])
+            if container and (slot in views or _COPIES.fullmatch(container)):
+                places[slots.modules[slot], container] = None
+    for module, container in sorted(places):
         there = [
             slot
             for slot in range(facts.first_slots[module], facts.first_slots[module + 1])
-            if slots.holds[slot] == ATTRIBUTE and _entry(slots.names[slot])[0] == container
+            if slots.holds[slot] == ATTRIBUTE and _container(slots.names[slot]) == container
         ]
         # What reaches no byte lies nowhere.
-        there = [slot for slot in there if facts.spans(slots.tensors[slot])]
-        if set(there) <= alive[module, container]:
-            yield _problem(facts, module, container, there)
+        kept = tuple(slot for slot in there if facts.spans(slots.tensors[slot]))
+        if kept:
+            yield _Kept(module, container, kept)
+    of_buffers: dict[int, list[int]] = {}
+    for slot in views:
+        if slots.holds[slot] not in (ATTRIBUTE, PARAMETER) and tensors.specs[slots.tensors[slot]] >= 0:
+            of_buffers.setdefault(slots.modules[slot], []).append(slot)
+    for module, buffers in sorted(of_buffers.items()):
+        yield _Kept(module, "", tuple(sorted(buffers)))
 
 
-def _problem(facts: Facts, module: int, container: str, entries: list[int]) -> Problem:
+def _is_complete(facts: Facts, kept: _Kept, views: dict[int, int]) -> bool:
+    """Whether all parameters of one module, or all that are trained, lie there, several of them, and nothing else."""
+    slots = facts.snapshot.slot_columns
+    over = set()
+    is_viewed = False
+    for slot in kept.slots:
+        tensor = slots.tensors[slot]
+        if slot in views:
+            is_viewed = True
+            over.add(views[slot])
+        elif tensor in _registered(facts) and _is_listed(slots.names[slot]):
+            over.add(tensor)
+        else:
+            return False
+    # Parameters under such a name: `self.start = list(net.parameters())`. In a dict they show what they are.
+    if not is_viewed and not _COPIES.fullmatch(kept.container):
+        return False
+    if is_viewed and any(slot not in views for slot in kept.slots):
+        return False
+    return len(over) > 1 and frozenset(over) in _sets_of_parameters(facts)
+
+
+def _is_listed(name: str) -> bool:
+    return name.endswith("]") and name[:-1].rpartition("[")[2].isdecimal()
+
+
+def _registered(facts: Facts) -> frozenset[int]:
+    return facts.once("registered-parameters", lambda: frozenset().union(*_sets_of_parameters(facts)))
+
+
+def _sets_of_parameters(facts: Facts) -> frozenset[frozenset[int]]:
+    """The parameters of each module, those of all below it included; and of these the ones that require grad."""
+    return facts.once("sets-of-parameters", lambda: frozenset(_find_sets(facts)))
+
+
+def _find_sets(facts: Facts) -> Iterator[frozenset[int]]:
+    slots, flags = facts.snapshot.slot_columns, facts.snapshot.tensor_columns.flags
+    own: dict[int, set[int]] = {}
+    for slot, hold in enumerate(slots.holds):
+        if hold == PARAMETER and slots.tensors[slot] >= 0 and facts.snapshot.is_registered(slot):
+            own.setdefault(slots.modules[slot], set()).add(slots.tensors[slot])
+    parents = facts.parents
+    below: dict[int, set[int]] = {}
+    for module in range(len(parents) - 1, -1, -1):
+        # NOTE: children stand after their parents.
+        held = below.pop(module, set()) | own.get(module, set())
+        if held:
+            yield frozenset(held)
+            yield frozenset(tensor for tensor in held if flags[tensor] & REQUIRES_GRAD)
+            if parents[module] >= 0 and facts.snapshot.module_columns.flags[module] & REGISTERED:
+                below.setdefault(parents[module], set()).update(held)
+
+
+def _is_cache(facts: Facts, kept: _Kept) -> bool:
+    """Whether the class says that it is for use in forward: filled there or by a property, or dropped when the model
+    is moved, and never put back into parameters."""
+    if not kept.container:
+        return False
+    slot = facts.slots.at(kept.slots[0])
+    use = uses(facts, facts.modules[slot.module].type)
+    attribute = to_steps(slot.name)[0].text
+    if use.is_loaded_back(attribute):
+        return False
+    found = assigned(facts, slot)
+    return (
+        found.is_only_forward or found.is_of_property or any(use.is_named_in(attribute, each) for each in _DROPPING)
+    )
+
+
+def _problem(facts: Facts, kept: _Kept, *, is_named: bool) -> Problem:
+    entries = kept.slots
     more = f" and {len(entries) - 1:,} more" if len(entries) > 1 else ""
+    are = "are" if more else "is"
+    first = to_steps(facts.slots.at(entries[0]).name)[0].text
+    what = f"what {printable(first)} holds" if kept.container else "these buffers"
+    names = " under their names" if is_named else ""
+    change = "changes" if kept.container else "change"
+    them = "it" if kept.container else "them"
     return Problem(
         tuple(facts.paths(entries)),
-        f"{{0}}{more} are the parameters' own memory under their names: what {container} holds changes with every "
-        "step, and to load it back changes nothing.",
-        f"Keep a copy: {container} = copy.deepcopy(….state_dict()).",
-        alike=(facts.modules.at(module).type, container),
+        f"{{0}}{more} {are} the parameters' own memory{names}: {what} {change} with every step, and to load {them} "
+        "back changes nothing.",
+        _copy(kept, is_named=is_named),
+        alike=(facts.modules.at(kept.module).type, kept.container),
     )
+
+
+def _copy(kept: _Kept, *, is_named: bool) -> str:
+    """What to write; in words, where no one line of code fits the place."""
+    if not kept.container:
+        return "Keep copies: self.register_buffer(name, p.detach().clone())."
+    is_plain = len(to_steps(kept.container)) == 1
+    if is_named:
+        copied = "copy.deepcopy(….state_dict())"
+        return (
+            f"Keep a copy: self.{printable(kept.container)} = {copied}."
+            if is_plain
+            else f"Keep a copy there: {copied}."
+        )
+    return "Keep copies: p.detach().clone() for each parameter p, in place of the parameters or views of them."
+
+
+def _container(name: str) -> str:
+    """The way to the list, tuple or dict that holds something; empty where nothing of the kind does."""
+    if _is_listed(name):
+        return name[: name.rindex("[")]
+    return _entry(name)[0]
 
 
 def _entry(name: str) -> tuple[str, str]:
