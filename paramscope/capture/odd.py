@@ -200,9 +200,9 @@ def add_copy_marks(walk: Walk) -> None:
     """Enters which modules say themselves what a copy of them holds: of interest where a tensor has a graph alone."""
     if all(flags & IS_LEAF for flags in set(walk.tensors.flags)):
         return
-    for path, module in walk.held_modules():
+    for number, module in walk.held_modules():
         if copies_itself(type(module)):
-            walk.facts.marks.append(Mark(path, "not-copied", "", None))
+            walk.facts.marks.append(Mark(walk.paths[number], "not-copied", "", None))
 
 
 def _is_text(name: Any) -> bool:

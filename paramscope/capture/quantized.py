@@ -58,7 +58,7 @@ def add_quantized(walk: Walk) -> None:
     suspects |= {number for number in tensors.unusual if _keeps_state(tensors.held[number])}
     if not suspects:
         return
-    modules = {walk.numbers[id(module)]: module for module in walk.held_modules}
+    modules = dict(walk.held_modules())
     noted: dict[tuple[str, str, str], tuple[str, int]] = {}
     counted: dict[int, tuple[str, Shape | None]] = {}
     numels: dict[int, int] = {}

@@ -135,10 +135,9 @@ class Walk:
         """Whether a tensor, by its number, is registered."""
         return tensor < self._sealed
 
-    def held_modules(self) -> Iterator[tuple[str, Any]]:
-        """Each module, with its first path."""
-        for number, module in zip(self.numbers.values(), self._held, strict=True):
-            yield self.paths[number], module
+    def held_modules(self) -> Iterator[tuple[int, Any]]:
+        """Each module that was entered, with the position of its first path."""
+        return zip(self.numbers.values(), self._held, strict=True)
 
     def path_of(self, module: Any) -> str | None:
         """The first path under which a module was entered; None if it was not."""
@@ -163,11 +162,6 @@ class Walk:
         if self._registered_paths is None:
             self._registered_paths = self.tensor_paths()
         self.aliases.append(AliasRecord(join(module_path, name), self._registered_paths[tensor]))
-
-    @property
-    def held_modules(self) -> list[Any]:
-        """All modules that were entered, each once."""
-        return self._held
 
     def first_path_of(self, module: int) -> int:
         """The position of the first path of a module, by that of any of its paths."""

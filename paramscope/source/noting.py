@@ -17,7 +17,7 @@ class Noting:
     DEPTH = 8
     """Functions that are gone into within one another."""
     NESTING = 100
-    """Expressions and conditions within one another that are looked into, those of functions that are gone into too."""
+    """Expressions and conditions within one another that are looked into, with those of functions gone into."""
 
     def __init__(self, methods: Methods, place: tuple[str, ...], *, is_running: bool) -> None:
         self.methods = methods
