@@ -39,6 +39,8 @@ _OPPOSITES = (
 """Words that name two equals: neither of these is a copy of the other."""
 _SHARE = 3
 """A copy whose name does not say so is one of what trains: of at least a third of it."""
+_FURTHER = frozenset({"aux", "auxiliary", "extra", "additional", "side"})
+"""Words in the names of parts that train beside others of their kind."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -127,14 +129,15 @@ def _original(facts: Facts, held: Held, module: int, candidates: Collection[int]
     total = sum(count for count, parent in zip(held.stepped, facts.parents, strict=True) if parent < 0)
     found: int | None = None
     is_sibling = False
-    for other in candidates:
-        own, theirs = _difference(paths[module], paths[other])
+    # Of several, the one by whose name it is called comes first: `critic2_target` is a copy of `critic2`.
+    compared = [(other, *_difference(paths[module], paths[other])) for other in candidates]
+    for other, own, theirs in sorted(compared, key=lambda each: len(each[1] | each[2])):
         copies, originals = _copy_words(own), _copy_words(theirs)
         opposed = {word for pair in _OPPOSITES if _is_opposed(pair, own, theirs) for word in pair}
         if originals and not copies:
             # The copy is stepped, and what it was copied from is not.
             is_sibling = True
-        elif opposed or _is_numbered(own, theirs, is_deep=layers > 1):
+        elif own & _FURTHER or opposed or _is_numbered(own, theirs, is_deep=layers > 1):
             is_sibling = is_sibling or copies <= opposed
         elif copies - originals:
             return other
