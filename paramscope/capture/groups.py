@@ -103,6 +103,11 @@ def _kept(state: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], list[Gr
                     yield below, groups
 
 
+def keeps(thing: Any, other: Any) -> bool:
+    """Whether something has another thing for an attribute, or in a list there."""
+    return any(each is other for value in instance_dict(thing).values() for each in (value, *items(value)))
+
+
 def defaults_of(*optimizers: Any) -> dict[str, Any] | None:
     """What optimizers, and those that they keep, say in their `defaults`; None where none says anything."""
     found: dict[str, Any] | None = None

@@ -53,6 +53,8 @@ class Twin(NamedTuple):
     """What is stepped."""
     rests: bool
     """Whether it is in eval mode, and what it belongs to or is a copy of is not."""
+    is_named: bool
+    """Whether a word in its name says so, too."""
 
 
 class Held(NamedTuple):
@@ -97,7 +99,10 @@ def twins(facts: Facts, missing: Collection[int]) -> list[Twin]:
     for module, count in enumerate(held.stepped):
         if count and not held.missing[module] and flags[module] & REGISTERED and built[module] in wanted:
             stepped.setdefault(built[module], []).append(module)
-    return list(_topmost(facts, held, built, stepped)) if stepped else []
+    found = list(_topmost(facts, held, built, stepped)) if stepped else []
+    # Beside a copy that is called one, what else is built alike is a part of its own.
+    copied = {twin.of for twin in found if twin.is_named}
+    return [twin for twin in found if twin.is_named or twin.of not in copied]
 
 
 def _topmost(facts: Facts, held: Held, built: list[int], stepped: dict[int, list[int]]) -> Iterator[Twin]:
@@ -108,9 +113,9 @@ def _topmost(facts: Facts, held: Held, built: list[int], stepped: dict[int, list
         if not flags[module] & REGISTERED or not held.missing[module]:
             continue
         if not held.stepped[module] and not held.has_gradients[module]:
-            of = _original(facts, held, module, stepped.get(built[module], ()))
+            of, is_named = _original(facts, held, module, stepped.get(built[module], ()))
             if of is not None:
-                yield Twin(module, of, _rests(facts, module, of))
+                yield Twin(module, of, _rests(facts, module, of), is_named)
                 continue
         pending += reversed(facts.children.get(module, ()))
 
@@ -123,8 +128,9 @@ def _rests(facts: Facts, module: int, of: int) -> bool:
     return not flags[module] & TRAINING and bool(flags[root] & TRAINING or flags[of] & TRAINING)
 
 
-def _original(facts: Facts, held: Held, module: int, candidates: Collection[int]) -> int | None:
-    """What a module looks like a copy of; None where it looks like a sibling that was forgotten."""
+def _original(facts: Facts, held: Held, module: int, candidates: Collection[int]) -> tuple[int | None, bool]:
+    """(what a module looks like a copy of, None where it looks like a sibling that was forgotten; whether its name
+    says so)."""
     paths, layers = facts.snapshot.module_columns.paths, held.layers[module]
     total = sum(count for count, parent in zip(held.stepped, facts.parents, strict=True) if parent < 0)
     found: int | None = None
@@ -140,10 +146,10 @@ def _original(facts: Facts, held: Held, module: int, candidates: Collection[int]
         elif own & _FURTHER or opposed or _is_numbered(own, theirs, is_deep=layers > 1):
             is_sibling = is_sibling or copies <= opposed
         elif copies - originals:
-            return other
+            return other, True
         elif layers > 1 and found is None and held.stepped[other] * _SHARE >= total and not _is_listed(facts, module):
             found = other
-    return None if is_sibling else found
+    return None if is_sibling else found, False
 
 
 def _difference(one: str, other: str) -> tuple[set[str], set[str]]:
