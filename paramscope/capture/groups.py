@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from paramscope.capture.classes import class_mro, definer, is_a, is_torch, short_name
@@ -88,14 +88,37 @@ def _hands_over(cls: type, name: str) -> bool:
 
 
 def _held_by_all(state: Mapping[str, Any]) -> set[int]:
-    """Ids of the members of all optimizers that something keeps, one by one or in lists."""
-    found: set[int] = set()
+    """Ids of the members of all optimizers that something keeps."""
+    return {number for _, groups in _kept(state) for number in by_id(groups)}
+
+
+def _kept(state: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], list[Group]]]:
+    """The attributes and groups of all optimizers that something keeps, one by one or in lists."""
     for name, value in state.items():
         if name != "param_groups":
             for each in (value, *items(value)):
-                groups = as_groups(instance_dict(each).get("param_groups"))
+                below = instance_dict(each)
+                groups = as_groups(below.get("param_groups"))
                 if groups is not None:
-                    found.update(by_id(groups))
+                    yield below, groups
+
+
+def keeps(thing: Any, other: Any) -> bool:
+    """Whether something has another thing for an attribute, or in a list there."""
+    return any(each is other for value in instance_dict(thing).values() for each in (value, *items(value)))
+
+
+def defaults_of(*optimizers: Any) -> dict[str, Any] | None:
+    """What optimizers, and those that they keep, say in their `defaults`; None where none says anything."""
+    found: dict[str, Any] | None = None
+    for each in optimizers:
+        state = instance_dict(each)
+        for attributes in (state, *(below for below, _ in _kept(state))):
+            said: Any = attributes.get("defaults")
+            if is_a(said, dict):
+                found = {} if found is None else found
+                for key, value in dict.items(said):
+                    found.setdefault(plain_name(key), value)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from paramscope.capture.classes import definer, is_a, is_mapping, mapping_items, short_name
-from paramscope.capture.groups import WRAPPED_AS, Found, as_groups, by_id, find_groups, instance_dict, items
+from paramscope.capture.groups import WRAPPED_AS, Found, as_groups, find_groups, instance_dict, items, keeps
 from paramscope.capture.kinds import plain_name
 from paramscope.errors import NotAnOptimizer
 
@@ -141,11 +141,8 @@ def _attach(found: list[Handed], leaf: _Leaf, scheduled: list[Any]) -> None:
         groups = find_groups(optimizer)
         if groups is None:
             continue
-        held = by_id(groups.groups).keys()
         for at, each in enumerate(found):
-            inner = each.found.inner
-            known = by_id(each.found.groups).keys() | (by_id(inner.found.groups).keys() if inner else set())
-            if each.found.holder is groups.holder or (held and held <= known):
+            if each.found.holder is optimizer or keeps(each.found.holder, optimizer):
                 found[at] = each._replace(schedulers=(*each.schedulers, leaf.thing))
                 break
         else:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from paramscope.capture.classes import is_a, is_tensor_class, qualified_name, short_name
 from paramscope.capture.code import texts_of
-from paramscope.capture.groups import Found, by_id, instance_dict, items, members
+from paramscope.capture.groups import Found, by_id, defaults_of, instance_dict, items, members
 from paramscope.capture.handed import Handed
 from paramscope.capture.kinds import plain_name
 from paramscope.capture.register import TensorRegister
@@ -41,7 +41,9 @@ class OptimizerReader:
 
     def read(self, handed: Iterable[Handed]) -> tuple[OptimizerRecord, ...]:
         """Every optimizer's groups."""
-        every = [each for one in handed for each in self._resolved(one)]
+        # One that a wrapper steps may have been handed over beside it.
+        resolved = (each for one in handed for each in self._resolved(one))
+        every = list({id(each.found.holder): each for each in reversed(list(resolved))}.values())[::-1]
         for each in every:
             self._enter(each.name, each.found.groups)
         held = (member for each in every for group in each.found.groups for member in members(group))
@@ -50,29 +52,28 @@ class OptimizerReader:
 
     def _resolved(self, handed: Handed) -> Iterator[_Stepping]:
         """What really steps: the optimizer, the one within it, or both, each its own part."""
-        name, cls, found = handed.name, type(handed.optimizer), handed.found
+        name, outer, found = handed.name, handed.optimizer, handed.found
         inner = found.inner
         if inner is None:
-            yield _Stepping(name, cls, found, handed.schedulers)
+            yield _Stepping(name, outer, found, handed.schedulers)
             return
         own, theirs = by_id(found.groups), by_id(inner.found.groups)
         is_disjoint = own.keys().isdisjoint(theirs)
         if is_disjoint and not self._tensors.numbers.keys().isdisjoint(theirs):
-            yield _Stepping(name, cls, found, handed.schedulers)
-            yield _Stepping(f"{name}.{inner.name}", type(inner.found.holder), inner.found, ())
+            yield _Stepping(name, outer, found, handed.schedulers)
+            yield _Stepping(f"{name}.{inner.name}", inner.found.holder, inner.found, ())
         elif is_disjoint and _are_copies(own.values(), theirs.values()):
-            yield _Stepping(name, cls, found, handed.schedulers)
+            yield _Stepping(name, outer, found, handed.schedulers)
         else:
             numbers = [self._tensors.numbers.get(each) for each in own if each not in theirs]
             listed = tuple(self._paths[number] for number in numbers if number is not None)
-            yield _Stepping(name, cls, inner.found, handed.schedulers, listed)
+            yield _Stepping(name, outer, inner.found, handed.schedulers, listed)
 
     def _optimizer(self, stepping: _Stepping, strangers: Strangers) -> OptimizerRecord:
-        name, cls, found, schedulers, listed = stepping
-        holder = type(found.holder)
+        name, outer, found, schedulers, listed = stepping
+        cls, holder = type(outer), type(found.holder)
         steps = steps_as(holder)
-        defaults: Any = instance_dict(found.holder).get("defaults")
-        known = {plain_name(key): value for key, value in dict.items(defaults)} if is_a(defaults, dict) else None
+        known = defaults_of(found.holder, outer)
         return OptimizerRecord(
             name,
             qualified_name(cls),
@@ -95,7 +96,7 @@ class OptimizerReader:
             return ()
         hooks: Iterator[Any] = (instance_dict(stepping.found.holder).get(name) for name in _HOOKS)
         others = [each for held in hooks if is_a(held, dict) for each in dict.values(held)]
-        classes = [stepping.cls, type(stepping.found.holder), *map(type, stepping.schedulers)]
+        classes = list(map(type, (stepping.outer, stepping.found.holder, *stepping.schedulers)))
         spoken = texts_of(classes, others)
         return tuple(key for key in odd if key in spoken)
 
@@ -153,8 +154,8 @@ class _Stepping(NamedTuple):
     """One optimizer as it steps."""
 
     name: str
-    cls: type
-    """Of what was handed over."""
+    outer: Any
+    """What was handed over."""
     found: Found
     schedulers: tuple[Any, ...]
     listed: tuple[str, ...] = ()

@@ -11,7 +11,10 @@ from paramscope.rules.optimizer._members import is_beside
 from paramscope.text import plural
 
 _HAND_OVER = 'Hand it to an optimizer, optimizer.add_param_group({"params": …}), or freeze it: requires_grad_(False).'
-_COMPLETE = "Build the optimizer once the model is complete."
+_COMPLETE = (
+    "Build the optimizer once the model is complete, or hand over what is missing: optimizer.add_param_group("
+    '{"params": …}).'
+)
 _FILTERED = (
     'Give what the filter leaves out a group of its own, {"params": …, "weight_decay": 0.0}, or freeze it: '
     "requires_grad_(False)."
@@ -42,9 +45,11 @@ def reason(facts: Facts, missing: Collection[int]) -> tuple[str, str]:
         return f": {filtered}", _FILTERED
     if all(kind.has_grad for kind in absent.kinds):
         return ": gradients lie there, and no step uses them.", _HAND_OVER
+    # What has an optimizer to itself may be another network, which is trained beside this one.
     foreign = [
         each
         for optimizer in facts.optimizers
+        if not held.slots or any(group.slots for group in optimizer.groups)
         for group in optimizer.groups
         if not is_beside(group)
         for each in group.foreign

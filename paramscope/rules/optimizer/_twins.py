@@ -39,6 +39,8 @@ _OPPOSITES = (
 """Words that name two equals: neither of these is a copy of the other."""
 _SHARE = 3
 """A copy whose name does not say so is one of what trains: of at least a third of it."""
+_FURTHER = frozenset({"aux", "auxiliary", "extra", "additional", "side"})
+"""Words in the names of parts that train beside others of their kind."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -51,6 +53,8 @@ class Twin(NamedTuple):
     """What is stepped."""
     rests: bool
     """Whether it is in eval mode, and what it belongs to or is a copy of is not."""
+    is_named: bool
+    """Whether a word in its name says so, too."""
 
 
 class Held(NamedTuple):
@@ -95,7 +99,10 @@ def twins(facts: Facts, missing: Collection[int]) -> list[Twin]:
     for module, count in enumerate(held.stepped):
         if count and not held.missing[module] and flags[module] & REGISTERED and built[module] in wanted:
             stepped.setdefault(built[module], []).append(module)
-    return list(_topmost(facts, held, built, stepped)) if stepped else []
+    found = list(_topmost(facts, held, built, stepped)) if stepped else []
+    # Beside a copy that is called one, what else is built alike is a part of its own.
+    copied = {twin.of for twin in found if twin.is_named}
+    return [twin for twin in found if twin.is_named or twin.of not in copied]
 
 
 def _topmost(facts: Facts, held: Held, built: list[int], stepped: dict[int, list[int]]) -> Iterator[Twin]:
@@ -106,9 +113,9 @@ def _topmost(facts: Facts, held: Held, built: list[int], stepped: dict[int, list
         if not flags[module] & REGISTERED or not held.missing[module]:
             continue
         if not held.stepped[module] and not held.has_gradients[module]:
-            of = _original(facts, held, module, stepped.get(built[module], ()))
+            of, is_named = _original(facts, held, module, stepped.get(built[module], ()))
             if of is not None:
-                yield Twin(module, of, _rests(facts, module, of))
+                yield Twin(module, of, _rests(facts, module, of), is_named)
                 continue
         pending += reversed(facts.children.get(module, ()))
 
@@ -121,26 +128,28 @@ def _rests(facts: Facts, module: int, of: int) -> bool:
     return not flags[module] & TRAINING and bool(flags[root] & TRAINING or flags[of] & TRAINING)
 
 
-def _original(facts: Facts, held: Held, module: int, candidates: Collection[int]) -> int | None:
-    """What a module looks like a copy of; None where it looks like a sibling that was forgotten."""
+def _original(facts: Facts, held: Held, module: int, candidates: Collection[int]) -> tuple[int | None, bool]:
+    """(what a module looks like a copy of, None where it looks like a sibling that was forgotten; whether its name
+    says so)."""
     paths, layers = facts.snapshot.module_columns.paths, held.layers[module]
     total = sum(count for count, parent in zip(held.stepped, facts.parents, strict=True) if parent < 0)
     found: int | None = None
     is_sibling = False
-    for other in candidates:
-        own, theirs = _difference(paths[module], paths[other])
+    # Of several, the one by whose name it is called comes first: `critic2_target` is a copy of `critic2`.
+    compared = [(other, *_difference(paths[module], paths[other])) for other in candidates]
+    for other, own, theirs in sorted(compared, key=lambda each: len(each[1] | each[2])):
         copies, originals = _copy_words(own), _copy_words(theirs)
         opposed = {word for pair in _OPPOSITES if _is_opposed(pair, own, theirs) for word in pair}
         if originals and not copies:
             # The copy is stepped, and what it was copied from is not.
             is_sibling = True
-        elif opposed or _is_numbered(own, theirs, is_deep=layers > 1):
+        elif own & _FURTHER or opposed or _is_numbered(own, theirs, is_deep=layers > 1):
             is_sibling = is_sibling or copies <= opposed
         elif copies - originals:
-            return other
+            return other, True
         elif layers > 1 and found is None and held.stepped[other] * _SHARE >= total and not _is_listed(facts, module):
             found = other
-    return None if is_sibling else found
+    return None if is_sibling else found, False
 
 
 def _difference(one: str, other: str) -> tuple[set[str], set[str]]:

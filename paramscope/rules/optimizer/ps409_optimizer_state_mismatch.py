@@ -82,10 +82,13 @@ def _unfit(facts: Facts, optimizer: OptimizerRecord, group: GroupRecord) -> Iter
         member = strangers.get(position) if path is None else facts.slots[path]
         if member is None:
             continue
-        names = text.listed([misfit.name for misfit in misfits])
         first = misfits[0]
+        names = text.listed([misfit.name for misfit in misfits])
         is_of_shape = first.shape == member.shape or first.name in _FACTORED
-        if is_of_shape and first.dtype != member.dtype and first.device == member.device:
+        is_cast = is_of_shape and first.dtype != member.dtype and first.device == member.device
+        if is_cast:
+            # A cast is one cause, whatever it is that is kept for each parameter.
+            names = text.listed(list(dict.fromkeys(misfit.name for misfit in group.misfits)))
             how = f"is in {first.dtype}, but {{0}} in {member.dtype}"
         elif not is_of_shape:
             how = f"has the shape {text.shape(first.shape)}, but {{0}} has {text.shape(member.shape)}"
@@ -97,4 +100,5 @@ def _unfit(facts: Facts, optimizer: OptimizerRecord, group: GroupRecord) -> Iter
             "Build the optimizer anew after changing a parameter's shape, device or dtype, or change the state with "
             "it: optimizer.state[parameter].",
             blame=None,
+            alike=("cast", optimizer.name) if is_cast else None,
         )

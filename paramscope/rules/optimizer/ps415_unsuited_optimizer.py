@@ -60,14 +60,13 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     if not held:
         return
     rows = _rows(facts)
-    for kind in facts.slot_kinds:
-        places = [at for at in kind.groups if at in held]
-        if not places or not kind.is_trainable:
-            continue
-        for slot, further in distinct(facts, [kind]):
-            what = _unsuited(facts, kind, slot, further, rows)
-            if what:
-                yield _problem(facts, members, places[0], slot, what)
+    kinds = [kind for kind in facts.slot_kinds if kind.is_trainable and not held.isdisjoint(kind.groups)]
+    kind_of = {slot: kind for kind in kinds for slot in kind.slots}
+    for slot, further in distinct(facts, kinds):
+        kind = kind_of[slot]
+        what = _unsuited(facts, kind, slot, further, rows)
+        if what:
+            yield _problem(facts, members, next(at for at in kind.groups if at in held), slot, what)
 
 
 def _problem(
