@@ -17,6 +17,7 @@ NoteKind = Literal[
     "name-clash",
     "crashed",
     "values",
+    "overridden",
 ]
 MarkKind = Literal[
     "odd-attribute",
@@ -42,7 +43,8 @@ class Note(NamedTuple):
     sharing was not decided; `unreadable` for what cannot be read without running the code of its class; `packed`
     for weights of quantized layers that lie in an object of C++, or hold several elements in one that are not
     counted; `name-clash` for a module of whose name there is another; `crashed` for what could not be told because
-    our own code failed on it; `values` for tensors whose elements were to be read and were not."""
+    our own code failed on it; `values` for tensors whose elements were to be read and were not;
+    `overridden` for classes whose `parameters()` may hand out something else than what is registered."""
     text: str
 
 
