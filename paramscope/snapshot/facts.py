@@ -29,6 +29,9 @@ MarkKind = Literal[
     "recomputed",
     "held-by",
     "quantized",
+    "adapter",
+    "adapter-tables",
+    "merged-adapter",
 ]
 
 
@@ -77,14 +80,17 @@ class Mark(NamedTuple):
     tensors come and go by a hook. `own-forward`: the instance has a `forward` of its own. `recomputed`: a hook
     or a parametrization computes this attribute anew before each forward. `held-by`: what hides a module or a
     Parameter that is not registered, where it lies behind more than containers. `quantized`: a weight that holds
-    several elements in one, or integers that stand for floats."""
+    several elements in one, or integers that stand for floats. `adapter`, `adapter-tables`: of a model of peft's,
+    what the file of one of its adapters holds beside the adapter. `merged-adapter`: its adapters lie in the base."""
     name: str
     """The attribute's name; for `recomputed` what does it, such as `weight_norm`; for `held-by` the kind of thing:
     `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several the last of these; for
-    `quantized` what tells it, such as `quant_state`."""
+    `quantized` what tells it, such as `quant_state`; the adapter's for `adapter` and `adapter-tables`."""
     value: bool | int | float | str | tuple[int, ...] | None
     """What the attribute holds, where that is a plain value; the kind of thing that hides; the gradient's shape; for
-    `held-by` the qualified class name of that thing; for `quantized` the shape that is stood for."""
+    `held-by` the qualified class name of that thing; for `quantized` the shape that is stood for;
+    for `adapter` which biases are saved (`none`, `all`, `layers`), for `adapter-tables` which tables of tokens
+    (`none`, `targeted`, or `perhaps`)."""
 
 
 class ValueRecord(NamedTuple):
