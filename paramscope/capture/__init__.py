@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
+from paramscope.capture.adapters import add_adapters
 from paramscope.capture.classes import is_a, is_mapping, mapping_items, short_name
 from paramscope.capture.declared_ties import declared_ties, saved_once
 from paramscope.capture.groups import find_groups
@@ -116,6 +117,8 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: 
     tensors.flush()
     with isolated(walk.notes, "", "which of its weights are quantized"):
         add_quantized(walk)
+    with isolated(walk.notes, "", "what peft keeps of its adapters"):
+        add_adapters(walk)
     with isolated(walk.notes, "", "what is odd about its tensors"):
         add_tensor_marks(walk)
         add_copy_marks(walk)

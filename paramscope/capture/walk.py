@@ -256,7 +256,7 @@ class Walk:
                 )
             entry = classes_get(id(cls))
             if entry is None:
-                entry = self._enter_class(index, cls)
+                entry = self._enter_class(index, path, cls)
             type_number, facts, is_special, read, known_settings = entry
             add_path(path)
             if is_special or reasons or hooks or pre_hooks or "state_dict" in state:
@@ -398,8 +398,14 @@ class Walk:
             kind = self.kinds[id(cls)] = kind_of(cls)
         return kind
 
-    def _enter_class(self, index: int, cls: type) -> ClassEntry:
+    def _enter_class(self, index: int, path: str, cls: type) -> ClassEntry:
         entry, shared = self.facts.enter_class(cls)
+        if entry.facts.hands_out is not None:
+            base, method = entry.facts.hands_out
+            text = (
+                f"{base} overrides {method}(), so parameters() may hand out other than what is registered and counted"
+            )
+            self.notes.append(Note(path, "overridden", text))
         # What all instances share is found through the first of them; the search runs backwards.
         self.candidates.extend(Candidate(index, f"::{name}", value) for name, value in reversed(shared))
         return entry

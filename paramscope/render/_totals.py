@@ -49,6 +49,10 @@ def total_lines(report: Report, width: int, left_out: int) -> list[str]:
     more += [f"{label}{text.count(number)}" for label, number in sums if number]
     if totals.unknown:
         more.append(f"{text.plural(totals.unknown, 'tensor')} of unknown size not counted")
+    # What is in a slot is counted as it is stored.
+    slots = report.slots
+    if packed := sum(note.kind == "packed" and note.path not in slots for note in report.snapshot.notes):
+        more.append(f"{text.plural(packed, 'packed weight')} in C++ not counted")
     more.append(f"memory: {text.nbytes(totals.nbytes)}")
     if left_out:
         more.append("empty slots not listed")
@@ -87,5 +91,5 @@ def note_lines(report: Report, width: int) -> list[str]:
     return [
         line
         for note in report.snapshot.notes
-        for line in sentence([f"note: {text.name(note.path) or 'the root'}:", note.text], width, separator=" ")
+        for line in text.wrap_words(f"note: {text.name(note.path) or 'the root'}: {text.plain(note.text)}", width)
     ]

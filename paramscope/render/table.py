@@ -46,7 +46,7 @@ def render(
     screen = Screen(width, color)
     blocks = [
         title(report, width),
-        _slot_lines(report, lines.shown, wanted, screen) if lines.shown else [nothing(selection)],
+        _slot_lines(report, lines.shown, wanted, screen) if lines.shown else [nothing(report, selection)],
         total_lines(report, width, lines.left_out),
         finding_lines(report, screen),
         sharing_lines(report, lines.rows, width),
