@@ -33,7 +33,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import heads, unbraced, placeholders
+from paramscope.rules.naming import heads, placeholders, unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS305", "copied-not-tied", Severity.INFO, needs="values")

@@ -142,11 +142,12 @@ def _problem(facts: Facts, slot: int, parameters: list[int]) -> Problem:
     others = f" and of {len(parameters) - 1:,} more" if len(parameters) > 1 else ""
     follows = "changes as that is trained, and " if any(is_trainable(facts, [each]) for each in parameters) else ""
     owner = facts.snapshot.module_columns.types[columns.modules[slot]]
+    whole = unbraced(to_code(facts, facts.slots.path_at(parameters[0])))
     return Problem(
         (facts.slots.path_at(slot), *facts.paths(parameters)),
         f"{{0}}, {'a buffer' if is_buffer else 'an attribute'}, is a {_CONTIGUITY[_is_contiguous(spec)]} view of the "
         f"memory of {{1}}{others}: it {follows}goes stale when .to() moves that.",
-        f"Make it in forward of what it is a view of, {unbraced(to_code(facts, facts.slots.path_at(parameters[0])))}; "
+        f"Make it in forward of what it is a view of, {whole}; "
         "or, if it is to keep these values, copy them: .detach().clone().",
         # What lies in one attribute was made by one line.
         alike=(owner, is_buffer, name if is_buffer else _STEP.split(name, maxsplit=1)[0]),
