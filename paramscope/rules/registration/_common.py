@@ -1,4 +1,4 @@
-"""Layers that places with weights of their own have in common: a norm, an activation, what a default argument made."""
+"""Layers that several places have in common beside their own weights: a norm, an activation, a default argument."""
 
 from __future__ import annotations
 
@@ -52,8 +52,15 @@ def _common_layers(facts: Facts) -> Iterator[Common]:
 
 
 def _kind(facts: Facts, places: list[int]) -> Kind | None:
-    columns = facts.snapshot.module_columns
     module = places[0]
+    # Of what is made once as its function is defined, the line tells most.
+    if any(_tensors(facts, module)) and any(is_made_default(facts, facts.modules.path_at(each)) for each in places):
+        return "default"
+    return _leaf_kind(facts, module)
+
+
+def _leaf_kind(facts: Facts, module: int) -> Kind | None:
+    columns = facts.snapshot.module_columns
     type = facts.snapshot.interned.types[columns.types[module]]
     names = {
         facts.snapshot.slot_columns.names[slot]
@@ -69,8 +76,6 @@ def _kind(facts: Facts, places: list[int]) -> Kind | None:
             return "activation"
         if is_norm and names:
             return "norm"
-    if any(_tensors(facts, module)) and any(is_made_default(facts, facts.modules.path_at(each)) for each in places):
-        return "default"
     return None
 
 
@@ -106,16 +111,25 @@ def _compare(facts: Facts, branches: list[int]) -> bool:
     if sum(any(count[tensor] == 1 for tensor in tensors) for tensors in held) < 2:
         return False
     return not any(
-        count[tensor] > 1
+        any(count[tensor] > 1 for tensor in _own_tensors(facts, module)) and not _is_small(facts, module)
         for module in facts.subtree(branches[0])
-        if not _is_small(facts, module)
-        for tensor in _own_tensors(facts, module)
     )
 
 
 def _is_small(facts: Facts, module: int) -> bool:
-    """Whether it is a norm or an activation, or one that a default argument made."""
-    return _kind(facts, [module]) is not None
+    """Whether it is a norm or an activation, or what a default argument made, or lies in that."""
+    at = module
+    while at >= 0 and at in _repeated(facts):
+        if _kind(facts, [at]) is not None:
+            return True
+        at = facts.parents[at]
+    return False
+
+
+def _repeated(facts: Facts) -> frozenset[int]:
+    """Modules that stand in several places, at each of them."""
+    repeats = facts.snapshot.module_columns.repeats
+    return facts.once("repeated", lambda: frozenset(chain(repeats.keys(), repeats.values())))
 
 
 def _own_tensors(facts: Facts, module: int) -> Iterator[int]:

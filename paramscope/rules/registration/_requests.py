@@ -30,7 +30,8 @@ def is_made_default(facts: Facts, path: str) -> bool:
 def is_repeat_asked_for(facts: Facts, found: Repeated) -> bool:
     """Whether the source asks that the children of a list are one, or that all their parameters are."""
     container, members = facts.modules.path_at(found.container), list(map(facts.modules.path_at, found.members))
-    if is_asked_for(facts, container or members[0]):
+    # The list may have been made at once, or filled one by one.
+    if (container and is_asked_for(facts, container)) or is_asked_for(facts, members[1]):
         return True
     if found.is_one_object:
         return False
@@ -58,10 +59,11 @@ def _is_handed_on(facts: Facts, member: str, name: str) -> bool:
 
 
 def _files_above(facts: Facts, path: str) -> list[str]:
-    """Source files of the classes of the modules above a path, but torch's."""
+    """Source files of the classes of a module, and of those above it, but torch's."""
     files: dict[str, None] = {}
-    while path:
-        path = path.rpartition(".")[0]
+    steps = path.split(".")
+    for end in range(len(steps), -1, -1):
+        path = ".".join(steps[:end])
         if path in facts.modules:
             record = facts.class_of(facts.modules[path].type)
             for cls in (record, *(facts.class_of(base) for base in record.bases)) if record is not None else ():
