@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 LONGEST_NAME = 240
 """Characters of a path that are shown; of a longer one, both ends."""
 
@@ -88,6 +90,11 @@ def name(text: str) -> str:
         half = LONGEST_NAME // 2
         text = f"{text[:half]}…{text[-half:]}"
     return text
+
+
+def words(name: str) -> list[str]:
+    """The words that an identifier is made of, in small letters: `mean`, `teacher`, `2` of `MeanTeacher_2`."""
+    return [found.lower() for found in _WORD.findall(name)]
 
 
 def is_narrow(text: str) -> bool:

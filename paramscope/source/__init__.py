@@ -4,6 +4,10 @@ Source files are parsed and read, never imported; nothing of the user's runs, an
 asked for. A file that was edited since the last question is read again.
 """
 
+from paramscope.source.conditions import has_made_default as has_made_default
+from paramscope.source.conditions import is_handed_on as is_handed_on
+from paramscope.source.conditions import is_on_request as is_on_request
+from paramscope.source.conditions import says_shared as says_shared
 from paramscope.source.finder import Assignment as Assignment
 from paramscope.source.owners import locate as locate
 from paramscope.source.search import Located as Located

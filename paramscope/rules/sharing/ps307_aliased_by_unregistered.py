@@ -101,7 +101,7 @@ def _views(facts: Facts, slots: Iterable[int], parameters: dict[int, list[int]])
         if columns.holds[slot] == PARAMETER or tensor in parameters or tensor in facts.recomputed_tensors:
             continue
         # A Parameter or a leaf that requires grad is hidden, and that is worse.
-        if facts.snapshot.status(slot) != "hidden" or tensor in facts.cut_views:
+        if facts.snapshot.status(slot) != "hidden":
             found.append(slot)
     return found
 
@@ -142,12 +142,12 @@ def _problem(facts: Facts, slot: int, parameters: list[int]) -> Problem:
     others = f" and of {len(parameters) - 1:,} more" if len(parameters) > 1 else ""
     follows = "changes as that is trained, and " if any(is_trainable(facts, [each]) for each in parameters) else ""
     owner = facts.snapshot.module_columns.types[columns.modules[slot]]
-    viewed = unbraced(to_code(facts, facts.slots.path_at(parameters[0])))
+    whole = unbraced(to_code(facts, facts.slots.path_at(parameters[0])))
     return Problem(
         (facts.slots.path_at(slot), *facts.paths(parameters)),
         f"{{0}}, {'a buffer' if is_buffer else 'an attribute'}, is a {_CONTIGUITY[_is_contiguous(spec)]} view of the "
         f"memory of {{1}}{others}: it {follows}goes stale when .to() moves that.",
-        f"Make it in forward of what it is a view of, {viewed}; "
+        f"Make it in forward of what it is a view of, {whole}; "
         "or, if it is to keep these values, copy them: .detach().clone().",
         # What lies in one attribute was made by one line.
         alike=(owner, is_buffer, name if is_buffer else _STEP.split(name, maxsplit=1)[0]),
