@@ -204,8 +204,10 @@ class Calling(TensorCalls):
         """A layer, which works where its parameters lie."""
         for each in given:
             self.consume(each)
-        has_past = any(whole(each).has_past for each in given) and not self.without_graph
-        return Known("foreign", None, has_past, is_of_layer=has_past)
+        every = [whole(each) for each in given]
+        has_past = any(each.has_past for each in every) and not self.without_graph
+        is_of_layer = any(each.hold is not None or each.has_past for each in every)
+        return Known("foreign", None, has_past, is_of_layer=is_of_layer)
 
     def bind(self, node: Function | ast.Lambda, call: ast.Call, inner: Frame, frame: Frame, skip: int) -> None:
         """Gives the parameters of a function what a call hands over."""

@@ -37,7 +37,7 @@ class Known(NamedTuple):
     has_past: bool = False
     """Whether it was computed, with its graph, from what the attribute held before this call."""
     is_of_layer: bool = False
-    """Whether a layer gave it, of which its past was an input."""
+    """Whether a layer gave it, of which the attribute was an input."""
     is_place: bool = False
     """Whether it is the very object that the attribute holds."""
     items: tuple[Known, ...] | None = None
@@ -100,6 +100,7 @@ def whole(value: Known) -> Known:
     return value._replace(
         hold=worst(holds),
         has_past=value.has_past or members.has_past,
+        is_of_layer=value.is_of_layer or members.is_of_layer,
         kind="foreign" if "foreign" in (value.kind, members.kind) else value.kind,
     )
 

@@ -17,7 +17,7 @@ class Noting:
     DEPTH = 8
     """Functions that are gone into within one another."""
     NESTING = 100
-    """Expressions and conditions within one another that are looked into, those of functions that are gone into too."""
+    """Expressions and conditions within one another that are looked into, through all functions."""
 
     def __init__(self, methods: Methods, place: tuple[str, ...], *, is_running: bool) -> None:
         self.methods = methods
@@ -80,8 +80,8 @@ class Noting:
         self.noted.add("put")
         if has_past and self.is_running:
             self.noted.add("carried")
-            if value.is_of_layer:
-                self.noted.add("recurrent")
+        if value.is_of_layer and self.is_running:
+            self.noted.add("recurrent")
         if not has_past and not is_added:
             self.noted.add("cut")
         if value.hold is None:

@@ -77,6 +77,10 @@ class Uses:
                 )
         return found
 
+    def is_read_by_forward(self, name: str) -> bool:
+        """Whether the forward, or what it calls, reads an attribute."""
+        return not self._readers(name).isdisjoint(self._methods.reached(("forward", "__call__")))
+
     def is_loaded_back(self, name: str) -> bool:
         """Whether a method that reads an attribute also puts values into tensors, as one that restores them does."""
         readers = self._readers(name)

@@ -16,6 +16,7 @@ from paramscope.source.steps import Steps, to_steps
 from paramscope.source.uses import Reads, Stage, Uses
 
 _CONTAINERS = frozenset({"dict", "list", "tuple", "set", "deque", "OrderedDict", "defaultdict"})
+_MANAGING = ("_apply", "state_dict", "_save_to_state_dict")
 _ROUNDS = 4
 """Modules through which a call is followed from the forward on."""
 
@@ -112,6 +113,19 @@ def uses(facts: Facts, type: str) -> Uses:
     return facts.once(
         ("uses", type), lambda: Uses(facts.snapshot.classes, type, _called(facts).get(type, frozenset()))
     )
+
+
+def is_managed(facts: Facts, slot: SlotRecord) -> bool:
+    """Whether its module, or one above that, moves or saves tensors in ways of its own."""
+    if slot.saved is None or slot.moved is None:
+        return True
+    at = facts.parents[facts.modules.position(slot.module)]
+    while at >= 0:
+        type = facts.modules.at(at).type
+        if not type.startswith("torch.") and any(uses(facts, type).has(each) for each in _MANAGING):
+            return True
+        at = facts.parents[at]
+    return False
 
 
 def reads(facts: Facts, slot: SlotRecord) -> Reads:

@@ -114,7 +114,7 @@ def _is_carried(facts: Facts, slot: SlotRecord, held: Held) -> bool:
 
 def _severity(facts: Facts, slot: SlotRecord, held: Held) -> Severity:
     """An error for what is built once; information for what is kept from a call, as far as can be told."""
-    if held.kind in ("record", "object", "callable") or slot.saved is None or slot.moved is None:
+    if held.kind in ("record", "object", "callable"):
         return Severity.INFO
     found = assigned(facts, slot)
     if not found.stages:
