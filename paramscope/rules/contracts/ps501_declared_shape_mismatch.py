@@ -81,8 +81,9 @@ def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...])
     settings = ", ".join(f"{name}={value}" for name, value in kind.owner.settings.items() if name in _TOLD)
     yield Problem(
         (path,),
-        f"{{0}} is {text.shape(found)}, but its layer, {layer}({settings}), declares {text.shape(declared)}: its "
-        "forward fails or computes something else.",
+        f"{{0}} {{0|is|are}} {text.shape(found)}, but {{0|its layer|their layers}}, {layer}({settings}), "
+        f"{{0|declares|declare}} {text.shape(declared)}: {{0|its forward fails or computes|their forward fails or "
+        "computes} something else.",
         f"Give it the declared shape, nn.Parameter(torch.empty{_sizes(declared)}), or change the layer.",
         severity,
     )

@@ -58,8 +58,13 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         name, wrap = held.name, _INSTEAD["dict" if held.is_dict else "list"]
         yield Problem(
             (path,),
-            "{0} is hidden in a plain container: parameters(), state_dict() and .to() do not know it, "
-            + ("so it is neither saved nor moved." if is_frozen else "so it is never trained, saved or moved."),
+            "{0} {0|is|are} hidden in a plain container: parameters(), state_dict() and .to() do not know "
+            "{0|it|them}, "
+            + (
+                "so {0|it is|they are} neither saved nor moved."
+                if is_frozen
+                else "so {0|it is|they are} never trained, saved or moved."
+            ),
             f"Register it: self.{name} = {wrap}(…)."
             + (" If it is hidden on purpose, declare that." if is_frozen else ""),
             Severity.WARNING if is_frozen else None,

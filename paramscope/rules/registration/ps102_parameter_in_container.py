@@ -66,8 +66,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             continue
         yield Problem(
             (path,),
-            f"{{0}} is hidden in {where}: parameters(), state_dict() and .to() do not know it, so it is never "
-            "trained, saved or moved.",
+            f"{{0}} {{0|is|are}} hidden in {where}: parameters(), state_dict() and .to() do not know {{0|it|them}}, "
+            "so {0|it is|they are} never trained, saved or moved.",
             instead,
             blame=to_blame(path),
             alike=(facts.modules[held.owner].type, held.attribute),

@@ -65,13 +65,16 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if held is None or (kind.is_parameter and held.kind != "attribute") or facts.is_recomputed(held.path):
                 continue
             message = (
-                "{0} requires grad and is no nn.Parameter: backward() gives it gradients, but parameters() does not "
-                "know it, so an optimizer built from them never steps it, and it is neither saved nor moved."
+                "{0} {0|requires|require} grad and {0|is no nn.Parameter|are no nn.Parameters}: backward() "
+                "gives {0|it|them} "
+                "gradients, but parameters() does not know {0|it|them}, so an optimizer built from them never steps "
+                "{0|it, and it is|them, and they are} neither saved nor moved."
             )
             if kind.is_parameter:
                 message = (
-                    "{0} is a Parameter that was put past nn.Module's own __setattr__: parameters() does not know "
-                    "it, so an optimizer built from them never steps it, and it is neither saved nor moved."
+                    "{0} {0|is a Parameter that was|are Parameters that were} put past nn.Module's own __setattr__: "
+                    "parameters() does not know {0|it|them}, so an optimizer built from them never steps "
+                    "{0|it, and it is|them, and they are} neither saved nor moved."
                 )
             name = held.name
             instead = f"Make it a parameter: self.{name} = nn.Parameter(…)."

@@ -76,8 +76,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 def _problem(facts: Facts, path: str, held: Held, instead: str) -> Problem:
     return Problem(
         (path,),
-        f"{{0}} is known only to {_KINDS.get(held.thing, 'a callable')}, self.{held.name}: parameters(), "
-        "state_dict() and .to() do not look there, so it is never trained, saved or moved.",
+        f"{{0}} {{0|is|are}} known only to {_KINDS.get(held.thing, 'a callable')}, self.{held.name}: parameters(), "
+        "state_dict() and .to() do not look there, so {0|it is|they are} never trained, saved or moved.",
         instead,
         blame=to_blame(path),
         alike=(facts.modules[held.owner].type, held.attribute),

@@ -70,8 +70,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 def _problem(facts: Facts, path: str, held: Held) -> Problem:
     return Problem(
         (path,),
-        f"{{0}} lies in a {held.thing}, which is no nn.Module: parameters(), state_dict() and .to() do not look "
-        "there, so it is never trained, saved or moved.",
+        f"{{0}} {{0|lies|lie}} in a {held.thing}, which is no nn.Module: parameters(), state_dict() and .to() "
+        f"do not look "
+        "there, so {0|it is|they are} never trained, saved or moved.",
         f"Make {held.thing} an nn.Module, or register on the module itself what lies in self.{held.name}.",
         blame=to_blame(path),
         alike=(facts.modules[held.owner].type, held.attribute, held.thing),

@@ -71,7 +71,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             paths = Group((frozen[0], trained[0], *frozen[1:], *trained[1:])).paths(facts)
             yield Problem(
                 paths,
-                "{0} is frozen, but lies over the same memory as {1}, which requires grad: training one changes the "
+                "{0} {0|is|are} frozen, but {0|lies|lie} over the same memory as {1}, which "
+                "{1|requires|require} grad: "
+                "training one changes the "
                 "other.",
                 "Make them one Parameter, {0} = {1}, and freeze that or train it; or give the frozen one a copy: "
                 "nn.Parameter({1}.detach().clone(), requires_grad=False).",

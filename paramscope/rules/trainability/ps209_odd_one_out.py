@@ -70,7 +70,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         for odd in _innermost(facts, [odd for run in runs for odd in _odd(run, states, aspect)]):
             yield Problem(
                 (facts.modules.path_at(odd.module),),
-                f"{{0}} stands out among {odd.siblings:,} siblings of one structure: {_difference(facts, odd)}.",
+                f"{{0}} {{0|stands|stand}} out among {odd.siblings:,} siblings of one structure: "
+                f"{_difference(facts, odd)}.",
                 f"If that is left over, give it the {aspect} of the others; if it is meant, declare it.",
                 Severity.INFO if odd.is_at_end else None,
                 blame=None,

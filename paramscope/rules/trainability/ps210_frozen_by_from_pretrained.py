@@ -64,7 +64,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if _is_alone(facts, modules[slot], facts.snapshot.slot_columns.tensors[slot]):
                 yield Problem(
                     (facts.slots.path_at(slot),),
-                    "{0} is frozen, and nothing beside it is: Embedding.from_pretrained freezes by default, whatever "
+                    "{0} {0|is|are} frozen, and nothing beside {0|it|them} is: Embedding.from_pretrained "
+                    "freezes by default, whatever "
                     "its tensor requires.",
                     "If it is to be tuned: nn.Embedding.from_pretrained(vectors, freeze=False), or "
                     "{0}.requires_grad_(True).",
