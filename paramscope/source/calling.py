@@ -7,7 +7,7 @@ import ast
 
 from paramscope.source.callees import Callee, Package, resolve
 from paramscope.source.expressions import Frame, key_of, may_be_called
-from paramscope.source.holding import DEVICE, FOREIGN, HOST, OWN, Closure, Hold, Known, joined, whole
+from paramscope.source.holding import DEVICE, FOREIGN, HOST, OWN, Closure, Known, joined, whole
 from paramscope.source.methods import Function, Method
 from paramscope.source.operations import (
     ASKING,
@@ -86,15 +86,16 @@ class Calling(TensorCalls):
         base = self.value(first, frame)
         if name == "vars":
             return base
+        text = self.value(rest[0], frame) if rest else HOST
         if base.kind != "self" or not rest:
             given = [self.value(each, frame) for each in rest[1:]]
-            if base.step and rest and may_be_called(rest[0], self.place[base.step]):
+            if base.step and rest and may_be_called(rest[0], text, self.place[base.step]):
                 if name == "setattr" and given:
                     self.put(given[0])
                     return HOST
                 return self.deeper(base, None)
             return joined([base._replace(is_place=False), *given])
-        is_it = may_be_called(rest[0], self.place[0])
+        is_it = may_be_called(rest[0], text, self.place[0])
         if name == "setattr":
             if len(rest) > 1:
                 value = self.value(rest[1], frame)
@@ -193,9 +194,7 @@ class Calling(TensorCalls):
         """A function of which only the name is known."""
         both = whole(Known("own", items=tuple(given)))._replace(items=None, is_place=False)
         if both.hold is not None and is_mover(name):
-            others = [each for each in given if whole(each).hold is None]
-            is_device_only = bool(others) and all(each.kind in ("device", "host") for each in others)
-            return both._replace(kind="own", hold=Hold(on_device=True, in_dtype=not is_device_only))
+            return self.moved_by_name(given)
         if both.kind == "foreign" and both.hold is not None:
             return self._layer(given)._replace(is_of_layer=False)
         return both._replace(kind=both.kind if both.hold is not None else "foreign")

@@ -83,7 +83,9 @@ class Noting:
         if value.is_of_layer and self.is_running:
             self.noted.add("recurrent")
         if not has_past and not is_added:
-            self.noted.add("cut")
+            # Within a run, only what says so is meant to cut the past off: a new value may be the first one.
+            is_meant = value.is_none or value.hold is not None
+            self.noted.add("cut-off" if is_meant else "cut")
         if value.hold is None:
             self.noted.add("put-anew")
         elif value.hold.on_device:

@@ -39,6 +39,10 @@ class Uses:
         """Whether one of these classes defines a method."""
         return name in self._methods.by_name
 
+    def has_property(self, name: str) -> bool:
+        """Whether a property has this name: a cached one keeps what it made under it."""
+        return any(method.is_property for method in self._methods.by_name.get(name, ()))
+
     def stages(self, assignment: Assignment) -> set[Stage]:
         """When the statement of an assignment may run."""
         return self._stages.of(assignment)

@@ -52,6 +52,9 @@ def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     type = facts.modules[slot.module].type
     steps = to_steps(slot.name)
     found = _filling(every_assignment(facts.snapshot.classes, type, steps))
+    if not found and steps and uses(facts, type).has_property(steps[0].text):
+        # `functools.cached_property`.
+        return _summed([])._replace(stages=frozenset({"other"}), is_of_property=True)
     return _summed([(each, uses(facts, type)) for each in found]) if found else None
 
 

@@ -54,7 +54,7 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.registration._assigned import assigned, uses
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._memory import registered_parameters, slots_in
-from paramscope.snapshot import ATTRIBUTE, PARAMETER, REGISTERED, REQUIRES_GRAD
+from paramscope.snapshot import ATTRIBUTE, PARAMETER, REGISTERED, REQUIRES_GRAD, TRANSIENT_BUFFER
 from paramscope.source.steps import to_steps
 from paramscope.text import name as printable
 
@@ -85,18 +85,25 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 
 def _views(facts: Facts) -> dict[int, int]:
-    """Slots that hold no registered parameter and lie exactly over one: by position, that parameter's tensor."""
+    """Slots that lie exactly over something registered: by position, the tensor of that. Of buffers, only those
+    that lie over a parameter."""
     found: dict[int, int] = {}
     columns = facts.snapshot.slot_columns
     for together in slots_in(facts, "aliased"):
         parameters = registered_parameters(facts, together)
-        places = {_place(facts, tensor): tensor for tensor in parameters}
+        buffers = {
+            columns.tensors[slot]
+            for slot in together
+            if columns.holds[slot] not in (ATTRIBUTE, PARAMETER) and facts.snapshot.is_registered(slot)
+        }
+        places = {_place(facts, tensor): tensor for tensor in (*buffers, *parameters) if tensor >= 0}
         for slot in together:
-            tensor = columns.tensors[slot]
-            if tensor >= 0 and tensor not in parameters and columns.holds[slot] != PARAMETER:
-                over = places.get(_place(facts, tensor))
-                if over is not None and tensor not in facts.recomputed_tensors:
-                    found[slot] = over
+            tensor, hold = columns.tensors[slot], columns.holds[slot]
+            over = places.get(_place(facts, tensor)) if tensor >= 0 and hold != PARAMETER else None
+            if over is None or over == tensor or tensor in parameters or tensor in facts.recomputed_tensors:
+                continue
+            if hold == ATTRIBUTE or over in parameters:
+                found[slot] = over
     return found
 
 
@@ -154,34 +161,38 @@ def _containers(facts: Facts, views: dict[int, int]) -> Iterator[_Kept]:
 def _is_complete(facts: Facts, kept: _Kept, views: dict[int, int]) -> bool:
     """Whether all parameters of one module, or all that are trained, lie there, several of them, and nothing else."""
     over = frozenset(views[slot] for slot in kept.slots if slot in views)
-    return len(over) > 1 and all(slot in views for slot in kept.slots) and over in _sets_of_parameters(facts)
+    return len(over) > 1 and all(slot in views for slot in kept.slots) and over in _sets(facts)
 
 
 def _is_listed(name: str) -> bool:
     return name.endswith("]") and name[:-1].rpartition("[")[2].isdecimal()
 
 
-def _sets_of_parameters(facts: Facts) -> frozenset[frozenset[int]]:
-    """The parameters of each module, those of all below it included; and of these the ones that require grad."""
+def _sets(facts: Facts) -> frozenset[frozenset[int]]:
+    """For each module the parameters in it and below; of these the ones that require grad; and the parameters with
+    the buffers, or with those of them that are saved."""
     return facts.once("sets-of-parameters", lambda: frozenset(_find_sets(facts)))
 
 
 def _find_sets(facts: Facts) -> Iterator[frozenset[int]]:
     slots, flags = facts.snapshot.slot_columns, facts.snapshot.tensor_columns.flags
-    own: dict[int, set[int]] = {}
+    own: dict[int, set[tuple[int, int]]] = {}
     for slot, hold in enumerate(slots.holds):
-        if hold == PARAMETER and slots.tensors[slot] >= 0 and facts.snapshot.is_registered(slot):
-            own.setdefault(slots.modules[slot], set()).add(slots.tensors[slot])
+        if hold != ATTRIBUTE and slots.tensors[slot] >= 0 and facts.snapshot.is_registered(slot):
+            own.setdefault(slots.modules[slot], set()).add((slots.tensors[slot], hold))
     parents = facts.parents
-    below: dict[int, set[int]] = {}
+    below: dict[int, set[tuple[int, int]]] = {}
     for module in range(len(parents) - 1, -1, -1):
         # NOTE: children stand after their parents.
         held = below.pop(module, set()) | own.get(module, set())
-        if held:
-            yield frozenset(held)
-            yield frozenset(tensor for tensor in held if flags[tensor] & REQUIRES_GRAD)
-            if parents[module] >= 0 and facts.snapshot.module_columns.flags[module] & REGISTERED:
-                below.setdefault(parents[module], set()).update(held)
+        parameters = frozenset(tensor for tensor, hold in held if hold == PARAMETER)
+        if parameters:
+            yield parameters
+            yield frozenset(tensor for tensor in parameters if flags[tensor] & REQUIRES_GRAD)
+            yield frozenset(tensor for tensor, _ in held)
+            yield frozenset(tensor for tensor, hold in held if hold != TRANSIENT_BUFFER)
+        if held and parents[module] >= 0 and facts.snapshot.module_columns.flags[module] & REGISTERED:
+            below.setdefault(parents[module], set()).update(held)
 
 
 def _is_cache(facts: Facts, kept: _Kept) -> bool:
