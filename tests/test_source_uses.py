@@ -68,7 +68,9 @@ def uses(folder: Path, body: str, also_running: frozenset[str] = frozenset()) ->
     (folder / "helpers.py").write_text(HELPERS, encoding="utf-8")
     (folder / "deeper.py").write_text(DEEPER, encoding="utf-8")
     record = ClassRecord("net.Net", "net", (), str(file), None, "net.Net")
-    return Uses({"net.Net": record}, "net.Net", also_running)
+    found = Uses({"net.Net": record}, "net.Net")
+    found.runs(also_running)
+    return found
 
 
 def forward(*lines: str) -> str:

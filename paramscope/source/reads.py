@@ -54,10 +54,10 @@ def read(methods: Methods, stages: Stages, place: tuple[str, ...]) -> Reads:
     """What becomes of a tensor: of an attribute by its name, with the keys or attributes that lead on from there."""
     noted: set[str] = set()
     renewing: list[bool] = []
-    called = methods.called()
+    called, touching = methods.called(), methods.touching(place[0])
     for name, found in methods.by_name.items():
         is_building = name in FIRST or (name in stages.constructing and name not in stages.running)
-        if name in _ASIDE or is_building or (name in called and name not in methods.handed):
+        if name in _ASIDE or is_building or name not in touching or (name in called and name not in methods.handed):
             continue
         walk = _Walk(methods, place, is_running=name in stages.running or name in methods.handed)
         walk.enter(found[0])

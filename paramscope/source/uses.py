@@ -23,12 +23,16 @@ _LOADING = frozenset({"load_state_dict", "copy_", "set_", "swap_tensors"})
 class Uses:
     """The methods of one class and of all that it inherits from, but torch's own."""
 
-    def __init__(
-        self, classes: Mapping[str, ClassRecord], type: str, also_running: frozenset[str] = frozenset()
-    ) -> None:
-        """also_running: methods that other modules of the model call when it runs."""
+    def __init__(self, classes: Mapping[str, ClassRecord], type: str) -> None:
         self._methods = Methods(classes, type)
-        self._stages = Stages(self._methods, also_running)
+        self._also_running: frozenset[str] = frozenset()
+        self._stages = Stages(self._methods)
+
+    def runs(self, names: frozenset[str]) -> None:
+        """Notes methods that other modules of the model call when it runs."""
+        if names != self._also_running:
+            self._also_running = names
+            self._stages = Stages(self._methods, names)
 
     @property
     def running_calls(self) -> set[OutsideCall]:
