@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from rule_fixtures import FOLDER, Case, cases, codes
@@ -20,6 +22,9 @@ def rule(code: str) -> Loaded:
     return RULES[code]
 
 
+_SINGULAR = r"({paths})(, ({paths}))*,? and ({paths}|[\d,]+ more),? (is|has|was|lies|holds|requires|stands|goes|keeps|does|takes) "
+
+
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.code}-{case.builder}" for case in CASES])
 def test_the_fixture(case: Case) -> None:
     built = case.build()
@@ -31,6 +36,9 @@ def test_the_fixture(case: Case) -> None:
     for finding in checked.findings:
         assert "{" not in finding.message
         assert finding.message.endswith(".")
+        # "a and b is", "a, b and 3 more is".
+        paths = "|".join(map(re.escape, finding.paths))
+        assert not re.match(_SINGULAR.format(paths=paths), finding.message), finding.message
         assert finding.help
     if case.lines:
         blamed = [finding.location for finding in checked.findings if finding.location is not None]

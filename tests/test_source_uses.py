@@ -68,7 +68,9 @@ def uses(folder: Path, body: str, also_running: frozenset[str] = frozenset()) ->
     (folder / "helpers.py").write_text(HELPERS, encoding="utf-8")
     (folder / "deeper.py").write_text(DEEPER, encoding="utf-8")
     record = ClassRecord("net.Net", "net", (), str(file), None, "net.Net")
-    return Uses({"net.Net": record}, "net.Net", also_running)
+    found = Uses({"net.Net": record}, "net.Net")
+    found.runs(also_running)
+    return found
 
 
 def forward(*lines: str) -> str:
@@ -348,7 +350,7 @@ def test_what_begins_anew(tmp_path: Path, body: str) -> None:
         ("losses[0]", "self.losses = [loss + x for loss in self.losses]", True),
     ],
 )
-def test_what_lies_deeper(tmp_path: Path, name: str, line: str, is_carried: bool) -> None:
+def test_what_lies_deeper(tmp_path: Path, name: str, line: str, *, is_carried: bool) -> None:
     assert uses(tmp_path, f"def forward(self, x):\n    {line}").reads(name).is_carried is is_carried
 
 
@@ -367,7 +369,7 @@ def test_the_state_of_a_recurrent_layer(tmp_path: Path) -> None:
         ("def fit(self, x): self.table = x\ndef forward(self, x): return x - self.table", False),
     ],
 )
-def test_what_each_forward_makes_anew(tmp_path: Path, body: str, is_renewed: bool) -> None:
+def test_what_each_forward_makes_anew(tmp_path: Path, body: str, *, is_renewed: bool) -> None:
     assert uses(tmp_path, body).reads("table").is_renewed is is_renewed
 
 
@@ -418,7 +420,7 @@ def test_what_the_constructor_alone_reads(tmp_path: Path) -> None:
         ("def forward(self, x): return functional_call(self.net, self.table, x)", False),
     ],
 )
-def test_what_is_loaded_back(tmp_path: Path, body: str, is_back: bool) -> None:
+def test_what_is_loaded_back(tmp_path: Path, body: str, *, is_back: bool) -> None:
     assert uses(tmp_path, body).is_loaded_back("table") is is_back
 
 

@@ -7,7 +7,7 @@ import ast
 
 from paramscope.source.callees import Callee, Package, resolve
 from paramscope.source.expressions import Frame, key_of, may_be_called
-from paramscope.source.holding import DEVICE, FOREIGN, HOST, OWN, Closure, Hold, Known, joined, whole
+from paramscope.source.holding import DEVICE, FOREIGN, HOST, OWN, Closure, Known, joined, whole
 from paramscope.source.methods import Function, Method
 from paramscope.source.operations import (
     ASKING,
@@ -40,7 +40,9 @@ class Calling(TensorCalls):
 
     def read_property(self, name: str, receiver: Known, frame: Frame) -> Known | None:
         found = self.methods.by_name.get(name)
-        return self.call_method(found[0], None, frame, is_bound=True) if found and found[0].is_property else None
+        if not found or not found[0].is_property or name not in self.touching:
+            return None
+        return self.call_method(found[0], None, frame, is_bound=True)
 
     def call(self, node: ast.Call, frame: Frame) -> Known:
         match node.func:
@@ -86,15 +88,16 @@ class Calling(TensorCalls):
         base = self.value(first, frame)
         if name == "vars":
             return base
+        text = self.value(rest[0], frame) if rest else HOST
         if base.kind != "self" or not rest:
             given = [self.value(each, frame) for each in rest[1:]]
-            if base.step and rest and may_be_called(rest[0], self.place[base.step]):
+            if base.step and rest and may_be_called(rest[0], text, self.place[base.step]):
                 if name == "setattr" and given:
                     self.put(given[0])
                     return HOST
                 return self.deeper(base, None)
             return joined([base._replace(is_place=False), *given])
-        is_it = may_be_called(rest[0], self.place[0])
+        is_it = may_be_called(rest[0], text, self.place[0])
         if name == "setattr":
             if len(rest) > 1:
                 value = self.value(rest[1], frame)
@@ -115,6 +118,9 @@ class Calling(TensorCalls):
         if base.kind == "self":
             found = self.methods.by_name.get(attr)
             if found and not found[0].is_property:
+                given = None if attr in self.touching else self._untouched(node, frame)
+                if given is not None:
+                    return given
                 result = self.call_method(found[0], node, frame, is_bound=True)
                 return result if result is not None else self._unknown(attr, self.arguments(node, frame))
             if attr in ("register_buffer", "__setattr__") and len(node.args) > 1:
@@ -125,11 +131,25 @@ class Calling(TensorCalls):
             return self._layer(self.arguments(node, frame))
         return self.on_value(base, func, node, frame)
 
+    def _untouched(self, node: ast.Call, frame: Frame) -> Known | None:
+        """What a function gives that has nothing to do with the attribute, and is given nothing of it; None where it
+        is given something."""
+        before = self.budget
+        given = [whole(each) for each in self.arguments(node, frame)]
+        if any(_matters(each) for each in given):
+            self.budget = before
+            return None
+        return FOREIGN if any(each.kind == "foreign" for each in given) else OWN
+
     def _super(self, name: str, node: ast.Call, frame: Frame) -> Known:
         found = self.methods.by_name.get(name, [])
         at = frame
         while at.method is None and at.parent is not None:
             at = at.parent
+        if name not in self.touching:
+            result = self._untouched(node, frame)
+            if result is not None:
+                return result
         after = [i for i, method in enumerate(found) if at.method is not None and method.type == at.method.type]
         if after and after[-1] + 1 < len(found):
             result = self.call_method(found[after[-1] + 1], node, frame, is_bound=True)
@@ -145,7 +165,7 @@ class Calling(TensorCalls):
         """A function by its name in the file, or in a package."""
         found = resolve(frame.file, names)
         if isinstance(found, Callee):
-            result = self.call_function(found, node, frame)
+            result = self._untouched(node, frame) or self.call_function(found, node, frame)
             if result is not None:
                 return result
         elif isinstance(found, Package):
@@ -193,9 +213,7 @@ class Calling(TensorCalls):
         """A function of which only the name is known."""
         both = whole(Known("own", items=tuple(given)))._replace(items=None, is_place=False)
         if both.hold is not None and is_mover(name):
-            others = [each for each in given if whole(each).hold is None]
-            is_device_only = bool(others) and all(each.kind in ("device", "host") for each in others)
-            return both._replace(kind="own", hold=Hold(on_device=True, in_dtype=not is_device_only))
+            return self.moved_by_name(given)
         if both.kind == "foreign" and both.hold is not None:
             return self._layer(given)._replace(is_of_layer=False)
         return both._replace(kind=both.kind if both.hold is not None else "foreign")
@@ -204,8 +222,10 @@ class Calling(TensorCalls):
         """A layer, which works where its parameters lie."""
         for each in given:
             self.consume(each)
-        has_past = any(whole(each).has_past for each in given) and not self.without_graph
-        return Known("foreign", None, has_past, is_of_layer=has_past)
+        every = [whole(each) for each in given]
+        has_past = any(each.has_past for each in every) and not self.without_graph
+        is_of_layer = any(each.hold is not None or each.has_past for each in every)
+        return Known("foreign", None, has_past, is_of_layer=is_of_layer)
 
     def bind(self, node: Function | ast.Lambda, call: ast.Call, inner: Frame, frame: Frame, skip: int) -> None:
         """Gives the parameters of a function what a call hands over."""
@@ -246,6 +266,12 @@ class Calling(TensorCalls):
         """A parameter that is called `device` is one, whatever it is given."""
         known = self.by_name(name)
         return known if known is not FOREIGN and value.hold is None and value.kind in ("own", "foreign") else value
+
+
+def _matters(value: Known) -> bool:
+    """Whether anything of the attribute goes along with a value, or may be reached from it."""
+    is_of_it = value.hold is not None or value.has_past or value.step > 0
+    return is_of_it or value.kind == "self" or value.closure is not None
 
 
 def _dotted(node: ast.expr) -> tuple[str, ...] | None:

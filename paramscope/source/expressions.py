@@ -10,6 +10,7 @@ from paramscope.source.holding import (
     DTYPE,
     FOREIGN,
     HOST,
+    NONE,
     OWN,
     SELF,
     Closure,
@@ -82,8 +83,10 @@ class Expressions(Noting):
                 if found is None:
                     found = self.by_name(name)
                 return OWN if found is FOREIGN and frame.look_up(name) is None else found
-            case ast.Constant():
-                return HOST
+            case ast.Constant(value=constant):
+                if isinstance(constant, str):
+                    return Known("host", texts=(constant,))
+                return NONE if constant is None else HOST
             case ast.Attribute():
                 return self._attribute(node, frame)
             case ast.Subscript():
@@ -317,11 +320,11 @@ def key_of(node: ast.expr) -> str | None:
     return None
 
 
-def may_be_called(node: ast.expr, name: str) -> bool:
+def may_be_called(node: ast.expr, known: Known, name: str) -> bool:
     """Whether a text that the code makes may be this name."""
+    if name in known.texts:
+        return True
     match node:
-        case ast.Constant(value=str(text)):
-            return text == name
         case ast.JoinedStr(values=parts):
             pattern = "".join(
                 re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".*" for part in parts

@@ -37,7 +37,7 @@ class Known(NamedTuple):
     has_past: bool = False
     """Whether it was computed, with its graph, from what the attribute held before this call."""
     is_of_layer: bool = False
-    """Whether a layer gave it, of which its past was an input."""
+    """Whether a layer gave it, of which the attribute was an input."""
     is_place: bool = False
     """Whether it is the very object that the attribute holds."""
     items: tuple[Known, ...] | None = None
@@ -45,9 +45,12 @@ class Known(NamedTuple):
     step: int = 0
     """How many steps of the way to the tensor lead here; 0 where it is not on the way, or is the tensor."""
     closure: Closure | None = None
+    texts: tuple[str, ...] = ()
+    """What a text is, where it stands in the code."""
+    is_none: bool = False
 
 
-FOREIGN, OWN, HOST = Known(), Known("own"), Known("host")
+FOREIGN, OWN, HOST, NONE = Known(), Known("own"), Known("host"), Known("host", is_none=True)
 DEVICE, DTYPE, SELF = Known("device"), Known("dtype"), Known("self")
 
 
@@ -78,6 +81,7 @@ def joined(values: Iterable[Known], *, is_guarded: bool = False) -> Known:
         items,
         steps.pop() if len(steps) == 1 else 0,
         found[0].closure if len({each.closure for each in found}) == 1 else None,
+        tuple(dict.fromkeys(text for each in found for text in each.texts)),
     )
 
 
@@ -100,6 +104,7 @@ def whole(value: Known) -> Known:
     return value._replace(
         hold=worst(holds),
         has_past=value.has_past or members.has_past,
+        is_of_layer=value.is_of_layer or members.is_of_layer,
         kind="foreign" if "foreign" in (value.kind, members.kind) else value.kind,
     )
 

@@ -116,6 +116,24 @@ class Methods:
                 pending.extend(self._calls.get(name, ()))
         return found
 
+    def touching(self, name: str) -> set[str]:
+        """Names of methods that have to do with an attribute, or call one that has, directly or through others."""
+        found = {
+            method_name
+            for method_name, methods in self.by_name.items()
+            if any(_has_to_do(method, name) for method in methods)
+        }
+        callers: dict[str, set[str]] = {}
+        for caller, called in self._calls.items():
+            for each in called:
+                callers.setdefault(each, set()).add(caller)
+        pending = list(found)
+        while pending:
+            new = callers.get(pending.pop(), set()) - found
+            found |= new
+            pending.extend(new)
+        return found
+
     def called(self) -> set[str]:
         """Names of methods that another one calls."""
         return {called for name, several in self._calls.items() for called in several if called != name}
@@ -202,6 +220,36 @@ def parents_in(root: ast.AST) -> dict[ast.AST, ast.AST]:
                 found[child] = node
                 pending.append(child)
     return found
+
+
+class _Words(NamedTuple):
+    """What a function mentions."""
+
+    words: frozenset[str]
+    """Names of attributes, and texts."""
+    has_namespace: bool
+    """Whether it takes attributes by names that it makes, or the dict that holds them."""
+
+
+@lru_cache(maxsize=4096)
+def _words(node: ast.AST) -> _Words:
+    words: set[str] = set()
+    has_namespace = False
+    for each in ast.walk(node):
+        match each:
+            case ast.Attribute(attr=attr):
+                words.add(attr)
+            case ast.Constant(value=str(text)):
+                words.add(text)
+            case ast.Call(func=ast.Name(id="getattr" | "setattr"), args=[_, ast.JoinedStr(), *_]):
+                has_namespace = True
+    return _Words(frozenset(words), has_namespace)
+
+
+def _has_to_do(method: Method, name: str) -> bool:
+    found = _words(method.node)
+    private = name.removeprefix(f"_{method.owner.lstrip('_')}")
+    return found.has_namespace or name in found.words or private in found.words
 
 
 def _is_inner(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from paramscope.source.holding import DEVICE, DTYPE, FOREIGN, HOST, Hold, Known, whole, worst
 from paramscope.source.methods import Function, Methods
 
-_BUDGET = 20_000
-"""Expressions that are looked at for one attribute in one method."""
+_BUDGET = 5_000
+"""Expressions that are looked at for one attribute in one method that others call."""
 
 
 class Noting:
@@ -33,6 +33,8 @@ class Noting:
         self.without_graph = False
         """Whether autograd notes nothing here."""
         self.running_now: list[Function] = []
+        self.touching = methods.touching(place[0])
+        """Methods that have to do with the attribute; the others are not gone into for its sake."""
 
     def consume(self, value: Known) -> None:
         """Notes that a value goes where nobody follows it, or where it has to be as other tensors are."""
@@ -80,10 +82,12 @@ class Noting:
         self.noted.add("put")
         if has_past and self.is_running:
             self.noted.add("carried")
-            if value.is_of_layer:
-                self.noted.add("recurrent")
+        if value.is_of_layer and self.is_running:
+            self.noted.add("recurrent")
         if not has_past and not is_added:
-            self.noted.add("cut")
+            # Within a run, only what says so is meant to cut the past off: a new value may be the first one.
+            is_meant = value.is_none or value.hold is not None
+            self.noted.add("cut-off" if is_meant else "cut")
         if value.hold is None:
             self.noted.add("put-anew")
         elif value.hold.on_device:

@@ -32,6 +32,8 @@ _WORST: tuple[Reading, ...] = ("raw", "placed", "moved", "host")
 
 _ASIDE = frozenset({"__repr__", "extra_repr", "reset_parameters", "__getstate__", "__setstate__", "__deepcopy__"})
 """Methods whose reads say nothing of what the forward needs."""
+_UNROLLED = 8
+"""Members of a row in the code that a loop is gone through for, one after the other."""
 _MOVING = re.compile(r"_?(to|cuda|cpu|xpu|half|float|double|bfloat16|type|_apply|apply)|.*(device|move|_to_|_to)\b.*")
 _COLLATING = re.compile(r".*collate.*")
 
@@ -52,10 +54,10 @@ def read(methods: Methods, stages: Stages, place: tuple[str, ...]) -> Reads:
     """What becomes of a tensor: of an attribute by its name, with the keys or attributes that lead on from there."""
     noted: set[str] = set()
     renewing: list[bool] = []
-    called = methods.called()
+    called, touching = methods.called(), methods.touching(place[0])
     for name, found in methods.by_name.items():
         is_building = name in FIRST or (name in stages.constructing and name not in stages.running)
-        if name in _ASIDE or is_building or (name in called and name not in methods.handed):
+        if name in _ASIDE or is_building or name not in touching or (name in called and name not in methods.handed):
             continue
         walk = _Walk(methods, place, is_running=name in stages.running or name in methods.handed)
         walk.enter(found[0])
@@ -68,8 +70,8 @@ def read(methods: Methods, stages: Stages, place: tuple[str, ...]) -> Reads:
             walk.noted.add("host")
         if walk.is_running:
             renewing.append(not walk.state.is_place and walk.noted.isdisjoint(_WORST))
-            # Only what is cut off between two runs is cut off from both.
-            walk.noted.discard("cut")
+            if not name.startswith("on_"):
+                walk.noted.discard("cut")
         noted |= walk.noted
     reading: Reading = next((each for each in _WORST if each in noted), "unread")
     if "moved-by-itself" in noted and reading in ("raw", "placed", "unread"):
@@ -77,7 +79,7 @@ def read(methods: Methods, stages: Stages, place: tuple[str, ...]) -> Reads:
     return Reads(
         reading,
         any(renewing) and "raw" not in noted and "placed" not in noted,
-        "carried" in noted and "cut" not in noted,
+        "carried" in noted and noted.isdisjoint(("cut", "cut-off")),
         "recurrent" in noted,
     )
 
@@ -173,8 +175,7 @@ class _Walk(Calling):
                 ast.For(target=target, iter=iterable, body=body)
                 | ast.AsyncFor(target=target, iter=iterable, body=body)
             ):
-                self.assign(target, self.each(iterable, frame), frame)
-                self._maybe([*body, *node.orelse], frame)
+                self._for(target, iterable, [*body, *node.orelse], frame)
             case ast.While(test=test, body=body):
                 self.host(self.value(test, frame))
                 self._maybe([*body, *node.orelse], frame)
@@ -235,6 +236,16 @@ class _Walk(Calling):
             return False
         self._join(one_names, one_state, frame, is_guarded=is_guarded)
         return one_ends and other_ends
+
+    def _for(self, target: ast.expr, iterable: ast.expr, body: list[ast.stmt], frame: Frame) -> None:
+        if isinstance(iterable, ast.Tuple | ast.List) and 0 < len(iterable.elts) <= _UNROLLED:
+            # `for name in ("grid", "mask"): …` runs for each of them.
+            for each in iterable.elts:
+                self.assign(target, self.value(each, frame), frame)
+                self._block(body, frame)
+        else:
+            self.assign(target, self.each(iterable, frame), frame)
+            self._maybe(body, frame)
 
     def _maybe(self, body: list[ast.stmt], frame: Frame) -> None:
         """Statements that may not run, or several times."""

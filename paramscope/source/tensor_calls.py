@@ -18,6 +18,7 @@ from paramscope.source.operations import (
     STRICT,
     TO_HOST,
     TRANSFERS,
+    is_mover,
 )
 
 
@@ -64,6 +65,8 @@ class TensorCalls(Expressions):
             if any(whole(each).hold is not None for each in given):
                 self.noted.add("moved")
             return base
+        if base.hold is None and is_mover(attr) and any(whole(each).hold is not None for each in given):
+            return self.moved_by_name(given)
         if attr.endswith("_") and not attr.endswith("__") and base.is_place:
             return self._in_place(base, attr, given)
         if attr in BOUNDS:
@@ -78,7 +81,10 @@ class TensorCalls(Expressions):
         is_foreign = any(whole(each).kind == "foreign" for each in given)
         if is_foreign and attr != "copy_":
             self.consume(base)
-        if attr in OVERWRITING:
+        if attr == "copy_" and any(whole(each).has_past for each in given) and self.is_running:
+            if not self.without_graph:
+                self.noted.add("carried")
+        elif attr in OVERWRITING:
             self.state = self.state._replace(has_past=False)
             return base._replace(has_past=False)
         if is_foreign and base.has_past and self.is_running and not self.without_graph:
@@ -138,6 +144,13 @@ class TensorCalls(Expressions):
             return base._replace(is_place=False)
         hold = Hold(base.hold.on_device or on_device, base.hold.in_dtype or in_dtype, base.hold.is_element)
         return base._replace(hold=hold, is_place=False)
+
+    def moved_by_name(self, given: list[Known]) -> Known:
+        """What a function gives whose name says that it moves its argument."""
+        both = whole(Known("own", items=tuple(given)))._replace(items=None, is_place=False)
+        others = [each for each in given if whole(each).hold is None]
+        is_device_only = bool(others) and all(each.kind in ("device", "host") for each in others)
+        return both._replace(kind="own", hold=Hold(on_device=True, in_dtype=not is_device_only))
 
     def arguments(self, node: ast.Call, frame: Frame) -> list[Known]:
         """What a call is given, by position, then by name."""

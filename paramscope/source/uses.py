@@ -23,12 +23,16 @@ _LOADING = frozenset({"load_state_dict", "copy_", "set_", "swap_tensors"})
 class Uses:
     """The methods of one class and of all that it inherits from, but torch's own."""
 
-    def __init__(
-        self, classes: Mapping[str, ClassRecord], type: str, also_running: frozenset[str] = frozenset()
-    ) -> None:
-        """also_running: methods that other modules of the model call when it runs."""
+    def __init__(self, classes: Mapping[str, ClassRecord], type: str) -> None:
         self._methods = Methods(classes, type)
-        self._stages = Stages(self._methods, also_running)
+        self._also_running: frozenset[str] = frozenset()
+        self._stages = Stages(self._methods)
+
+    def runs(self, names: frozenset[str]) -> None:
+        """Notes methods that other modules of the model call when it runs."""
+        if names != self._also_running:
+            self._also_running = names
+            self._stages = Stages(self._methods, names)
 
     @property
     def running_calls(self) -> set[OutsideCall]:
@@ -38,6 +42,10 @@ class Uses:
     def has(self, name: str) -> bool:
         """Whether one of these classes defines a method."""
         return name in self._methods.by_name
+
+    def has_property(self, name: str) -> bool:
+        """Whether a property has this name: a cached one keeps what it made under it."""
+        return any(method.is_property for method in self._methods.by_name.get(name, ()))
 
     def stages(self, assignment: Assignment) -> set[Stage]:
         """When the statement of an assignment may run."""
@@ -76,6 +84,10 @@ class Uses:
                     and mangled(node.attr, method.owner) == name
                 )
         return found
+
+    def is_read_by_forward(self, name: str) -> bool:
+        """Whether the forward, or what it calls, reads an attribute."""
+        return not self._readers(name).isdisjoint(self._methods.reached(("forward", "__call__")))
 
     def is_loaded_back(self, name: str) -> bool:
         """Whether a method that reads an attribute also puts values into tensors, as one that restores them does."""

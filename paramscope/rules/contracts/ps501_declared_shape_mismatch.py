@@ -78,25 +78,28 @@ def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...])
     module = facts.module_of(slot)
     layer = str(kind.owner.settings.get("layer", kind.owner.type)).rpartition(".")[2]
     settings = ", ".join(f"{name}={value}" for name, value in kind.owner.settings.items() if name in _TOLD)
-    says = f"{{0}} is {text.shape(found)}, but its layer, {layer}({settings}), declares {text.shape(declared)}"
+    says = (
+        f"{{0}} {{0|is|are}} {text.shape(found)}, but {{0|its layer|their layers}}, {layer}({settings}), "
+        f"{{0|declares|declare}} {text.shape(declared)}"
+    )
     change = f"Give it the declared shape, nn.Parameter(torch.empty{_sizes(declared)}), or change the layer."
     over = facts.slots_of_tensor[facts.snapshot.slot_columns.tensors[slot]]
     tied = next(filter(partial(_fits, facts), over), None)
     if facts.has_own_forward(module.type, module.path):
-        end = "its forward is no longer torch's and may use it as it is"
+        end = "a forward that is not torch's own may use {0|it|them} so"
         yield Problem((path,), f"{says}: {end}.", change, Severity.INFO)
     elif tied is None:
-        yield Problem((path,), f"{says}: its forward fails or computes something else.", change)
+        yield Problem((path,), f"{says}: forward fails there or computes something else.", change)
     elif is_unread(kind.owner.settings, _shapes(facts, slot)):
         yield Problem(
             (path,),
-            f"{says}. It is tied to {literal(facts.slots.path_at(tied))}, which declares that shape, and its forward "
-            "works, as it never asks for the layer's own sizes; who reads them gets another answer.",
+            f"{says}. {{0|It is|They are}} tied to {literal(facts.slots.path_at(tied))}, which declares that shape, and "
+            "forward works, as it never asks for the layer's own sizes; who reads them gets another answer.",
             f"Build the layer with the sizes of what it is tied to: {text.shape(found)}.",
             Severity.INFO,
         )
     else:
-        yield Problem((path,), f"{says}: its forward fails or computes something else.", change, Severity.WARNING)
+        yield Problem((path,), f"{says}: forward fails there or computes something else.", change, Severity.WARNING)
 
 
 def _shapes(facts: Facts, slot: int) -> dict[str, tuple[int, ...]]:

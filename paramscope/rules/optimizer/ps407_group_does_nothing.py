@@ -52,7 +52,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if not group.slots and not group.foreign:
                 yield Problem(
                     (path,),
-                    "{0} has no members: what it was meant for has other settings, or is in no group.",
+                    "{0} {0|has|have} no members: what {0|it was|they were} meant for has other settings, or is "
+                    "in no group.",
                     "Check the filter that fills it, or leave the group out.",
                     Severity.INFO,
                     blame=None,

@@ -51,7 +51,10 @@ def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     type = facts.modules[slot.module].type
     steps = to_steps(slot.name)
     found = _filling(every_assignment(facts.snapshot.classes, type, steps))
-    return _summed([(each, uses(facts, type)) for each in found]) if found else None
+    if not found and steps and uses(facts, type).has_property(steps[0].text):
+        # `functools.cached_property`.
+        return _summed(facts, type, [])._replace(stages=frozenset({"other"}), is_of_property=True)
+    return _summed(facts, type, found) if found else None
 
 
 def _reached_into(facts: Facts, slot: SlotRecord) -> Assigned:
@@ -66,9 +69,9 @@ def _reached_into(facts: Facts, slot: SlotRecord) -> Assigned:
         type = facts.modules.at(above).type
         found = _filling(every_assignment(facts.snapshot.classes, type, below, beyond=len(below) - own))
         if found:
-            return _summed([(each, uses(facts, type)) for each in found])
+            return _summed(facts, type, found)
         at = above
-    return _summed([])
+    return _summed(facts, "", [])
 
 
 def _filling(found: Iterable[Assignment]) -> list[Assignment]:
@@ -88,14 +91,18 @@ def _is_nothing(value: ast.expr | None) -> bool:
     return False
 
 
-def _summed(found: list[tuple[Assignment, Uses]]) -> Assigned:
-    stages = [of.stages(each) for each, of in found]
+def _summed(facts: Facts, type: str, found: list[Assignment]) -> Assigned:
+    stages = [uses(facts, type).stages(each) for each in found]
+    if {"other"} in stages:
+        # Another module of the model may call that as it runs.
+        _note_calls(facts)
+        stages = [uses(facts, type).stages(each) for each in found]
     return Assigned(
         frozenset(stage for several in stages for stage in several),
         bool(stages) and all(several == {"forward"} for several in stages),
-        bool(found) and all(each.type.startswith("torch.") for each, _ in found),
-        any(of.is_of_property(each) for each, of in found),
-        any(_is_of_itself(each) for each, _ in found),
+        bool(found) and all(each.type.startswith("torch.") for each in found),
+        any(uses(facts, type).is_of_property(each) for each in found),
+        any(_is_of_itself(each) for each in found),
     )
 
 
@@ -108,15 +115,28 @@ def _is_of_itself(assignment: Assignment) -> bool:
 
 
 def uses(facts: Facts, type: str) -> Uses:
-    """What a class of modules does with its attributes, its calls by other modules of the model known."""
-    return facts.once(
-        ("uses", type), lambda: Uses(facts.snapshot.classes, type, _called(facts).get(type, frozenset()))
-    )
+    """What a class of modules does with its attributes."""
+    return facts.once(("uses", type), lambda: Uses(facts.snapshot.classes, type))
+
+
+def is_managed(facts: Facts, slot: SlotRecord) -> bool:
+    """Whether its module, or one above that, moves or saves tensors in ways of its own."""
+    if slot.saved is None or slot.moved is None:
+        return True
+    unknown = facts.snapshot.module_columns.unknown
+    at = facts.parents[facts.modules.position(slot.module)]
+    while at >= 0:
+        if any(fate in ("attributes_moved", "saved") for fate, _ in unknown.get(at, ())):
+            return True
+        at = facts.parents[at]
+    return False
 
 
 def reads(facts: Facts, slot: SlotRecord) -> Reads:
     """What becomes of what an attribute holds, in the source of the module's own class."""
     type = facts.modules[slot.module].type
+    # When its methods run is known once it was asked when the attribute is assigned.
+    assigned(facts, slot)
     return facts.once(("reads", type, slot.name), lambda: uses(facts, type).reads(slot.name))
 
 
@@ -127,31 +147,24 @@ def is_read_at_construction_alone(facts: Facts, slot: SlotRecord) -> bool:
     return facts.once(key, lambda: uses(facts, type).is_read_at_construction_alone(slot.name))
 
 
-def _called(facts: Facts) -> dict[str, frozenset[str]]:
-    """By class of modules, the methods that other modules of the model call as it runs."""
-    return facts.once("called-by-others", lambda: _find_called(facts))
+def _note_calls(facts: Facts) -> None:
+    """Has the classes of all modules know which of their methods others call as the model runs."""
+    facts.once("calls", lambda: _find_calls(facts))
 
 
-def _find_called(facts: Facts) -> dict[str, frozenset[str]]:
-    classes = facts.snapshot.classes
+def _find_calls(facts: Facts) -> None:
     modules: dict[str, list[int]] = {}
     for kind, members in facts.module_kinds:
-        if not kind.type.startswith("torch."):
-            modules.setdefault(kind.type, []).extend(members)
-    found: dict[str, frozenset[str]] = {}
+        modules.setdefault(kind.type, []).extend(members)
     for _ in range(_ROUNDS):
-        using = {type: Uses(classes, type, found.get(type, frozenset())) for type in modules}
         calls: dict[str, set[str]] = {}
-        for type, use in using.items():
-            for call in use.running_calls:
+        for type in modules:
+            for call in uses(facts, type).running_calls:
                 for target in _targets(facts, modules, type, call.attribute):
-                    if target in using and using[target].has(call.method):
+                    if uses(facts, target).has(call.method):
                         calls.setdefault(target, set()).add(call.method)
-        new = {type: frozenset(names) for type, names in calls.items()}
-        if new == found:
-            break
-        found = new
-    return found
+        for type in modules:
+            uses(facts, type).runs(frozenset(calls.get(type, ())))
 
 
 def _targets(facts: Facts, modules: dict[str, list[int]], type: str, attribute: str | None) -> set[str]:

@@ -139,10 +139,10 @@ class Hidden(NamedTuple):
         if self.on_purpose:
             return (
                 f"{opening}, on purpose, as it seems, since {self.on_purpose}: parameters(), state_dict() and .to() "
-                "do not look there, so whoever else owns it has to train, save and move it."
+                "do not look there, so whoever else owns it has to train, save and move {0|it|them}."
             )
         lost = "saves or moves" if self.is_frozen else "trains, saves or moves"
-        return f"{opening}: parameters(), state_dict() and .to() do not look there, so nothing {lost} it."
+        return f"{opening}: parameters(), state_dict() and .to() do not look there, so nothing {lost} {{0|it|them}}."
 
 
 _BRACKETED = "one pair of brackets around an argument keeps it out of torch's sight"

@@ -70,18 +70,20 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 continue
             message = (
                 "backward() gives gradients to {0}, but parameters() holds nothing that is no nn.Parameter: an "
-                "optimizer built from them never steps it, and it is neither saved nor moved."
+                "optimizer built from them never steps {0|it, and it is|them, and they are} neither saved nor moved."
             )
             on_purpose = kind.is_parameter and is_put_past_on_purpose(facts, slot, held)
             if kind.is_parameter:
                 message = (
                     "nn.Module's own __setattr__ never saw {0}: parameters() does not hold what is put past it, so "
-                    "an optimizer built from them never steps it, and it is neither saved nor moved."
+                    "an optimizer built from them never steps {0|it, and it is|them, and they are} neither saved "
+                    "nor moved."
                 )
             if on_purpose:
                 message = (
-                    "nn.Module's own __setattr__ never saw {0}, on purpose, as it seems, since it is an argument: "
-                    "parameters() does not hold it, so whoever else owns it has to train, save and move it."
+                    "nn.Module's own __setattr__ never saw {0}, on purpose, as it seems, since {0|it is an argument|they are "
+                    "arguments}: parameters() does not hold {0|it|them}, so whoever else owns {0|it|them} has to "
+                    "train, save and move {0|it|them}."
                 )
             name = held.name
             instead = f"Make it a parameter: self.{name} = nn.Parameter(…)."

@@ -50,7 +50,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
-from paramscope.rules.registration._assigned import assigned, is_read_at_construction_alone, reads
+from paramscope.rules.registration._assigned import assigned, is_managed, is_read_at_construction_alone, reads
 from paramscope.rules.registration._steps import Held, slot_held_by, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import SlotRecord
@@ -114,7 +114,7 @@ def _why_harmless(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) ->
         return "{0|a constant|constants} of one element" if slot.numel else "without an element"
     if held.kind != "attribute":
         return "held in a container or an object"
-    if slot.saved is None or slot.moved is None:
+    if is_managed(facts, slot):
         return "of a module that moves or saves it itself"
     if not kind.owner.is_registered:
         return "of a module that is not registered"

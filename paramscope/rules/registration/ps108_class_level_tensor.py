@@ -67,8 +67,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             else:
                 yield Problem(
                     (slot.path,),
-                    "All instances of the class share {0}, a tensor in its body: .to() does not move it, and "
-                    "state_dict() does not hold it.",
+                    "All instances of the class share {0}, {0|a tensor|tensors} in its body: .to() does not move "
+                    "{0|it|them}, and state_dict() does not hold {0|it|them}.",
                     "If each instance is to move it, register it in __init__: "
                     f'self.register_buffer("{held.name}", …, persistent=False).',
                     Severity.INFO,
@@ -78,7 +78,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 def _problem(path: str, name: str, what: str) -> Problem:
     return Problem(
         (path,),
-        f"The class body holds {{0}}, a {what}: all instances share it and none registers it, so it is never "
-        "trained, saved or moved.",
+        f"The class body holds {{0}}, {{0|a {what}|{what}s}}: all instances share {{0|it|them}} and none registers "
+        "{0|it, so it is|them, so they are} never trained, saved or moved.",
         f"Assign it in __init__: self.{name} = ….",
     )

@@ -66,8 +66,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             name = printable(kind.name)
             if kind.requires_grad:
                 message = (
-                    "{0} is a buffer that requires grad: it is given gradients, but it is never in parameters(), so "
-                    "no optimizer built from them steps it."
+                    "{0} {0|is a buffer that requires grad: it is|are buffers that require grad: they are} "
+                    "given gradients, "
+                    "but {0|it is|they are} never in parameters(), so no optimizer built from them steps {0|it|them}."
                 )
                 instead = (
                     f"If it is learned: self.{name} = nn.Parameter(…); if not: "
@@ -75,8 +76,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 )
             else:
                 message = (
-                    "{0} is a Parameter that is registered as a buffer: parameters() does not know it, so nothing "
-                    "that freezes, unfreezes or optimizes parameters reaches it."
+                    "{0} {0|is a Parameter that is registered as a buffer|are Parameters, registered as buffers}: "
+                    "parameters() does not know {0|it|them}, so nothing that freezes, unfreezes or optimizes "
+                    "parameters reaches {0|it|them}."
                 )
                 instead = (
                     f"Register it as what it is: self.{name} = nn.Parameter(…, requires_grad=False), or "

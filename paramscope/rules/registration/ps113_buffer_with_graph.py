@@ -109,6 +109,6 @@ def _problem(facts: Facts, kind: SlotKind, position: int) -> Problem:
     return Problem(
         (slot.path,),
         message,
-        f"If {{0|it is|they are}} made of parameters that are trained, compute {{0|it|them}} in forward. If "
-        f"{{0|it is|they are}} updated from step to step, cut {{0|it|them}} off: self.{name} = ….detach().",
+        "If {0|it is|they are} made of parameters that are trained, compute {0|it|them} in forward. If "
+        "{0|it is|they are} updated from step to step, cut the past off where that is done.",
     )

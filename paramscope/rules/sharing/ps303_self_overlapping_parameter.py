@@ -65,7 +65,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             is_expanded = values != record.numel
             yield Problem(
                 tuple(facts.paths(held)),
-                "{0} has several indices for one element"
+                "{0} {0|has|have} several indices for one element"
                 + (f" ({text.count(record.numel)} elements, {text.count(values)} in memory)" if is_expanded else "")
                 + ": optimizers and load_state_dict() write in place, which torch refuses for such a tensor.",
                 f"Give each element memory of its own, {unbraced(copy_of(facts, record.path))}"

@@ -80,7 +80,9 @@ def _problems(facts: Facts) -> Iterator[Problem]:
             copied = unbraced(copy_of(facts, paths[0], frozen=True))
             yield Problem(
                 paths,
-                "{0} is frozen, but lies over the same memory as {1}, which requires grad: training one changes the "
+                "{0} {0|is|are} frozen, but {0|lies|lie} over the same memory as {1}, which "
+                "{1|requires|require} grad: "
+                "training one changes the "
                 "other.",
                 f"{capital(said.one)}, and freeze that or train it; or give the frozen one a copy: {copied}.",
                 blame=last_assigned(facts, paths),

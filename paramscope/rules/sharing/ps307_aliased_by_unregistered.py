@@ -140,13 +140,19 @@ def _problem(facts: Facts, slot: int, parameters: list[int]) -> Problem:
     name, is_buffer = columns.names[slot], columns.holds[slot] != ATTRIBUTE
     spec = facts.snapshot.interned.specs[tensors.specs[columns.tensors[slot]]]
     others = f" and of {len(parameters) - 1:,} more" if len(parameters) > 1 else ""
-    follows = "changes as that is trained, and " if any(is_trainable(facts, [each]) for each in parameters) else ""
+    follows = (
+        "{0|changes|change} as that is trained, and "
+        if any(is_trainable(facts, [each]) for each in parameters)
+        else ""
+    )
     owner = facts.snapshot.module_columns.types[columns.modules[slot]]
+    kind = _CONTIGUITY[_is_contiguous(spec)]
+    what = "{0|a buffer|buffers}" if is_buffer else "{0|an attribute|attributes}"
     whole = unbraced(to_code(facts, facts.slots.path_at(parameters[0])))
     return Problem(
         (facts.slots.path_at(slot), *facts.paths(parameters)),
-        f"{{0}}, {'a buffer' if is_buffer else 'an attribute'}, is a {_CONTIGUITY[_is_contiguous(spec)]} view of the "
-        f"memory of {{1}}{others}: it {follows}goes stale when .to() moves that.",
+        f"{{0}}, {what}, {{0|is a {kind} view|are {kind} views}} of the memory of {{1}}{others}: {{0|it|they}} "
+        f"{follows}{{0|goes|go}} stale when .to() moves that.",
         f"Make it in forward of what it is a view of, {whole}; "
         "or, if it is to keep these values, copy them: .detach().clone().",
         # What lies in one attribute was made by one line.

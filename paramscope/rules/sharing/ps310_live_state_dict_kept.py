@@ -4,8 +4,7 @@ What it finds
 : A dict in an attribute whose tensors lie over the registered parameters and buffers of the same names: what
   `state_dict()` returns, or `{name: p.detach() for name, p in model.named_parameters()}`. Also a list, a tuple, a
   dict under other names, or a row of buffers, whose tensors are views of all parameters of one module:
-  `[p.data for p in model.parameters()]`. The Parameters themselves in a list or tuple are reported only where its
-  name says that they are a copy (`best`, `start`, `old_params`).
+  `[p.data for p in model.parameters()]`.
 
 Why it matters
 : These tensors share the parameters' memory. What was kept as the best weights so far changes with every step, and to
@@ -47,7 +46,6 @@ When it is wrong to follow it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -56,17 +54,12 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.registration._assigned import assigned, uses
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._memory import registered_parameters, slots_in
-from paramscope.snapshot import ATTRIBUTE, PARAMETER, REGISTERED, REQUIRES_GRAD
+from paramscope.snapshot import ATTRIBUTE, PARAMETER, REGISTERED, REQUIRES_GRAD, TRANSIENT_BUFFER
 from paramscope.source.steps import to_steps
 from paramscope.text import name as printable
 
 RULE = Rule("PS310", "live-state-dict-kept", Severity.WARNING)
 
-_COPIES = re.compile(
-    r"(?i)(.*[_.\[{>'\"])?_*(best|old|prev|previous|init|initial|start|starting|orig|original|backup|back_up|saved|save|snapshot"
-    r"|anchor|ref|reference|copy|copied|last|frozen|theta_?0|w0|before|checkpoint|stored|kept)(_.*|s)?"
-)
-"""Names of what is kept as it was."""
 _DROPPING = ("_apply", "train", "eval", "to", "cuda", "requires_grad_", "load_state_dict", "_load_from_state_dict")
 
 
@@ -92,17 +85,25 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 
 def _views(facts: Facts) -> dict[int, int]:
-    """Slots that hold no registered parameter and lie exactly over one: by position, that parameter's tensor."""
+    """Slots that lie exactly over something registered: by position, the tensor of that. Of buffers, only those
+    that lie over a parameter."""
     found: dict[int, int] = {}
     columns = facts.snapshot.slot_columns
     for together in slots_in(facts, "aliased"):
-        places = {_place(facts, tensor): tensor for tensor in registered_parameters(facts, together)}
+        parameters = registered_parameters(facts, together)
+        buffers = {
+            columns.tensors[slot]
+            for slot in together
+            if columns.holds[slot] not in (ATTRIBUTE, PARAMETER) and facts.snapshot.is_registered(slot)
+        }
+        places = {_place(facts, tensor): tensor for tensor in (*buffers, *parameters) if tensor >= 0}
         for slot in together:
-            tensor = columns.tensors[slot]
-            if tensor >= 0 and tensor not in places.values() and columns.holds[slot] != PARAMETER:
-                over = places.get(_place(facts, tensor))
-                if over is not None and tensor not in facts.recomputed_tensors:
-                    found[slot] = over
+            tensor, hold = columns.tensors[slot], columns.holds[slot]
+            over = places.get(_place(facts, tensor)) if tensor >= 0 and hold != PARAMETER else None
+            if over is None or over == tensor or tensor in parameters or tensor in facts.recomputed_tensors:
+                continue
+            if hold == ATTRIBUTE or over in parameters:
+                found[slot] = over
     return found
 
 
@@ -132,14 +133,13 @@ def _under_their_names(facts: Facts) -> tuple[dict[tuple[int, str], set[int]], s
 
 
 def _containers(facts: Facts, views: dict[int, int]) -> Iterator[_Kept]:
-    """Whatever holds views of parameters, or Parameters under a name that says that they are copies."""
+    """Whatever holds views of parameters."""
     slots, tensors = facts.snapshot.slot_columns, facts.snapshot.tensor_columns
     places: dict[tuple[int, str], None] = {}
-    for slot, hold in enumerate(slots.holds):
-        if hold == ATTRIBUTE and slots.tensors[slot] >= 0 and slots.names[slot].endswith("]"):
-            container = _container(slots.names[slot])
-            if container and (slot in views or _COPIES.fullmatch(container)):
-                places[slots.modules[slot], container] = None
+    for slot in (slot for slot in views if slots.holds[slot] == ATTRIBUTE):
+        container = _container(slots.names[slot])
+        if container:
+            places[slots.modules[slot], container] = None
     for module, container in sorted(places):
         there = [
             slot
@@ -160,55 +160,39 @@ def _containers(facts: Facts, views: dict[int, int]) -> Iterator[_Kept]:
 
 def _is_complete(facts: Facts, kept: _Kept, views: dict[int, int]) -> bool:
     """Whether all parameters of one module, or all that are trained, lie there, several of them, and nothing else."""
-    slots = facts.snapshot.slot_columns
-    over = set()
-    is_viewed = False
-    for slot in kept.slots:
-        tensor = slots.tensors[slot]
-        if slot in views:
-            is_viewed = True
-            over.add(views[slot])
-        elif tensor in _registered(facts) and _is_listed(slots.names[slot]):
-            over.add(tensor)
-        else:
-            return False
-    # Parameters under such a name: `self.start = list(net.parameters())`. In a dict they show what they are.
-    if not is_viewed and not _COPIES.fullmatch(kept.container):
-        return False
-    if is_viewed and any(slot not in views for slot in kept.slots):
-        return False
-    return len(over) > 1 and frozenset(over) in _sets_of_parameters(facts)
+    over = frozenset(views[slot] for slot in kept.slots if slot in views)
+    return len(over) > 1 and all(slot in views for slot in kept.slots) and over in _sets(facts)
 
 
 def _is_listed(name: str) -> bool:
     return name.endswith("]") and name[:-1].rpartition("[")[2].isdecimal()
 
 
-def _registered(facts: Facts) -> frozenset[int]:
-    return facts.once("registered-parameters", lambda: frozenset().union(*_sets_of_parameters(facts)))
-
-
-def _sets_of_parameters(facts: Facts) -> frozenset[frozenset[int]]:
-    """The parameters of each module, those of all below it included; and of these the ones that require grad."""
+def _sets(facts: Facts) -> frozenset[frozenset[int]]:
+    """For each module the parameters in it and below; of these the ones that require grad; and the parameters with
+    the buffers, or with those of them that are saved."""
     return facts.once("sets-of-parameters", lambda: frozenset(_find_sets(facts)))
 
 
 def _find_sets(facts: Facts) -> Iterator[frozenset[int]]:
     slots, flags = facts.snapshot.slot_columns, facts.snapshot.tensor_columns.flags
-    own: dict[int, set[int]] = {}
+    own: dict[int, set[tuple[int, int]]] = {}
     for slot, hold in enumerate(slots.holds):
-        if hold == PARAMETER and slots.tensors[slot] >= 0 and facts.snapshot.is_registered(slot):
-            own.setdefault(slots.modules[slot], set()).add(slots.tensors[slot])
+        if hold != ATTRIBUTE and slots.tensors[slot] >= 0 and facts.snapshot.is_registered(slot):
+            own.setdefault(slots.modules[slot], set()).add((slots.tensors[slot], hold))
     parents = facts.parents
-    below: dict[int, set[int]] = {}
+    below: dict[int, set[tuple[int, int]]] = {}
     for module in range(len(parents) - 1, -1, -1):
         # NOTE: children stand after their parents.
         held = below.pop(module, set()) | own.get(module, set())
-        if held:
-            yield frozenset(held)
-            yield frozenset(tensor for tensor in held if flags[tensor] & REQUIRES_GRAD)
-            if parents[module] >= 0 and facts.snapshot.module_columns.flags[module] & REGISTERED:
-                below.setdefault(parents[module], set()).update(held)
+        parameters = frozenset(tensor for tensor, hold in held if hold == PARAMETER)
+        if parameters:
+            yield parameters
+            yield frozenset(tensor for tensor in parameters if flags[tensor] & REQUIRES_GRAD)
+            yield frozenset(tensor for tensor, _ in held)
+            yield frozenset(tensor for tensor, hold in held if hold != TRANSIENT_BUFFER)
+        if held and parents[module] >= 0 and facts.snapshot.module_columns.flags[module] & REGISTERED:
+            below.setdefault(parents[module], set()).update(held)
 
 
 def _is_cache(facts: Facts, kept: _Kept) -> bool:

@@ -75,7 +75,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if not _is_original(facts, slot) and not _is_frozen_in_plain_sight(facts, slot):
                 yield Problem(
                     (facts.slots.path_at(slot),),
-                    "{0} is frozen, and nothing beside it is: Embedding.from_pretrained freezes by default, whatever "
+                    "{0} {0|is|are} frozen, and nothing beside {0|it|them} is: Embedding.from_pretrained "
+                    "freezes by default, whatever "
                     "its tensor requires.",
                     "If it is to be tuned: nn.Embedding.from_pretrained(vectors, freeze=False), or "
                     "{0}.requires_grad_(True).",
