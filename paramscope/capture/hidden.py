@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from paramscope.capture.classes import is_tensor_class
 from paramscope.capture.idioms import packed_type
@@ -29,6 +29,17 @@ THING_BOUND = 20_000
 """Tensors and modules in attributes that are listed."""
 ALIAS_BOUND = 20_000
 """Further ways to what is registered that are listed."""
+
+
+class _Behind(NamedTuple):
+    """An object on the way to something."""
+
+    name: str
+    """The way to it, from the module."""
+    way: tuple[int, str]
+    cls: type
+    outer: _Behind | None
+    """The object around it."""
 
 
 class HiddenSearch:
@@ -61,12 +72,17 @@ class HiddenSearch:
         """Enters the tensors in an attribute's value, then walks the modules in it, in the order they lie there."""
         walk, kinds = self._walk, self._walk.kinds
         modules: list[tuple[str, Any, tuple[int, str]]] = []
-        stack: list[tuple[str, Any, int, tuple[int, str]]] = [(candidate.name, candidate.value, 0, (0, ""))]
+        stack: list[tuple[str, Any, int, tuple[int, str], _Behind | None]] = [
+            (candidate.name, candidate.value, 0, (0, ""), None)
+        ]
         while stack:
-            name, value, depth, way = stack.pop()
+            name, value, depth, way, behind = stack.pop()
             cls = type(value)
             kind = kinds.get(id(cls)) or walk.kind(cls)
             if kind.is_thing:
+                while behind is not None:
+                    self._add_object(candidate, behind)
+                    behind = behind.outer
                 if cls_is_tensor := is_tensor_class(cls):
                     number = walk.tensors.numbers.get(id(value))
                     if number is not None and walk.is_sealed(number):
@@ -113,6 +129,8 @@ class HiddenSearch:
                 continue
             if kind.way[0] > way[0]:
                 way = kind.way
+            if kind.is_object and kind.way[0]:
+                behind = _Behind(name, kind.way, cls, behind)
             steps = []
             for step, item in kind.steps(value):
                 self._items += 1
@@ -121,7 +139,7 @@ class HiddenSearch:
                     break
                 of_item = type(item)
                 if (kinds.get(id(of_item)) or walk.kind(of_item)) is not NOTHING:
-                    steps.append((name + step, item, depth + 1, way))
+                    steps.append((name + step, item, depth + 1, way, behind))
             stack.extend(reversed(steps))
         self._walk_modules(candidate, modules)
 
@@ -129,6 +147,12 @@ class HiddenSearch:
         """Enters what hides a Parameter or a module that was found, where that is no mere container."""
         path = join(self._walk.paths[candidate.module], name)
         self._walk.facts.marks.append(Mark(path, "held-by", WAYS[way[0]], way[1]))
+
+    def _add_object(self, candidate: Candidate, behind: _Behind) -> None:
+        """Enters the class of an object in which something was found: there it was assigned."""
+        if WAYS[behind.way[0]] != "callable":
+            path = join(self._walk.paths[candidate.module], behind.name)
+            self._walk.facts.enter_object(path, WAYS[behind.way[0]], behind.cls)
 
     def _walk_modules(self, candidate: Candidate, modules: list[tuple[str, Any, tuple[int, str]]]) -> None:
         walk = self._walk

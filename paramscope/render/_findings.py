@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paramscope import text
-from paramscope.exceptions.apply import Ignored, shown_file
-from paramscope.finding import Finding, Location, Severity, Skipped
+from paramscope.exceptions.apply import Ignored
+from paramscope.finding import Finding, Location, Severity, Skipped, real_file
 from paramscope.render._layout import Screen, paint
 from paramscope.report import Report
 from paramscope.rules.engine import NEEDED
@@ -146,7 +146,7 @@ def line_for(checked: Checked, finding: Finding) -> Location | None:
         position = _position(report.modules.position, module)
         record = classes.get(report.modules.at(position).type) if position is not None else None
         if record is not None and record.file is not None and record.line is not None and is_own(record):
-            return Location(shown_file(record.file), record.line)
+            return Location(real_file(record.file), record.line)
         if not module:
             break
         module = module.rpartition(".")[0]

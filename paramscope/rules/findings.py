@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Hashable, Iterable
 from functools import cache
-from pathlib import Path
 
 from paramscope.changes import fold_paths
-from paramscope.finding import Finding, Location
+from paramscope.finding import Finding, Location, real_file
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import BRACE, numberless
-from paramscope.rules.rule import Problem, Rule
+from paramscope.rules.rule import Blame, Problem, Rule
 from paramscope.snapshot import Snapshot
-from paramscope.source import Assignment, locate
+from paramscope.source import Assignment, Located, locate_cause, locate_odd_attribute, locate_optimizer
 from paramscope.text import listed
 from paramscope.text import name as printable
 
@@ -58,16 +58,19 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
     }
     message, help_text = _filled(first.message, names), _filled(first.help, names)
     paths = tuple(dict.fromkeys(path for problem in problems for path in problem.paths))
-    location = None
+    location, unlocated = None, ""
     if first.blame is not None:
-        assignments = lines_to_blame(snapshot, first.blame or first.paths[0])
-        if assignments:
-            location = to_location(assignments[0])
+        found = blamed(snapshot, first)
+        if found.assignments:
+            location = to_location(found.assignments[0])
+        else:
+            unlocated = found.reason or ""
         # What a library assigns in passing is not the user's to mend.
-        others = [to_location(each) for each in assignments[1:4] if not each.type.startswith("torch.")]
+        others = [to_location(each) for each in found.assignments[1:4] if not each.type.startswith("torch.")]
         if others:
-            help_text += f" (Or it was assigned at {', '.join(f'{each.file}:{each.line}' for each in others)}.)"
-    return Finding(rule.code, rule.name, first.severity or rule.severity, message, paths, location, help_text)
+            help_text += f" (Or it was assigned at {', '.join(map(_in_short, others))}.)"
+    severity = first.severity or rule.severity
+    return Finding(rule.code, rule.name, severity, message, paths, location, help_text, unlocated)
 
 
 def _filled(template: str, names: dict[int, str]) -> str:
@@ -83,19 +86,24 @@ def _names(paths: list[str]) -> str:
     return listed(shown)
 
 
-def lines_to_blame(snapshot: Snapshot, path: str) -> tuple[Assignment, ...]:
-    """Where something was assigned, all candidates, best first; empty where the source does not tell."""
-    return locate(snapshot, path).assignments
+def blamed(snapshot: Snapshot, problem: Problem) -> Located:
+    """The lines that can have caused a problem, best first; or why there are none."""
+    blame = problem.blame
+    if isinstance(blame, Blame):
+        if blame.kind == "optimizer":
+            return locate_optimizer(snapshot, blame.name)
+        return locate_odd_attribute(snapshot, blame.path, blame.name)
+    return locate_cause(snapshot, blame or problem.paths[0], problem.cause)
 
 
 def to_location(assignment: Assignment) -> Location:
-    """A place in a source file, relative to the working directory where it lies below it."""
-    return Location(_shown(assignment.file, str(Path.cwd())), assignment.line)
+    """A place in a source file."""
+    return Location(_real(assignment.file), assignment.line)
 
 
-@cache
-def _shown(file: str, folder: str) -> str:
-    try:
-        return str(Path(file).resolve().relative_to(folder))
-    except ValueError:
-        return file
+_real = cache(real_file)
+
+
+def _in_short(location: Location) -> str:
+    """A place as a sentence names it, in the same words from whatever folder."""
+    return f"{os.path.basename(location.path)}:{location.line}"

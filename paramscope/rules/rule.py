@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from paramscope.finding import Severity
+from paramscope.source.causes import Cause
 
 if TYPE_CHECKING:
     from paramscope.rules.facts import Facts
@@ -30,6 +31,26 @@ class Rule(NamedTuple):
     no finding of this rule."""
 
 
+class Blame(NamedTuple):
+    """A line to blame that is not the assignment of a slot or a module."""
+
+    kind: Literal["optimizer", "attribute"]
+    name: str
+    """`optimizer`: that which builds the optimizer of this name. `attribute`: that which assigns an attribute of this
+    name to what stands at `path`, from wherever."""
+    path: str = ""
+
+    @classmethod
+    def optimizer(cls, name: str) -> Blame:
+        """The line that builds an optimizer."""
+        return cls("optimizer", name)
+
+    @classmethod
+    def attribute(cls, path: str, name: str) -> Blame:
+        """The line that assigns an attribute, such as `require_grad`, to a module or a Parameter."""
+        return cls("attribute", name, path)
+
+
 class Problem(NamedTuple):
     """Something that a rule found, before like problems become one finding."""
 
@@ -42,12 +63,14 @@ class Problem(NamedTuple):
     """The line to write instead, with the user's own names in it; placeholders as in `message`."""
     severity: Severity | None = None
     """Where it is not the rule's own."""
-    blame: str | None = ""
-    """Path of what was assigned on the line to blame; empty for the first of `paths`, None where no line of the
-    user's is to blame."""
+    blame: str | Blame | None = ""
+    """Path of what was assigned on the line to blame; empty for the first of `paths`, None where no one line is to
+    blame. Or another kind of line: that of an optimizer, say."""
     alike: Hashable = None
     """What makes problems of equal message, help and severity one finding; where it is None, they are one if their
     first paths are of one attribute of modules of one class."""
+    cause: Cause = "any"
+    """What the assignment to blame must be able to have made: others to the same name are innocent."""
 
 
 class Undecided(NamedTuple):

@@ -27,6 +27,7 @@ MarkKind = Literal[
     "own-forward",
     "recomputed",
     "held-by",
+    "object-class",
 ]
 
 
@@ -46,7 +47,8 @@ class Note(NamedTuple):
 
 
 class ClassRecord(NamedTuple):
-    """One class of the modules that were seen, or one that they inherit from."""
+    """One class of the modules that were seen, of the user's own objects that hold tensors or modules, or one that these
+    inherit from."""
 
     type: str
     """Qualified name: `package.module.Outer.Net`; that of a class in a function holds `<locals>`."""
@@ -73,13 +75,15 @@ class Mark(NamedTuple):
     `inference_mode`. `gradient-shape`: a `.grad` of another shape than the tensor. `offloaded`: the module's
     tensors come and go by a hook. `own-forward`: the instance has a `forward` of its own. `recomputed`: a hook
     or a parametrization computes this attribute anew before each forward. `held-by`: what hides a module or a
-    Parameter that is not registered, where it lies behind more than containers."""
+    Parameter that is not registered, where it lies behind more than containers. `object-class`: a plain object, of
+    a class of the user's own, that holds tensors or modules: its class assigns them."""
     name: str
     """The attribute's name; for `recomputed` what does it, such as `weight_norm`; for `held-by` the kind of thing:
-    `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several the last of these."""
+    `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several the last of these; for
+    `object-class` `record` or `object`."""
     value: bool | int | float | str | tuple[int, ...] | None
     """What the attribute holds, where that is a plain value; the kind of thing that hides; the gradient's shape; for
-    `held-by` the qualified class name of that thing."""
+    `held-by` and `object-class` the qualified class name of that thing."""
 
 
 class ValueRecord(NamedTuple):

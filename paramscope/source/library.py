@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import sysconfig
-from functools import cache
+from functools import cache, lru_cache
 
 from paramscope.snapshot import ClassRecord
 
@@ -16,11 +16,14 @@ _SEPARATORS = re.compile(r"[\\/]+")
 
 def is_own(record: ClassRecord) -> bool:
     """Whether the user wrote the class: its file is known, and neither installed nor part of Python or torch."""
-    if record.file is None or record.module.partition(".")[0] == "torch":
+    return record.file is not None and record.module.partition(".")[0] != "torch" and _is_own_file(record.file)
+
+
+@lru_cache(maxsize=4096)
+def _is_own_file(file: str) -> bool:
+    if not _INSTALLED.isdisjoint(_SEPARATORS.split(file)):
         return False
-    if not _INSTALLED.isdisjoint(_SEPARATORS.split(record.file)):
-        return False
-    return not os.path.abspath(record.file).startswith(_python_folders())
+    return not os.path.abspath(file).startswith(_python_folders())
 
 
 def is_of_python(record: ClassRecord) -> bool:

@@ -64,5 +64,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             + (" If it is hidden on purpose, declare that." if is_frozen else ""),
             Severity.WARNING if is_frozen else None,
             blame=to_blame(path),
+            cause="hidden",
             alike=(facts.modules[held.owner].type, name),
         )

@@ -70,5 +70,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             "trained, saved or moved.",
             instead,
             blame=to_blame(path),
+            cause="hidden",
             alike=(facts.modules[held.owner].type, held.attribute),
         )

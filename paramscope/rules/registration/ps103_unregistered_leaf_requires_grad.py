@@ -80,4 +80,4 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             elif held.kind != "attribute":
                 instead = f"Make it a parameter: self.{name} = nn.ParameterList(…), or nn.ParameterDict(…)."
             is_cached = held.kind != "class" and assigned(facts, slot).is_only_forward
-            yield Problem((slot.path,), message, instead, Severity.INFO if is_cached else None)
+            yield Problem((slot.path,), message, instead, Severity.INFO if is_cached else None, cause="leaf")

@@ -80,5 +80,6 @@ def _problem(facts: Facts, path: str, held: Held, instead: str) -> Problem:
         "state_dict() and .to() do not look there, so it is never trained, saved or moved.",
         instead,
         blame=to_blame(path),
+        cause="hidden",
         alike=(facts.modules[held.owner].type, held.attribute),
     )

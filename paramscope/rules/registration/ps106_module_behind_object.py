@@ -74,5 +74,6 @@ def _problem(facts: Facts, path: str, held: Held) -> Problem:
         "there, so it is never trained, saved or moved.",
         f"Make {held.thing} an nn.Module, or register on the module itself what lies in self.{held.name}.",
         blame=to_blame(path),
+        cause="hidden",
         alike=(facts.modules[held.owner].type, held.attribute, held.thing),
     )

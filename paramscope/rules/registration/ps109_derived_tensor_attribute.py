@@ -82,6 +82,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 else f"If it is to be learned, make the Parameter last: self.{name} = nn.Parameter(tensor.to(…)). If "
                 "it is to follow its parameters, compute it in forward.",
                 Severity.INFO if is_kept else None,
+                cause="derived",
             )
 
 

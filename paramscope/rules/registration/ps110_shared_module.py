@@ -45,6 +45,7 @@ from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.registration._repeats import holds_tensors, repeated_modules, shared_modules
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._memory import last_assigned
 
 RULE = Rule("PS110", "shared-module", Severity.INFO, yields_to=("PS111",))
 
@@ -62,5 +63,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             "{0} is one module with " + f"{len(paths) - 1:,} more " + ("name" if len(paths) == 2 else "names") + ": "
             "all of them use, train and save the same tensors.",
             "If each place is to have weights of its own, build a module for each, or copy.deepcopy it.",
+            blame=last_assigned(facts, paths, "alias"),
             alike=paths[0],
+            cause="alias",
         )

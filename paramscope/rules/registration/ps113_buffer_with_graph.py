@@ -68,4 +68,5 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 "copy.deepcopy of the model.",
                 f"Cut it off where it is assigned: self.{printable(kind.name)} = ….detach(), or compute it under "
                 "torch.no_grad().",
+                cause="graph",
             )

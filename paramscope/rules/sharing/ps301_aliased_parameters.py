@@ -69,5 +69,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 f"{group.names} are different Parameters over exactly the same memory: {then}",
                 "Make them one Parameter, {1} = {0}; or, if they are to differ, give one a copy: "
                 "nn.Parameter({0}.detach().clone()).",
-                blame=last_assigned(facts, paths),
+                blame=last_assigned(facts, paths, "alias"),
+                cause="alias",
             )

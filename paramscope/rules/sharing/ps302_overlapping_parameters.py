@@ -68,5 +68,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             f"other{'s' if len(group.tensors) > 2 else ''}{frozen}.",
             "Give {1} memory of its own, nn.Parameter(….detach().clone()); or register the whole once and slice it "
             "in forward.",
-            blame=last_assigned(facts, paths),
+            blame=last_assigned(facts, paths, "alias"),
+            cause="alias",
         )

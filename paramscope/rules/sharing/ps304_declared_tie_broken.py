@@ -107,7 +107,8 @@ def _broken(facts: Facts, pair: tuple[str, str]) -> Problem | Undecided | None:
         "throws one of them away.",
         "Tie them after whatever parted them, with the model's tie_weights() or {0} = {1}; or declare that they are "
         "not tied (config.tie_word_embeddings = False).",
-        blame=last_assigned(facts, (one.path, other.path)),
+        blame=last_assigned(facts, (one.path, other.path), "own"),
+        cause="own",
     )
 
 

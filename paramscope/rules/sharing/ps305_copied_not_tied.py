@@ -54,6 +54,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             "to do.",
             blame=found[0][1],
             alike=found[0][0],
+            cause="own",
         )
 
 

@@ -75,5 +75,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 "other.",
                 "Make them one Parameter, {0} = {1}, and freeze that or train it; or give the frozen one a copy: "
                 "nn.Parameter({1}.detach().clone(), requires_grad=False).",
-                blame=last_assigned(facts, paths),
+                blame=last_assigned(facts, paths, "alias"),
+                cause="alias",
             )

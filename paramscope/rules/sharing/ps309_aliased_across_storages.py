@@ -80,5 +80,6 @@ def _problem(facts: Facts, group: Group, how: str) -> Problem:
         "in torch can tell.",
         "Copy instead of mapping twice: nn.Parameter(torch.tensor(array)) for each; or, if they are meant to be one, "
         "{1} = {0}.",
-        blame=last_assigned(facts, paths),
+        blame=last_assigned(facts, paths, "alias"),
+        cause="alias",
     )

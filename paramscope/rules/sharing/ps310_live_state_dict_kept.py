@@ -92,6 +92,7 @@ def _problem(facts: Facts, module: int, container: str, entries: list[int]) -> P
         "step, and to load it back changes nothing.",
         f"Keep a copy: {container} = copy.deepcopy(….state_dict()).",
         alike=(facts.modules.at(module).type, container),
+        cause="live",
     )
 
 
