@@ -106,8 +106,8 @@ class Finding(_Finding):
     """Something wrong, or worth knowing, at one or more places of a model.
 
     `paths` names every place that takes part: a slot, a module, the root (`""`) or an optimizer's member
-    (`optimizer[0].groups[0][3]`). A finding without a place cannot exist. Where no line is known, `unlocated` says why;
-    it is empty where one is, and where nobody asked. Raises ValueError without paths.
+    (`optimizer[0].groups[0][3]`). A finding without a place cannot exist. Where no line is known, `unlocated` says
+    why; it is empty where one is, and where no one line could be to blame. Raises ValueError without paths.
     """
 
     __slots__ = ()

@@ -183,5 +183,3 @@ def declared_by_comments(snapshot: Snapshot) -> list[IgnoreComment]:
 def key_of(comment: IgnoreComment) -> tuple[str, int]:
     """Which comment it is, however its file is named."""
     return os.path.realpath(comment.file), comment.line
-
-

@@ -90,6 +90,8 @@ def blamed(snapshot: Snapshot, problem: Problem) -> Located:
     """The lines that can have caused a problem, best first; or why there are none."""
     blame = problem.blame
     if isinstance(blame, Blame):
+        if blame.at is not None:
+            return Located((blame.at,), None)
         if blame.kind == "optimizer":
             return locate_optimizer(snapshot, blame.name)
         return locate_odd_attribute(snapshot, blame.path, blame.name)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from paramscope.finding import Severity
+from paramscope.source import Assignment
 from paramscope.source.causes import Cause
 
 if TYPE_CHECKING:
@@ -34,11 +35,17 @@ class Rule(NamedTuple):
 class Blame(NamedTuple):
     """A line to blame that is not the assignment of a slot or a module."""
 
-    kind: Literal["optimizer", "attribute"]
+    kind: Literal["optimizer", "attribute", "line"]
     name: str
     """`optimizer`: that which builds the optimizer of this name. `attribute`: that which assigns an attribute of this
-    name to what stands at `path`, from wherever."""
+    name to what stands at `path`, from wherever. `line`: that of `at`."""
     path: str = ""
+    at: Assignment | None = None
+
+    @classmethod
+    def line(cls, at: Assignment) -> Blame:
+        """A line that the rule itself has found."""
+        return cls("line", "", "", at)
 
     @classmethod
     def optimizer(cls, name: str) -> Blame:

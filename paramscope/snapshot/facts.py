@@ -47,8 +47,8 @@ class Note(NamedTuple):
 
 
 class ClassRecord(NamedTuple):
-    """One class of the modules that were seen, of the user's own objects that hold tensors or modules, or one that these
-    inherit from."""
+    """One class of the modules that were seen, of the user's own objects that hold tensors or modules, or one that
+    these inherit from."""
 
     type: str
     """Qualified name: `package.module.Outer.Net`; that of a class in a function holds `<locals>`."""

@@ -26,8 +26,8 @@ def locate_cause(snapshot: Snapshot, path: str, cause: Cause) -> Located:
 
 
 def locate_odd_attribute(snapshot: Snapshot, path: str, name: str) -> Located:
-    """Where an attribute such as `require_grad` was assigned to a module or a Parameter: in a class above it, or in any
-    function of the files of the user's own classes; where several may be, none is told."""
+    """Where an attribute such as `require_grad` was assigned to a module or a Parameter: in a class above it, or in
+    any function of the files of the user's own classes; where several may be, none is told."""
     within = [each for each in locate(snapshot, path, below=name).assignments if not each.type.startswith("torch.")]
     places = [(each.file, each.line) for each in within]
     found = [
@@ -87,7 +87,9 @@ def _from_outside(snapshot: Snapshot, path: str, cause: Cause) -> Assignment | N
     for file in own_files(snapshot):
         for each in outside(file):
             written = each.steps
-            if any(step.startswith("*") for step in written) or each.receiver in ("self", "cls") and len(written) <= len(steps):
+            if any(step.startswith("*") for step in written) or (
+                each.receiver in ("self", "cls") and len(written) <= len(steps)
+            ):
                 continue
             is_whole = written[-len(steps) :] == steps
             # `head.weight = …` in a function that was given the head.

@@ -128,6 +128,11 @@ def _fit_around(assignment: Assignment, cause: Cause) -> Fit:
     return Fit.MAYBE
 
 
+def is_nothing(value: ast.expr | None) -> bool:
+    """Whether an expression is None in plain sight."""
+    return isinstance(value, ast.Constant) and value.value is None
+
+
 def _is_empty(value: ast.expr) -> bool:
     match value:
         case ast.List(elts=[]) | ast.Tuple(elts=[]) | ast.Dict(keys=[]):
@@ -249,8 +254,8 @@ def _is_of_torch(node: ast.expr) -> bool:
 
 
 def _is_tensor_like(node: ast.expr) -> bool:
-    """Whether a method's receiver is likely a tensor, whose method makes a graph of it and its arguments only: a call,
-    an item, a result. What `self.make()` gives is not told by its receiver."""
+    """Whether a method's receiver is likely a tensor, whose method makes a graph of it and its arguments only: a
+    call, an item, a result. What `self.make()` gives is not told by its receiver."""
     return not isinstance(node, ast.Name | ast.Attribute) or (
         isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute)
     )
@@ -292,8 +297,10 @@ def _alias_fit(node: ast.expr, where: Assignment, cause: Cause, names: tuple[str
             return _alias_fit(first, where, cause, names)
         case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name in _VIEWS and not _is_of_torch(owner):
             return _alias_fit(owner, where, cause, names)
-        case ast.Call(func=ast.Attribute(value=owner, attr=name), args=[first, *_]) if (
-            name in _VIEWS or name in ("from_numpy", "as_tensor", "frombuffer")
+        case ast.Call(func=ast.Attribute(value=owner, attr=name), args=[first, *_]) if name in _VIEWS or name in (
+            "from_numpy",
+            "as_tensor",
+            "frombuffer",
         ):
             return _alias_fit(first, where, cause, names)
         case ast.Call() if called(node) in _COPYING:
@@ -315,7 +322,9 @@ def _is_made_of_plain_values(call: ast.Call) -> bool:
     if name in ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"):
         calls = (each for each in given if not isinstance(each, ast.Call) or not _is_made_of_plain_values(each))
         return not any(True for _ in calls)
-    return not any(isinstance(node, ast.Attribute | ast.Name | ast.Starred) and _may_be_thing(node) for node in inside)
+    return not any(
+        isinstance(node, ast.Attribute | ast.Name | ast.Starred) and _may_be_thing(node) for node in inside
+    )
 
 
 def _may_be_thing(node: ast.expr) -> bool:

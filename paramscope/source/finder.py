@@ -37,8 +37,8 @@ class Assignment(NamedTuple):
     value: ast.expr | None = None
     """What it writes, where the code holds that as an expression of its own; not to be changed."""
     how: str = ""
-    """The method that writes it, such as `register_buffer` or `append`; `.data`, `[]`, `+=` or a method such as `mul_`
-    for what changes a tensor in place; empty for an assignment."""
+    """The method that writes it, such as `register_buffer` or `append`; `.data`, `[]`, `+=` or a method such as
+    `mul_` for what changes a tensor in place; empty for an assignment."""
     is_whole: bool = True
     """Whether it writes the very thing that is looked for, and not something that holds it."""
     is_straight: bool = True

@@ -47,7 +47,9 @@ def _function_at(file: str, line: int) -> _Function | None:
         return None
     functions = source.read.get(_function_at)
     if functions is None:
-        functions = source.read[_function_at] = [each for each in ast.walk(source.tree) if isinstance(each, _Function)]
+        functions = source.read[_function_at] = [
+            each for each in ast.walk(source.tree) if isinstance(each, _Function)
+        ]
     assert isinstance(functions, list)
     around = [each for each in functions if each.lineno <= line <= (each.end_lineno or 0)]
     return max(around, key=lambda each: each.lineno, default=None)

@@ -1,4 +1,4 @@
-"""The call that builds an optimizer, told by its class's name, what it is given in plain sight, and where it stands."""
+"""The call that builds an optimizer, told by its class's name, what it is given in plain sight, and its place."""
 
 from __future__ import annotations
 

@@ -218,9 +218,7 @@ class _Reader:
             self._assign(generator.target, each(generator.iter, place), None, place)
         return place
 
-    def _assign(
-        self, target: ast.expr, value: Value, node: ast.expr | None, place: Place, *, how: str = ""
-    ) -> None:
+    def _assign(self, target: ast.expr, value: Value, node: ast.expr | None, place: Place, *, how: str = "") -> None:
         """An assignment of a value, which the expression `node` makes, to a target or a row of them."""
         pending = [(target, value, node)]
         while pending:
@@ -289,7 +287,6 @@ class _Reader:
             self.events.vague.append(event)
         else:
             self.events.known.setdefault((write.ref.root, name), []).append(event)
-
 
     def _add_change(self, write: Write, place: Place) -> None:
         first = write.ref.steps[0]

@@ -44,6 +44,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.optimizer._lines import BUILD_IT_FIRST, builder, forward_line
 from paramscope.rules.optimizer._members import HALVES, averages, distinct, strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import OptimizerRecord
@@ -64,12 +65,15 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     late = _Late(facts)
     for slot, further in missing:
         why, instead = late.told(slot)
+        made = forward_line(facts, facts.slots.path_at(slot))
+        if made is not None:
+            why, instead = " The forward makes it, after the optimizer was built.", BUILD_IT_FIRST
         yield Problem(
             tuple(facts.paths([slot, *further])),
             f"No optimizer holds {{0}}, though trainable: gradients are computed, and no step uses them.{why}",
             instead,
-            blame=None,
-            alike="missing",
+            blame=made or builder(facts),
+            alike="missing" if made is None else ("made", made.at),
         )
 
 

@@ -42,6 +42,7 @@ from paramscope import text
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
+from paramscope.rules.optimizer._lines import builder_of, forward_line
 from paramscope.rules.optimizer._members import Stranger, is_master_copy, strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import TensorRecord
@@ -67,11 +68,11 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 "If your trainer keeps such copies, declare this; else build the optimizer from the model's own "
                 "parameters.",
                 Severity.WARNING,
-                blame=None,
+                blame=builder_of(stranger.memberships),
                 alike=stranger.optimizer.name,
             )
         else:
-            yield _replaced(stranger, path, tensor)
+            yield _replaced(facts, stranger, path, tensor)
     for of_optimizer in unexplained.values():
         looks = _looks(of_optimizer)
         for stranger in of_optimizer:
@@ -96,7 +97,7 @@ def _unexplained(stranger: Stranger, looks: str) -> Problem:
         'If it belongs to another module, audit both: {"model": model, "criterion": criterion}. If it was part of '
         "this model, build the optimizer anew.",
         Severity.WARNING,
-        blame=None,
+        blame=builder_of(stranger.memberships),
         alike=stranger.optimizer.name,
     )
 
@@ -114,7 +115,7 @@ def _few(words: list[str]) -> str:
     return text.listed(words[:_SHOWN] + more)
 
 
-def _replaced(stranger: Stranger, path: str, tensor: TensorRecord) -> Problem:
+def _replaced(facts: Facts, stranger: Stranger, path: str, tensor: TensorRecord) -> Problem:
     paths = (stranger.places[0], path, *stranger.places[1:])
     record = stranger.record
     if record.storage is not None and record.storage == tensor.storage:
@@ -123,8 +124,19 @@ def _replaced(stranger: Stranger, path: str, tensor: TensorRecord) -> Problem:
             "The optimizer holds {0}, another tensor over the memory of {1}, and not that parameter: the gradients "
             "arrive at the parameter, and the step does not see them.",
             "Hand over the parameters themselves, model.parameters(): not .data, .detach() or a new nn.Parameter.",
-            blame=None,
+            blame=builder_of(stranger.memberships),
             alike=stranger.optimizer.name,
+        )
+    made = forward_line(facts, path)
+    if made is not None:
+        return Problem(
+            paths,
+            "The forward makes {1} anew, in the place of {0}: the optimizer goes on stepping what was there before, "
+            "and what is there now is never trained.",
+            "Make it once, in __init__, and compute what is derived from it in forward, under another name; a layer "
+            "whose size is known in forward only can be a Lazy layer, such as nn.LazyLinear.",
+            blame=made,
+            alike=(stranger.optimizer.name, made.at),
         )
     return Problem(
         paths,
@@ -132,6 +144,6 @@ def _replaced(stranger: Stranger, path: str, tensor: TensorRecord) -> Problem:
         "there before: what is there now is never trained.",
         "Build the optimizer once the model is complete; to change the values afterwards, write into {1} in place: "
         "copy_(…) under torch.no_grad().",
-        blame=None,
+        blame=path,
         alike=stranger.optimizer.name,
     )

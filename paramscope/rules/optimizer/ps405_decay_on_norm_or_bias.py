@@ -38,6 +38,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.optimizer._lines import builder_of
 from paramscope.rules.optimizer._members import distinct, groups, number_of
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import Membership
@@ -67,7 +68,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 f"A weight decay of {decay[at]:g} also shrinks {{0}}{others}: norms, biases and "
                 "embeddings are usually spared.",
                 'Give them a group of their own, {"params": …, "weight_decay": 0.0}.',
-                blame=None,
+                blame=builder_of([at]),
                 alike=at,
             )
 

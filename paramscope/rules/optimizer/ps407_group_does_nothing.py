@@ -38,7 +38,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._members import number_of, place
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 
 RULE = Rule("PS407", "group-does-nothing", Severity.WARNING, needs="optimizer")
 
@@ -54,12 +54,12 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                     "{0} has no members: what it was meant for has other settings, or is in no group.",
                     "Check the filter that fills it, or leave the group out.",
                     Severity.INFO,
-                    blame=None,
+                    blame=Blame.optimizer(optimizer.name),
                 )
             elif number_of(group, "lr") == 0 and "initial_lr" not in dict(group.options):
                 yield Problem(
                     (path,),
                     "The learning rate of {0} is 0, and no scheduler raises it: the parameters there never change.",
                     "Give it a learning rate, or freeze its parameters: requires_grad_(False).",
-                    blame=None,
+                    blame=Blame.optimizer(optimizer.name),
                 )

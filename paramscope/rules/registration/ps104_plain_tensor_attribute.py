@@ -80,7 +80,9 @@ def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Prob
     if held.kind != "attribute":
         instead = 'If it is meant to be moved or saved, register each tensor: self.register_buffer("name", …).'
     alike = None if held.kind == "attribute" else (facts.modules[held.owner].type, held.attribute)
-    return Problem((slot.path,), message, instead, Severity.INFO if reason else None, to_blame(slot.path), alike, "plain")
+    return Problem(
+        (slot.path,), message, instead, Severity.INFO if reason else None, to_blame(slot.path), alike, "plain"
+    )
 
 
 def _why_harmless(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> str:
