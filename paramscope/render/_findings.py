@@ -69,14 +69,19 @@ def place(finding: Finding) -> str:
     return f"{plain(finding.location.file)}:{finding.location.line}"
 
 
-def lines_of(finding: Finding, screen: Screen, *, reason: str = "", with_help: bool = True) -> list[str]:
-    """A finding as a terminal shows it: where and what in the first line, then why, and what to write instead."""
+def lines_of(
+    finding: Finding, screen: Screen, *, reason: str = "", with_help: bool = True, with_unlocated: bool = False
+) -> list[str]:
+    """A finding as a terminal shows it: where and what in the first line, then why, and what to write instead;
+    with_unlocated: why no line is known, too."""
     head = f"{place(finding)}: {finding.severity.value} {plain(finding.code)} {plain(finding.name)}"
     style = _STYLES[finding.severity]
     lines = [paint(line, style, screen) for line in text.wrap_words(head, screen.width)]
     lines += _hanging(plain(finding.message), "  ", "  ", screen.width)
     if with_help and finding.help:
         lines += _hanging(plain(finding.help), "  help: ", "        ", screen.width)
+    if with_unlocated and finding.unlocated:
+        lines += _hanging(plain(finding.unlocated), "  no line: ", "           ", screen.width)
     if reason:
         lines += _hanging(plain(reason), "  ignored: ", "           ", screen.width)
     return lines
@@ -132,11 +137,9 @@ def _position(find: Callable[[str], int], path: str) -> int | None:
         return None
 
 
-def line_for(checked: Checked, finding: Finding) -> Location | None:
-    """The line of a finding; where none is known, that of the class that holds its first place, or of the target's
-    file: viewers of checks show nothing without a line."""
-    if finding.location is not None:
-        return finding.location
+def class_line(checked: Checked, finding: Finding) -> Location | None:
+    """For viewers that show nothing without a line: that of the class that holds a finding's first place, or of the
+    target's file. It is to blame for nothing, and whoever shows it has to say so."""
     report = checked.report
     classes = report.snapshot.classes
     path = finding.paths[0]

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from paramscope.exceptions.fingerprint import fingerprints
 from paramscope.finding import Finding, Severity
-from paramscope.render._findings import Checked, everything, line_for
+from paramscope.render._findings import Checked, class_line, everything
 from paramscope.report import Report
 from paramscope.rules.docs import first_sentence, to_markdown
 from paramscope.rules.rule import Loaded
@@ -92,7 +92,7 @@ def _results(checked: Checked, positions: dict[str, int]) -> list[dict[str, Any]
             "ruleId": finding.code,
             "ruleIndex": positions[finding.code],
             "level": _LEVELS[finding.severity],
-            "message": {"text": message_text(f"{finding.message} {finding.help}".strip())},
+            "message": {"text": message_text(_words(finding))},
             "locations": [_location(checked, finding)],
             "partialFingerprints": {_KEY: key},
             "properties": {"target": checked.target, "places": len(finding.paths)},
@@ -113,13 +113,22 @@ def _suppression(checked: Checked, finding: Finding) -> dict[str, str]:
     }
 
 
+def _words(finding: Finding) -> str:
+    """What a viewer shows: also that the line, without which it would show nothing, is not the one to blame."""
+    words = f"{finding.message} {finding.help}".strip()
+    if finding.location is None:
+        why = f" ({finding.unlocated})" if finding.unlocated else ""
+        words += f" No line to blame is known{why}: the one here is only that of the class."
+    return words
+
+
 def _location(checked: Checked, finding: Finding) -> dict[str, Any]:
     # The root has no path of its own: the target is its name. The schema allows no two alike.
     names = dict.fromkeys(path or checked.target for path in finding.paths[:_PLACES])
     location: dict[str, Any] = {
         "logicalLocations": [{"fullyQualifiedName": name, "kind": "member"} for name in names]
     }
-    line = line_for(checked, finding)
+    line = finding.location or class_line(checked, finding)
     if line is not None:
         location["physicalLocation"] = {
             "artifactLocation": _artifact(line.file),

@@ -9,6 +9,7 @@ from functools import cache
 
 from paramscope.changes import fold_paths
 from paramscope.finding import Finding, Location, real_file
+from paramscope.rules.code import as_code
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import BRACE, numberless
 from paramscope.rules.rule import Blame, Problem, Rule
@@ -56,7 +57,10 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
         for at in named
         if at < len(first.paths)
     }
-    message, help_text = _filled(first.message, names), _filled(first.help, names)
+    # What one path stands for in help is to be code; several are words.
+    codes = {at: as_code(first.paths[at]) if _is_one(problems, at) else None for at in names}
+    message = _filled(first.message, names)
+    help_text = _filled(first.help, {at: printable(codes[at] or "") or name for at, name in names.items()})
     paths = tuple(dict.fromkeys(path for problem in problems for path in problem.paths))
     location, unlocated = None, ""
     if first.blame is not None:
@@ -71,6 +75,10 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
             help_text += f" (Or it was assigned at {', '.join(map(_in_short, others))}.)"
     severity = first.severity or rule.severity
     return Finding(rule.code, rule.name, severity, message, paths, location, help_text, unlocated)
+
+
+def _is_one(problems: list[Problem], at: int) -> bool:
+    return len({problem.paths[at] for problem in problems if at < len(problem.paths)}) == 1
 
 
 def _filled(template: str, names: dict[int, str]) -> str:

@@ -45,7 +45,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paramscope.finding import Severity
+from paramscope.rules.code import as_code
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import literal
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._memory import registered_parameters, slots_in
 from paramscope.snapshot import ATTRIBUTE
@@ -85,12 +87,15 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 
 def _problem(facts: Facts, module: int, container: str, entries: list[int]) -> Problem:
+    code = as_code(container, "self")
     more = f" and {len(entries) - 1:,} more" if len(entries) > 1 else ""
     return Problem(
         tuple(facts.paths(entries)),
-        f"{{0}}{more} are the parameters' own memory under their names: what {container} holds changes with every "
-        "step, and to load it back changes nothing.",
-        f"Keep a copy: {container} = copy.deepcopy(….state_dict()).",
+        f"{{0}}{more} are the parameters' own memory under their names: what {literal(container)} holds changes with "
+        "every step, and to load it back changes nothing.",
+        f"Keep a copy: {literal(code)} = copy.deepcopy(….state_dict())."
+        if code is not None
+        else "Keep a copy: copy.deepcopy(….state_dict()).",
         alike=(facts.modules.at(module).type, container),
         cause="live",
     )
