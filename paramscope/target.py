@@ -289,7 +289,7 @@ def _advice(error: BaseException, *, meta: bool) -> str:
 
 
 def _renamed(statements: list[ast.stmt], word: str, right: str) -> str:
-    """The one statement that calls something with a keyword, with another name for that; empty for none or several."""
+    """The one statement that calls something with a keyword, under another name; empty for none or several."""
     found = []
     for statement in statements:
         mended = copy.deepcopy(statement)
@@ -301,7 +301,7 @@ def _renamed(statements: list[ast.stmt], word: str, right: str) -> str:
 
 
 def _wrapped(statements: list[ast.stmt], name: str) -> str:
-    """The one assignment to an attribute of a name, with its value in `nn.Parameter(…)`; empty for none or several."""
+    """The one assignment to an attribute of a name, its value in `nn.Parameter(…)`; empty for none or several."""
     found = []
     for statement in statements:
         match statement:

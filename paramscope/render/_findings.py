@@ -153,5 +153,18 @@ def class_line(checked: Checked, finding: Finding) -> Location | None:
         if not module:
             break
         module = module.rpartition(".")[0]
+    return target_line(checked)
+
+
+def target_line(checked: Checked) -> Location | None:
+    """The beginning of a target's file."""
     file, colon, _ = checked.target.rpartition(":")
     return Location(file, 1) if colon and file.endswith(".py") else None
+
+
+def said_of_no_line(finding: Finding) -> str:
+    """That the place which a viewer asks for is not the line to blame; empty where it is."""
+    if finding.location is not None:
+        return ""
+    why = f" ({plain(finding.unlocated)})" if finding.unlocated else ""
+    return f"The line to blame is not known{why}; this one is only where the class or the file begins."

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from paramscope.finding import Finding, Severity
-from paramscope.render._findings import Checked, by_severity, counted, everything, place
+from paramscope.render._findings import Checked, by_severity, counted, everything, place, said_of_no_line, target_line
 from paramscope.report import Report
 from paramscope.text import plain
 
@@ -26,7 +26,7 @@ def render_checks(checks: Sequence[Checked]) -> str:
     """The worst findings of several targets."""
     every = [(finding, checked) for checked in checks for finding in checked.report.findings]
     every.sort(key=lambda pair: -pair[0].severity.rank)
-    lines = [_command(finding) for finding, _ in every[:ANNOTATIONS]]
+    lines = [_command(finding, checked) for finding, checked in every[:ANNOTATIONS]]
     rest = [finding for finding, _ in every[ANNOTATIONS:]]
     if rest:
         lines.append(f"… and {counted(rest)} more, which are not annotated")
@@ -38,14 +38,15 @@ def render_checks(checks: Sequence[Checked]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _command(finding: Finding) -> str:
-    # NOTE: without a line GitHub lists it beside the job: an annotation never stands at a line that is innocent.
-    line = finding.location
+def _command(finding: Finding, checked: Checked) -> str:
+    # NOTE: never the line of the class, which is innocent: without its own it stands at the top of the target's file.
+    line = finding.location or target_line(checked)
     properties = {"title": plain(f"{finding.code} {finding.name}")}
     if line is not None:
         properties = {"file": plain(line.file.replace("\\", "/")), "line": str(line.line), **properties}
     told = ",".join(f"{name}={escape_property(value)}" for name, value in properties.items())
-    message = plain(finding.message) + (f"\n{plain(finding.help)}" if finding.help else "")
+    words = (plain(finding.message), plain(finding.help), said_of_no_line(finding) if line is not None else "")
+    message = "\n".join(filter(None, words))
     return f"::{_COMMANDS[finding.severity]} {told}::{escape_message(message)}"
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from paramscope.exceptions.fingerprint import fingerprints
 from paramscope.finding import Finding, Severity
-from paramscope.render._findings import Checked, class_line, everything
+from paramscope.render._findings import Checked, class_line, everything, said_of_no_line
 from paramscope.report import Report
 from paramscope.rules.docs import first_sentence, to_markdown
 from paramscope.rules.rule import Loaded
@@ -88,11 +88,12 @@ def _results(checked: Checked, positions: dict[str, int]) -> list[dict[str, Any]
     every = [*report.findings, *report.ignored]
     results = []
     for number, (finding, key) in enumerate(zip(every, fingerprints(every, report.target), strict=True)):
+        words = (finding.message, finding.help, said_of_no_line(finding))
         result: dict[str, Any] = {
             "ruleId": finding.code,
             "ruleIndex": positions[finding.code],
             "level": _LEVELS[finding.severity],
-            "message": {"text": message_text(_words(finding))},
+            "message": {"text": message_text(" ".join(filter(None, words)))},
             "locations": [_location(checked, finding)],
             "partialFingerprints": {_KEY: key},
             "properties": {"target": checked.target, "places": len(finding.paths)},
@@ -111,15 +112,6 @@ def _suppression(checked: Checked, finding: Finding) -> dict[str, str]:
         "kind": "inSource" if why.kind == "comment" else "external",
         "justification": plain(f"{why.reason} ({why.origin})"),
     }
-
-
-def _words(finding: Finding) -> str:
-    """What a viewer shows: also that the line, without which it would show nothing, is not the one to blame."""
-    words = f"{finding.message} {finding.help}".strip()
-    if finding.location is None:
-        why = f" ({finding.unlocated})" if finding.unlocated else ""
-        words += f" No line to blame is known{why}: the one here is only that of the class."
-    return words
 
 
 def _location(checked: Checked, finding: Finding) -> dict[str, Any]:

@@ -28,7 +28,8 @@ def locate_cause(snapshot: Snapshot, path: str, cause: Cause) -> Located:
 def locate_odd_attribute(snapshot: Snapshot, path: str, name: str) -> Located:
     """Where an attribute such as `require_grad` was assigned to a module or a Parameter: in a class above it, or in
     any function of the files of the user's own classes; where several may be, none is told."""
-    within = [each for each in locate(snapshot, path, below=name).assignments if not each.type.startswith("torch.")]
+    assigned = locate(snapshot, path, below=name).assignments
+    within = [each for each in assigned if each.is_whole and not each.type.startswith("torch.")]
     places = [(each.file, each.line) for each in within]
     found = [
         each

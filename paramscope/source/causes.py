@@ -76,7 +76,11 @@ def able(assignments: Iterable[Assignment], cause: Cause) -> tuple[Assignment, .
     any."""
     fits = [(fit(each, cause), each) for each in assignments]
     best = max((level for level, _ in fits), default=Fit.NO)
-    return tuple(each for level, each in fits if level is best) if best else ()
+    found = [each for level, each in fits if level is best] if best else []
+    if found and found[0].is_whole:
+        # What holds it was made before, and is innocent.
+        found = [each for each in found if each.is_whole]
+    return tuple(found)
 
 
 def fit(assignment: Assignment, cause: Cause) -> Fit:
