@@ -14,7 +14,14 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.naming import BRACE, numberless
 from paramscope.rules.rule import Blame, Problem, Rule
 from paramscope.snapshot import Snapshot
-from paramscope.source import Assignment, Located, locate_cause, locate_odd_attribute, locate_optimizer
+from paramscope.source import (
+    Assignment,
+    Located,
+    locate_cause,
+    locate_odd_attribute,
+    locate_optimizer,
+    locate_replaced,
+)
 from paramscope.text import listed
 from paramscope.text import name as printable
 
@@ -102,6 +109,8 @@ def blamed(snapshot: Snapshot, problem: Problem) -> Located:
             return Located((blame.at,), None)
         if blame.kind == "optimizer":
             return locate_optimizer(snapshot, blame.name)
+        if blame.kind == "replaced":
+            return locate_replaced(snapshot, blame.path, blame.name)
         return locate_odd_attribute(snapshot, blame.path, blame.name)
     return locate_cause(snapshot, blame or problem.paths[0], problem.cause)
 

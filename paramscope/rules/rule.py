@@ -35,10 +35,11 @@ class Rule(NamedTuple):
 class Blame(NamedTuple):
     """A line to blame that is not the assignment of a slot or a module."""
 
-    kind: Literal["optimizer", "attribute", "line"]
+    kind: Literal["optimizer", "attribute", "replaced", "line"]
     name: str
     """`optimizer`: that which builds the optimizer of this name. `attribute`: that which assigns an attribute of this
-    name to what stands at `path`, from wherever. `line`: that of `at`."""
+    name to what stands at `path`, from wherever. `replaced`: that which put something new at `path`, or, where it
+    is not known, that which builds the optimizer of this name too early. `line`: that of `at`."""
     path: str = ""
     at: Assignment | None = None
 
@@ -51,6 +52,11 @@ class Blame(NamedTuple):
     def optimizer(cls, name: str) -> Blame:
         """The line that builds an optimizer."""
         return cls("optimizer", name)
+
+    @classmethod
+    def replaced(cls, path: str, name: str) -> Blame:
+        """The line that replaced a slot after an optimizer was built, or that which builds the optimizer."""
+        return cls("replaced", name, path)
 
     @classmethod
     def attribute(cls, path: str, name: str) -> Blame:

@@ -6,6 +6,7 @@ asked for. A file that was edited since the last question is read again.
 
 from paramscope.source.blame import locate_cause as locate_cause
 from paramscope.source.blame import locate_odd_attribute as locate_odd_attribute
+from paramscope.source.blame import locate_replaced as locate_replaced
 from paramscope.source.causes import Cause as Cause
 from paramscope.source.finder import Assignment as Assignment
 from paramscope.source.optimizers import locate_optimizer as locate_optimizer

@@ -5,7 +5,8 @@ from __future__ import annotations
 from paramscope.snapshot import Snapshot
 from paramscope.source.causes import IN_PLACE, Cause, Fit, able, fit
 from paramscope.source.finder import Assignment
-from paramscope.source.outside import Outside, class_names, narrowed, outside, own_files
+from paramscope.source.optimizers import locate_optimizer
+from paramscope.source.outside import Outside, narrowed, outside, own_files
 from paramscope.source.owners import locate
 from paramscope.source.search import Located
 from paramscope.source.steps import to_steps
@@ -13,11 +14,25 @@ from paramscope.source.steps import to_steps
 
 def locate_cause(snapshot: Snapshot, path: str, cause: Cause) -> Located:
     """The assignments to a slot or module that can have caused something, best first; or why there are none."""
+    return _located(snapshot, path, cause, None)
+
+
+def locate_replaced(snapshot: Snapshot, path: str, optimizer: str) -> Located:
+    """Where something else was put in a place after an optimizer was built; where that is not known, the line that
+    builds the optimizer."""
+    built = locate_optimizer(snapshot, optimizer)
+    near = built.assignments[0] if built.assignments else None
+    found = _located(snapshot, path, "later", near)
+    return found if found.assignments else built
+
+
+def _located(snapshot: Snapshot, path: str, cause: Cause, near: Assignment | None) -> Located:
+    """near: where several statements outside may be it, those behind it in the same function are."""
     found = locate(snapshot, path, with_changes=cause in IN_PLACE)
     fitting = able(found.assignments, cause)
     if fitting:
         return Located(fitting, None)
-    beside = _from_outside(snapshot, path, cause)
+    beside = _from_outside(snapshot, path, cause, near)
     if beside is not None:
         return Located((beside,), None)
     if found.assignments:
@@ -79,7 +94,7 @@ def _contains(steps: list[str], head: list[str]) -> bool:
     return True
 
 
-def _from_outside(snapshot: Snapshot, path: str, cause: Cause) -> Assignment | None:
+def _from_outside(snapshot: Snapshot, path: str, cause: Cause, near: Assignment | None) -> Assignment | None:
     """The one statement outside the classes that can have made a slot or module what it is; None for several."""
     steps = tuple(step.text for step in to_steps(path))
     if not steps or any(step.kind == "class" for step in to_steps(path)):
@@ -95,11 +110,17 @@ def _from_outside(snapshot: Snapshot, path: str, cause: Cause) -> Assignment | N
             is_whole = written[-len(steps) :] == steps
             # `head.weight = …` in a function that was given the head.
             is_part = cause == "alias" and len(written) > 1 and steps[-len(written) :] == written
-            if (is_whole or is_part) and fit(each.assignment, cause) is not Fit.NO:
+            is_around = cause == "later" and steps[: len(written)] == written
+            if (is_whole or is_part or is_around) and fit(each.assignment, cause) is not Fit.NO:
                 found.append(each)
+    if near is not None:
+        here = [
+            each
+            for each in found
+            if (each.assignment.file, each.assignment.method) == (near.file, near.method)
+            and each.assignment.line > near.line
+        ]
+        found = here or found
     found = narrowed(found, snapshot)
     lines = {(each.assignment.file, each.assignment.line): each.assignment for each in found}
     return next(iter(lines.values())) if len(lines) == 1 else None
-
-
-__all__ = ["class_names", "locate_cause", "locate_odd_attribute"]

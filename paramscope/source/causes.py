@@ -11,7 +11,9 @@ from paramscope.source.contents import holds
 from paramscope.source.finder import Assignment
 from paramscope.source.locals import bound_to
 
-Cause = Literal["any", "plain", "hidden", "leaf", "derived", "graph", "alias", "view", "own", "learned", "live"]
+Cause = Literal[
+    "any", "plain", "hidden", "leaf", "derived", "graph", "alias", "view", "own", "learned", "live", "later"
+]
 """What the assignment must be able to have made, or done:
 `any`      whatever it is;
 `plain`    a tensor that is no Parameter, and that no registration knows;
@@ -23,7 +25,8 @@ Cause = Literal["any", "plain", "hidden", "leaf", "derived", "graph", "alias", "
 `view`     as `alias`, or that which the others were made of;
 `own`      a tensor of its own, where one of something else was meant;
 `learned`  a Parameter, or a tensor that requires grad;
-`live`     what the parameters themselves lie in."""
+`live`     what the parameters themselves lie in;
+`later`    another thing in the place of what was there when the module was built."""
 
 _NAMES_BOUND = 8
 """Local names, one bound to what is made of the next, that are looked up."""
@@ -40,6 +43,7 @@ class Fit(IntEnum):
     """What it writes shows it."""
 
 
+_BUILDING = frozenset({"", "__init__", "__new__", "__post_init__", "__setstate__"})
 _REGISTERING = frozenset({"register_buffer", "register_parameter", "register_module", "add_module"})
 _FRESH = frozenset(
     {
@@ -90,6 +94,8 @@ def fit(assignment: Assignment, cause: Cause) -> Fit:
     value, how = assignment.value, assignment.how
     if isinstance(value, ast.Constant) or (how == ".data" and cause == "learned"):
         return Fit.NO
+    if cause == "later":
+        return Fit.NO if assignment.method in _BUILDING else Fit.MAYBE
     if not assignment.is_whole:
         return _fit_around(assignment, cause)
     if cause in ("plain", "hidden", "leaf", "derived") and how in _REGISTERING:

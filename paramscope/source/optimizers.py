@@ -30,7 +30,7 @@ def locate_optimizer(snapshot: Snapshot, name: str) -> Located:
     own = (record.inner[0] if record.inner else record.type).rpartition(".")[2]
     calls = [each for file in own_files(snapshot) for each in _calls(file, own)]
     if not calls:
-        return Located((), f"no file of the user's own classes builds a {own}")
+        return Located((), f"no file of the user's own classes calls {own}")
     fitting = [each for each in calls if _can_be(each, record, snapshot)]
     for is_likelier in (_says_its_options, _is_in_configure, _builds_the_root):
         likely = [each for each in fitting if is_likelier(each, record, snapshot)]
@@ -42,7 +42,7 @@ def locate_optimizer(snapshot: Snapshot, name: str) -> Located:
     if len(lines) == 1:
         return Located(tuple(lines.values()), None)
     if not lines:
-        return Located((), f"no {own} in the files of the user's own classes is built as this one is")
+        return Located((), f"no call of {own} in the files of the user's own classes builds one like this")
     return Located((), f"several lines may build this {own}: {', '.join(str(line) for _, line in sorted(lines)[:4])}")
 
 

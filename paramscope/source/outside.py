@@ -4,10 +4,10 @@ function that builds it, in one of the files of the user's own classes."""
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from paramscope.snapshot import ClassRecord, Snapshot
+from paramscope.snapshot import Snapshot
 from paramscope.source.files import SourceFile, Unreadable, read_file
 from paramscope.source.finder import Assignment
 from paramscope.source.library import is_own
@@ -181,9 +181,3 @@ def narrowed(found: list[Outside], snapshot: Snapshot) -> list[Outside]:
         here = [each for each in found if constructs(each.function, root_classes(snapshot))]
         return here or found
     return found
-
-
-def class_names(classes: Mapping[str, ClassRecord], type: str) -> frozenset[str]:
-    """Own names of a class and of all that it inherits from."""
-    record = classes.get(type)
-    return frozenset(each.rpartition(".")[2] for each in (type, *(record.bases if record is not None else ())))

@@ -44,7 +44,7 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._lines import builder_of, forward_line
 from paramscope.rules.optimizer._members import Stranger, is_master_copy, strangers
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.snapshot import TensorRecord
 
 _SHOWN = 3
@@ -144,6 +144,6 @@ def _replaced(facts: Facts, stranger: Stranger, path: str, tensor: TensorRecord)
         "there before: what is there now is never trained.",
         "Build the optimizer once the model is complete; to change the values afterwards, write into {1} in place: "
         "copy_(…) under torch.no_grad().",
-        blame=path,
+        blame=Blame.replaced(path, stranger.optimizer.name),
         alike=stranger.optimizer.name,
     )
