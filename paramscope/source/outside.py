@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from paramscope.snapshot import Snapshot
@@ -154,15 +155,26 @@ _PARTS = {
 def _loop_over(name: str, scope: Scope) -> tuple[ast.expr, str] | None:
     """What a loop goes over that gives a name, and what it gives: `model.body` and parameters for
     `for p in model.body.parameters()`."""
-    for node in ast.walk(scope.node):
-        if isinstance(node, ast.For | ast.comprehension):
-            names = {each.id for each in ast.walk(node.target) if isinstance(each, ast.Name)}
-            match node.iter:
-                case ast.Call(func=ast.Attribute(value=inner, attr=attr)) if attr in _PARTS and name in names:
-                    return inner, _PARTS[attr]
-                case ast.Name() | ast.Attribute() if name in names:
-                    return node.iter, "*"
-    return None
+    return _loops(scope.node).get(name)
+
+
+@lru_cache(maxsize=256)
+def _loops(function: ast.AST) -> dict[str, tuple[ast.expr, str]]:
+    """What the names that loops in a function give come from; not to be changed."""
+    found: dict[str, tuple[ast.expr, str]] = {}
+    for node in ast.walk(function):
+        if not isinstance(node, ast.For | ast.comprehension):
+            continue
+        match node.iter:
+            case ast.Call(func=ast.Attribute(value=inner, attr=attr)) if attr in _PARTS:
+                over = inner, _PARTS[attr]
+            case ast.Name() | ast.Attribute():
+                over = node.iter, "*"
+            case _:
+                continue
+        names = (each.id for each in ast.walk(node.target) if isinstance(each, ast.Name))
+        found.update((name, over) for name in names if name not in found)
+    return found
 
 
 def constructs(scope: ast.AST, names: Iterable[str]) -> bool:

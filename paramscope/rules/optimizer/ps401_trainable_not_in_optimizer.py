@@ -2,6 +2,8 @@
 
 What it finds
 : A registered parameter that requires grad and stands in no param group of any optimizer that was given.
+  The line is the one in forward that makes it, where one does; else that which builds the only optimizer, where the
+  files of the model's own classes show one that can have.
 
 Why it matters
 : It gets gradients, which take memory and time, and no step ever uses them: it stays as it was initialised, and

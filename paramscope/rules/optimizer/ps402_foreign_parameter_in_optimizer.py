@@ -2,7 +2,8 @@
 
 What it finds
 : A member of a param group that is nowhere in the model: neither registered nor in any attribute that was looked
-  into.
+  into. The line is the one in forward that makes what is there instead, or that replaced it after
+  the optimizer was built; else that which builds the optimizer.
 
 Why it matters
 : Usually the parameter was replaced after the optimizer was built. The optimizer goes on stepping the old tensor,

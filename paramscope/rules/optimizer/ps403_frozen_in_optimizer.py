@@ -2,6 +2,7 @@
 
 What it finds
 : A registered parameter with `requires_grad=False` in an optimizer; an error where a `.grad` still lies on it.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
 
 Why it matters
 : An optimizer asks for `.grad`, not for `requires_grad`: with a gradient left over from before the freezing, each

@@ -3,6 +3,7 @@
 What it finds
 : A parameter that is twice in one param group or in several groups of one optimizer; as a warning, one that several
   optimizers hold.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
 
 Why it matters
 : The optimizer goes through its groups: what stands there twice is stepped twice, with twice the learning rate and a

@@ -2,6 +2,7 @@
 
 What it finds
 : Trainable norm weights, biases and embeddings in a param group whose `weight_decay` is above 0.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
 
 Why it matters
 : Decay pulls them to zero, where a norm passes nothing and a bias does nothing; rows of an embedding that rarely

@@ -3,6 +3,7 @@
 What it finds
 : A group whose learning rate is 0 and that no scheduler takes care of (it has no `initial_lr`); and, as information,
   a group without members.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
 
 Why it matters
 : Its parameters get gradients, are stepped, and stay as they are. A group is empty where a filter by names matched

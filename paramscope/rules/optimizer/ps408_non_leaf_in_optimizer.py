@@ -3,6 +3,7 @@
 What it finds
 : A member of a param group that is no leaf of the graph: the result of an operation, in an optimizer that is not
   built with `differentiable=True`.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
 
 Why it matters
 : Gradients flow through such a tensor to those it was made of, and stay there. A step changes a result that the next

@@ -2,7 +2,8 @@
 
 What it finds
 : A module with parameters or buffers, or a Parameter, that only an attribute of a plain object holds, in its
-  `__dict__` or its `__slots__`.
+  `__dict__` or its `__slots__`. The line is the one in the class of that object, or that which makes the object of
+  it.
 
 Why it matters
 : `parameters()`, `state_dict()` and `.to()` look into modules alone: what an object of another class holds is not

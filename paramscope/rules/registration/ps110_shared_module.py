@@ -1,7 +1,8 @@
 """One module is registered under several names.
 
 What it finds
-: A module object with parameters or buffers that stands in more than one place of the model.
+: A module object with parameters or buffers that stands in more than one place of the model. The line is the one
+  that gives it its further name: `self.b = self.a`.
 
 Why it matters
 : It is worth knowing: its parameters are trained by every place together, are counted and stepped once, and stand in

@@ -2,6 +2,7 @@
 
 What it finds
 : A registered buffer that is no leaf: it was computed from tensors that require grad, and remembers how.
+  The line is one that can have made that graph: never one that registers zeros, or that runs under no_grad.
 
 Why it matters
 : The next step goes on from it, through the graph of the step before: the second backward fails, or the graph,

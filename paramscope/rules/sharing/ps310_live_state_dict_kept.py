@@ -2,7 +2,8 @@
 
 What it finds
 : A dict in an attribute whose tensors lie over the registered parameters and buffers of the same names: what
-  `state_dict()` returns, or `{name: p.detach() for name, p in model.named_parameters()}`.
+  `state_dict()` returns, or `{name: p.detach() for name, p in model.named_parameters()}`. The line is
+  the one that puts it there, also in the class of an object that keeps it.
 
 Why it matters
 : These tensors share the parameters' memory. What was kept as the best weights so far changes with every step, and to

@@ -3,7 +3,8 @@
 What it finds
 : A Parameter or a module with an attribute `require_grad`, `required_grad`, `requires_gradient`, `require_gradient`,
   `requiresgrad`, `requiers_grad` or `requires_grads`; a `requires_grad` that was assigned on a module; and a
-  `requires_grad_` that was assigned instead of called.
+  `requires_grad_` that was assigned instead of called. The line is that assignment, in a class or in a function of
+  the files of the model's own classes.
 
 Why it matters
 : Python accepts any name, and PyTorch reads none of these: what was meant to be frozen is trained.
