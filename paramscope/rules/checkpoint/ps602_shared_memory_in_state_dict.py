@@ -50,6 +50,7 @@ from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import heads, numberless, placeholders
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._memory import last_assigned
 from paramscope.snapshot import ATTRIBUTE, TRANSIENT_BUFFER
 from paramscope.spans import extent
 
@@ -97,12 +98,15 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 continue
         # It keeps the name of a tensor that is the whole storage, and refuses where there is none.
         has_whole = any((area.start, area.stop) == (block.start, block.start + block.nbytes) for area in together)
+        paths = tuple(area.path for area in together)
         yield Problem(
-            tuple(area.path for area in together),
+            paths,
             "safetensors.torch.save_file() will refuse this state_dict: memory of {0} is also that of "
             f"{placeholders(len(together), 1)}.",
             _SAVE_MODEL if has_whole else _CLONE,
+            blame=last_assigned(facts, paths, "view"),
             alike=tuple(map(numberless, heads([area.path for area in together]))),
+            cause="view",
         )
 
 
