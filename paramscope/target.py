@@ -5,7 +5,9 @@ Whatever goes wrong on the way is a TargetError that shows the user's own traceb
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import copy
 import importlib
 import inspect
 import re
@@ -17,7 +19,14 @@ from typing import Any, NamedTuple
 
 from paramscope.errors import TargetError
 from paramscope.hyperparameters import SPELLINGS
-from paramscope.importing import import_file, last_user_line, search_path, stdout_to_stderr, user_traceback
+from paramscope.importing import (
+    import_file,
+    is_raised_in_user_code,
+    last_user_statements,
+    search_path,
+    stdout_to_stderr,
+    user_traceback,
+)
 
 
 class Target(NamedTuple):
@@ -253,20 +262,18 @@ def _advice(error: BaseException, *, meta: bool) -> str:
         owner, word = unexpected.groups()
         right = SPELLINGS.get(word.lower())
         if right:
-            line = last_user_line(error)
-            mended = re.sub(rf"\b{word}\b", right, line) if line else f"{right}=… in place of {word}=…"
+            mended = _renamed(last_user_statements(error), word, right) or f"{right}=… in place of {word}=…"
             return f"{owner} calls it {right}: write {mended}"
     assigned = re.search(r"cannot assign '.*' as parameter '(\w+)'", text)
     if assigned:
-        written = re.fullmatch(rf"(.*\b{assigned[1]}) *= *(.+)", last_user_line(error))
-        mended = f"{written[1]} = nn.Parameter({written[2]})" if written else f"{assigned[1]} = nn.Parameter(…)"
+        mended = _wrapped(last_user_statements(error), assigned[1]) or f"{assigned[1]} = nn.Parameter(…)"
         return f"A registered parameter takes a Parameter: wrap it in nn.Parameter, {mended}"
     missing = re.search(r"missing \d+ required .*argument", text)
     if missing and isinstance(error, TypeError):
         names = re.findall(r"'(\w+)'", text[missing.end() :])
         return "Pass a value for each: " + " ".join(f"--arg {name}=…" for name in names)
     alone = re.search(r"(\w+)\(\) takes 0 positional arguments but 1 was given", text)
-    if alone and isinstance(error, TypeError) and not last_user_line(error):
+    if alone and isinstance(error, TypeError) and not is_raised_in_user_code(error):
         return f"It is called with the model: def {alone[1]}(model): …"
     if isinstance(error, ModuleNotFoundError):
         return f"Install {error.name}, or run where it can be imported."
@@ -275,3 +282,31 @@ def _advice(error: BaseException, *, meta: bool) -> str:
     if meta:
         return "This builder may need real values: try it without --meta."
     return "The error is in the target: once it runs by itself, so will this."
+
+
+def _renamed(statements: list[ast.stmt], word: str, right: str) -> str:
+    """The one statement that calls something with a keyword, under another name; empty for none or several."""
+    found = []
+    for statement in statements:
+        mended = copy.deepcopy(statement)
+        keywords = [each for each in ast.walk(mended) if isinstance(each, ast.keyword) and each.arg == word]
+        if len(keywords) == 1:
+            keywords[0].arg = right
+            found.append(ast.unparse(mended))
+    return found[0] if len(found) == 1 else ""
+
+
+def _wrapped(statements: list[ast.stmt], name: str) -> str:
+    """The one assignment to an attribute of a name, its value in `nn.Parameter(…)`; empty for none or several."""
+    found = []
+    for statement in statements:
+        match statement:
+            case ast.Assign(targets=[ast.Attribute(attr=attr) as target], value=value):
+                pass
+            case ast.AnnAssign(target=ast.Attribute(attr=attr) as target, value=ast.expr() as value):
+                pass
+            case _:
+                continue
+        if attr == name:
+            found.append(f"{ast.unparse(target)} = nn.Parameter({ast.unparse(value)})")
+    return found[0] if len(found) == 1 else ""

@@ -24,7 +24,7 @@ def add_adapters(walk: Walk) -> None:
     if not any(record.type.startswith("peft.") for record in walk.facts.class_records):
         return
     kinds: dict[int, frozenset[str]] = {}
-    for module in walk.held_modules:
+    for _, module in walk.held_modules():
         cls = type(module)
         names = kinds.get(id(cls))
         if names is None:

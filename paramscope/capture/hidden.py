@@ -72,6 +72,27 @@ class Way(NamedTuple):
 _DIRECT = Way()
 
 
+class _Behind(NamedTuple):
+    """An object on the way to something."""
+
+    name: str
+    """The way to it, from the module."""
+    way: tuple[int, str]
+    cls: type
+    outer: _Behind | None
+    """The object around it."""
+
+
+class _Step(NamedTuple):
+    """Something to look at."""
+
+    name: str
+    value: Any
+    depth: int
+    way: Way
+    behind: _Behind | None
+
+
 class HiddenSearch:
     """One capture's search; what it finds goes into the walk's columns and aliases."""
 
@@ -102,12 +123,15 @@ class HiddenSearch:
         """Enters the tensors in an attribute's value, then walks the modules in it, in the order they lie there."""
         walk, kinds = self._walk, self._walk.kinds
         modules: list[tuple[str, Any, Way]] = []
-        stack: list[tuple[str, Any, int, Way]] = [(candidate.name, candidate.value, 0, _DIRECT)]
+        stack: list[_Step] = [_Step(candidate.name, candidate.value, 0, _DIRECT, None)]
         while stack:
-            name, value, depth, way = stack.pop()
+            name, value, depth, way, behind = stack.pop()
             cls = type(value)
             kind = kinds.get(id(cls)) or walk.kind(cls)
             if kind.is_thing:
+                while behind is not None:
+                    self._add_object(candidate, behind)
+                    behind = behind.outer
                 if cls_is_tensor := is_tensor_class(cls):
                     number = walk.tensors.numbers.get(id(value))
                     if number is not None and walk.is_sealed(number):
@@ -153,6 +177,8 @@ class HiddenSearch:
                 self._stop(candidate, name, "items", f"{OBJECT_BOUND:,} objects were looked into before")
                 continue
             way = way.through(kind)
+            if kind.is_object and kind.way[0]:
+                behind = _Behind(name, kind.way, cls, behind)
             steps = []
             for step, item in kind.steps(value):
                 self._items += 1
@@ -161,10 +187,10 @@ class HiddenSearch:
                     break
                 of_item = type(item)
                 if (kinds.get(id(of_item)) or walk.kind(of_item)) is not NOTHING:
-                    steps.append((name + step, item, depth + 1, way))
+                    steps.append(_Step(name + step, item, depth + 1, way, behind))
             if kind.is_object and self._knows(candidate.module, steps):
                 way = way._replace(knows_owner=True)
-                steps = [(step, item, below, way) for step, item, below, _ in steps]
+                steps = [each._replace(way=way) for each in steps]
             stack.extend(reversed(steps))
         self._walk_modules(candidate, modules)
 
@@ -201,16 +227,22 @@ class HiddenSearch:
         if way.knows_owner:
             self._walk.facts.marks.append(Mark(path, "held-from-above", "", None))
 
-    def _knows(self, module: int, steps: list[tuple[str, Any, int, Way]]) -> bool:
+    def _knows(self, module: int, steps: list[_Step]) -> bool:
         """Whether one of the things that an object holds is the module that holds it, or one above that."""
         paths, owner = self._walk.paths, self._walk.paths[module]
-        for _, item, _, _ in steps:
-            known = self._walk.numbers.get(id(item))
+        for step in steps:
+            known = self._walk.numbers.get(id(step.value))
             if known is not None:
                 above = paths[known]
                 if not above or owner == above or owner.startswith(f"{above}."):
                     return True
         return False
+
+    def _add_object(self, candidate: Candidate, behind: _Behind) -> None:
+        """Enters the class of an object in which something was found: there it was assigned."""
+        if WAYS[behind.way[0]] != "callable":
+            path = join(self._walk.paths[candidate.module], behind.name)
+            self._walk.facts.enter_object(path, WAYS[behind.way[0]], behind.cls)
 
     def _walk_modules(self, candidate: Candidate, modules: list[tuple[str, Any, Way]]) -> None:
         walk = self._walk

@@ -1,7 +1,8 @@
-"""Registered places as Python: what help can say so that it may be typed in."""
+"""Places as Python: what help can say so that it may be typed in."""
 
 from __future__ import annotations
 
+import re
 from keyword import iskeyword
 
 from paramscope.rules.facts import Facts
@@ -9,6 +10,13 @@ from paramscope.snapshot import join
 
 _LISTS = tuple(f"torch.nn.modules.container.{name}" for name in ("ModuleList", "Sequential", "ParameterList"))
 _DICTS = tuple(f"torch.nn.modules.container.{name}" for name in ("ModuleDict", "ParameterDict"))
+
+_STEP = re.compile(
+    r"""(?xs)
+    (?P<item> \[ (?: \d+ | '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" ) \] )
+    | (?: -> | :: | \. | ^ ) (?P<name> \w+ )
+    """
+)
 
 
 def to_code(facts: Facts, path: str) -> str:
@@ -60,3 +68,26 @@ def _step(facts: Facts, module: str, step: str) -> str:
 
 def _is_name(step: str) -> bool:
     return step.isidentifier() and not iskeyword(step)
+
+
+def as_code(path: str, receiver: str = "") -> str | None:
+    """A path as an expression of Python: `layers[0].weight` for `layers.0.weight`, `stats.mean` for `stats->mean`.
+
+    receiver: what the path begins at, such as `self`; without one, what begins with a number is said to be `model`'s.
+    None where a path has no code: a member of a set, what a closure holds, a name that is none of Python's.
+    """
+    code, end = receiver, 0
+    while end < len(path):
+        match = _STEP.match(path, end)
+        if match is None:
+            return None
+        end = match.end()
+        if match["item"] is not None:
+            code += match["item"]
+        elif match["name"].isdecimal():
+            code = f"{code or 'model'}[{match['name']}]"
+        elif _is_name(match["name"]):
+            code += f".{match['name']}" if code else match["name"]
+        else:
+            return None
+    return code or None

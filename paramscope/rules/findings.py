@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Hashable, Iterable
 from functools import cache
-from pathlib import Path
 
 from paramscope.changes import fold_groups, fold_paths
-from paramscope.finding import Finding, Location
+from paramscope.finding import Finding, Location, real_file
+from paramscope.rules.code import as_code
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import BRACE, numberless
-from paramscope.rules.rule import Problem, Rule
+from paramscope.rules.rule import Blame, Problem, Rule
 from paramscope.snapshot import Snapshot
-from paramscope.source import Assignment, locate
+from paramscope.source import (
+    Assignment,
+    Located,
+    locate_cause,
+    locate_odd_attribute,
+    locate_optimizer,
+    locate_replaced,
+)
 from paramscope.text import listed
 from paramscope.text import name as printable
 
@@ -59,26 +67,34 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
         for at in named
         if at < len(first.paths)
     }
-    message, help_text = _filled(first.message, named_paths), _filled(first.help, named_paths)
+    message, help_text = _filled(first.message, named_paths), _filled(first.help, named_paths, is_code=True)
     if others:
         asked = sorted({int(at) for at, *_ in _PLACE.findall(first.message)})
         message += _and_so(others, asked)
         help_text += f" And so for the {len(others):,} others." if len(others) > 1 else " And so for the other."
     paths = tuple(dict.fromkeys(path for problem in (*problems, *others) for path in problem.paths))
-    location = None
+    location, unlocated = None, ""
     if first.blame is not None:
-        assignments = lines_to_blame(snapshot, first.blame or first.paths[0])
-        if assignments:
-            location = to_location(assignments[0])
+        found = blamed(snapshot, first)
+        if found.assignments:
+            location = to_location(found.assignments[0])
+        else:
+            unlocated = found.reason or ""
         # What a library assigns in passing is not the user's to mend.
-        elsewhere = [to_location(each) for each in assignments[1:4] if not each.type.startswith("torch.")]
+        elsewhere = [to_location(each) for each in found.assignments[1:4] if not each.type.startswith("torch.")]
         if elsewhere:
-            help_text += f" (Or it was assigned at {', '.join(f'{each.file}:{each.line}' for each in elsewhere)}.)"
-    return Finding(rule.code, rule.name, first.severity or rule.severity, message, paths, location, help_text)
+            help_text += f" (Or it was assigned at {', '.join(map(_in_short, elsewhere))}.)"
+    severity = first.severity or rule.severity
+    return Finding(rule.code, rule.name, severity, message, paths, location, help_text, unlocated)
 
 
-def _filled(template: str, paths: dict[int, tuple[str, ...]]) -> str:
+def _filled(template: str, paths: dict[int, tuple[str, ...]], *, is_code: bool = False) -> str:
+    """A template with the names of places in it. is_code: what one path stands for is to be code, where it has any;
+    several are words."""
     names = {at: _names(several) for at, several in paths.items()}
+    if is_code:
+        codes = {at: as_code(several[0]) for at, several in paths.items() if len(several) == 1}
+        names |= {at: printable(code) for at, code in codes.items() if code is not None}
 
     def fill(match: re.Match[str]) -> str:
         at = int(match[1])
@@ -114,19 +130,28 @@ def _and_so(problems: list[Problem], asked: list[int]) -> str:
     return f" The same holds {'; '.join(shown[:-1])}{'; and ' if len(shown) > 1 else ''}{shown[-1]}."
 
 
-def lines_to_blame(snapshot: Snapshot, path: str) -> tuple[Assignment, ...]:
-    """Where something was assigned, all candidates, best first; empty where the source does not tell."""
-    return locate(snapshot, path).assignments
+def blamed(snapshot: Snapshot, problem: Problem) -> Located:
+    """The lines that can have caused a problem, best first; or why there are none."""
+    blame = problem.blame
+    if isinstance(blame, Blame):
+        if blame.at is not None:
+            return Located((blame.at,), None)
+        if blame.kind == "optimizer":
+            return locate_optimizer(snapshot, blame.name)
+        if blame.kind == "replaced":
+            return locate_replaced(snapshot, blame.path, blame.name)
+        return locate_odd_attribute(snapshot, blame.path, blame.name)
+    return locate_cause(snapshot, blame or problem.paths[0], problem.cause)
 
 
 def to_location(assignment: Assignment) -> Location:
-    """A place in a source file, relative to the working directory where it lies below it."""
-    return Location(_shown(assignment.file, str(Path.cwd())), assignment.line)
+    """A place in a source file."""
+    return Location(_real(assignment.file), assignment.line)
 
 
-@cache
-def _shown(file: str, folder: str) -> str:
-    try:
-        return str(Path(file).resolve().relative_to(folder))
-    except ValueError:
-        return file
+_real = cache(real_file)
+
+
+def _in_short(location: Location) -> str:
+    """A place as a sentence names it, in the same words from whatever folder."""
+    return f"{os.path.basename(location.path)}:{location.line}"

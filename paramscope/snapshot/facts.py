@@ -36,6 +36,7 @@ MarkKind = Literal[
     "adapter",
     "adapter-tables",
     "merged-adapter",
+    "object-class",
 ]
 
 
@@ -56,7 +57,8 @@ class Note(NamedTuple):
 
 
 class ClassRecord(NamedTuple):
-    """One class of the modules that were seen, or one that they inherit from."""
+    """One class of the modules that were seen, of the user's own objects that hold tensors or modules, or one that
+    these inherit from."""
 
     type: str
     """Qualified name: `package.module.Outer.Net`; that of a class in a function holds `<locals>`."""
@@ -85,23 +87,26 @@ class Mark(NamedTuple):
     - `own-forward`: the instance has a `forward` of its own.
     - `recomputed`: a hook or a parametrization computes this attribute anew before each forward; what does, such as
       `weight_norm`.
-    - `held-by`: what hides a module, or a tensor that is a Parameter or requires grad, and is not registered, where it
-      lies behind more than containers; `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several
-      the last of these, and its qualified class name.
-    - `held-from-above`: of a thing held by an object, that the object holds the very module that holds it, or one above.
-    - `not-copied`: a tensor with a graph, or a module, of which a class on the way to it, or its own, says itself what
-      `copy.deepcopy` takes.
+    - `held-by`: what hides a module, or a tensor that is a Parameter or requires grad, and is not registered, where
+      it lies behind more than containers; `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of
+      several the last of these, and its qualified class name.
+    - `held-from-above`: of a thing held by an object, that the object holds the very module that holds it, or one
+      above.
+    - `not-copied`: a tensor with a graph, or a module, of which a class on the way to it, or its own, says itself
+      what `copy.deepcopy` takes.
     - `cut-view`: a leaf that requires grad, and yet a view, taken under `no_grad`, of what has gradients: no backward
       reaches it.
     - `quantized`: a weight that holds several elements in one, or integers that stand for floats; what tells it, such
       as `quant_state`, and the shape that is stood for.
     - `saved-once`: a name of the state that transformers' `save_pretrained` leaves out where another one has its
-      memory, by what the class of the module says; the pattern of the names, below the module, and whether the name is
-      left out in any case.
-    - `adapter`, `adapter-tables`: of a model of peft's, what the file of one of its adapters holds beside the adapter;
-      the adapter's name, and which biases are saved (`none`, `all`, `layers`) or which tables of tokens (`none`,
-      `targeted`, or `perhaps`).
+      memory, by what the class of the module says; the pattern of the names, below the module, and whether the name
+      is left out in any case.
+    - `adapter`, `adapter-tables`: of a model of peft's, what the file of one of its adapters holds beside the
+      adapter; the adapter's name, and which biases are saved (`none`, `all`, `layers`) or which tables of tokens
+      (`none`, `targeted`, or `perhaps`).
     - `merged-adapter`: its adapters lie in the base.
+    - `object-class`: a plain object, of a class of the user's own, that holds tensors or modules: its class assigns
+      them; `record` or `object`, and its qualified class name.
     """
 
     path: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from array import array
 from contextlib import suppress
 from math import prod
@@ -12,6 +13,7 @@ from typing import Any
 
 from paramscope.collector import paused_collector
 from paramscope.errors import ReportError
+from paramscope.finding import Finding, Location
 from paramscope.report import Report
 from paramscope.snapshot import (
     NO_SUCH_SLOTS,
@@ -119,16 +121,26 @@ def _read_parsed(found: Any, texts: dict[str, list[str]], mark: str) -> Report:
         raise damaged("model.roots", "is missing")
     if target is not None and type(target) is not str:
         raise damaged("target", "should be a string")
+    files = {os.path.realpath(each.file) for each in lists["classes"] if each.file and os.path.isabs(each.file)}
     report = Report(
         _snapshot(lists, many, tuple(roots), producer["torch"], _values(found.get("values"))),
-        findings=tuple(lists["findings"]),
-        ignored=tuple(lists["ignored"]),
+        findings=tuple(_at_its_file(each, files) for each in lists["findings"]),
+        ignored=tuple(_at_its_file(each, files) for each in lists["ignored"]),
         skipped=tuple(lists["skipped"]),
         target=target,
     )
     if read_record(TOTALS, found.get("totals"), "totals") != report.totals:
         raise damaged("totals", "do not agree with the slots: the file was edited")
     return report
+
+
+def _at_its_file(finding: Finding, files: set[str]) -> Finding:
+    """A finding whose file was written relative to a folder, at that file, whatever the folder is today."""
+    location = finding.location
+    if location is None or location.path in files or location.file == location.path:
+        return finding
+    named = [file for file in files if file.endswith(f"{os.sep}{location.file}")]
+    return finding._replace(location=Location(named[0], location.line)) if len(named) == 1 else finding
 
 
 def _parse(text: str) -> Any:

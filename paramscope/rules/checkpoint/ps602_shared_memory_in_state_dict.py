@@ -55,6 +55,7 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.naming import placeholders
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._causes import by_cause
+from paramscope.rules.sharing._memory import last_assigned
 from paramscope.snapshot import ATTRIBUTE, TRANSIENT_BUFFER
 from paramscope.spans import extent
 
@@ -108,12 +109,15 @@ def _problems(facts: Facts) -> Iterator[Problem | Undecided]:
         has_whole = any((area.start, area.stop) == (block.start, block.start + block.nbytes) for area in together)
         is_one = len({(area.start, area.stop) for area in together}) == 1
         said = said_of_pretrained(facts, [area.path for area in together], is_one=is_one)
+        paths = tuple(area.path for area in together)
         yield Problem(
-            tuple(area.path for area in together),
+            paths,
             f"safetensors.torch.save_file() will refuse this state_dict{said.refuses}: "
             f"memory of {{0}} is also that of {placeholders(len(together), 1)}.",
             said.help or (_SAVE_MODEL if has_whole else _CLONE),
+            blame=last_assigned(facts, paths, "view"),
             alike=said.kind if said.kind else has_whole,
+            cause="view",
             is_apart=True,
         )
 

@@ -6,6 +6,8 @@ What it finds
   gradient, built like another one that wholly is stepped. That looks like a target network, a teacher or an
   average, which is better frozen; **info** where the copy is in eval mode beside a model in training, as such
   copies are.
+  The line is the one in forward that makes it, where one does; else that which builds the only optimizer, where the
+  files of the model's own classes show one that can have.
 
 Why it matters
 : No step ever changes it: it stays as it was initialised, and nothing says so. This happens to whatever is
@@ -54,6 +56,7 @@ from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._causes import reason
+from paramscope.rules.optimizer._lines import BUILD_IT_FIRST, builder, forward_line
 from paramscope.rules.optimizer._members import HALVES, class_name, distinct, strangers
 from paramscope.rules.optimizer._twins import Twin, averages, twins
 from paramscope.rules.rule import Problem, Rule, Undecided
@@ -83,13 +86,17 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     if missing:
         why, instead = reason(facts, list(missing))
         for slot, further in missing.items():
+            made = forward_line(facts, facts.slots.path_at(slot))
             yield Problem(
                 tuple(facts.paths([slot, *further])),
-                f"No optimizer holds {{0}}, though trainable{why}",
-                instead,
-                blame=None,
-                alike="missing",
+                f"No optimizer holds {{0}}, though trainable{why if made is None else _MADE}",
+                instead if made is None else BUILD_IT_FIRST,
+                blame=made or builder(facts),
+                alike="missing" if made is None else ("made", made.at),
             )
+
+
+_MADE = ": the forward makes {0|it|them}, after the optimizer was built."
 
 
 def _missing(facts: Facts) -> _Missing:

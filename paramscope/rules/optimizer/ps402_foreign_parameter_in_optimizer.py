@@ -2,7 +2,8 @@
 
 What it finds
 : A member of a param group that is nowhere in the model: neither registered nor in any attribute that was looked
-  into.
+  into. The line is the one in forward that makes what is there instead, or that replaced it after
+  the optimizer was built; else that which builds the optimizer.
 
 Why it matters
 : Usually the parameter was replaced after the optimizer was built. The optimizer goes on stepping the old tensor,
@@ -44,8 +45,9 @@ from paramscope import text
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
+from paramscope.rules.optimizer._lines import builder_of, forward_line
 from paramscope.rules.optimizer._members import Stranger, class_name, is_beside, is_master_copy, is_number, strangers
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.snapshot import OptimizerRecord, TensorRecord
 
 _SHOWN = 3
@@ -72,11 +74,11 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 "If your trainer keeps such copies, declare this; else build the optimizer from the model's own "
                 "parameters.",
                 Severity.WARNING,
-                blame=None,
+                blame=builder_of(stranger.memberships),
                 alike=stranger.optimizer.name,
             )
         else:
-            yield _replaced(stranger, path, tensor, listed.get(path))
+            yield _replaced(facts, stranger, path, tensor, listed.get(path))
     for of_optimizer in unexplained.values():
         looks = _looks(of_optimizer)
         for stranger in of_optimizer:
@@ -101,7 +103,7 @@ def _unexplained(stranger: Stranger, looks: str) -> Problem:
         'If it belongs to another module, audit both: {"model": model, "criterion": criterion}. If it was part of '
         "this model, build the optimizer anew.",
         Severity.WARNING,
-        blame=None,
+        blame=builder_of(stranger.memberships),
         alike=stranger.optimizer.name,
     )
 
@@ -132,7 +134,9 @@ def _number(stranger: Stranger) -> Problem:
     )
 
 
-def _replaced(stranger: Stranger, path: str, tensor: TensorRecord, wrapper: OptimizerRecord | None) -> Problem:
+def _replaced(
+    facts: Facts, stranger: Stranger, path: str, tensor: TensorRecord, wrapper: OptimizerRecord | None
+) -> Problem:
     """wrapper: the optimizer that lists the path in groups of its own, while one within it steps."""
     paths = (stranger.places[0], path, *stranger.places[1:])
     record = stranger.record
@@ -142,8 +146,19 @@ def _replaced(stranger: Stranger, path: str, tensor: TensorRecord, wrapper: Opti
             "The optimizer holds {0}, another tensor over the memory of {1}, and not that parameter: the gradients "
             "arrive at the parameter, and the step does not see them.",
             "Hand over the parameters themselves, model.parameters(): not .data, .detach() or a new nn.Parameter.",
-            blame=None,
+            blame=builder_of(stranger.memberships),
             alike=stranger.optimizer.name,
+        )
+    made = forward_line(facts, path)
+    if made is not None:
+        return Problem(
+            paths,
+            "The forward makes {1} anew, in the place of {0}: the optimizer goes on stepping what was there before, "
+            "and what is there now is never trained.",
+            "Make it once, in __init__, and compute what is derived from it in forward, under another name; a layer "
+            "whose size is known in forward only can be a Lazy layer, such as nn.LazyLinear.",
+            blame=made,
+            alike=(stranger.optimizer.name, made.at),
         )
     within = (
         ""
@@ -157,6 +172,6 @@ def _replaced(stranger: Stranger, path: str, tensor: TensorRecord, wrapper: Opti
         f"there before: what is there now is never trained.{within}",
         "Build the optimizer once the model is complete; to change the values afterwards, write into {1} in place: "
         "copy_(…) under torch.no_grad().",
-        blame=None,
+        blame=Blame.replaced(path, stranger.optimizer.name),
         alike=stranger.optimizer.name,
     )

@@ -2,7 +2,8 @@
 
 What it finds
 : Trainable norm weights, biases and embeddings in param groups whose `weight_decay` is above 0. All groups of one
-  decay, as a default gives it, are one finding.
+  decay, as a default gives it, are one finding. The line is that which builds the optimizer, where the files of the
+  model's own classes show one that can have.
 
 Why it matters
 : Decay pulls them to zero, where a norm passes nothing and a bias does nothing; rows of an embedding that rarely
@@ -39,6 +40,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.optimizer._lines import builder_of
 from paramscope.rules.optimizer._members import distinct, groups, number_of
 from paramscope.rules.rule import Problem, Rule, Undecided
 
@@ -68,7 +70,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 f"A weight decay of {value:g} also shrinks {{0}}{others}: norms, biases and "
                 "embeddings are usually spared.",
                 'Give them a group of their own, {"params": …, "weight_decay": 0.0}.',
-                blame=None,
+                blame=builder_of([at for at, each in decay.items() if each == value]),
                 alike=value,
             )
 

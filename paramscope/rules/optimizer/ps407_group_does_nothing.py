@@ -2,7 +2,8 @@
 
 What it finds
 : A group whose learning rate is 0 now, with no scheduler known: the group has no `initial_lr`, and none was handed
-  over with the optimizer; and, as information, a group without members.
+  over with the optimizer; and, as information, a group without members. The line is that which builds the optimizer,
+  where the files of the model's own classes show one that can have.
 
 Why it matters
 : As long as the rate is 0, its parameters are stepped and stay as they are; whether a loop sets it is not known. A
@@ -38,7 +39,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._members import number_of, place
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.snapshot import GroupRecord, OptimizerRecord
 
 RULE = Rule("PS407", "group-does-nothing", Severity.WARNING, needs="optimizer")
@@ -56,7 +57,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                     "in no group.",
                     "Check the filter that fills it, or leave the group out.",
                     Severity.INFO,
-                    blame=None,
+                    blame=Blame.optimizer(optimizer.name),
                 )
             elif number_of(group, "lr") == 0 and not _is_scheduled(optimizer, group):
                 yield Problem(
@@ -65,7 +66,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                     "nothing there.",
                     "Give it a learning rate, or freeze its parameters: requires_grad_(False). A loop that sets the "
                     "rate before each step may start from its first value.",
-                    blame=None,
+                    blame=Blame.optimizer(optimizer.name),
                 )
 
 

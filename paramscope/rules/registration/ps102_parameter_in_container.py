@@ -72,5 +72,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             instead,
             Severity.INFO if hidden.on_purpose else None,
             blame=to_blame(path),
+            cause="hidden",
             alike=(facts.modules[held.owner].type, held.attribute),
         )

@@ -81,9 +81,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 )
             if on_purpose:
                 message = (
-                    "nn.Module's own __setattr__ never saw {0}, on purpose, as it seems, since {0|it is an argument|they are "
-                    "arguments}: parameters() does not hold {0|it|them}, so whoever else owns {0|it|them} has to "
-                    "train, save and move {0|it|them}."
+                    "nn.Module's own __setattr__ never saw {0}, on purpose, as it seems, since "
+                    "{0|it is an argument|they are arguments}: parameters() does not hold {0|it|them}, so whoever "
+                    "else owns {0|it|them} has to train, save and move {0|it|them}."
                 )
             name = held.name
             instead = f"Make it a parameter: self.{name} = nn.Parameter(…)."
@@ -94,4 +94,4 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             elif held.kind != "attribute":
                 instead = f"Make it a parameter: self.{name} = nn.ParameterList(…), or nn.ParameterDict(…)."
             is_harmless = on_purpose or (held.kind != "class" and assigned(facts, slot).is_only_forward)
-            yield Problem((slot.path,), message, instead, Severity.INFO if is_harmless else None)
+            yield Problem((slot.path,), message, instead, Severity.INFO if is_harmless else None, cause="leaf")

@@ -101,7 +101,9 @@ def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Prob
     if held.kind != "attribute":
         instead = 'If it is meant to be moved or saved, register each tensor: self.register_buffer("name", …).'
     alike = None if held.kind == "attribute" else (facts.modules[held.owner].type, held.attribute)
-    return Problem((slot.path,), message, instead, Severity.INFO if reason else None, to_blame(slot.path), alike)
+    return Problem(
+        (slot.path,), message, instead, Severity.INFO if reason else None, to_blame(slot.path), alike, cause="plain"
+    )
 
 
 def _is_placed(facts: Facts, slot: SlotRecord, held: Held) -> bool:

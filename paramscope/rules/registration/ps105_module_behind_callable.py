@@ -86,5 +86,6 @@ def _problem(facts: Facts, hidden: Hidden, instead: str) -> Problem:
         instead,
         Severity.INFO if hidden.on_purpose else None,
         blame=to_blame(hidden.path),
+        cause="hidden",
         alike=(facts.modules[held.owner].type, held.attribute),
     )

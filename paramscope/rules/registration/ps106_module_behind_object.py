@@ -3,7 +3,8 @@
 What it finds
 : A module with parameters or buffers, or a Parameter, that only an attribute of a plain object holds, in its
   `__dict__` or its `__slots__`: an object of a class of your own, whatever it is called or inherits from, or one of
-  `torch.distributions`, also where the distribution holds only what it computed from the Parameter.
+  `torch.distributions`, also where the distribution holds only what it computed from the Parameter. The
+  line is the one in the class of that object, or that which makes the object of it.
 
 Why it matters
 : `parameters()`, `state_dict()` and `.to()` look into modules alone: what an object of another class holds is not
@@ -84,5 +85,6 @@ def _problem(facts: Facts, hidden: Hidden) -> Problem:
         instead,
         Severity.INFO if hidden.on_purpose else None,
         blame=to_blame(hidden.path),
+        cause="hidden",
         alike=(facts.modules[held.owner].type, held.attribute, held.thing),
     )

@@ -90,16 +90,16 @@ def _problem(facts: Facts, slot: SlotRecord, held: Held) -> Problem:
     cut = f"Cut {_THEM} off from the graph if only the value matters: {_place(slot, held)} ….detach()."
     if _is_carried(facts, slot, held):
         before = f"Cut the past off before the new value is computed: {_place(slot, held)} ….detach()."
-        return Problem((slot.path,), f"{{0}} {_CARRIED}", before, Severity.WARNING)
+        return Problem((slot.path,), f"{{0}} {_CARRIED}", before, Severity.WARNING, cause="derived")
     severity = _severity(facts, slot, held)
     if severity is Severity.INFO:
-        return Problem((slot.path,), f"{{0}} {_KEPT}", cut, severity)
+        return Problem((slot.path,), f"{{0}} {_KEPT}", cut, severity, cause="derived")
     learned = f"If {{0|it is|they are}} to be learned, make the Parameter last: self.{held.name} = "
     learned += "nn.Parameter(tensor.to(…))."
     if held.kind != "attribute":
         learned = "If {0|it is|they are} to be learned, keep Parameters: nn.ParameterList, or nn.ParameterDict."
     follow = " If {0|it is to follow its|they are to follow their} parameters, compute {0|it|them} in forward."
-    return Problem((slot.path,), f"{{0}} {_STALE}", learned + follow, severity)
+    return Problem((slot.path,), f"{{0}} {_STALE}", learned + follow, severity, cause="derived")
 
 
 _THEM = "{0|it|them}"

@@ -4,7 +4,8 @@ What it finds
 : A module object with parameters or buffers that stands in more than one place of the model: information, but for two
   things, which are a warning. A copy by its name (target, ema, teacher, best, old, reference, …), or a frozen twin,
   that is the other module itself or holds some of its trained weights. And places with weights of their own that have
-  one norm, one activation with weights, or the module of a default argument in common.
+  one norm, one activation with weights, or the module of a default argument in common. The line is the one that gives
+  it its further name: `self.b = self.a`.
 
 Why it matters
 : Its parameters are trained by every place together, are counted and stepped once, and stand in `state_dict()` under
@@ -57,6 +58,7 @@ from paramscope.rules.registration._copies import Copy, copies
 from paramscope.rules.registration._repeats import holds_tensors, repeated_modules, shared_modules
 from paramscope.rules.registration._requests import is_asked_for
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._memory import last_assigned
 
 RULE = Rule("PS110", "shared-module", Severity.INFO, yields_to=("PS111",))
 
@@ -83,7 +85,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 + ": "
                 "all of them use, train and save the same tensors.",
                 "If each place is to have weights of its own, build a module for each, or copy.deepcopy it.",
+                blame=last_assigned(facts, paths, "alias"),
                 alike=paths[0],
+                cause="alias",
             )
 
 
@@ -110,7 +114,9 @@ def _copy(facts: Facts, found: Copy) -> Problem:
         message,
         unbraced(f"{instead}; or, if one module is meant, give it one name."),
         Severity.WARNING,
+        blame=last_assigned(facts, (found.path, found.original), "alias"),
         alike=found.path,
+        cause="alias",
     )
 
 
@@ -132,5 +138,7 @@ def _common(facts: Facts, found: Common, paths: tuple[str, ...]) -> Problem:
         f"{{0}} is one {type} for {len(paths):,} places whose other weights are their own: {_MIXED[found.kind]}",
         help_text,
         Severity.WARNING,
+        blame=last_assigned(facts, paths, "alias"),
         alike=paths[0],
+        cause="alias",
     )

@@ -84,7 +84,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                     f"Register it as what it is: self.{name} = nn.Parameter(…, requires_grad=False), or "
                     f'self.register_buffer("{name}", tensor).'
                 )
-            yield Problem((path,), message, instead)
+            yield Problem((path,), message, instead, cause="learned")
 
 
 def _is_parameter_elsewhere(facts: Facts, position: int) -> bool:

@@ -2,6 +2,7 @@
 
 What it finds
 : A registered buffer that is no leaf: it was computed from tensors that require grad, and remembers how.
+  The line is one that can have made that graph: never one that registers zeros, or that runs under no_grad.
 
 Why it matters
 : The next step goes on from it, through the graph of the step before: the second backward fails, or the graph,
@@ -96,19 +97,22 @@ def _problem(facts: Facts, kind: SlotKind, position: int) -> Problem:
         instead = (
             f"Keep {{0|it|them}} in a local variable, or cut {{0|it|them}} off for keeping: self.{name} = ….detach()."
         )
-        return Problem((slot.path,), message, instead, Severity.INFO if copies_itself else None)
+        return Problem((slot.path,), message, instead, Severity.INFO if copies_itself else None, cause="graph")
     message = f"{{0}} {_FAILS}"
     if use.is_carried or found.is_of_itself or found.stages & {"forward", "other"}:
-        return Problem((slot.path,), message, f"{cut}, or compute {{0|it|them}} under torch.no_grad().")
+        return Problem(
+            (slot.path,), message, f"{cut}, or compute {{0|it|them}} under torch.no_grad().", cause="graph"
+        )
     if found.stages:
         instead = (
             "Compute {0|it|them} in forward from what {0|it was|they were} computed from here: made once, "
             "{0|it does|they do} not follow that in training."
         )
-        return Problem((slot.path,), message, instead)
+        return Problem((slot.path,), message, instead, cause="graph")
     return Problem(
         (slot.path,),
         message,
         "If {0|it is|they are} made of parameters that are trained, compute {0|it|them} in forward. If "
         "{0|it is|they are} updated from step to step, cut the past off where that is done.",
+        cause="graph",
     )

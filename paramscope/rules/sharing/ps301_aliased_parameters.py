@@ -93,7 +93,8 @@ def _problem(facts: Facts, group: Group) -> Problem:
         if is_frozen
         else f"{capital(said.one)}; or, if they are to differ, give one a copy: {said.copy}.",
         Severity.INFO if is_frozen else None,
-        blame=last_assigned(facts, paths),
+        blame=last_assigned(facts, paths, "alias"),
         alike=said.is_view,
+        cause="alias",
         is_apart=True,
     )

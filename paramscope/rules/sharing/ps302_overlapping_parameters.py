@@ -80,6 +80,7 @@ def _problem(facts: Facts, group: Group) -> Problem:
         ),
         f"As long as nothing trains them, nothing is to do. {said}" if is_frozen else said,
         Severity.INFO if is_frozen else None,
-        blame=last_assigned(facts, paths),
+        blame=last_assigned(facts, paths, "alias"),
+        cause="alias",
         is_apart=True,
     )

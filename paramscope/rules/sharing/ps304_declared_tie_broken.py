@@ -116,7 +116,8 @@ def _broken(facts: Facts, pair: tuple[str, str]) -> Problem | Undecided | None:
         "throws one of them away.",
         f"Tie them after whatever parted them, with the model's tie_weights(){by_hand}; or declare that they are "
         "not tied (config.tie_word_embeddings = False).",
-        blame=last_assigned(facts, (one.path, other.path)),
+        blame=last_assigned(facts, (one.path, other.path), "own"),
+        cause="own",
         is_apart=True,
     )
 

@@ -55,6 +55,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             "nothing is to do.",
             blame=found[0][1],
             alike=found[0][0],
+            cause="own",
         )
 
 

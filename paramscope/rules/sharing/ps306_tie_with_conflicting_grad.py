@@ -85,7 +85,8 @@ def _problems(facts: Facts) -> Iterator[Problem]:
                 "training one changes the "
                 "other.",
                 f"{capital(said.one)}, and freeze that or train it; or give the frozen one a copy: {copied}.",
-                blame=last_assigned(facts, paths),
+                blame=last_assigned(facts, paths, "alias"),
                 alike=said.is_view,
+                cause="alias",
                 is_apart=True,
             )

@@ -157,6 +157,7 @@ def _problem(facts: Facts, slot: int, parameters: list[int]) -> Problem:
         "or, if it is to keep these values, copy them: .detach().clone().",
         # What lies in one attribute was made by one line.
         alike=(owner, is_buffer, name if is_buffer else _STEP.split(name, maxsplit=1)[0]),
+        cause="view",
         is_apart=True,
     )
 

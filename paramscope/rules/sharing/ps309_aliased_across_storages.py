@@ -104,7 +104,8 @@ def _problem(facts: Facts, group: Group, *, is_whole: bool) -> Problem:
         + "Copy instead of mapping twice: nn.Parameter(torch.tensor(array)) for each. "
         + (f"Or, if they are meant to be one, {said.one}." if is_whole else f"Or: {slice_advice(facts, slots)}"),
         Severity.INFO if is_frozen else None,
-        blame=last_assigned(facts, paths),
+        blame=last_assigned(facts, paths, "alias"),
         alike=said.is_view,
+        cause="alias",
         is_apart=True,
     )

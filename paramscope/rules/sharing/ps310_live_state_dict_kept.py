@@ -4,7 +4,8 @@ What it finds
 : A dict in an attribute whose tensors lie over the registered parameters and buffers of the same names: what
   `state_dict()` returns, or `{name: p.detach() for name, p in model.named_parameters()}`. Also a list, a tuple, a
   dict under other names, or a row of buffers, whose tensors are views of all parameters of one module:
-  `[p.data for p in model.parameters()]`.
+  `[p.data for p in model.parameters()]`. The line is the one that puts it there, also in the class of an object that
+  keeps it.
 
 Why it matters
 : These tensors share the parameters' memory. What was kept as the best weights so far changes with every step, and to
@@ -50,7 +51,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from paramscope.finding import Severity
+from paramscope.rules.code import as_code
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import literal
 from paramscope.rules.registration._assigned import assigned, uses
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._memory import registered_parameters, slots_in
@@ -226,6 +229,7 @@ def _problem(facts: Facts, kept: _Kept, *, is_named: bool) -> Problem:
         "back changes nothing.",
         _copy(kept, is_named=is_named),
         alike=(facts.modules.at(kept.module).type, kept.container),
+        cause="live",
     )
 
 
@@ -233,14 +237,9 @@ def _copy(kept: _Kept, *, is_named: bool) -> str:
     """What to write; in words, where no one line of code fits the place."""
     if not kept.container:
         return "Keep copies: self.register_buffer(name, p.detach().clone())."
-    is_plain = len(to_steps(kept.container)) == 1
     if is_named:
-        copied = "copy.deepcopy(….state_dict())"
-        return (
-            f"Keep a copy: self.{printable(kept.container)} = {copied}."
-            if is_plain
-            else f"Keep a copy there: {copied}."
-        )
+        copied, code = "copy.deepcopy(….state_dict())", as_code(kept.container, "self")
+        return f"Keep a copy there: {copied}." if code is None else f"Keep a copy: {literal(code)} = {copied}."
     return "Keep copies: p.detach().clone() for each parameter p, in place of the parameters or views of them."
 
 
