@@ -112,13 +112,14 @@ def width(text: str) -> int:
     return found if found >= 0 else len(text)
 
 
-def wrap_path(path: str, columns: int) -> list[str]:
-    """A path on as many lines as it takes, broken before a dot where there is one."""
+def wrap_path(path: str, columns: int, *, joints: str = ".[{-") -> list[str]:
+    """A path on as many lines as it takes, broken before a dot where there is one. joints: characters before which it
+    may be broken."""
     lines: list[str] = []
     while width(path) > columns:
         cut = fit = _fitting(path, columns)
         for position in range(fit, 0, -1):
-            if path[position] in ".[{-" and position > columns // 3:
+            if path[position] in joints and position > columns // 3:
                 cut = position
                 break
         lines.append(path[:cut])
