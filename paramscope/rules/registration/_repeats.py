@@ -93,7 +93,8 @@ def _tied_places(facts: Facts) -> Iterator[list[int]]:
         if record.kind == "tied":
             positions = map(facts.slots.position, record.slots)
             modules = {slots.modules[each] for each in positions if slots.holds[each] == PARAMETER}
-            distinct = sorted(modules - repeats.keys())
+            # NOTE: `modules - repeats.keys()` would go through all of the keys.
+            distinct = sorted(module for module in modules if module not in repeats)
             if len(distinct) > 1:
                 yield distinct
 

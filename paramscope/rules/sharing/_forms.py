@@ -191,8 +191,12 @@ def advice(facts: Facts, slots: Sequence[int]) -> Advice:
     """For Parameters over exactly the same memory, by a slot of each; the first one is kept."""
     paths = facts.paths(slots)
     codes = [to_code(facts, path) for path in paths[: _NAMED + 1]]
-    forms = [form_of(facts, slot) for slot in slots]
-    views = [None if forms[0] is None or each is None else view_of(forms[0], each) for each in forms]
+    views: list[str | None] = [""] * len(paths)
+    tensors = facts.snapshot.tensor_columns
+    # Most are of one shape and one stride, which is told at a glance.
+    if len({tensors.specs[facts.snapshot.slot_columns.tensors[slot]] for slot in slots}) > 1:
+        forms = [form_of(facts, slot) for slot in slots]
+        views = [None if forms[0] is None or each is None else view_of(forms[0], each) for each in forms]
     other = next((at for at, view in enumerate(views) if view != ""), None)
     copied = unbraced(copy_of(facts, paths[1 if other is None else other]))
     if other is None:
