@@ -41,6 +41,8 @@ _SHARE = 3
 """A copy whose name does not say so is one of what trains: of at least a third of it."""
 _FURTHER = frozenset({"aux", "auxiliary", "extra", "additional", "side"})
 """Words in the names of parts that train beside others of their kind."""
+_MANY = 50
+"""Modules built alike that a name is compared with."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -67,6 +69,8 @@ class Held(NamedTuple):
     layers: list[int]
     """Modules with trainable slots of their own."""
     has_gradients: list[bool]
+    total: int = 0
+    """Trainable slots that are in a group, of the whole model."""
 
 
 def averages(facts: Facts) -> frozenset[int]:
@@ -132,7 +136,13 @@ def _original(facts: Facts, held: Held, module: int, candidates: Collection[int]
     """(what a module looks like a copy of, None where it looks like a sibling that was forgotten; whether its name
     says so)."""
     paths, layers = facts.snapshot.module_columns.paths, held.layers[module]
-    total = sum(count for count, parent in zip(held.stepped, facts.parents, strict=True) if parent < 0)
+    # Names are compared only where they can tell: to compare all with all takes too long in a large model.
+    large = [other for other in candidates if held.stepped[other] * _SHARE >= held.total]
+    if (layers < 2 or not large) and not _copy_words({word.lower() for word in _WORD.findall(paths[module])}):
+        return None, False
+    if len(candidates) > _MANY:
+        tail = paths[module].partition(".")[2]
+        candidates = [other for other in candidates if paths[other].partition(".")[2] == tail][:_MANY]
     found: int | None = None
     is_sibling = False
     # Of several, the one by whose name it is called comes first: `critic2_target` is a copy of `critic2`.
@@ -147,7 +157,7 @@ def _original(facts: Facts, held: Held, module: int, candidates: Collection[int]
             is_sibling = is_sibling or copies <= opposed
         elif copies - originals:
             return other, True
-        elif layers > 1 and found is None and held.stepped[other] * _SHARE >= total and not _is_listed(facts, module):
+        elif layers > 1 and found is None and other in large and not _is_listed(facts, module):
             found = other
     return None if is_sibling else found, False
 
@@ -209,4 +219,4 @@ def _held(facts: Facts, missing: Collection[int]) -> Held:
             held.stepped[parent] += held.stepped[module]
             held.layers[parent] += held.layers[module]
             held.has_gradients[parent] |= held.has_gradients[module]
-    return held
+    return held._replace(total=sum(held.stepped[m] for m, parent in enumerate(parents) if parent < 0))
