@@ -53,8 +53,8 @@ def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     found = _filling(every_assignment(facts.snapshot.classes, type, steps))
     if not found and steps and uses(facts, type).has_property(steps[0].text):
         # `functools.cached_property`.
-        return _summed(facts, type, [])._replace(stages=frozenset({"other"}), is_of_property=True)
-    return _summed(facts, type, found) if found else None
+        return _summed(facts, type, [], "")._replace(stages=frozenset({"other"}), is_of_property=True)
+    return _summed(facts, type, found, steps[0].text) if found else None
 
 
 def _reached_into(facts: Facts, slot: SlotRecord) -> Assigned:
@@ -69,9 +69,9 @@ def _reached_into(facts: Facts, slot: SlotRecord) -> Assigned:
         type = facts.modules.at(above).type
         found = _filling(every_assignment(facts.snapshot.classes, type, below, beyond=len(below) - own))
         if found:
-            return _summed(facts, type, found)
+            return _summed(facts, type, found, to_steps(slot.name)[0].text)
         at = above
-    return _summed(facts, "", [])
+    return _summed(facts, "", [], "")
 
 
 def _filling(found: Iterable[Assignment]) -> list[Assignment]:
@@ -91,7 +91,7 @@ def _is_nothing(value: ast.expr | None) -> bool:
     return False
 
 
-def _summed(facts: Facts, type: str, found: list[Assignment]) -> Assigned:
+def _summed(facts: Facts, type: str, found: list[Assignment], name: str) -> Assigned:
     stages = [uses(facts, type).stages(each) for each in found]
     if {"other"} in stages:
         # Another module of the model may call that as it runs.
@@ -102,16 +102,14 @@ def _summed(facts: Facts, type: str, found: list[Assignment]) -> Assigned:
         bool(stages) and all(several == {"forward"} for several in stages),
         bool(found) and all(each.type.startswith("torch.") for each in found),
         any(uses(facts, type).is_of_property(each) for each in found),
-        any(_is_of_itself(each) for each in found),
+        any(_reads(each.value, name) for each in found),
     )
 
 
-def _is_of_itself(assignment: Assignment) -> bool:
-    """Whether a statement reads the name that it assigns."""
-    if assignment.value is None:
-        return False
-    read = {node.attr for node in ast.walk(assignment.value) if isinstance(node, ast.Attribute)}
-    return any(f".{name} " in assignment.source.partition("=")[0] for name in read)
+def _reads(value: ast.expr | None, name: str) -> bool:
+    """Whether an expression asks something for an attribute of this name."""
+    nodes = ast.walk(value) if value is not None else ()
+    return any(isinstance(node, ast.Attribute) and node.attr == name for node in nodes)
 
 
 def uses(facts: Facts, type: str) -> Uses:
