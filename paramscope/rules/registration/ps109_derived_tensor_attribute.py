@@ -36,7 +36,9 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: What the forward keeps (a state, a loss, activations) has a graph by its nature: that is information only.
+: What the forward keeps (a state, a loss, activations) has a graph by its nature: that is information only, and so is
+  what lies in an object of your own, which may be filled at any time; not what a distribution of torch's computed as
+  `__init__` built it.
 """
 
 from __future__ import annotations
