@@ -39,7 +39,9 @@ model = Net()
 When it is wrong to follow it
 : What a method keeps (a state, a loss, noise, activations) has a graph by its nature: that is information only,
   and it is the module's own class that says which method assigns it. A state that the forward computes from its past
-  is information, too, where another method cuts it off (`self.state = None`, `self.state.detach()`).
+  is information, too, where another method cuts it off (`self.state = None`, `self.state.detach()`). So is what lies
+  in an object of your own, which may be filled at any time; not what a distribution of torch's computed as `__init__`
+  built it.
 """
 
 from __future__ import annotations
@@ -65,8 +67,8 @@ _CARRIED = (
 )
 _STALE = (
     "{0|was|were} computed from other tensors once and {0|is no leaf|are no leaves}: no optimizer updates "
-    "{0|it|them}, {0|it does|they do} not follow what {0|it was|they were} computed from, and "
-    "{0|it is neither saved nor moved|they are neither saved nor moved}."
+    "{0|it|them}, {0|it does|they do} not follow what {0|it was|they were} computed from, "
+    "{0|it is neither saved nor moved|they are neither saved nor moved}, and copy.deepcopy of the model raises."
 )
 
 _LAZY = ("->_cached_x_y[0]", "->_cached_x_y[1]")

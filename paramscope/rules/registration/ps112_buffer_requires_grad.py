@@ -34,7 +34,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Hardly ever: a buffer is for what is not learned, and a plain tensor without gradients says so.
+: Hardly ever: a buffer is for what is not learned, and a plain tensor without gradients says so. Of a view that was
+  taken under `no_grad` of something that has gradients, nothing is said: no backward reaches it.
 """
 
 from __future__ import annotations

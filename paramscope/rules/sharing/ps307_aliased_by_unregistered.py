@@ -2,7 +2,8 @@
 
 What it finds
 : A tensor that is no Parameter, kept as a buffer or as a plain attribute, that lies over bytes of a registered
-  parameter: what `view`, `reshape`, `t()`, `detach()`, `.data` and slices give, and the `x` of `nn.Parameter(x)`.
+  parameter: what `view`, `reshape`, `t()`, `detach()`, `.data` and slices give, under `no_grad`, too, and the `x` of
+  `nn.Parameter(x)`.
 
 Why it matters
 : It changes with the parameter as this is trained, and goes stale when `.to()` or `load_state_dict(assign=True)`

@@ -29,7 +29,8 @@ for parameter in model[0].parameters():
 
 When it is wrong to follow it
 : A flag of your own may have such a name, read by your own code. A module whose class defines or reads it is left
-  alone; elsewhere give it another name, since everybody will take it for the one of PyTorch.
+  alone, and so is one whose `__init__` keeps its argument of that name and asks for it elsewhere as well. In all
+  other places give it another name, since everybody will take it for the one of PyTorch.
 """
 
 from __future__ import annotations
