@@ -4,8 +4,8 @@ What it finds
 : A dict in an attribute whose tensors lie over the registered parameters and buffers of the same names: what
   `state_dict()` returns, or `{name: p.detach() for name, p in model.named_parameters()}`. Also a list, a tuple, a
   dict under other names, or a row of buffers, whose tensors are views of all parameters of one module:
-  `[p.data for p in model.parameters()]`. The line is the one that puts it there, also in the class of an object that
-  keeps it.
+  `[p.data for p in model.parameters()]`; and one that holds the Parameters themselves, where it is called as a copy
+  (`self.best`, `self.initial`). The line is the one that puts it there, also in the class of an object that keeps it.
 
 Why it matters
 : These tensors share the parameters' memory. What was kept as the best weights so far changes with every step, and to
@@ -55,9 +55,11 @@ from paramscope.rules.code import as_code
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
 from paramscope.rules.registration._assigned import assigned, uses
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
+from paramscope.rules.sharing._backups import Backup, backups
 from paramscope.rules.sharing._memory import registered_parameters, slots_in
 from paramscope.snapshot import ATTRIBUTE, PARAMETER, REGISTERED, REQUIRES_GRAD, TRANSIENT_BUFFER
+from paramscope.source import locate_attribute
 from paramscope.source.steps import to_steps
 from paramscope.text import name as printable
 
@@ -85,6 +87,10 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         is_named = place in with_parameters and set(kept.slots) <= named[place]
         if (is_named or _is_complete(facts, kept, views)) and not _is_cache(facts, kept):
             yield _problem(facts, kept, is_named=is_named)
+    for backup in backups(facts) if facts.snapshot.aliases else ():
+        tensors = facts.snapshot.slot_columns.tensors
+        if frozenset(tensors[facts.slots.position(path)] for path in backup.parameters) in _sets(facts):
+            yield _of_parameters(facts, backup)
 
 
 def _views(facts: Facts) -> dict[int, int]:
@@ -230,6 +236,21 @@ def _problem(facts: Facts, kept: _Kept, *, is_named: bool) -> Problem:
         _copy(kept, is_named=is_named),
         alike=(facts.modules.at(kept.module).type, kept.container),
         cause="live",
+    )
+
+
+def _of_parameters(facts: Facts, backup: Backup) -> Problem:
+    type = facts.modules.at(backup.module).type
+    name = literal(backup.attribute)
+    lines = locate_attribute(facts.snapshot.classes, type, backup.attribute).assignments
+    return Problem(
+        backup.parameters,
+        f"self.{name} holds the Parameters themselves, {{0}} and {len(backup.parameters) - 1:,} more, and no copy of "
+        "them: what lies there changes with every step, and to load it back changes nothing.",
+        f"Keep copies in self.{name}: p.detach().clone() for each parameter p.",
+        blame=Blame.line(lines[0]) if lines else None,
+        alike=(type, backup.attribute),
+        is_apart=True,
     )
 
 
