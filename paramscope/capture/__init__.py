@@ -124,7 +124,6 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: 
         add_copy_marks(walk)
     with isolated(walk.notes, "", "what it declares as tied"):
         walk.facts.declarations = declared_ties(walk.facts.tying)
-        walk.facts.marks.extend(saved_once(walk.facts.tying))
     reader = OptimizerReader(tensors, walk.tensor_paths() if optimizers else {})
     optimizer_records = reader.read(optimizers)
     memberships, interned_memberships = reader.memberships()
@@ -160,6 +159,10 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: 
     sharing, undecided = find_sharing(bare, walk.repeated_tensors, tensors.crowded)
     if not sharing and not undecided:
         return bare
+    if sharing:
+        with isolated(walk.notes, "", "what it leaves out when it is saved"):
+            facts["marks"] += tuple(saved_once(walk.facts.tying, sharing))
+        facts["notes"] = tuple(walk.notes)
     facts["notes"] += undecided
     return Snapshot(**facts, sharing=sharing)
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal, unbraced
-from paramscope.snapshot import is_simple_pattern, without_wrappers
+from paramscope.snapshot import is_simple_pattern, join, without_wrappers
 
 _PRETRAINED = "transformers.modeling_utils.PreTrainedModel"
 _PEFT = "peft.peft_model.PeftModel"
@@ -95,7 +95,11 @@ def _left_out(facts: Facts, model: str) -> tuple[list[str] | None, set[str]]:
 
 
 def _read(facts: Facts, model: str) -> tuple[list[str] | None, set[str]]:
-    patterns: list[str] = []
+    patterns = [
+        re.escape(without_wrappers(join(tie.module, tie.names[0]).removeprefix(f"{model}." if model else "")))
+        for tie in facts.snapshot.declared_ties
+        if tie.source == "instance" and (not model or tie.module == model or tie.module.startswith(f"{model}."))
+    ]
     dropped: set[str] = set()
     for mark in facts.marks("saved-once"):
         if mark.path != model and model and not mark.path.startswith(f"{model}."):

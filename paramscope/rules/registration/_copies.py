@@ -64,20 +64,24 @@ def _copies(facts: Facts) -> Iterator[Copy]:
 
 
 def _tied(facts: Facts) -> Iterator[list[str]]:
-    """Paths of the registered parameters that hold one trained tensor."""
+    """Paths of one trained parameter of a module that stands in several places."""
+    repeats = facts.snapshot.module_columns.repeats
+    if not repeats:
+        return
     slots, flags = facts.snapshot.slot_columns, facts.snapshot.tensor_columns.flags
     for record in facts.snapshot.sharing:
         if record.kind != "tied":
             continue
         positions = facts.slots.positions(record.slots)
-        if flags[slots.tensors[positions[0]]] & REQUIRES_GRAD:
-            paths = [
-                path
-                for path, slot in zip(record.slots, positions, strict=True)
-                if slots.holds[slot] == PARAMETER and facts.snapshot.is_registered(slot)
-            ]
-            if len(paths) > 1:
-                yield paths
+        if not flags[slots.tensors[positions[0]]] & REQUIRES_GRAD:
+            continue
+        # Modules that were tied parameter by parameter were tied on purpose.
+        by_owner: dict[int, list[str]] = {}
+        for path, slot in zip(record.slots, positions, strict=True):
+            if slots.holds[slot] == PARAMETER and facts.snapshot.is_registered(slot):
+                owner = slots.modules[slot]
+                by_owner.setdefault(repeats.get(owner, owner), []).append(path)
+        yield from (paths for paths in by_owner.values() if len(paths) > 1)
 
 
 def _named(facts: Facts, tied: Iterable[list[str]]) -> Iterator[Copy]:
