@@ -79,8 +79,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 _PLAIN = "{0} {0|is a plain tensor|are plain tensors}"
 _PLACED = (
     "{0} {0|is a plain tensor that is|are plain tensors that are} brought to the device where {0|it is|they are} "
-    "read, but not to the dtype: after .half() or .to(torch.bfloat16) {0|it still has|they still have} the old one, and "
-    "state_dict() does not hold {0|it|them}."
+    "read, but not to the dtype: after .half() or .to(torch.bfloat16) {0|it still has|they still have} the old one, "
+    "and state_dict() does not hold {0|it|them}."
 )
 _FLOATING = ("float", "bfloat")
 
