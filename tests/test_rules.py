@@ -39,6 +39,7 @@ def test_the_fixture(case: Case) -> None:
     for finding in checked.findings:
         assert "{" not in finding.message
         assert finding.message.endswith(".")
+        assert not re.match("(is|are|was|were|has|have|requires?|lies?) ", finding.message), finding.message
         # "a and b is", "a, b and 3 more is".
         paths = "|".join(map(re.escape, finding.paths))
         assert not re.match(_SINGULAR.format(paths=paths), finding.message), finding.message

@@ -316,6 +316,9 @@ NOT_CARRIED = {
     "cut off between": forward("self.table = self.table + x") + "\ndef reset(self): self.table = None",
     "cut off by another": forward("y, self.table = self.rnn(x, self.table)")
     + "\ndef repackage(self): self.table = self.table.detach()",
+    "cut off on request": forward(
+        "y, new = self.rnn(x, self.table)", "self.table = new if self.keeps else new.detach()", "return y"
+    ),
     "as a number": forward("self.table = self.table.item() + x"),
     "not by the forward": "def fit(self, x): self.table = self.table + x",
     "never": forward("return x + self.table"),

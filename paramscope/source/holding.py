@@ -48,6 +48,8 @@ class Known(NamedTuple):
     texts: tuple[str, ...] = ()
     """What a text is, where it stands in the code."""
     is_none: bool = False
+    is_cut: bool = False
+    """Whether it was cut off from its past, as it is or on one of several ways."""
 
 
 FOREIGN, OWN, HOST, NONE = Known(), Known("own"), Known("host"), Known("host", is_none=True)
@@ -82,6 +84,7 @@ def joined(values: Iterable[Known], *, is_guarded: bool = False) -> Known:
         steps.pop() if len(steps) == 1 else 0,
         found[0].closure if len({each.closure for each in found}) == 1 else None,
         tuple(dict.fromkeys(text for each in found for text in each.texts)),
+        is_cut=any(each.is_cut for each in found),
     )
 
 
@@ -105,6 +108,7 @@ def whole(value: Known) -> Known:
         hold=worst(holds),
         has_past=value.has_past or members.has_past,
         is_of_layer=value.is_of_layer or members.is_of_layer,
+        is_cut=value.is_cut or members.is_cut,
         kind="foreign" if "foreign" in (value.kind, members.kind) else value.kind,
     )
 

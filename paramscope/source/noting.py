@@ -84,7 +84,10 @@ class Noting:
             self.noted.add("carried")
         if value.is_of_layer and self.is_running:
             self.noted.add("recurrent")
-        if not has_past and not is_added:
+        if value.is_cut:
+            # As an option asks for, say.
+            self.noted.add("cut-off")
+        elif not has_past and not is_added:
             # Within a run, only what says so is meant to cut the past off: a new value may be the first one.
             is_meant = value.is_none or value.hold is not None
             self.noted.add("cut-off" if is_meant else "cut")

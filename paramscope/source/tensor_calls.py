@@ -60,7 +60,8 @@ class TensorCalls(Expressions):
         if attr in OUT_OF_GRAPH:
             if base.is_place and attr == "detach_":
                 self.state = self.state._replace(has_past=False)
-            return base._replace(has_past=False, is_place=base.is_place and attr == "detach_")
+            is_place = base.is_place and attr == "detach_"
+            return base._replace(has_past=False, is_place=is_place, is_cut=base.has_past)
         if attr in ("new_tensor", "copy_") and base.hold is None and not base.is_place:
             if any(whole(each).hold is not None for each in given):
                 self.noted.add("moved")

@@ -79,11 +79,11 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             yield _problem(facts, kind, slot, held)
 
 
-_PLAIN = "{0|is a plain tensor|are plain tensors}"
+_PLAIN = "{0} {0|is a plain tensor|are plain tensors}"
 _PLACED = (
-    "{0|is a plain tensor that is|are plain tensors that are} brought to the device where {0|it is|they are} read, "
-    "but not to the dtype: after .half() or .to(torch.bfloat16) {0|it still has|they still have} the old one, and "
-    "state_dict() does not hold {0|it|them}."
+    "{0} {0|is a plain tensor that is|are plain tensors that are} brought to the device where {0|it is|they are} "
+    "read, but not to the dtype: after .half() or .to(torch.bfloat16) {0|it still has|they still have} the old one, "
+    "and state_dict() does not hold {0|it|them}."
 )
 _FLOATING = ("float", "bfloat")
 
@@ -99,7 +99,9 @@ def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Prob
         message = _PLACED
     instead = f'Register it: self.register_buffer("{held.name}", …), with persistent=False if it need not be saved.'
     if held.kind != "attribute":
-        instead = 'If it is meant to be moved or saved, register each tensor: self.register_buffer("name", …).'
+        instead = (
+            'If {0|it is|they are} meant to be moved or saved, register each tensor: self.register_buffer("name", …).'
+        )
     alike = None if held.kind == "attribute" else (facts.modules[held.owner].type, held.attribute)
     return Problem(
         (slot.path,), message, instead, Severity.INFO if reason else None, to_blame(slot.path), alike, cause="plain"
