@@ -29,8 +29,6 @@ _OTHER_SIDE = frozenset({"source", "src", "input", "query", "anchor"})
 """Beside one of these, a target is no copy but the other one of two."""
 _NEIGHBOURS = frozenset({"prev", "previous", "old"})
 """Words that also say which one of a row it is: a copy stands beside what it is a copy of."""
-_STILL = frozenset({"reference", "ref"})
-"""Words for what need not differ from the other."""
 _EMBEDDINGS = ("torch.nn.modules.sparse.Embedding", "torch.nn.modules.sparse.EmbeddingBag")
 
 
@@ -96,10 +94,6 @@ def _named(facts: Facts, tied: Iterable[list[str]]) -> Iterator[Copy]:
             elif not plain:
                 plain = path
         for root, path in marked.items() if plain else ():
-            # A reference of which weights were tied one by one may stay what it is; an average may not.
-            is_by_hand = _owner(facts, path) != _owner(facts, plain)
-            if is_by_hand and not _STILL.isdisjoint(text.words(root.rpartition(".")[2])):
-                continue
             _, original = heads((path, plain))
             counts = found.setdefault(root, {})
             counts[original] = counts.get(original, 0) + 1
@@ -108,12 +102,6 @@ def _named(facts: Facts, tied: Iterable[list[str]]) -> Iterator[Copy]:
         if root in facts.modules and _says_copy(facts, root, original):
             held = len(set(_parameters(facts, root).values()))
             yield Copy(root, original, sum(counts.values()), held, is_named=True)
-
-
-def _owner(facts: Facts, path: str) -> int:
-    """Position of the module that holds a slot; of one that is registered several times, the first."""
-    module = facts.snapshot.slot_columns.modules[facts.slots.position(path)]
-    return facts.snapshot.module_columns.repeats.get(module, module)
 
 
 def _copy_above(path: str) -> str | None:
