@@ -59,7 +59,7 @@ from paramscope.rules.optimizer._causes import reason
 from paramscope.rules.optimizer._lines import BUILD_IT_FIRST, builder, forward_line
 from paramscope.rules.optimizer._members import HALVES, class_name, distinct, strangers
 from paramscope.rules.optimizer._twins import Twin, averages, twins
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.snapshot import OptimizerRecord
 
 RULE = Rule("PS401", "trainable-not-in-optimizer", Severity.ERROR, needs="optimizer", yields_to=("PS402",))
@@ -147,7 +147,7 @@ def _copies(facts: Facts, twin: Twin, missing: _Missing) -> Iterator[Problem]:
             f"If it is one, freeze it: requires_grad_(False) on {name}. If it is to learn from gradients as {of} "
             "does, it was forgotten when the optimizer was built.",
             Severity.INFO if twin.rests else Severity.WARNING,
-            blame=None,
+            blame=modules[twin.module] or None,
             alike=("copy", twin.module),
         )
 
@@ -163,6 +163,6 @@ def _listed(facts: Facts, optimizer: OptimizerRecord, missing: _Missing) -> Iter
                 f"{outer} lists {{0}} in param groups of its own, and the {literal(class_name(optimizer))} within "
                 "it, which steps, does not hold what is listed there: no step changes that.",
                 "Build the wrapper once the model is complete, or add the parameters to the optimizer within it.",
-                blame=None,
+                blame=Blame.optimizer(optimizer.name),
                 alike=("listed", optimizer.name),
             )

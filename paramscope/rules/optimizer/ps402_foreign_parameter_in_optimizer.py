@@ -129,7 +129,7 @@ def _number(stranger: Stranger) -> Problem:
         "As a Parameter of a module it would be moved and saved with the rest: self.log_alpha = "
         "nn.Parameter(torch.zeros(())).",
         Severity.INFO,
-        blame=None,
+        blame=builder_of(stranger.memberships),
         alike="number",
     )
 

@@ -5,6 +5,7 @@ What it finds
   schedulers that were handed over speak of. It is a **warning** where it is another word for one that they know
   (`learning_rate`, `weight_decay_rate`, `wd`), or that word misspelled, and the group has the default for that one;
   else information, since a loop may read it (`lr_scale`, `name`). What torch's schedulers put there is passed over.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
 
 Why it matters
 : torch keeps every key of a group and says nothing of those that it does not know: the group runs with the default
@@ -46,7 +47,7 @@ from paramscope.hyperparameters import PUT_BY_TORCH, SPELLINGS
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._members import class_name, place
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.text import option
 
 RULE = Rule("PS413", "unread-group-key", Severity.WARNING, needs="optimizer")
@@ -80,7 +81,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                         f"{kind} does not read the key {literal(key)} of {{0}}: it goes by {meant}, and "
                         f"that is {literal(option(options.get(meant)))} there, the default.",
                         f"Write {meant}=… in the group in place of {literal(key)}.",
-                        blame=None,
+                        blame=Blame.optimizer(optimizer.name),
                         alike=(optimizer.name, key),
                     )
                 else:
@@ -90,7 +91,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                         "other code looks for it.",
                         "Nothing to do if a loop or a scheduler of yours reads it.",
                         Severity.INFO,
-                        blame=None,
+                        blame=Blame.optimizer(optimizer.name),
                         alike=(optimizer.name, key),
                     )
 

@@ -3,6 +3,7 @@
 What it finds
 : A param group without `initial_lr` in an optimizer of which other groups have one: a scheduler put it there when
   it was made, and this group was added since.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
 
 Why it matters
 : A scheduler of torch knows the groups that there were. With LambdaLR, CosineAnnealingWarmRestarts or OneCycleLR
@@ -42,7 +43,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._members import place
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 
 RULE = Rule("PS414", "group-after-scheduler", Severity.WARNING, needs="optimizer")
 
@@ -59,6 +60,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 "A scheduler was made before {0} was added (only other groups have an initial_lr): its next step "
                 "raises, or passes the group over.",
                 "Add all groups before the scheduler is made, or make it anew after adding one.",
-                blame=None,
+                blame=Blame.optimizer(optimizer.name),
                 alike=optimizer.name,
             )

@@ -4,6 +4,7 @@ What it finds
 : Embeddings, output heads and weights that are no matrices in an optimizer whose class is called Muon, torch's or
   another. Groups with `use_muon` set to False are passed over, and so are classes that step such weights by Adam
   themselves.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
 
 Why it matters
 : Muon makes each update orthogonal, which suits the matrices between hidden layers. Rows of a table are looked up
@@ -42,7 +43,7 @@ from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._members import class_name, distinct, groups
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord
 
 RULE = Rule("PS415", "unsuited-optimizer", Severity.INFO, needs="optimizer")
@@ -81,7 +82,7 @@ def _problem(
         tuple(facts.paths([slot])),
         f"{name} holds {{0}}, {what}: it makes each update orthogonal, which is meant for matrices of hidden layers.",
         "Hand embeddings, heads and vectors to another optimizer, such as torch.optim.AdamW.",
-        blame=None,
+        blame=Blame.optimizer(at.optimizer),
         alike=(at.optimizer, what),
     )
 
