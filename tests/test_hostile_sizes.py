@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from hostile_models import Holder, examine
+from hostile_models import Holder, examine, many
 from torch import nn
 from traps import trip
 
@@ -172,20 +172,21 @@ def test_forty_levels_of_one_module_twice_where_nobody_sees_them() -> None:
 
 def test_one_module_under_many_names() -> None:
     shared = nn.Linear(2, 2)
-    model = nn.Sequential(*[shared] * 20_000)
-    report = examine(model)
+    names = many(20_000)
+    report = examine(nn.Sequential(*[shared] * names))
     assert report.totals.parameters == 6
-    assert len(report.slots) == 40_000
+    assert len(report.slots) == 2 * names
 
 
 def test_one_tensor_under_many_names() -> None:
     weight = parameter()
     model = nn.Module()
-    for i in range(20_000):
+    names = many(20_000)
+    for i in range(names):
         model._parameters[f"weight{i}"] = weight
     report = examine(model)
     assert report.totals.parameters == 4
-    assert len(report.slots) == 20_000
+    assert len(report.slots) == names
     assert len(report.sharing) == 1
 
 
