@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
@@ -15,6 +16,11 @@ for name in (
     *("PYTHONWARNINGS", "PYTHONPROFILEIMPORTTIME", "PYTHONSAFEPATH", "PYTHONIOENCODING"),
 ):
     os.environ.pop(name, None)
+# The interpreters that tests start import what is tested here, not what else is installed.
+ROOT = Path(__file__).parent.parent
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(ROOT), str(ROOT / "plugins"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 # No test loads anything from anywhere.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
