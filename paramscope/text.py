@@ -116,9 +116,9 @@ def wrap_path(path: str, columns: int, *, joints: str = ".[{-") -> list[str]:
     """A path on as many lines as it takes, broken before a dot where there is one. joints: characters before which it
     may be broken."""
     lines: list[str] = []
-    while width(path) > columns:
+    while width(path) > columns and len(path) > 1:
         cut = fit = _fitting(path, columns)
-        for position in range(fit, 0, -1):
+        for position in range(min(fit, len(path) - 1), 0, -1):
             if path[position] in joints and position > columns // 3:
                 cut = position
                 break

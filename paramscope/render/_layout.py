@@ -105,7 +105,7 @@ def _fitted(own: Sequence[int], width: int) -> list[int]:
         widths[0] = max(min(own[0], _NARROW), own[0] - over)
     for _ in range(sum(widths) - room):
         widest = max(range(len(widths)), key=lambda at: (widths[at], at))
-        if widths[widest] == 1:
+        if widths[widest] <= 2:  # what a Chinese character takes
             break
         widths[widest] -= 1
     return widths
