@@ -10,7 +10,10 @@ from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.optimizer._members import is_beside
 from paramscope.text import plural
 
-_HAND_OVER = 'Hand it to an optimizer, optimizer.add_param_group({"params": …}), or freeze it: requires_grad_(False).'
+_HAND_OVER = (
+    'Hand {0|it|them} to an optimizer, optimizer.add_param_group({"params": …}), or freeze {0|it|them}: '
+    "requires_grad_(False)."
+)
 _COMPLETE = (
     "Build the optimizer once the model is complete, or hand over what is missing: optimizer.add_param_group("
     '{"params": …}).'
