@@ -58,6 +58,17 @@ class PathRow(NamedTuple):
     """Positions of the paths among those that were folded."""
 
 
+class GroupRow(NamedTuple):
+    """Groups of paths that are written as one, number by number."""
+
+    paths: tuple[str, ...]
+    """Those of one group, with a letter for each number that runs: `layers.[i].up` and `layers.[i].down`."""
+    runs: str
+    """What the letters stand for: `i in 0-31`; empty where none runs."""
+    members: list[int]
+    """Positions of the groups among those that were folded."""
+
+
 def state_of(snapshot: Snapshot) -> State:
     """What later states are compared with."""
     parameters: dict[str, ParameterState] = {}
@@ -187,17 +198,42 @@ def fold_paths(entries: Sequence[tuple[tuple[str, ...], Hashable]]) -> list[Path
     entries: (paths, facts) pairs. Several paths in one entry, such as the slots of a tie, are written
     `a = b`, and a number that stands at the same place in the first of them runs with it: `h.[0-11].a = h.[0-11].b`.
     """
-    alike: dict[Hashable, list[tuple[tuple[tuple[int, ...], ...], list[int]]]] = {}
+    rows = [PathRow(template.filled(numbers), positions) for template, numbers, positions in _folded(entries, " = ")]
+    return sorted(rows, key=lambda row: row.members[0])
+
+
+def fold_groups(groups: Sequence[tuple[str, ...]]) -> list[GroupRow]:
+    """Groups of paths that differ only in numbers as one row each, in the order of their first.
+
+    Each letter of a row has one value at a time, so that it still says which paths are together.
+    """
+    rows = [
+        GroupRow(*template.lettered(numbers), positions)
+        for template, numbers, positions in _folded([(group, None) for group in groups], _BETWEEN)
+    ]
+    return sorted(rows, key=lambda row: row.members[0])
+
+
+_Numbers = tuple[tuple[int, ...], ...]
+"""For each variable of a template the numbers that it runs through."""
+_BETWEEN = "\ue001"
+"""Stands between the paths of a group, where a name may hold anything that is printed."""
+_LETTERS = "ijkmnpqrstuvw"
+
+
+def _folded(
+    entries: Sequence[tuple[tuple[str, ...], Hashable]], between: str
+) -> Iterator[tuple[_Template, _Numbers, list[int]]]:
+    """What entries of one template and equal facts come to; and their positions."""
+    alike: dict[Hashable, list[tuple[_Numbers, list[int]]]] = {}
     shapes: list[_Template] = []
     for position, (paths, facts) in enumerate(entries):
-        template, numbers = _template(paths)
+        template, numbers = _template(paths, between)
         shapes.append(template)
         alike.setdefault((template, facts), []).append((tuple((n,) for n in numbers), [position]))
-    rows = []
     for members in alike.values():
         for numbers_of, positions in _merged(members):
-            rows.append(PathRow(shapes[positions[0]].filled(numbers_of), positions))
-    return sorted(rows, key=lambda row: row.members[0])
+            yield shapes[positions[0]], numbers_of, positions
 
 
 _NUMBER = re.compile(r"(?<![0-9])(0|[1-9][0-9]{0,17})(?![0-9])")
@@ -220,10 +256,25 @@ class _Template(NamedTuple):
             parts += [before, found if len(numbers[variable]) == 1 or in_brackets else f"[{found}]"]
         return text.name("".join([*parts, self.pieces[-1]]))
 
+    def lettered(self, numbers: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], str]:
+        """The paths with a letter for each variable of several numbers, and what these letters stand for."""
+        running = [variable for variable, found in enumerate(numbers) if len(found) > 1]
+        letters = {variable: _LETTERS[at] if at < len(_LETTERS) else f"i{at}" for at, variable in enumerate(running)}
+        parts = []
+        for index, variable in enumerate(self.variables):
+            before, after = self.pieces[index], self.pieces[index + 1]
+            letter = letters.get(variable)
+            in_brackets = before.endswith(("[", "{")) and after.startswith(("]", "}"))
+            shown = str(numbers[variable][0]) if letter is None else letter if in_brackets else f"[{letter}]"
+            parts += [before, shown]
+        paths = "".join([*parts, self.pieces[-1]]).split(_BETWEEN)
+        runs = [f"{letters[variable]} in {text.ranges(numbers[variable])}" for variable in running]
+        return tuple(map(text.name, paths)), text.listed(runs) if runs else ""
 
-def _template(paths: tuple[str, ...]) -> tuple[_Template, list[int]]:
+
+def _template(paths: tuple[str, ...], between: str) -> tuple[_Template, list[int]]:
     """The template of an entry, and its numbers by variable."""
-    pieces = _NUMBER.split(" = ".join(paths))
+    pieces = _NUMBER.split(between.join(paths))
     numbers: list[int] = []
     variables: list[int] = []
     in_first = len(_NUMBER.findall(paths[0]))

@@ -20,6 +20,8 @@ class Layer(NamedTuple):
     """The instance attributes that say what it is; two at least."""
     shapes: Callable[[_Settings], Shapes]
     """From their values to the shape under each name that the layer may hold."""
+    unread: Callable[[_Settings, Shapes], dict[str, Any]] = lambda of, held: {}
+    """What those settings that its forward never asks for would have to be, for these shapes to be right."""
 
 
 def _linear(of: _Settings) -> Shapes:
@@ -54,6 +56,32 @@ def _per_feature(name: str) -> Callable[[_Settings], Shapes]:
 def _normalized(of: _Settings) -> Shapes:
     shape: Shape = of["normalized_shape"]
     return dict.fromkeys(("weight", "bias"), shape)
+
+
+def _as_held(slot: str, *names: str) -> Callable[[_Settings, Shapes], dict[str, Any]]:
+    """Settings that are the sizes of one tensor, in their order: the forward uses those that it really has."""
+
+    def settings(of: _Settings, held: Shapes) -> dict[str, Any]:
+        return dict(zip(names, held.get(slot, ()), strict=False))
+
+    return settings
+
+
+def _convolved(of: _Settings, held: Shapes) -> dict[str, Any]:
+    if of["groups"] != 1:
+        return {}  # it does ask for these, and which of them and the channels is wrong cannot be told
+    first, second, *kernel = held["weight"]
+    into, out = (first, second) if of["transposed"] else (second, first)
+    return {"in_channels": into, "out_channels": out, "kernel_size": tuple(kernel)}
+
+
+def _entering(of: _Settings, held: Shapes) -> dict[str, Any]:
+    return {"input_size": held["weight_ih"][1]}
+
+
+def _attended(of: _Settings, held: Shapes) -> dict[str, Any]:
+    names = {"kdim": "k_proj_weight", "vdim": "v_proj_weight"}
+    return {setting: held[name][1] for setting, name in names.items() if name in held}
 
 
 # Rows of a gate's weights for each unit of the hidden state.
@@ -104,32 +132,47 @@ def _attention(of: _Settings) -> Shapes:
 
 
 _EMBEDDING = ("num_embeddings", "embedding_dim", "padding_idx", "max_norm", "sparse")
+_looked_up = _as_held("weight", "num_embeddings", "embedding_dim")
 _CELL = ("input_size", "hidden_size")
 _BATCH_NORM = Layer(("num_features", "momentum", "track_running_stats"), _per_feature("num_features"))
 _NORMALIZATION = "torch.nn.modules.normalization."
 _ACTIVATION = "torch.nn.modules.activation."
 
 LAYERS: dict[str, Layer] = {
-    "torch.nn.modules.linear.Linear": Layer(("in_features", "out_features"), _linear),
-    "torch.nn.modules.linear.Bilinear": Layer(("in1_features", "in2_features", "out_features"), _bilinear),
-    "torch.nn.modules.conv._ConvNd": Layer(
-        ("in_channels", "out_channels", "kernel_size", "groups", "transposed"), _convolution
+    "torch.nn.modules.linear.Linear": Layer(
+        ("in_features", "out_features"), _linear, _as_held("weight", "out_features", "in_features")
     ),
-    "torch.nn.modules.sparse.Embedding": Layer(_EMBEDDING, _embedding),
-    "torch.nn.modules.sparse.EmbeddingBag": Layer(_EMBEDDING, _embedding),
+    "torch.nn.modules.linear.Bilinear": Layer(
+        ("in1_features", "in2_features", "out_features"),
+        _bilinear,
+        _as_held("weight", "out_features", "in1_features", "in2_features"),
+    ),
+    "torch.nn.modules.conv._ConvNd": Layer(
+        ("in_channels", "out_channels", "kernel_size", "groups", "transposed"), _convolution, _convolved
+    ),
+    "torch.nn.modules.sparse.Embedding": Layer(_EMBEDDING, _embedding, _looked_up),
+    "torch.nn.modules.sparse.EmbeddingBag": Layer(_EMBEDDING, _embedding, _looked_up),
     # Batch norms and instance norms.
     "torch.nn.modules.batchnorm._NormBase": _BATCH_NORM,
-    _NORMALIZATION + "GroupNorm": Layer(("num_groups", "num_channels"), _per_feature("num_channels")),
+    _NORMALIZATION + "GroupNorm": Layer(
+        ("num_groups", "num_channels"), _per_feature("num_channels"), _as_held("weight", "num_channels")
+    ),
     _NORMALIZATION + "LayerNorm": Layer(("normalized_shape", "elementwise_affine"), _normalized),
     _NORMALIZATION + "RMSNorm": Layer(("normalized_shape", "elementwise_affine"), _normalized),
     "torch.nn.modules.rnn.RNNBase": Layer(
         ("mode", "input_size", "hidden_size", "num_layers", "bidirectional", "proj_size"), _recurrent
     ),
-    "torch.nn.modules.rnn.RNNCell": Layer(_CELL, _cell(1)),
-    "torch.nn.modules.rnn.LSTMCell": Layer(_CELL, _cell(4)),
-    "torch.nn.modules.rnn.GRUCell": Layer(_CELL, _cell(3)),
-    _ACTIVATION + "MultiheadAttention": Layer(("embed_dim", "kdim", "vdim", "_qkv_same_embed_dim"), _attention),
-    _ACTIVATION + "PReLU": Layer(("num_parameters", "init"), lambda of: {"weight": (of["num_parameters"],)}),
+    "torch.nn.modules.rnn.RNNCell": Layer(_CELL, _cell(1), _entering),
+    "torch.nn.modules.rnn.LSTMCell": Layer(_CELL, _cell(4), _entering),
+    "torch.nn.modules.rnn.GRUCell": Layer(_CELL, _cell(3), _entering),
+    _ACTIVATION + "MultiheadAttention": Layer(
+        ("embed_dim", "kdim", "vdim", "_qkv_same_embed_dim"), _attention, _attended
+    ),
+    _ACTIVATION + "PReLU": Layer(
+        ("num_parameters", "init"),
+        lambda of: {"weight": (of["num_parameters"],)},
+        _as_held("weight", "num_parameters"),
+    ),
 }
 """By the qualified name of the class that defines the layer's settings."""
 
@@ -148,6 +191,23 @@ def declared_shapes(settings: Mapping[str, Any]) -> Shapes:
     except (KeyError, TypeError, ZeroDivisionError):
         return {}
     return {name: shape for name, shape in shapes.items() if _is_shape(shape)}
+
+
+def is_unread(settings: Mapping[str, Any], held: Mapping[str, Shape]) -> bool:
+    """Whether shapes differ from what a layer declares in nothing that its forward asks the layer for, and fit one
+    another: `Linear` multiplies with the weight that it has, whatever `in_features` says.
+
+    settings: as for `declared_shapes`. held: by name, of all that the layer holds.
+    """
+    layer = LAYERS.get(settings.get("layer", ""))
+    if layer is None:
+        return False
+    try:
+        read = {**settings, **layer.unread(settings, dict(held))}
+    except (KeyError, TypeError, ValueError, IndexError):
+        return False
+    declared = declared_shapes(read)
+    return all(declared.get(name, shape) == shape for name, shape in held.items())
 
 
 def _is_shape(shape: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -40,13 +41,54 @@ def is_meant(wanted: str, code: str, name: str) -> bool:
     return bool(wanted) and (code.upper().startswith(wanted.upper()) or name == wanted)
 
 
-class Location(NamedTuple):
-    """A line of source code."""
-
-    file: str
-    """Relative to the working directory where it lies below it."""
+class _Location(NamedTuple):
+    path: str
     line: int
-    """Counted from 1."""
+
+
+class Location(_Location):
+    """A line of source code: the same one from whatever folder it is looked at.
+
+    `Location(file, line)` takes a file as it is named from the working directory, and keeps where that is: `path` is
+    the same for all, `file` is what to show. `line` counts from 1.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, file: str, line: int) -> Location:
+        return super().__new__(cls, _absolute(file), line)
+
+    @property
+    def file(self) -> str:
+        """Relative to the working directory of today where it lies below it."""
+        return shown_file(self.path)
+
+
+def _absolute(file: str) -> str:
+    # NOTE: what stands between angle brackets, such as a cell of a notebook, is no file; and nothing is made simpler:
+    # a name that is shown again is to be the one that was given.
+    if not file or file.startswith("<") or os.path.isabs(file):
+        return file
+    folder = _folder()
+    return os.path.join(folder, file) if folder else file
+
+
+def real_file(file: str) -> str:
+    """Where a file really lies; the name itself for what is no file, such as a cell of a notebook."""
+    return os.path.realpath(file) if os.path.isabs(file) else file
+
+
+def shown_file(path: str) -> str:
+    """Relative to the working directory where it lies below it."""
+    folder = _folder()
+    return path[len(folder) + 1 :] if folder and path.startswith(os.path.join(folder, "")) else path
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was deleted
+        return ""
 
 
 class _Finding(NamedTuple):
@@ -57,13 +99,15 @@ class _Finding(NamedTuple):
     paths: tuple[str, ...]
     location: Location | None
     help: str
+    unlocated: str
 
 
 class Finding(_Finding):
     """Something wrong, or worth knowing, at one or more places of a model.
 
     `paths` names every place that takes part: a slot, a module, the root (`""`) or an optimizer's member
-    (`optimizer[0].groups[0][3]`). A finding without a place cannot exist. Raises ValueError without paths.
+    (`optimizer[0].groups[0][3]`). A finding without a place cannot exist. Where no line is known, `unlocated` says
+    why; it is empty where one is, and where no one line could be to blame. Raises ValueError without paths.
     """
 
     __slots__ = ()
@@ -77,10 +121,11 @@ class Finding(_Finding):
         paths: tuple[str, ...],
         location: Location | None = None,
         help: str = "",
+        unlocated: str = "",
     ) -> Finding:
         if not paths:
             raise ValueError(f"{code}: a finding has to name the place that it is about")
-        return super().__new__(cls, code, name, severity, message, tuple(paths), location, help)
+        return super().__new__(cls, code, name, severity, message, tuple(paths), location, help, unlocated)
 
 
 class Skipped(NamedTuple):

@@ -6,6 +6,7 @@ working, and never as `__main__`. What it prints goes to stderr, so that a repor
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import importlib.util
@@ -103,10 +104,33 @@ def user_traceback(error: BaseException) -> str:
     return "".join([*head, *lines, *traceback.format_exception_only(error)]).rstrip()
 
 
-def last_user_line(error: BaseException) -> str:
-    """The line of the user's code that an error came from; empty where its source is not there."""
+def is_raised_in_user_code(error: BaseException) -> bool:
+    """Whether a line of the user's code is known that an error came from."""
     frames = _user_frames(error)
-    return (frames[-1].line or "").strip() if frames else ""
+    return bool(frames and (frames[-1].line or "").strip())
+
+
+def last_user_statements(error: BaseException) -> list[ast.stmt]:
+    """The statements of the user's code on the line that an error came from, as syntax trees, without those that hold
+    others; none where the source is not there."""
+    from paramscope.source.files import Unreadable, read_file
+
+    frames = _user_frames(error)
+    if not frames or frames[-1].lineno is None:
+        return []
+    line = frames[-1].lineno
+    try:
+        tree = read_file(frames[-1].filename).tree
+    except Unreadable:
+        return []
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt)
+        and node.lineno <= line <= (node.end_lineno or node.lineno)
+        and not hasattr(node, "body")
+        and not isinstance(node, ast.Match)
+    ]
 
 
 def _user_frames(error: BaseException) -> list[traceback.FrameSummary]:

@@ -21,9 +21,9 @@ def layout_of(spec: TensorSpec, offset: int) -> Layout | None:
 
     None where they cannot be told, and for tensors that reach none.
     """
-    if spec.stride is None or spec.shape is None or spec.nbytes is None or not spec.numel:
+    if spec.stride is None or spec.shape is None or spec.nbytes is None or not (stored := math.prod(spec.shape)):
         return None
-    itemsize = spec.nbytes // spec.numel
+    itemsize = spec.nbytes // stored
     dims = sorted(
         ((step * itemsize, size) for step, size in zip(spec.stride, spec.shape, strict=True) if size > 1 and step),
         reverse=True,

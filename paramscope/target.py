@@ -5,7 +5,9 @@ Whatever goes wrong on the way is a TargetError that shows the user's own traceb
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import copy
 import importlib
 import inspect
 import re
@@ -16,7 +18,15 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from paramscope.errors import TargetError
-from paramscope.importing import import_file, last_user_line, search_path, stdout_to_stderr, user_traceback
+from paramscope.hyperparameters import SPELLINGS
+from paramscope.importing import (
+    import_file,
+    is_raised_in_user_code,
+    last_user_statements,
+    search_path,
+    stdout_to_stderr,
+    user_traceback,
+)
 
 
 class Target(NamedTuple):
@@ -25,7 +35,7 @@ class Target(NamedTuple):
     model: Any
     """A Module, or a dict of Modules by root name."""
     optimizer: Any
-    """What came along with it: an optimizer, several, or None."""
+    """What came along with it: an optimizer, several, their schedulers with them, or None."""
 
 
 def load_target(
@@ -34,8 +44,8 @@ def load_target(
     """Imports what a TARGET names and builds the model.
 
     The attribute may be a Module, a Module class, or a callable that returns a Module, a `(model, optimizer)`
-    pair, or a dict of roots; a class or callable is called with `arguments`. meta: build under
-    `torch.device("meta")`, without memory. base: the folder that a relative path starts from.
+    pair, with or without a scheduler behind it, or a dict of roots; a class or callable is called with `arguments`.
+    meta: build under `torch.device("meta")`, without memory. base: the folder that a relative path starts from.
 
     Raises TargetError.
     """
@@ -62,12 +72,13 @@ def load_target(
 def load_optimizer(target: str, model: Any, *, base: Path | None = None) -> Any:
     """Imports what a TARGET names and calls it with the model; an Optimizer class gets its parameters.
 
-    Returns an optimizer, a list of them, or a dict of them by name. Raises TargetError.
+    Returns an optimizer, a list of them, or a dict of them by name, as `audit` takes them: schedulers may stand among
+    them. Raises TargetError.
     """
     folder = base or Path.cwd()
     thing = _resolve(target, folder)
     with _blaming(target), search_path(*_folders(target, folder)), stdout_to_stderr():
-        from paramscope.capture import is_optimizer, is_optimizer_class
+        from paramscope.capture import has_optimizers, is_optimizer, is_optimizer_class
 
         if is_optimizer(thing):
             raise TargetError(
@@ -80,8 +91,7 @@ def load_optimizer(target: str, model: Any, *, base: Path | None = None) -> Any:
                 f"Write one: {_OPTIMIZER_EXAMPLE}",
             )
         made = thing(model.parameters()) if is_optimizer_class(thing) else thing(model)
-        every = made.values() if isinstance(made, Mapping) else made if isinstance(made, (list, tuple)) else [made]
-        if not every or not all(is_optimizer(each) for each in every):
+        if not has_optimizers(made):
             raise TargetError(
                 f"{target} returned no optimizer but {_what(made)}",
                 f"It has to return what has param_groups: {_OPTIMIZER_EXAMPLE}",
@@ -200,11 +210,17 @@ def _check_arguments(target: str, build: Callable[..., Any], arguments: Mapping[
 
 
 def _as_target(target: str, built: Any, is_module: Callable[[object], bool]) -> Target:
-    """What a builder returned: a Module, a dict of roots, or either with an optimizer."""
+    """What a builder returned: a Module, a dict of roots, or either with an optimizer and its scheduler."""
+    from paramscope.capture import has_optimizers
+
     if is_module(built) or _is_roots(built, is_module):
         return Target(built, None)
-    if type(built) is tuple and len(built) == 2 and (is_module(built[0]) or _is_roots(built[0], is_module)):
-        return Target(built[0], built[1])
+    if type(built) is tuple and len(built) > 1 and (is_module(built[0]) or _is_roots(built[0], is_module)):
+        model, *others = built
+        if len(others) == 1:
+            return Target(model, others[0])
+        if has_optimizers(others):
+            return Target(model, others)
     forgot = "Did it forget to return the model?" if built is None else ""
     raise TargetError(
         f"{target} returned no model but {_what(built)}",
@@ -238,39 +254,26 @@ def _blaming(target: str, *, meta: bool = False) -> Iterator[None]:
         ) from None
 
 
-# What people write for the names that torch.optim uses.
-_OPTIMIZER_SPELLINGS = {
-    **dict.fromkeys(("learning_rate", "learningrate", "learn_rate", "lrate", "rate", "alpha"), "lr"),
-    **dict.fromkeys(("decay", "wd", "l2", "weightdecay"), "weight_decay"),
-    **dict.fromkeys(("beta", "beta1", "beta2"), "betas"),
-    "epsilon": "eps",
-    "parameters": "params",
-    "mom": "momentum",
-}
-
-
 def _advice(error: BaseException, *, meta: bool) -> str:
     """One line on what to write instead."""
     text = str(error)
     unexpected = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text)
     if unexpected:
         owner, word = unexpected.groups()
-        right = _OPTIMIZER_SPELLINGS.get(word.lower())
+        right = SPELLINGS.get(word.lower())
         if right:
-            line = last_user_line(error)
-            mended = re.sub(rf"\b{word}\b", right, line) if line else f"{right}=… in place of {word}=…"
+            mended = _renamed(last_user_statements(error), word, right) or f"{right}=… in place of {word}=…"
             return f"{owner} calls it {right}: write {mended}"
     assigned = re.search(r"cannot assign '.*' as parameter '(\w+)'", text)
     if assigned:
-        written = re.fullmatch(rf"(.*\b{assigned[1]}) *= *(.+)", last_user_line(error))
-        mended = f"{written[1]} = nn.Parameter({written[2]})" if written else f"{assigned[1]} = nn.Parameter(…)"
+        mended = _wrapped(last_user_statements(error), assigned[1]) or f"{assigned[1]} = nn.Parameter(…)"
         return f"A registered parameter takes a Parameter: wrap it in nn.Parameter, {mended}"
     missing = re.search(r"missing \d+ required .*argument", text)
     if missing and isinstance(error, TypeError):
         names = re.findall(r"'(\w+)'", text[missing.end() :])
         return "Pass a value for each: " + " ".join(f"--arg {name}=…" for name in names)
     alone = re.search(r"(\w+)\(\) takes 0 positional arguments but 1 was given", text)
-    if alone and isinstance(error, TypeError) and not last_user_line(error):
+    if alone and isinstance(error, TypeError) and not is_raised_in_user_code(error):
         return f"It is called with the model: def {alone[1]}(model): …"
     if isinstance(error, ModuleNotFoundError):
         return f"Install {error.name}, or run where it can be imported."
@@ -279,3 +282,31 @@ def _advice(error: BaseException, *, meta: bool) -> str:
     if meta:
         return "This builder may need real values: try it without --meta."
     return "The error is in the target: once it runs by itself, so will this."
+
+
+def _renamed(statements: list[ast.stmt], word: str, right: str) -> str:
+    """The one statement that calls something with a keyword, under another name; empty for none or several."""
+    found = []
+    for statement in statements:
+        mended = copy.deepcopy(statement)
+        keywords = [each for each in ast.walk(mended) if isinstance(each, ast.keyword) and each.arg == word]
+        if len(keywords) == 1:
+            keywords[0].arg = right
+            found.append(ast.unparse(mended))
+    return found[0] if len(found) == 1 else ""
+
+
+def _wrapped(statements: list[ast.stmt], name: str) -> str:
+    """The one assignment to an attribute of a name, its value in `nn.Parameter(…)`; empty for none or several."""
+    found = []
+    for statement in statements:
+        match statement:
+            case ast.Assign(targets=[ast.Attribute(attr=attr) as target], value=value):
+                pass
+            case ast.AnnAssign(target=ast.Attribute(attr=attr) as target, value=ast.expr() as value):
+                pass
+            case _:
+                continue
+        if attr == name:
+            found.append(f"{ast.unparse(target)} = nn.Parameter({ast.unparse(value)})")
+    return found[0] if len(found) == 1 else ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 LONGEST_NAME = 240
 """Characters of a path that are shown; of a longer one, both ends."""
 
@@ -90,6 +92,11 @@ def name(text: str) -> str:
     return text
 
 
+def words(name: str) -> list[str]:
+    """The words that an identifier is made of, in small letters: `mean`, `teacher`, `2` of `MeanTeacher_2`."""
+    return [found.lower() for found in _WORD.findall(name)]
+
+
 def is_narrow(text: str) -> bool:
     """Whether each character of a printable text certainly takes one column."""
     return text.isascii() or max(text) < "\u0300"
@@ -105,13 +112,14 @@ def width(text: str) -> int:
     return found if found >= 0 else len(text)
 
 
-def wrap_path(path: str, columns: int) -> list[str]:
-    """A path on as many lines as it takes, broken before a dot where there is one."""
+def wrap_path(path: str, columns: int, *, joints: str = ".[{-") -> list[str]:
+    """A path on as many lines as it takes, broken before a dot where there is one. joints: characters before which it
+    may be broken."""
     lines: list[str] = []
-    while width(path) > columns:
+    while width(path) > columns and len(path) > 1:
         cut = fit = _fitting(path, columns)
-        for position in range(fit, 0, -1):
-            if path[position] in ".[{-" and position > columns // 3:
+        for position in range(min(fit, len(path) - 1), 0, -1):
+            if path[position] in joints and position > columns // 3:
                 cut = position
                 break
         lines.append(path[:cut])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import NamedTuple
 
 from paramscope.padding import untrained_rows
@@ -39,7 +40,8 @@ class Totals(NamedTuple):
     nbytes: int
     """Bytes of all slots, each byte of a storage once."""
     local: int | None
-    """As `parameters`, but for sharded ones the elements that this process holds; None where none is sharded."""
+    """As `parameters`, but for sharded ones the elements that this process holds, and for quantized ones those that
+    are stored: torch's own sum. None where there are no such."""
     unknown: int
     """Number of tensors whose elements cannot be counted: lazy ones before the first forward, nested ones."""
     slots: int
@@ -155,9 +157,17 @@ def _part_layouts(snapshot: Snapshot, tensor: int) -> Iterator[tuple[int, Layout
 
 
 def _local(snapshot: Snapshot, parameters: int) -> int | None:
-    """`parameters`, but with the elements of the shards that are here; None where nothing is sharded."""
+    """`parameters`, but with the elements of the shards that are here, and as they are stored; None where that is the
+    same by nature."""
     columns, specs = snapshot.tensor_columns, snapshot.interned.specs
     sharded: dict[int, int] = {}
+    stored = {
+        number: prod(spec.shape) - (spec.numel or 0)
+        for number, spec in enumerate(specs)
+        if spec.shape is not None and spec.numel != prod(spec.shape)
+    }
+    if stored:
+        sharded = {tensor: stored[spec] for tensor, spec in enumerate(columns.specs) if spec in stored}
     for tensor, parts in columns.parts.items():
         for part in parts:
             if part.name == "_local_tensor":

@@ -1,3 +1,31 @@
-"""What the tests of this folder have in common: pytest's own fixture for testing plugins."""
+"""What the tests of this folder have in common: the same surroundings on every machine, and pytest's own fixture."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = "pytester"
+
+# What a shell or a build server may say to every program. It changes what ours and pytest print, so no test inherits it.
+for name in (
+    *("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTEST_ADDOPTS"),
+    *("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PY_COLORS", "COLUMNS", "LINES"),
+    *("PYTHONWARNINGS", "PYTHONPROFILEIMPORTTIME", "PYTHONSAFEPATH", "PYTHONIOENCODING"),
+):
+    os.environ.pop(name, None)
+# The interpreters that tests start import what is tested here, not what else is installed.
+ROOT = Path(__file__).parent.parent
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(ROOT), str(ROOT / "plugins"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+# No test loads anything from anywhere.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# The same examples each time, whatever ran before, and as long as they take: how loaded a machine is fails no test.
+settings.register_profile(
+    "suite", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")

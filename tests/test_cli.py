@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forking
 import pytest
 from targets import run, target_folder
 
@@ -28,13 +29,7 @@ def test_a_saved_report_is_shown_as_the_model_was(folder: Path, capsys: pytest.C
 
 
 def test_stdout_holds_the_result_alone(folder: Path) -> None:
-    code = "import sys; from paramscope.cli import main; main(sys.argv[1:])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "inspect", "net.py:build", "-f", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forking.run(forking.COMMAND, "inspect", "net.py:build", "-f", "json")
     assert done.returncode == 0
     assert done.stderr == "importing\nbuilding\n"
     report = Report.from_json(done.stdout)
@@ -44,13 +39,7 @@ def test_stdout_holds_the_result_alone(folder: Path) -> None:
 
 def test_what_c_code_prints_goes_to_stderr_too(folder: Path) -> None:
     (folder / "shouts.py").write_text("import os\nfrom torch import nn\nos.system('echo shouted')\nnet = nn.ReLU()\n")
-    code = "import sys; from paramscope.cli import main; main(sys.argv[1:])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "inspect", "shouts.py:net", "-f", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forking.run(forking.COMMAND, "inspect", "shouts.py:net", "-f", "json")
     assert done.stdout.startswith('{"format"')
     assert done.stderr == "shouted\n"
 

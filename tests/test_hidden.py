@@ -5,10 +5,12 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import logging
 import types
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
 import torch
@@ -288,15 +290,25 @@ def test_what_lies_in_the_class_is_found_once() -> None:
     assert Report.from_json(report.to_json()) == report
 
 
-class TrainerConfig:
-    """By its name it leads to no model."""
+class StepDecay(torch.optim.lr_scheduler.LRScheduler):
+    """A scheduler of one's own drives the training as torch's do."""
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+
+class NamedLogger(logging.Logger):
+    """So does a logger."""
 
     def __init__(self, part: Any) -> None:
         self.part = part
 
 
 FOREIGN: dict[str, Callable[[Any], Any]] = {
-    "config": TrainerConfig,
+    "scheduler": StepDecay,
+    "logger": NamedLogger,
+    "loader": lambda part: torch.utils.data.DataLoader(torch.utils.data.TensorDataset(part)),
+    "mock": lambda part: mock.MagicMock(return_value=part),
     "optimizer": lambda part: torch.optim.SGD([part], lr=0.1),
     "dataset": lambda part: torch.utils.data.TensorDataset(part),
     "hook's handle": lambda part: part.register_hook(lambda grad: grad),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from hostile_models import Everything, Holder, everything, examine
+from hostile_models import Everything, Holder, everything, examine, many
 from torch import nn
 from traps import ran, trip, watched
 
@@ -361,7 +361,7 @@ KEYS: dict[str, Any] = {
     "a long number": 10**5_000,
     "a negative one": -(10**5_000),
     "nan": float("nan"),
-    "a long text": "x" * 10_000_000,
+    "a long text": "x" * many(10_000_000),
     "bytes": b"\xff\x00" * 1_000,
     "a lone surrogate": "\ud800",
     "tuples in tuples": functools.reduce(lambda inner, _: (inner,), range(5_000), ()),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hostile_models import Everything, Holder, everything, examine
+from hostile_models import Everything, Holder, everything, examine, many
 from torch import nn
 from traps import hostile, mine, trip
 
@@ -270,20 +270,22 @@ def test_a_group_without_params_and_without_anything() -> None:
 
 
 def test_many_groups() -> None:
-    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(1_500)))
+    count = many(3_000)
+    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(count // 2)))
     optimizer = torch.optim.SGD([{"params": [p], "lr": float(i)} for i, p in enumerate(model.parameters())])
-    assert stepped(examine(model, optimizer=optimizer)) == 3_000
+    assert stepped(examine(model, optimizer=optimizer)) == count
 
 
 def test_as_many_strangers_as_the_model_has_parameters() -> None:
-    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(1_500)))
+    count = many(3_000)
+    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(count // 2)))
     optimizer = torch.optim.SGD([torch.zeros_like(p) for p in model.parameters()])
     report = examine(model, optimizer=optimizer)
-    assert len(report.optimizers[0].groups[0].foreign) == 3_000
+    assert len(report.optimizers[0].groups[0].foreign) == count
 
 
 def test_strangers_between_members() -> None:
-    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(1_000)))
+    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(many(1_000))))
     members = [p if i % 2 else torch.zeros_like(p) for i, p in enumerate(model.parameters())]
     report = examine(model, optimizer=torch.optim.SGD(members))
     assert all(stranger.replaced_by for stranger in report.optimizers[0].groups[0].foreign)
@@ -343,12 +345,13 @@ def test_what_is_no_optimizer_is_refused(kind: str) -> None:
 
 
 def test_many_strangers() -> None:
-    """Ten thousand tensors that the model does not have, among as many that it has and no optimizer steps."""
+    """Ten thousand tensors, where it is timed, that the model does not have, among as many that it has and no optimizer steps."""
     model = nn.Module()
-    for i in range(8_000):
+    most, some = many(8_000), many(2_000)
+    for i in range(most):
         model._parameters[f"p{i}"] = nn.Parameter(torch.zeros(1 + i % 7))
     held = list(model.parameters())
-    members = [each for pair in zip(held[:2_000], torch.zeros(2_000, 1).unbind(), strict=True) for each in pair]
-    optimizer = torch.optim.SGD(members + list(torch.zeros(8_000, 2).unbind()), lr=0.1)
+    members = [each for pair in zip(held[:some], torch.zeros(some, 1).unbind(), strict=True) for each in pair]
+    optimizer = torch.optim.SGD(members + list(torch.zeros(most, 2).unbind()), lr=0.1)
     report = examine(model, optimizer=optimizer)
-    assert len(report.optimizers[0].groups[0].foreign) == 10_000
+    assert len(report.optimizers[0].groups[0].foreign) == most + some

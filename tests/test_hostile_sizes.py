@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from hostile_models import Holder, examine
+from hostile_models import Holder, examine, many
 from torch import nn
 from traps import trip
 
@@ -172,38 +172,39 @@ def test_forty_levels_of_one_module_twice_where_nobody_sees_them() -> None:
 
 def test_one_module_under_many_names() -> None:
     shared = nn.Linear(2, 2)
-    model = nn.Sequential(*[shared] * 20_000)
-    report = examine(model)
+    names = many(20_000)
+    report = examine(nn.Sequential(*[shared] * names))
     assert report.totals.parameters == 6
-    assert len(report.slots) == 40_000
+    assert len(report.slots) == 2 * names
 
 
 def test_one_tensor_under_many_names() -> None:
     weight = parameter()
     model = nn.Module()
-    for i in range(20_000):
+    names = many(20_000)
+    for i in range(names):
         model._parameters[f"weight{i}"] = weight
     report = examine(model)
     assert report.totals.parameters == 4
-    assert len(report.slots) == 20_000
+    assert len(report.slots) == names
     assert len(report.sharing) == 1
 
 
 LISTS: dict[str, Callable[[], Any]] = {
-    "small ints": lambda: list(range(2_000_000)),
-    "ints, then a text": lambda: [*range(1_999_999), "text"],
-    "texts": lambda: ["text"] * 2_000_000,
-    "floats in a tuple": lambda: (1.5,) * 2_000_000,
-    "None": lambda: [None] * 2_000_000,
-    "a set": lambda: set(range(1_000_000)),
+    "small ints": lambda: list(range(many(2_000_000))),
+    "ints, then a text": lambda: [*range(many(2_000_000) - 1), "text"],
+    "texts": lambda: ["text"] * many(2_000_000),
+    "floats in a tuple": lambda: (1.5,) * many(2_000_000),
+    "None": lambda: [None] * many(2_000_000),
+    "a set": lambda: set(range(many(1_000_000))),
     "a dict": lambda: dict.fromkeys(range(500_000)),
     "a dict by text": lambda: {str(i): i for i in range(300_000)},
-    "tuples": lambda: [(1, 2)] * 1_000_000,
+    "tuples": lambda: [(1, 2)] * many(1_000_000),
     "tuples, each another": lambda: [(i, i) for i in range(200_000)],
     "lists, each another": lambda: [[i] for i in range(200_000)],
-    "objects that are one": lambda: [Holder(1)] * 1_000_000,
-    "bytes": lambda: bytearray(100_000_000),
-    "a deque": lambda: deque(range(1_000_000)),
+    "objects that are one": lambda: [Holder(1)] * many(1_000_000),
+    "bytes": lambda: bytearray(many(100_000_000)),
+    "a deque": lambda: deque(range(many(1_000_000))),
     "a range": lambda: range(1 << 62),
     "forever": lambda: itertools.repeat(1),
     "exceptions": lambda: [ValueError()] * 100_000,
@@ -223,7 +224,7 @@ def test_long_lists(kind: str) -> None:
 
 def test_one_tensor_many_times_in_a_list() -> None:
     model = nn.Module()
-    model.held = [torch.zeros(3)] * 2_000_000
+    model.held = [torch.zeros(3)] * many(2_000_000)
     report = examine(model)
     assert report.totals.attributes == 3
     assert kinds(report) <= {"items"}
@@ -231,7 +232,7 @@ def test_one_tensor_many_times_in_a_list() -> None:
 
 def test_one_registered_tensor_many_times_in_a_list() -> None:
     model = nn.Sequential(nn.Linear(3, 2))
-    model[0].held = [model[0].weight] * 2_000_000
+    model[0].held = [model[0].weight] * many(2_000_000)
     report = examine(model)
     assert list(report.slots) == ["0.weight", "0.bias"]
     assert kinds(report) == {"aliases"}
@@ -239,7 +240,7 @@ def test_one_registered_tensor_many_times_in_a_list() -> None:
 
 def test_one_module_many_times_in_a_list() -> None:
     model = nn.Module()
-    model.held = [nn.Linear(1, 1)] * 2_000_000
+    model.held = [nn.Linear(1, 1)] * many(2_000_000)
     report = examine(model)
     assert report.totals.hidden == 2
     assert kinds(report) <= {"items"}

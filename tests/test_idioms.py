@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import os
 import random
 import sys
-from collections.abc import Callable, Iterator
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 from oracle import assert_saved, assert_torch_agrees, numel
@@ -16,6 +20,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune, stateless
 from torch.optim import swa_utils
 
+import paramscope
 from paramscope import Report, Severity, audit
 
 pytestmark = [
@@ -24,20 +29,39 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning"),
 ]
 
-# Code that an audit may pass through: Python's own, and what switches a mode of torch.
-_MAY_RUN = ("<", sys.prefix + "/lib/python3", sys.base_prefix + "/lib/python3")
-_MODES = (
-    "torch/utils/_contextlib.py",
-    "torch/autograd/grad_mode.py",
-    "torch/_jit_internal.py",
-    # It watches the garbage collector, in whatever process it was imported.
-    "/hypothesis/",
-)
+# Whose a file is, is told by where its package really lies: a checkout may have any name, and hold its own .venv.
+_OURS = Path(str(paramscope.__file__)).parent
+_TORCH = Path(str(torch.__file__)).parent
+_PYTHON = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
+_INSTALLED = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
+# It watches the garbage collector, in whatever process it was imported.
+_HYPOTHESIS = Path(str(hypothesis.__file__)).parent
+# What switches a mode of torch.
+_MODES = ("utils/_contextlib.py", "autograd/grad_mode.py", "_jit_internal.py")
+
+
+def foreign(files: Iterable[str], *may_run: str, ours: Path = _OURS, torch: Path = _TORCH) -> set[str]:
+    """Those of some code's files that an audit may not pass through.
+
+    may_run: paths within torch, of files or folders, that it may.
+    """
+    passed = (ours, _HYPOTHESIS, *(torch / path for path in (*_MODES, *may_run)))
+    # What Python makes while it runs (named tuples, its frozen modules) has no file. Neither has what a user makes,
+    # which traps (`traps.py`) look after.
+    made = ("<string>", "<frozen ")
+
+    def is_foreign(path: Path) -> bool:
+        if any(path.is_relative_to(each) for each in passed):
+            return False
+        is_installed = any(path.is_relative_to(each) for each in _INSTALLED)
+        return is_installed or not any(path.is_relative_to(each) for each in _PYTHON)
+
+    return {file for file in files if not file.startswith(made) and is_foreign(Path(file))}
 
 
 @contextmanager
 def only_ours(*may_run: str) -> Iterator[None]:
-    """Within it, Python code runs that is ours, Python's, or of files whose path holds one of these."""
+    """Within it, Python code runs that is ours, Python's, or of torch's files below these paths."""
     ran: set[str] = set()
 
     def look(frame: Any, event: str, _: Any) -> None:
@@ -49,13 +73,7 @@ def only_ours(*may_run: str) -> Iterator[None]:
         yield
     finally:
         sys.setprofile(None)
-    strangers = {
-        file
-        for file in ran
-        if "site-packages" in file or not file.startswith(_MAY_RUN)
-        if "/paramscope/" not in file and not any(part in file for part in (*_MODES, *may_run))
-    } - {__file__}
-    assert strangers == set()
+    assert foreign(ran, *may_run) - {__file__} == set()
 
 
 def traces(model: nn.Module) -> list[Any]:
@@ -179,6 +197,28 @@ def test_what_is_looked_at_would_show() -> None:
     with torch.no_grad():
         model[0].weight.add_(0)
     assert traces(model) != before
+
+
+def test_whose_code_ran_is_told_by_where_it_lies() -> None:
+    # A clone has the package's name, and its environment lies in it.
+    clone = Path("/home/paramscope/hypothesis/site-packages/paramscope")
+    installed = clone / ".venv/lib/python3.12/site-packages"
+
+    def theirs(*files: str | Path) -> set[str]:
+        return foreign(map(str, files), "nested", ours=clone / "paramscope", torch=installed / "torch")
+
+    assert theirs(clone / "paramscope/capture/walk.py", installed / "torch/nested/_internal/ops.py") == set()
+    assert theirs(installed / "torch/autograd/grad_mode.py", os.__file__, "<frozen abc>", "<string>") == set()
+    others: list[str | Path] = [
+        installed / "torch/nn/modules/linear.py",
+        installed / "torch/nn/nested/grad_mode.py",
+        installed / "paramscope/capture.py",
+        clone / "fixtures/vit.py",
+        clone / "paramscope_of_mine/net.py",
+        Path(pytest.__file__),
+        "<eval_with_key>.0",
+    ]
+    assert theirs(*others) == set(map(str, others))
 
 
 # Recurrent layers keep a flat list of their weights beside them.

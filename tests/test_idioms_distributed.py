@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
+import forking
 import pytest
 import torch
 
@@ -36,17 +32,25 @@ CPU = torch.device("cpu")
 """
 
 
+# What the cases import takes ten seconds; it is imported once for all of them.
+IMPORTED = (
+    "test_trust",
+    "zoo.trust",
+    "torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook",
+    "torch.distributed.device_mesh",
+    "torch.distributed.fsdp",
+    "torch.distributed.optim",
+    "torch.distributed.tensor.parallel",
+    "torch.optim.adamw",
+    "torch._dynamo",
+    "torch.testing._internal.distributed.fake_pg",
+)
+
+
 def in_process(code: str) -> None:
-    """Runs some code in a fresh interpreter and fails as it does."""
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    done = subprocess.run(
-        [sys.executable, "-c", HEAD + code + "\ndist.destroy_process_group()\nprint('done')"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-        timeout=120,
-        check=False,
-    )
+    """Runs some code in a process of its own and fails as it does."""
+    code = HEAD + code + "\ndist.destroy_process_group()\nprint('done')"
+    done = forking.run(code, imported=IMPORTED, name="<case>")
     assert done.stdout.strip().endswith("done"), done.stdout[-2000:] + done.stderr[-4000:]
 
 

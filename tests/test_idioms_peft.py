@@ -41,7 +41,8 @@ def adapted(model: Any, codes: tuple[str, ...] = ()) -> Report:
     """The report of a model with adapters, counted as peft counts it."""
     report = look(model, codes=codes)
     assert model.get_nb_trainable_parameters() == (report.totals.trainable, report.totals.parameters)
-    assert marks(report) == set()
+    # What peft says of its adapters is a fact, and nothing odd.
+    assert {kind for _, kind, _ in marks(report)} <= {"adapter", "adapter-tables", "merged-adapter"}
     return report
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 # A module may import from layers above its own line, and from its own package.
 LAYERS = (
-    ("errors", "text", "declared", "spans", "collector"),
+    ("errors", "text", "declared", "hyperparameters", "spans", "collector"),
     ("finding", "snapshot", "glob"),
     ("padding",),
     ("overlap", "totals", "source", "config"),

@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+import forking
 import pytest
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -218,9 +219,18 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     return pytester
 
 
+def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """A run of pytest in a process of its own, which has imported torch."""
+    code = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    done = forking.run(
+        code, f"--basetemp={project.path / 'temp'}", *arguments, cwd=project.path, imported=["torch._dynamo"]
+    )
+    return pytest.RunResult(done.returncode, done.stdout.splitlines(), done.stderr.splitlines(), 0.0)
+
+
 def test_every_keyword_fails_with_a_message_of_its_own(project: pytest.Pytester) -> None:
     project.makepyfile(test_failing=FAILING)
-    alone = project.runpytest_subprocess()
+    alone = run(project)
     alone.assert_outcomes(failed=len(KEYWORDS))
     shown = str(alone.stdout)
     messages = failures(shown)
@@ -231,7 +241,7 @@ def test_every_keyword_fails_with_a_message_of_its_own(project: pytest.Pytester)
     # The traceback is the line of the test and nothing else.
     assert not re.search(r"(?m)^\S*(paramscope|pluggy|_pytest)\S*:\d+: ", shown)
 
-    spread = project.runpytest_subprocess("-n", "2")
+    spread = project.runpytest_subprocess("-n", "1")
     spread.assert_outcomes(failed=len(KEYWORDS))
     assert failures(str(spread.stdout)) == messages
 
@@ -290,7 +300,7 @@ def test_a_failure_names_what_changed_since_the_test_last_passed(
 
     before = [entry.read_bytes() for entry in entries]
     monkeypatch.setenv("UPGRADE", "1")
-    after = project.runpytest_subprocess()
+    after = run(project)
     after.assert_outcomes(failed=2)
     changed = failures(str(after.stdout))
     for name, message in changed.items():
@@ -307,7 +317,7 @@ def test_a_failure_names_what_changed_since_the_test_last_passed(
     entry["states"] = {name: {"format": "foreign", "version": [name]} for name in entry["states"]}
     second.write_text(json.dumps(entry), encoding="utf-8")
     for arguments in ((), ("-p", "no:cacheprovider")):
-        result = project.runpytest_subprocess(*arguments)
+        result = run(project, *arguments)
         result.assert_outcomes(failed=2)
         result.stdout.no_fnmatch_line("*since this last passed*")
         result.stdout.no_fnmatch_line("*INTERNALERROR*")
@@ -360,7 +370,7 @@ def test_skipped():
 """,
         encoding="utf-8",
     )
-    result = project.runpytest_subprocess()
+    result = run(project)
     result.assert_outcomes(passed=1, xfailed=1, failed=1, skipped=1)
     result.stdout.fnmatch_lines(["near.py:build: total: expected 1, found 27,712*"])
     result.stdout.no_fnmatch_line("*RuntimeError*")
@@ -434,4 +444,4 @@ def test_a_cache_that_cannot_be_written_fails_no_test(pytester: pytest.Pytester)
             assert memory.save() == "what this test expects could not be remembered: no room"
         """
     )
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    run(pytester, "-p", "no:cacheprovider").assert_outcomes(passed=1)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forking
 import pytest
 import torch
 from torch import nn
@@ -200,9 +201,7 @@ from paramscope.render import formats
 report = audit(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
 print(json.dumps(["names" in formats(), report.render("names"), report.render("names", path="*.bias")]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=_env(installed)
-    )
+    done = forking.run(code, path=[installed])
     assert done.stderr == ""
     assert json.loads(done.stdout) == [True, "0.weight\n0.bias\n1.weight\n1.bias\n", "0.bias\n1.bias\n"]
 

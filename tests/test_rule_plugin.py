@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import forking
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -40,15 +40,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def paramscope(folder: Path, *arguments: str, more: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The command line with packages from folders beside those that are installed."""
-    path = os.pathsep.join(str(each) for each in (folder, more, os.environ.get("PYTHONPATH")) if each)
-    return subprocess.run(
-        [sys.executable, "-m", "paramscope", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    path = [folder, *([more] if more else [])]
+    return forking.run(forking.COMMAND, *arguments, cwd=folder, path=path, env={"COLUMNS": "100"})
 
 
 def offer(folder: Path, name: str, entry: str, files: dict[str, str]) -> None:
@@ -69,14 +62,14 @@ def test_its_finding_is_seen(installed: Path) -> None:
     assert done.stdout.endswith("net.py:Net: 1 warning\n")
 
 
-def test_it_is_listed_explained_and_part_of_all_rules(installed: Path) -> None:
+def test_it_is_listed_explained_and_part_of_all_rules(installed: Path, tmp_path: Path) -> None:
     assert "EX001  odd-vocabulary" in paramscope(installed, "rules").stdout
     out = paramscope(installed, "explain", "odd-vocabulary").stdout
     assert out.startswith("EX001 odd-vocabulary (warning, from paramscope-example-rules)\n")
     assert "EX001" in paramscope(installed, "check", "net.py:Net").stdout
-    (installed / "pyproject.toml").write_text('[tool.paramscope]\nseverity = { EX001 = "info" }\n')
-    assert paramscope(installed, "check", "net.py:Net", "--select", "EX001").returncode == 0
-    (installed / "pyproject.toml").unlink()
+    (tmp_path / "pyproject.toml").write_text('[tool.paramscope]\nseverity = { EX001 = "info" }\n')
+    (tmp_path / "net.py").write_text(NET)
+    assert paramscope(tmp_path, "check", "net.py:Net", "--select", "EX001", more=installed).returncode == 0
 
 
 def test_without_it_there_is_no_such_rule() -> None:

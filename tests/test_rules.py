@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
 import pytest
 import torch
 from rule_fixtures import FOLDER, Case, cases, codes
@@ -20,6 +25,9 @@ def rule(code: str) -> Loaded:
     return RULES[code]
 
 
+_SINGULAR = r"({paths})(, ({paths}))*,? and ({paths}|[\d,]+ more),? (is|has|was|lies|holds|requires|stands|goes|keeps|does|takes) "
+
+
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.code}-{case.builder}" for case in CASES])
 def test_the_fixture(case: Case) -> None:
     built = case.build()
@@ -31,6 +39,10 @@ def test_the_fixture(case: Case) -> None:
     for finding in checked.findings:
         assert "{" not in finding.message
         assert finding.message.endswith(".")
+        assert not re.match("(is|are|was|were|has|have|requires?|lies?) ", finding.message), finding.message
+        # "a and b is", "a, b and 3 more is".
+        paths = "|".join(map(re.escape, finding.paths))
+        assert not re.match(_SINGULAR.format(paths=paths), finding.message), finding.message
         assert finding.help
     if case.lines:
         blamed = [finding.location for finding in checked.findings if finding.location is not None]
@@ -81,14 +93,21 @@ def _blocks(doc: str) -> list[str]:
 
 
 @pytest.mark.parametrize("code", sorted(RULES))
-def test_the_example_shows_the_finding_and_what_to_write_instead_does_not(code: str) -> None:
-    """An example makes `model`, and `optimizer` where it needs one."""
+def test_the_example_shows_the_finding_and_what_to_write_instead_does_not(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An example makes `model`, and `optimizer` where it needs one. It stands in a file, since rules read source."""
     loaded = rule(code)
     bad, *good = _blocks(loaded.doc)
     assert good, f"{code}: nothing stands under Instead"
     for number, block in enumerate((bad, *good)):
-        made: dict[str, object] = {"__name__": f"example_{code}_{number}"}
-        exec(block, made)
+        module = ModuleType(f"example_{code}_{number}")
+        file = tmp_path / f"{module.__name__}.py"
+        file.write_text(block, encoding="utf-8")
+        module.__file__ = str(file)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        made = vars(module)
+        exec(compile(block, str(file), "exec"), made)
         options = {"optimizer": made.get("optimizer")} | ({"values": True} if loaded.rule.needs == "values" else {})
         findings = check(capture(made["model"], **options), [loaded]).findings  # type: ignore[arg-type]
         assert bool(findings) is (number == 0), findings

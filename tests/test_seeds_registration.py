@@ -50,6 +50,6 @@ def test_a_cached_state_is_no_more_than_information(build: object) -> None:
     model = build()
     assert all(each.severity is Severity.INFO for each in audit(model).findings)
     named = {each.code for each in audit(model).findings if each.paths == ("hidden",)}
-    assert (
-        named == {rnn_cache.fresh: set(), rnn_cache.cached: {"PS104"}, rnn_cache.cached_with_graph: {"PS109"}}[build]
-    )
+    # What has a graph keeps its memory alive, and makes a copy of the model fail.
+    codes = {rnn_cache.fresh: set(), rnn_cache.cached: {"PS104"}, rnn_cache.cached_with_graph: {"PS109", "PS115"}}
+    assert named == codes[build]

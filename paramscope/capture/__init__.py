@@ -15,13 +15,18 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
+from paramscope.capture.adapters import add_adapters
 from paramscope.capture.classes import is_a, is_mapping, mapping_items, short_name
-from paramscope.capture.declared_ties import declared_ties
+from paramscope.capture.declared_ties import declared_ties, saved_once
+from paramscope.capture.groups import find_groups
+from paramscope.capture.handed import Handed, handed_over
+from paramscope.capture.handed import has_optimizers as has_optimizers
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.isolation import isolated
 from paramscope.capture.kinds import plain_name
-from paramscope.capture.odd import add_tensor_marks
-from paramscope.capture.optimizer import OptimizerReader, has_param_groups, named_optimizers
+from paramscope.capture.odd import add_copy_marks, add_tensor_marks
+from paramscope.capture.optimizer import OptimizerReader
+from paramscope.capture.quantized import add_quantized
 from paramscope.capture.values import value_facts
 from paramscope.capture.walk import Walk
 from paramscope.collector import paused_collector
@@ -37,7 +42,7 @@ def is_module(thing: object) -> bool:
 
 def is_optimizer(thing: object) -> bool:
     """Whether something has param groups."""
-    return has_param_groups(thing)
+    return find_groups(thing) is not None
 
 
 def is_optimizer_class(thing: Any) -> bool:
@@ -96,13 +101,13 @@ def capture_snapshot(model: Any, optimizer: Any = None, *, values: bool = False)
     Raises NotAModule, NameClash and NotAnOptimizer.
     """
     roots = named_roots(model)
-    optimizers = named_optimizers(optimizer)
+    optimizers = handed_over(optimizer)
     # Neither a tensor subclass's __torch_function__ nor a mode that is active out there may run.
     with paused_collector(), torch._C.DisableTorchFunction(), _without_modes():
         return _capture(roots, optimizers, values=values)
 
 
-def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]], *, values: bool) -> Snapshot:
+def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: bool) -> Snapshot:
     walk = Walk()
     walk.modules(roots, registered=True)
     walk.seal()
@@ -110,8 +115,13 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]], *,
     walk.add_flat_marks()
     tensors = walk.tensors
     tensors.flush()
+    with isolated(walk.notes, "", "which of its weights are quantized"):
+        add_quantized(walk)
+    with isolated(walk.notes, "", "what peft keeps of its adapters"):
+        add_adapters(walk)
     with isolated(walk.notes, "", "what is odd about its tensors"):
         add_tensor_marks(walk)
+        add_copy_marks(walk)
     with isolated(walk.notes, "", "what it declares as tied"):
         walk.facts.declarations = declared_ties(walk.facts.tying)
     reader = OptimizerReader(tensors, walk.tensor_paths() if optimizers else {})
@@ -149,6 +159,10 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[tuple[str, Any]], *,
     sharing, undecided = find_sharing(bare, walk.repeated_tensors, tensors.crowded)
     if not sharing and not undecided:
         return bare
+    if sharing:
+        with isolated(walk.notes, "", "what it leaves out when it is saved"):
+            facts["marks"] += tuple(saved_once(walk.facts.tying, sharing))
+        facts["notes"] = tuple(walk.notes)
     facts["notes"] += undecided
     return Snapshot(**facts, sharing=sharing)
 

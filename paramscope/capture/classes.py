@@ -100,6 +100,7 @@ DECIDING: dict[str, str] = {
     "get_extra_state": "attributes_saved",
     "_apply": "attributes_moved",
 }
+_HANDING_OUT = ("parameters", "named_parameters")
 # These `to()` methods check what they are given, and then move what is registered.
 _MOVES_AS_TORCH = frozenset({"transformers", "lightning", "lightning_fabric", "pytorch_lightning"})
 
@@ -149,6 +150,8 @@ class ClassFacts(NamedTuple):
     """Whether a class in the MRO says which weights are tied."""
     flattens: bool
     """Whether it puts the parameters below it into a flat one."""
+    hands_out: tuple[str, str] | None
+    """(class, method) where one of the user's classes says itself what `parameters()` hands out."""
 
 
 def class_facts(cls: type) -> ClassFacts:
@@ -157,6 +160,7 @@ def class_facts(cls: type) -> ClassFacts:
     own: list[tuple[str, str]] = []
     hides: dict[str, str] = {}
     moves_itself: str | None = None
+    hands_out: tuple[str, str] | None = None
     met: set[str] = set()
     derived: frozenset[str] = frozenset()
     mro = class_mro(cls)
@@ -172,6 +176,9 @@ def class_facts(cls: type) -> ClassFacts:
             subtree.append(("saved", f"{short_name(base)} overrides state_dict()"))
         if "to" in members and "to" not in met and module_name(base).partition(".")[0] not in _MOVES_AS_TORCH:
             moves_itself = f"{short_name(base)} overrides to()"
+        for method in _HANDING_OUT:
+            if method in members and hands_out is None:
+                hands_out = (short_name(base), method)
         for method, fate in DECIDING.items():
             if method in members and method not in met:
                 own.append((fate, f"{short_name(base)} overrides {method}()"))
@@ -197,6 +204,7 @@ def class_facts(cls: type) -> ClassFacts:
         ),
         definer(cls, "_tied_weights_keys") is not None,
         "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel" in names,
+        hands_out,
     )
 
 

@@ -6,12 +6,16 @@ where the configuration says `tie_word_embeddings`; before transformers 5 it was
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from paramscope.capture.classes import class_dict, class_mro, definer, is_a
 from paramscope.capture.kinds import attribute_steps
-from paramscope.snapshot import DeclaredTie
+from paramscope.snapshot import DeclaredTie, Mark, SharingRecord, join, without_wrappers
+
+_NAME = re.compile(r"[\w.]+")
+"""A key that is the name of one slot, and no pattern."""
 
 Pairs = list[tuple[str, str]]
 
@@ -45,6 +49,32 @@ def _of_class(path: str, cls: type, config: Any) -> list[DeclaredTie]:
         return []
     undecided = None if is_meant is True else "tie_word_embeddings is computed"
     return [DeclaredTie(path, "class", names, (), undecided) for names in _texts(declared)]
+
+
+def saved_once(tying: Iterable[tuple[str, Any]], sharing: Iterable[SharingRecord]) -> Iterator[Mark]:
+    """The names of shared memory that transformers' `save_pretrained` leaves out besides those of `declared_ties`:
+    those that `_tied_weights_keys` has as keys, whatever the configuration says, and those that are never saved.
+
+    tying: (path, module) of the modules that may name any.
+    """
+    shared: set[str] = set()
+    for path, module in tying:
+        state = _attributes(module)
+        tied: Any = state.get("all_tied_weights_keys")
+        known = frozenset(name for name, _ in _texts(tied)) if is_a(tied, dict) else frozenset()
+        for attribute, is_always in (("_tied_weights_keys", False), ("_keys_to_ignore_on_save", True)):
+            declared: Any = state.get(attribute)
+            if declared is None:
+                holder = definer(type(module), attribute)
+                declared = None if holder is None else class_dict(holder)[attribute]
+            # NOTE: in transformers 4 it is a list. The order of a set is another one in the next process.
+            if type(declared) in (dict, list, tuple, set):
+                for name in sorted(each for each in declared if type(each) is str):
+                    if name in known and not is_always:
+                        continue
+                    shared = shared or {without_wrappers(slot) for record in sharing for slot in record.slots}
+                    if not _NAME.fullmatch(name) or without_wrappers(join(path, name)) in shared:
+                        yield Mark(path, "saved-once", name, is_always)
 
 
 def _texts(declared: dict[Any, Any]) -> Pairs:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
 
 from paramscope.capture.classes import is_tensor_class
 from paramscope.capture.idioms import packed_type
 from paramscope.capture.isolation import isolated
-from paramscope.capture.kinds import NOTHING, PACKED, WAYS
+from paramscope.capture.kinds import NOTHING, PACKED, WAYS, Kind
+from paramscope.capture.sources import learned_sources
 from paramscope.capture.tensors import is_parameter
 from paramscope.capture.walk import Candidate, Walk
 from paramscope.snapshot import AliasRecord, Mark, Note, NoteKind, join
@@ -29,6 +32,65 @@ THING_BOUND = 20_000
 """Tensors and modules in attributes that are listed."""
 ALIAS_BOUND = 20_000
 """Further ways to what is registered that are listed."""
+
+_Base: Any = torch._C.TensorBase
+_requires_grad = _Base.requires_grad.__get__
+_is_leaf = _Base.is_leaf.__get__
+
+
+class Way(NamedTuple):
+    """What stands between a module and something in one of its attributes."""
+
+    level: int = 0
+    """What hides it best, as an index into `WAYS`."""
+    type: str = ""
+    """Qualified class name of that; empty for containers."""
+    knows_owner: bool = False
+    """Whether an object on the way holds the module that holds it, or one above that: it may drive the model."""
+    is_data: bool = False
+    """Whether an object on the way is there to give samples."""
+    is_built_in: bool = False
+    """Whether an object on the way is one of torch's own."""
+    is_copied: bool = True
+    """Whether `copy.deepcopy` of the module copies it."""
+
+    def through(self, kind: Kind) -> Way:
+        """The way on through a value of this kind."""
+        if not kind.is_object:
+            return self if kind.is_copied else self._replace(is_copied=False)
+        level, type = kind.way if kind.way[0] > self.level else (self.level, self.type)
+        return Way(
+            level,
+            type,
+            self.knows_owner,
+            self.is_data or kind.is_data,
+            self.is_built_in or kind.way[1].startswith("torch."),
+            self.is_copied and kind.is_copied,
+        )
+
+
+_DIRECT = Way()
+
+
+class _Behind(NamedTuple):
+    """An object on the way to something."""
+
+    name: str
+    """The way to it, from the module."""
+    way: tuple[int, str]
+    cls: type
+    outer: _Behind | None
+    """The object around it."""
+
+
+class _Step(NamedTuple):
+    """Something to look at."""
+
+    name: str
+    value: Any
+    depth: int
+    way: Way
+    behind: _Behind | None
 
 
 class HiddenSearch:
@@ -60,13 +122,16 @@ class HiddenSearch:
     def _look(self, candidate: Candidate) -> None:
         """Enters the tensors in an attribute's value, then walks the modules in it, in the order they lie there."""
         walk, kinds = self._walk, self._walk.kinds
-        modules: list[tuple[str, Any, tuple[int, str]]] = []
-        stack: list[tuple[str, Any, int, tuple[int, str]]] = [(candidate.name, candidate.value, 0, (0, ""))]
+        modules: list[tuple[str, Any, Way]] = []
+        stack: list[_Step] = [_Step(candidate.name, candidate.value, 0, _DIRECT, None)]
         while stack:
-            name, value, depth, way = stack.pop()
+            name, value, depth, way, behind = stack.pop()
             cls = type(value)
             kind = kinds.get(id(cls)) or walk.kind(cls)
             if kind.is_thing:
+                while behind is not None:
+                    self._add_object(candidate, behind)
+                    behind = behind.outer
                 if cls_is_tensor := is_tensor_class(cls):
                     number = walk.tensors.numbers.get(id(value))
                     if number is not None and walk.is_sealed(number):
@@ -81,14 +146,14 @@ class HiddenSearch:
                                 f"{ALIAS_BOUND:,} further ways to what is registered were listed before",
                             )
                         continue
+                    if way.is_data and not _requires_grad(value) and not is_parameter(value):
+                        continue
                 if self._things >= THING_BOUND:
                     self._stop(candidate, name, "items", f"{THING_BOUND:,} tensors and modules were listed before")
                     break
                 self._things += 1
                 if cls_is_tensor:
-                    walk.add_tensor(candidate.module, name, value)
-                    if way[0] and is_parameter(value):
-                        self._add_way(candidate, name, way)
+                    self._add_tensor(candidate, name, value, way)
                 else:
                     modules.append((name, value, way))
                 continue
@@ -111,8 +176,9 @@ class HiddenSearch:
             if self._objects > OBJECT_BOUND:
                 self._stop(candidate, name, "items", f"{OBJECT_BOUND:,} objects were looked into before")
                 continue
-            if kind.way[0] > way[0]:
-                way = kind.way
+            way = way.through(kind)
+            if kind.is_object and kind.way[0]:
+                behind = _Behind(name, kind.way, cls, behind)
             steps = []
             for step, item in kind.steps(value):
                 self._items += 1
@@ -121,24 +187,74 @@ class HiddenSearch:
                     break
                 of_item = type(item)
                 if (kinds.get(id(of_item)) or walk.kind(of_item)) is not NOTHING:
-                    steps.append((name + step, item, depth + 1, way))
+                    steps.append(_Step(name + step, item, depth + 1, way, behind))
+            if kind.is_object and self._knows(candidate.module, steps):
+                way = way._replace(knows_owner=True)
+                steps = [each._replace(way=way) for each in steps]
             stack.extend(reversed(steps))
         self._walk_modules(candidate, modules)
 
-    def _add_way(self, candidate: Candidate, name: str, way: tuple[int, str]) -> None:
-        """Enters what hides a Parameter or a module that was found, where that is no mere container."""
-        path = join(self._walk.paths[candidate.module], name)
-        self._walk.facts.marks.append(Mark(path, "held-by", WAYS[way[0]], way[1]))
+    def _add_tensor(self, candidate: Candidate, name: str, tensor: Any, way: Way) -> None:
+        """Enters a tensor in an attribute; of what one of torch's own objects computed when it was built, the
+        Parameters and leaves that it was computed from, where nothing registers them."""
+        walk = self._walk
+        if way.is_built_in and not _is_leaf(tensor):
+            numbers = walk.tensors.numbers
+            learned = [
+                leaf
+                for leaf in learned_sources(tensor)
+                if (number := numbers.get(id(leaf))) is None or not walk.is_sealed(number)
+            ]
+            for i, leaf in enumerate(learned):
+                if id(leaf) not in numbers:
+                    self._enter_tensor(candidate, name if len(learned) == 1 else f"{name}{{{i}}}", leaf, way)
+            if learned:
+                return
+        self._enter_tensor(candidate, name, tensor, way)
 
-    def _walk_modules(self, candidate: Candidate, modules: list[tuple[str, Any, tuple[int, str]]]) -> None:
+    def _enter_tensor(self, candidate: Candidate, name: str, tensor: Any, way: Way) -> None:
+        self._walk.add_tensor(candidate.module, name, tensor)
+        if way.level and (is_parameter(tensor) or _requires_grad(tensor)):
+            self._add_way(candidate, name, way)
+        if not way.is_copied and not _is_leaf(tensor):
+            path = join(self._walk.paths[candidate.module], name)
+            self._walk.facts.marks.append(Mark(path, "not-copied", "", None))
+
+    def _add_way(self, candidate: Candidate, name: str, way: Way) -> None:
+        """Enters what hides a module, or a tensor that requires grad, where that is no mere container."""
+        path = join(self._walk.paths[candidate.module], name)
+        self._walk.facts.marks.append(Mark(path, "held-by", WAYS[way.level], way.type))
+        if way.knows_owner:
+            self._walk.facts.marks.append(Mark(path, "held-from-above", "", None))
+
+    def _knows(self, module: int, steps: list[_Step]) -> bool:
+        """Whether one of the things that an object holds is the module that holds it, or one above that."""
+        paths, owner = self._walk.paths, self._walk.paths[module]
+        for step in steps:
+            known = self._walk.numbers.get(id(step.value))
+            if known is not None:
+                above = paths[known]
+                if not above or owner == above or owner.startswith(f"{above}."):
+                    return True
+        return False
+
+    def _add_object(self, candidate: Candidate, behind: _Behind) -> None:
+        """Enters the class of an object in which something was found: there it was assigned."""
+        if WAYS[behind.way[0]] != "callable":
+            path = join(self._walk.paths[candidate.module], behind.name)
+            self._walk.facts.enter_object(path, WAYS[behind.way[0]], behind.cls)
+
+    def _walk_modules(self, candidate: Candidate, modules: list[tuple[str, Any, Way]]) -> None:
         walk = self._walk
         owner = walk.paths[candidate.module]
         for name, module, way in modules:
             path = join(owner, name)
             known = walk.path_of(module)
             if known is None:
-                if way[0]:
+                if way.level:
                     self._add_way(candidate, name, way)
+                if not way.is_copied:
+                    walk.facts.marks.append(Mark(path, "not-copied", "", None))
                 walk.modules([(path, module)], registered=False, inherited=walk.reasons_below(candidate.module))
             elif "->" not in name and "::" not in name:
                 # An object or a method that knows the module it belongs to is no second place of it.

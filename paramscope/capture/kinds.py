@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import marshal
 import sys
+from argparse import Namespace
 from collections import ChainMap, OrderedDict, UserDict, UserList, deque
 from collections.abc import Callable, Iterator
 from gc import get_referents
@@ -30,44 +31,16 @@ from torch import nn
 
 from paramscope.capture.classes import class_dict, class_mro, module_name, qualified_name, short_name
 from paramscope.capture.memo import ClassMemo
+from paramscope.capture.outsiders import FOREIGN, holds_data, is_foreign
 
 Steps = Iterator[tuple[str, Any]]
 """(step of a path, value) pairs."""
 
-# Objects of these packages are not looked into: they lead far away, and hold nothing that a model trains.
-_FOREIGN = frozenset(
-    {
-        *sys.stdlib_module_names,
-        "torch",
-        "accelerate",
-        "deepspeed",
-        "lightning",
-        "lightning_fabric",
-        "lightning_utilities",
-        "pytorch_lightning",
-        "torchmetrics",
-        "numpy",
-        "pandas",
-        "PIL",
-        "tokenizers",
-        "sentencepiece",
-        "tiktoken",
-        "wandb",
-        "mlflow",
-        "comet_ml",
-        "tensorboard",
-        "tensorboardX",
-        "omegaconf",
-        "hydra",
-        "pytest",
-        "_pytest",
-    }
-)
 # Of the standard library, only what holds other things by its nature.
 _CONTAINERS = frozenset(map(id, (UserDict, UserList, ChainMap)))
-_STORES = _CONTAINERS | {id(SimpleNamespace)}
-# Nor are objects whose class, or one that it inherits from, says by its name that it is one of these.
-_FOREIGN_ENDS = ("Config", "Configuration", "Tokenizer", "TokenizerFast", "Trainer", "Logger", "Mock")
+_RECORDS = (SimpleNamespace, Namespace)
+_STORES = _CONTAINERS | set(map(id, _RECORDS))
+_PYTHON = sys.stdlib_module_names
 
 
 class Kind(NamedTuple):
@@ -81,11 +54,15 @@ class Kind(NamedTuple):
     """Looked into attribute by attribute, which takes longer than a container's items."""
     way: tuple[int, str] = (0, "")
     """How well it hides what it holds, as an index into `WAYS`, and its class; a container only holds it."""
+    is_data: bool = False
+    """Whether the plain tensors in it are data, thousands at times, and none of the model's."""
+    is_copied: bool = True
+    """Whether `copy.deepcopy` copies what it holds, as far as its class leaves that to Python."""
 
 
 WAYS = ("container", "record", "object", "callable")
 """What may stand between a module and what it holds, from the one that shows the most to the one that hides it best;
-a record is a dataclass or a SimpleNamespace."""
+a record is a dataclass, a SimpleNamespace or argparse's Namespace."""
 _THING = Kind(is_thing=True, steps=None, is_object=False)
 NOTHING = Kind(is_thing=False, steps=None, is_object=False)
 PACKED = Kind(is_thing=False, steps=None, is_object=True)
@@ -159,17 +136,44 @@ def _kind_of(cls: type) -> Kind:
     container = _container_steps(cls)
     if container is not None:
         package = module_name(cls).partition(".")[0]
-        if package in _FOREIGN and package not in sys.stdlib_module_names:
+        if package in FOREIGN:
             return NOTHING  # Lightning's copy of what a module was built with, for one
-        of_attributes = None if _is_foreign(cls) else attribute_steps(cls)
-        return Kind(is_thing=False, steps=_both(container, of_attributes), is_object=False)
+        of_attributes = None if is_foreign(cls, _STORES) else attribute_steps(cls)
+        steps = _both(container, of_attributes)
+        return Kind(is_thing=False, steps=steps, is_object=False, is_copied=not copies_itself(cls))
     if issubclass(cls, (FunctionType, MethodType, BuiltinMethodType, functools.partial)):
         way = (WAYS.index("callable"), qualified_name(cls))
-        return Kind(is_thing=False, steps=_callable_steps(cls), is_object=True, way=way)
-    if issubclass(cls, (type, ModuleType)) or _is_foreign(cls):
+        # A copy of a function is the function itself; a partial and a method are taken apart.
+        is_copied = not issubclass(cls, FunctionType)
+        return Kind(is_thing=False, steps=_callable_steps(cls), is_object=True, way=way, is_copied=is_copied)
+    if issubclass(cls, (type, ModuleType)) or is_foreign(cls, _STORES):
         return NOTHING
-    steps = attribute_steps(cls)
-    return NOTHING if steps is None else Kind(is_thing=False, steps=steps, is_object=True, way=_way_of(cls))
+    of_object = attribute_steps(cls)
+    if of_object is None:
+        return NOTHING
+    return Kind(
+        is_thing=False,
+        steps=of_object,
+        is_object=True,
+        way=_way_of(cls),
+        is_data=holds_data(cls),
+        is_copied=not copies_itself(cls),
+    )
+
+
+_COPYING = frozenset({"__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__"})
+
+
+def copies_itself(cls: type) -> bool:
+    """Whether a class of the user's, or one that it inherits from, says itself what a copy of an instance holds."""
+    return any(
+        not _COPYING.isdisjoint(class_dict(base))
+        for base in class_mro(cls)
+        if base is not object
+        and (package := module_name(base).partition(".")[0]) not in _PYTHON
+        # What libraries leave out of a copy is a trainer or a logger.
+        and package not in FOREIGN
+    )
 
 
 def _way_of(cls: type) -> tuple[int, str]:
@@ -177,31 +181,8 @@ def _way_of(cls: type) -> tuple[int, str]:
     mro = class_mro(cls)
     if any(id(base) in _CONTAINERS for base in mro):
         return (0, "")
-    is_record = issubclass(cls, SimpleNamespace) or any("__dataclass_fields__" in class_dict(base) for base in mro)
+    is_record = issubclass(cls, _RECORDS) or any("__dataclass_fields__" in class_dict(base) for base in mro)
     return (WAYS.index("record" if is_record else "object"), qualified_name(cls))
-
-
-def _is_foreign(cls: type) -> bool:
-    for base in class_mro(cls):
-        if base is object or id(base) in _STORES:
-            continue
-        package = module_name(base).partition(".")[0]
-        if package in sys.stdlib_module_names:
-            # A class of the user's may inherit from the standard library's: Enum, Protocol, ABC, Generic.
-            if base is cls and _is_defined_there(cls):
-                return True
-        elif package in _FOREIGN:
-            return True
-        if short_name(base).endswith(_FOREIGN_ENDS):
-            return True
-    return False
-
-
-def _is_defined_there(cls: type) -> bool:
-    """Whether the module that a class names does hold it: a class of the user's that another class or a function
-    such as `dataclasses.make_dataclass` makes may bear the name of the module that does so."""
-    module = sys.modules.get(module_name(cls))
-    return module is not None and vars(module).get(short_name(cls)) is cls
 
 
 _ITERABLE: tuple[tuple[Any, str, str], ...] = (
@@ -351,4 +332,5 @@ _cell_contents: Callable[[Any], Any] = class_dict(CellType)["cell_contents"].__g
 def _is_foreign_function(function: Any) -> bool:
     # Not its __module__, which functools.wraps copies from what is wrapped.
     name = dict.get(function.__globals__, "__name__")
-    return type(name) is str and name.partition(".")[0] in _FOREIGN
+    package = name.partition(".")[0] if type(name) is str else ""
+    return package in FOREIGN or package in _PYTHON

@@ -12,6 +12,7 @@ from paramscope.capture.idioms import flat_views, is_class_forward, recomputed_b
 from paramscope.capture.kinds import is_inert
 from paramscope.capture.odd import odd_mark, uses_itself
 from paramscope.snapshot import ClassRecord, DeclaredTie, Mark, Setting, join
+from paramscope.source.library import is_own
 
 PLAIN = frozenset(map(id, (int, float, bool, str, type(None))))
 """Settings that need no second look: the ids of their classes."""
@@ -50,6 +51,10 @@ class ModuleFacts:
         self._looked_up: dict[int, Class] = {}
         """By the id of a class, of all modules' classes and what they inherit from."""
         self._settings: dict[tuple[tuple[str, Setting], ...], int] = {(): 0}
+        self._objects: set[str] = set()
+        """Paths of the plain objects that hold something."""
+        self._object_classes: dict[ClassRecord, None] = {}
+        """Their classes, and what these inherit from."""
 
     def enter_class(self, cls: type) -> tuple[ClassEntry, list[tuple[str, Any]]]:
         """A class that was not entered before, and what it holds for all its instances, as (name, value) pairs."""
@@ -67,6 +72,15 @@ class ModuleFacts:
         type_number = self._type_numbers.setdefault(facts.type, len(self._type_numbers))
         entry = self.classes[id(cls)] = ClassEntry(type_number, facts, is_special, read, {})
         return entry, [(name, value) for name, value in shared if not is_inert(value)]
+
+    def enter_object(self, path: str, kind: str, cls: type) -> None:
+        """Enters the class of a plain object that holds something, where it is the user's own."""
+        record = look_up(cls).record
+        if path in self._objects or not is_own(record):
+            return
+        self._objects.add(path)
+        self._object_classes.update(dict.fromkeys(look_up(base).record for base in mro_of(cls)))
+        self.marks.append(Mark(path, "object-class", kind, record.type))
 
     def new_setting(self, entry: ClassEntry, values: tuple[Any, ...]) -> int:
         """The number of settings that were not met before in this class."""
@@ -140,8 +154,8 @@ class ModuleFacts:
 
     @property
     def class_records(self) -> tuple[ClassRecord, ...]:
-        """Every class of a module, and what it inherits from."""
-        return tuple(dict.fromkeys(known.record for known in self._looked_up.values()))
+        """Every class of a module, and what it inherits from; then those of objects."""
+        return tuple(dict.fromkeys((*(known.record for known in self._looked_up.values()), *self._object_classes)))
 
 
 def plain(value: Any) -> Setting:

@@ -19,10 +19,10 @@ from paramscope.capture.classes import (
     is_tensor_class,
     is_torch,
 )
-from paramscope.capture.kinds import attribute_steps
+from paramscope.capture.kinds import attribute_steps, copies_itself
 from paramscope.capture.parts import tensor_dict
 from paramscope.capture.tensors import tensor_facts
-from paramscope.snapshot import HAS_GRAD, Mark, MarkKind, Note
+from paramscope.snapshot import HAS_GRAD, IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, Mark, MarkKind, Note
 
 if TYPE_CHECKING:
     from paramscope.capture.walk import Walk
@@ -53,6 +53,9 @@ _ON_TENSORS = _MISSPELLED | {"requires_grad_"}
 _Base: Any = torch._C.TensorBase
 _is_inference: Callable[[Any], bool] = _Base.is_inference
 _grad_of: Callable[[Any], Any] = _Base.grad.__get__
+_base_of: Callable[[Any], Any] = _Base._base.__get__
+_requires_grad: Callable[[Any], bool] = _Base.requires_grad.__get__
+_LEARNING = REQUIRES_GRAD | IS_LEAF
 
 
 def odd_mark(path: str, name: str, value: Any, facts: ClassFacts) -> Mark | None:
@@ -78,9 +81,41 @@ def uses_itself(cls: type, name: str) -> bool:
         for member in members.values():
             function = member.__func__ if type(member) in (staticmethod, classmethod) else member
             function = member.fget if type(member) is property else function
-            if type(function) is FunctionType and _reads_own(function.__code__, name):
+            if type(function) is FunctionType and (
+                _reads_own(function.__code__, name)
+                or (_is_constructor(function) and _keeps_and_hands_on(function.__code__, name))
+            ):
                 return True
     return False
+
+
+def _is_constructor(function: FunctionType) -> bool:
+    return function.__name__ in ("__init__", "__new__")
+
+
+def _keeps_and_hands_on(code: CodeType, name: str) -> bool:
+    """Whether a method is given an argument of a name, keeps it on its first argument under that name, and asks for
+    it elsewhere as well."""
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if name not in arguments[1:] or name not in code.co_names:
+        return False
+    loads, kept = 0, 0
+    before: list[Any] = []
+    for step in get_instructions(code):
+        if step.opname == "STORE_ATTR" and step.argval == name and before[-1:] == [arguments[0]]:
+            kept += 1
+        if step.opname.startswith("LOAD_"):
+            loaded = step.argval if type(step.argval) is tuple else (step.argval,)
+            before += loaded
+            # A function within the method that asks for it is made with `LOAD_CLOSURE` of it.
+            loads += sum(each == name for each in loaded) if not step.opname.startswith(_NOT_LOCAL) else 0
+        elif step.opname not in _QUIET:
+            before.clear()
+    return kept > 0 and loads > kept
+
+
+_NOT_LOCAL = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_GLOBAL", "LOAD_CONST", "LOAD_NAME")
+_QUIET = frozenset({"EXTENDED_ARG", "CACHE", "COPY", "NOP"})
 
 
 def _reads_own(code: CodeType, name: str) -> bool:
@@ -148,6 +183,10 @@ def add_tensor_marks(walk: Walk) -> None:
             shape, *_ = tensor_facts(_grad_of(tensors[number]))
             if shape is not None and shape != walk.tensors.spec(number).shape:
                 found.append((number, "gradient-shape", "grad", shape))
+        elif flags & _LEARNING == _LEARNING and not flags & IS_PARAMETER:
+            base = _base_of(tensors[number])
+            if base is not None and _requires_grad(base):
+                found.append((number, "cut-view", "", None))
     if walk.tensors.unreadable or found:
         paths = walk.tensor_paths()
         walk.facts.marks.extend(Mark(paths[number], kind, name, value) for number, kind, name, value in found)
@@ -155,6 +194,15 @@ def add_tensor_marks(walk: Walk) -> None:
             Note(paths[number], "unreadable", "its class answers for its sizes: to ask would run the class's code")
             for number in sorted(walk.tensors.unreadable)
         )
+
+
+def add_copy_marks(walk: Walk) -> None:
+    """Enters which modules say themselves what a copy of them holds: of interest where a tensor has a graph alone."""
+    if all(flags & IS_LEAF for flags in set(walk.tensors.flags)):
+        return
+    for number, module in walk.held_modules():
+        if copies_itself(type(module)):
+            walk.facts.marks.append(Mark(walk.paths[number], "not-copied", "", None))
 
 
 def _is_text(name: Any) -> bool:

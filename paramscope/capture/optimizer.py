@@ -6,43 +6,27 @@ Anything that has `param_groups` counts as an optimizer: torch's own, user subcl
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from paramscope.capture.classes import (
-    definer,
-    is_a,
-    is_mapping,
-    is_tensor_class,
-    mapping_items,
-    qualified_name,
-    short_name,
-)
-from paramscope.capture.kinds import attribute_steps, plain_name
+from paramscope.capture.classes import is_a, is_tensor_class, qualified_name, short_name
+from paramscope.capture.code import texts_of
+from paramscope.capture.groups import Found, by_id, defaults_of, instance_dict, items, members
+from paramscope.capture.handed import Handed
+from paramscope.capture.kinds import plain_name
 from paramscope.capture.register import TensorRegister
-from paramscope.capture.stepping import mro_names, per_element, read_state, steps_as
+from paramscope.capture.stepping import mro_names, read_state, steps_as, what_fits
 from paramscope.capture.strangers import Strangers
 from paramscope.capture.tensors import tensor_facts
-from paramscope.errors import NotAnOptimizer
+from paramscope.hyperparameters import PUT_BY_TORCH
 from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord, StateRecord
 
 DEPTH_BOUND = 8
 """Lists within lists of which an option's value is shown."""
 
-_WRAPPED_AS = ("optimizer", "_optimizer", "optim", "base_optimizer", "inner_optimizer")
 # By their ids: a class of the user's may define what it is equal to.
 _PLAIN = frozenset(map(id, (int, float, bool, str, type(None))))
-
-
-def named_optimizers(optimizer: Any) -> list[tuple[str, Any]]:
-    """One optimizer, several, or a dict of them, as (name, optimizer) pairs."""
-    if optimizer is None:
-        return []
-    if is_mapping(optimizer):
-        return [(plain_name(name), each) for name, each in mapping_items(optimizer)]
-    if is_a(optimizer, list, tuple):
-        return [(str(i), each) for i, each in enumerate(_items(optimizer))]
-    return [("0", optimizer)]
+_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
 
 class OptimizerReader:
@@ -55,26 +39,66 @@ class OptimizerReader:
         self._memberships: dict[int, list[Membership]] = {}
         self._interned: dict[tuple[Membership, ...], int] = {(): 0}
 
-    def read(self, named: Iterable[tuple[str, Any]]) -> tuple[OptimizerRecord, ...]:
-        """Every optimizer's groups. Raises NotAnOptimizer for what has no param groups."""
-        every = [(name, optimizer, _found(optimizer)) for name, optimizer in named]
-        for name, _, found in every:
-            self._enter(name, found.groups)
-        members = (member for _, _, found in every for group in found.groups for member in _members(group))
-        strangers = Strangers(self._tensors, self._paths, self._memberships, members)
-        return tuple(self._optimizer(name, type(optimizer), found, strangers) for name, optimizer, found in every)
+    def read(self, handed: Iterable[Handed]) -> tuple[OptimizerRecord, ...]:
+        """Every optimizer's groups."""
+        # One that a wrapper steps may have been handed over beside it.
+        resolved = (each for one in handed for each in self._resolved(one))
+        every = list({id(each.found.holder): each for each in reversed(list(resolved))}.values())[::-1]
+        for each in every:
+            self._enter(each.name, each.found.groups)
+        held = (member for each in every for group in each.found.groups for member in members(group))
+        strangers = Strangers(self._tensors, self._paths, self._memberships, held)
+        return tuple(self._optimizer(each, strangers) for each in every)
 
-    def _optimizer(self, name: str, cls: type, found: _Found, strangers: Strangers) -> OptimizerRecord:
-        steps = steps_as(type(found.holder))
-        names = per_element(steps)
+    def _resolved(self, handed: Handed) -> Iterator[_Stepping]:
+        """What really steps: the optimizer, the one within it, or both, each its own part."""
+        name, outer, found = handed.name, handed.optimizer, handed.found
+        inner = found.inner
+        if inner is None:
+            yield _Stepping(name, outer, found, handed.schedulers)
+            return
+        own, theirs = by_id(found.groups), by_id(inner.found.groups)
+        is_disjoint = own.keys().isdisjoint(theirs)
+        if is_disjoint and not self._tensors.numbers.keys().isdisjoint(theirs):
+            yield _Stepping(name, outer, found, handed.schedulers)
+            yield _Stepping(f"{name}.{inner.name}", inner.found.holder, inner.found, ())
+        elif is_disjoint and _are_copies(own.values(), theirs.values()):
+            yield _Stepping(name, outer, found, handed.schedulers)
+        else:
+            numbers = [self._tensors.numbers.get(each) for each in own if each not in theirs]
+            listed = tuple(self._paths[number] for number in numbers if number is not None)
+            yield _Stepping(name, outer, inner.found, handed.schedulers, listed)
+
+    def _optimizer(self, stepping: _Stepping, strangers: Strangers) -> OptimizerRecord:
+        name, outer, found, schedulers, listed = stepping
+        cls, holder = type(outer), type(found.holder)
+        steps = steps_as(holder)
+        known = defaults_of(found.holder, outer)
         return OptimizerRecord(
             name,
             qualified_name(cls),
-            tuple(self._group(i, group, found.state, names, strangers) for i, group in enumerate(found.groups)),
+            tuple(self._group(i, group, found.state, steps, strangers) for i, group in enumerate(found.groups)),
             mro_names(cls)[1:],
-            () if type(found.holder) is cls else mro_names(type(found.holder)),
+            () if holder is cls else mro_names(holder),
             steps,
+            None if known is None else tuple((key, plain_option(value)) for key, value in known.items()),
+            () if known is None else self._read_keys(stepping, known),
+            tuple(qualified_name(type(each)) for each in schedulers),
+            listed,
         )
+
+    def _read_keys(self, stepping: _Stepping, known: Mapping[str, Any]) -> tuple[str, ...]:
+        """Keys of the groups, beyond the defaults, that the code of the optimizer's class, of its hooks or of its
+        schedulers speaks of."""
+        odd = {key: None for group in stepping.found.groups for key in group if key not in known and key != "params"}
+        # What torch itself puts there is known without reading any code.
+        if all(key in PUT_BY_TORCH for key in odd):
+            return ()
+        hooks: Iterator[Any] = (instance_dict(stepping.found.holder).get(name) for name in _HOOKS)
+        others = [each for held in hooks if is_a(held, dict) for each in dict.values(held)]
+        classes = list(map(type, (stepping.outer, stepping.found.holder, *stepping.schedulers)))
+        spoken = texts_of(classes, others)
+        return tuple(key for key in odd if key in spoken)
 
     def memberships(self) -> tuple[array[int], tuple[tuple[Membership, ...], ...]]:
         """For each tensor the number of its memberships, and the memberships by number."""
@@ -88,7 +112,7 @@ class OptimizerReader:
         known = self._tensors.numbers.get
         for index, group in enumerate(groups):
             place = Membership(name, index)
-            for member in _members(group):
+            for member in members(group):
                 tensor = known(id(member))
                 if tensor is not None:
                     self._memberships.setdefault(tensor, []).append(place)
@@ -98,107 +122,51 @@ class OptimizerReader:
         index: int,
         group: dict[str, Any],
         state: Mapping[int, Any],
-        per_element: frozenset[str],
+        steps: str | None,
         strangers: Strangers,
     ) -> GroupRecord:
-        members = _members(group)
-        names = _items(group.get("param_names"))
-        if len(names) != len(members):
+        held = members(group)
+        names = items(group.get("param_names"))
+        if len(names) != len(held):
             names = []
-        numbers = [self._tensors.numbers.get(id(member)) for member in members]
+        numbers = [self._tensors.numbers.get(id(member)) for member in held]
+        fitting = what_fits(steps, is_fused=group.get("fused") is True)
         slots, foreign, numel, state_nbytes = [], [], 0, 0
         misfits: list[StateRecord] = []
-        for position, (member, number) in enumerate(zip(members, numbers, strict=True)):
+        for position, (member, number) in enumerate(zip(held, numbers, strict=True)):
             spec = strangers.spec(member) if number is None else self._tensors.spec(number)
             numel += spec.numel or 0
-            nbytes, unfit = read_state(state.get(id(member)), per_element, position, spec)
+            nbytes, unfit = read_state(state.get(id(member)), fitting, position, spec, member)
             state_nbytes += nbytes
             misfits += unfit
             if number is not None:
                 slots.append(self._paths[number])
                 continue
             name = plain_name(names[position]) if names else None
-            foreign.append(strangers.record(members, name, position, numbers))
+            foreign.append(strangers.record(held, name, position, numbers))
         options = tuple(
             (key, plain_option(value)) for key, value in group.items() if key not in ("params", "param_names")
         )
         return GroupRecord(index, options, tuple(slots), tuple(foreign), numel, state_nbytes, tuple(misfits))
 
 
-def has_param_groups(thing: Any) -> bool:
-    """Whether something can be read as an optimizer."""
-    return _find_groups(thing) is not None
+class _Stepping(NamedTuple):
+    """One optimizer as it steps."""
+
+    name: str
+    outer: Any
+    """What was handed over."""
+    found: Found
+    schedulers: tuple[Any, ...]
+    listed: tuple[str, ...] = ()
+    """Slots that only the groups of a wrapper around it hold."""
 
 
-class _Found(NamedTuple):
-    """Where the param groups of an optimizer lie."""
-
-    holder: Any
-    """The optimizer itself, or the one that it wraps."""
-    groups: list[dict[str, Any]]
-    state: Mapping[int, Any]
-    """By the parameter's id."""
-
-
-def _found(optimizer: Any) -> _Found:
-    found = _find_groups(optimizer)
-    if found is None:
-        raise NotAnOptimizer(
-            f"this is no optimizer: a {short_name(type(optimizer))} has no param_groups",
-            "Hand over a torch.optim.Optimizer, a list of them, or a dict such as {'gen': a, 'disc': b}.",
-        )
-    return found
-
-
-def _find_groups(optimizer: Any) -> _Found | None:
-    """The param groups of an optimizer, or of the one that a wrapper wraps."""
-    seen: set[int] = set()
-    inner = optimizer
-    while id(inner) not in seen:
-        seen.add(id(inner))
-        state = _instance_dict(inner)
-        groups = _as_groups(state.get("param_groups"))
-        if groups is not None:
-            held: Any = state.get("state")
-            # By identity: looking a tensor up would hash it.
-            states = {id(key): value for key, value in dict.items(held)} if is_a(held, dict) else {}
-            return _Found(inner, groups, states)
-        inner = next((state[name] for name in _WRAPPED_AS if state.get(name) is not None), inner)
-    if definer(type(optimizer), "param_groups") is None:
-        return None
-    # A wrapper that computes its groups: asking it is the only way to know them.
-    groups = _as_groups(optimizer.param_groups)
-    return None if groups is None else _Found(optimizer, groups, {})
-
-
-def _as_groups(groups: Any) -> list[dict[str, Any]] | None:
-    """Groups as plain dicts with plain keys; None for anything else."""
-    found = _items(groups)
-    if not is_a(groups, list, tuple) or not all(is_a(group, dict) for group in found):
-        return None
-    return [{plain_name(key): value for key, value in dict.items(group)} for group in found]
-
-
-def _instance_dict(thing: Any) -> Mapping[str, Any]:
-    """The attributes of any object, read as the search for hidden things reads them."""
-    steps = attribute_steps(type(thing))
-    return {} if steps is None else {step.removeprefix("->"): value for step, value in steps(thing)}
-
-
-def _members(group: dict[str, Any]) -> list[Any]:
-    params = group.get("params", [])
-    return _items(params) if is_a(params, *_ITERABLE) else [params]
-
-
-_ITERABLE = (list, tuple, set)
-
-
-def _items(things: Any) -> list[Any]:
-    """What a list, a tuple or a set holds, read through the built-in class; nothing of anything else."""
-    for base in _ITERABLE:
-        if is_a(things, base):
-            return list(base.__iter__(things))
-    return []
+def _are_copies(own: Collection[Any], theirs: Collection[Any]) -> bool:
+    """Whether an inner optimizer may step copies in another dtype, or flat vectors, of what the wrapper lists."""
+    if len(theirs) < len(own) and all(len(tensor_facts(each)[0] or ()) == 1 for each in theirs):
+        return True
+    return {tensor_facts(each)[1] for each in own}.isdisjoint(tensor_facts(each)[1] for each in theirs)
 
 
 def plain_option(value: Any, depth: int = 0) -> Any:

@@ -76,6 +76,8 @@ class TensorRegister:
         self.storage_devices = array("i")
         self.unreadable: set[int] = set()
         """Tensors whose shape cannot be read without running the code of their class."""
+        self.unusual: list[int] = []
+        """Tensors of a class of their own, by number."""
         self.crowded: set[int] = set()
         """Storages that more than one tensor views."""
         self._has_borrowed = False
@@ -212,6 +214,7 @@ class TensorRegister:
             self.specs.append(self._intern(spec))
         else:
             flags = flags_of(tensor)
+            self.unusual.append(number)
             inner = [(name, part, spec_of(part)) for name, part in inner_tensors(tensor)]
             # The bytes of what is made of others are theirs.
             spec = spec_of(tensor, sum(part.nbytes or 0 for _, _, part in inner) if inner else None)
@@ -248,6 +251,21 @@ class TensorRegister:
         storage = self._storage(_Base.untyped_storage(tensor), device)
         self._part_tensors.append((storage, tensor))
         return Part(name, spec, storage, _Base.storage_offset(tensor))
+
+    @property
+    def parted(self) -> frozenset[int]:
+        """Tensors that are made of others, by number."""
+        return frozenset(self._parts)
+
+    def set_numels(self, numels: dict[int, int]) -> None:
+        """Counts the elements that some tensors stand for, which are not those that they store."""
+        specs = [self.spec(number) for number in range(len(self.specs))]
+        for number, numel in numels.items():
+            specs[number] = specs[number]._replace(numel=numel)
+        # What is no tensor's any more goes, so that numbers are those of a report that was read.
+        for known in (self._kinds, self._spec_numbers, self._specs, self._spec_devices):
+            known.clear()
+        self.specs = array("i", map(self._intern, specs))
 
     def spec(self, number: int) -> TensorSpec:
         """What a tensor has in common with others."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from paramscope.capture.classes import class_dict, class_mro, definer, is_a, is_tensor_class, qualified_name
-from paramscope.capture.tensors import spec_of
-from paramscope.snapshot import StateRecord, TensorSpec
+from paramscope.capture.tensors import flags_of, spec_of
+from paramscope.snapshot import HAS_GRAD, REQUIRES_GRAD, StateRecord, TensorSpec
 
 _ADAM = frozenset({"exp_avg", "exp_avg_sq", "max_exp_avg_sq"})
 # Read from the `_init_group` of torch 2.4 to 2.13. What is left out is no copy of the parameter's shape: `step` and
@@ -28,6 +28,18 @@ _PER_ELEMENT: dict[str, frozenset[str]] = {
     "torch.optim.rprop.Rprop": frozenset({"prev", "step_size"}),
 }
 _NONE: frozenset[str] = frozenset()
+# What is moved towards the gradient by `lerp`, which refuses another dtype than its own; by real steps of torch 2.13,
+# with and without `foreach`. SparseAdam, SGD, Adagrad, Adadelta, ASGD, Rprop and RMSprop (unless centered) go on.
+_LERPED: dict[str, frozenset[str]] = {
+    **dict.fromkeys(
+        (f"torch.optim.{name}" for name in ("adam.Adam", "adamw.AdamW", "nadam.NAdam", "radam.RAdam")),
+        frozenset({"exp_avg"}),
+    ),
+    "torch.optim.adamax.Adamax": frozenset({"exp_avg"}),
+    "torch.optim._adafactor.Adafactor": frozenset({"row_var", "col_var", "variance"}),
+    "torch.optim._muon.Muon": frozenset({"momentum_buffer"}),
+    "torch.optim.rmsprop.RMSprop": frozenset({"grad_avg"}),
+}
 
 
 def mro_names(cls: type) -> tuple[str, ...]:
@@ -50,15 +62,28 @@ def steps_as(cls: type) -> str | None:
     return qualified_name(base)
 
 
-def per_element(steps: str | None) -> frozenset[str]:
-    """Names of the state that a class of torch.optim keeps for each element of a parameter."""
-    return _PER_ELEMENT.get(steps or "", _NONE)
+class Fitting(NamedTuple):
+    """Names of the state that has to fit its parameter."""
+
+    by_element: frozenset[str]
+    """In shape and device: what is kept for each element."""
+    by_dtype: frozenset[str]
+    """In dtype: with another one the next step raises."""
 
 
-def read_state(state: Any, names: frozenset[str], position: int, spec: TensorSpec) -> tuple[int, list[StateRecord]]:
+def what_fits(steps: str | None, *, is_fused: bool) -> Fitting:
+    """What a class of torch.optim keeps that has to fit. is_fused: a kernel reads all state in the parameter's
+    dtype."""
+    names = _PER_ELEMENT.get(steps or "", _NONE)
+    return Fitting(names, names if is_fused else _LERPED.get(steps or "", _NONE))
+
+
+def read_state(
+    state: Any, fitting: Fitting, position: int, spec: TensorSpec, member: Any
+) -> tuple[int, list[StateRecord]]:
     """(bytes of the state of one parameter, what of it does not fit the parameter).
 
-    names: of what is to fit. spec: the parameter's.
+    spec: the parameter's. member: the parameter.
     """
     if not is_a(state, dict):
         return 0, []
@@ -69,9 +94,23 @@ def read_state(state: Any, names: frozenset[str], position: int, spec: TensorSpe
             continue
         held = spec_of(value)
         total += held.nbytes or 0
-        if type(name) is str and name in names and _is_misfit(held, spec):
-            misfits.append(StateRecord(position, name, held.shape or (), held.device))
+        if type(name) is str and (
+            (name in fitting.by_element and _is_misfit(held, spec))
+            or (name in fitting.by_dtype and _is_of_other_dtype(held, spec) and _is_stepped(member))
+        ):
+            misfits.append(StateRecord(position, name, held.shape or (), held.device, held.dtype))
     return total, misfits
+
+
+def _is_of_other_dtype(held: TensorSpec, spec: TensorSpec) -> bool:
+    # A tensor subclass may hold its elements in one dtype and give them out in another.
+    plain = {"torch.Tensor", "torch.nn.parameter.Parameter"}
+    return held.dtype != spec.dtype and bool(held.shape) and held.type in plain and spec.type in plain
+
+
+def _is_stepped(member: Any) -> bool:
+    """Whether a step looks at a member: what is frozen and holds no gradient is passed over."""
+    return bool(flags_of(member) & (REQUIRES_GRAD | HAS_GRAD))
 
 
 def _is_misfit(held: TensorSpec, spec: TensorSpec) -> bool:

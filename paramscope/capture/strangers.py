@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from paramscope.capture.classes import is_tensor_class
 from paramscope.capture.parts import inner_tensors
 from paramscope.capture.register import TensorRegister
 from paramscope.capture.tensors import flags_of, spec_of
-from paramscope.snapshot import IS_LEAF, REQUIRES_GRAD, ForeignRecord, Membership, TensorSpec
+from paramscope.snapshot import IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, ForeignRecord, Membership, TensorSpec
 
 _CHOICE = 1_000
 """Missing tensors between two members, past which a stranger's place tells nothing."""
@@ -94,6 +95,7 @@ class Strangers:
             nbytes=spec.nbytes,
             requires_grad=bool(flags & REQUIRES_GRAD),
             is_leaf=bool(flags & IS_LEAF),
+            is_parameter=bool(flags & IS_PARAMETER),
             tensor=self._numbers[id(member)],
             storage=storage,
             replaced_by=replaced_by,
@@ -118,6 +120,9 @@ class Strangers:
         if name is not None and name in self._by_path:
             return name, "name"
         run = self._run(members, position, numbers)
+        # A number that is learned beside the model took no layer's place.
+        if run.is_numbers and any(prod(self._shapes[number] or (0,)) != 1 for number in run.missing):
+            return None, None
         # As many are missing there as there are strangers: each stands where its like stood.
         if len(run.missing) == len(run.shapes):
             return self._paths[run.missing[position - run.start]], "position"
@@ -125,7 +130,7 @@ class Strangers:
         alike = run.alike.get(shape, [])
         if len(alike) == 1 and run.counts[shape] == 1:
             return self._paths[alike[0]], "position"
-        replacing = self._by_shape.get(id(members[position]))
+        replacing = None if run.is_numbers else self._by_shape.get(id(members[position]))
         return (None, None) if replacing is None else (self._paths[replacing], "shape")
 
     def _between(self, before: int | None, after: int | None, strangers: int) -> list[int]:
@@ -155,7 +160,8 @@ class Strangers:
             alike: dict[tuple[int, ...] | None, list[int]] = {}
             for number in missing:
                 alike.setdefault(self._shapes[number], []).append(number)
-            self._last = _Run(start, shapes, Counter(shapes), missing, alike)
+            is_numbers = all(shape is not None and prod(shape) == 1 for shape in shapes)
+            self._last = _Run(start, shapes, Counter(shapes), missing, alike, is_numbers)
         return self._last
 
 
@@ -171,3 +177,5 @@ class _Run(NamedTuple):
     """Trainable tensors of the model in no group that lie, in model order, between the members around them."""
     alike: dict[tuple[int, ...] | None, list[int]]
     """The same by shape."""
+    is_numbers: bool
+    """Whether each of the strangers is a single number."""

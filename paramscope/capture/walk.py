@@ -32,6 +32,7 @@ from paramscope.snapshot import (
     Mark,
     ModuleColumns,
     Note,
+    Setting,
     SlotColumns,
     join,
     slot_path,
@@ -134,6 +135,10 @@ class Walk:
         """Whether a tensor, by its number, is registered."""
         return tensor < self._sealed
 
+    def held_modules(self) -> Iterator[tuple[int, Any]]:
+        """Each module that was entered, with the position of its first path."""
+        return zip(self.numbers.values(), self._held, strict=True)
+
     def path_of(self, module: Any) -> str | None:
         """The first path under which a module was entered; None if it was not."""
         number = self.numbers.get(id(module))
@@ -158,11 +163,22 @@ class Walk:
             self._registered_paths = self.tensor_paths()
         self.aliases.append(AliasRecord(join(module_path, name), self._registered_paths[tensor]))
 
+    def first_path_of(self, module: int) -> int:
+        """The position of the first path of a module, by that of any of its paths."""
+        return self._repeats.get(module, module)
+
+    def settings_of(self, module: int) -> tuple[tuple[str, Setting], ...]:
+        """What a torch.nn layer says of itself, by its position."""
+        return self.facts.interned_settings[self._settings[module]]
+
+    def slots(self) -> Iterator[tuple[int, str, int, int]]:
+        """(module, name, how it is held, tensor) of every slot."""
+        return zip(self._slot_modules, self._slot_names, self._holds, self._slot_tensors, strict=True)
+
     def tensor_paths(self) -> dict[int, str]:
         """The first path under which each tensor was entered, by its number."""
         paths: dict[int, str] = {}
-        columns = zip(self._slot_modules, self._slot_names, self._slot_tensors, self._holds, strict=True)
-        for module, name, tensor, hold in columns:
+        for module, name, hold, tensor in self.slots():
             if tensor not in paths:
                 paths[tensor] = slot_path(self.paths[module], name, hold)
         return paths
@@ -240,7 +256,7 @@ class Walk:
                 )
             entry = classes_get(id(cls))
             if entry is None:
-                entry = self._enter_class(index, cls)
+                entry = self._enter_class(index, path, cls)
             type_number, facts, is_special, read, known_settings = entry
             add_path(path)
             if is_special or reasons or hooks or pre_hooks or "state_dict" in state:
@@ -382,8 +398,14 @@ class Walk:
             kind = self.kinds[id(cls)] = kind_of(cls)
         return kind
 
-    def _enter_class(self, index: int, cls: type) -> ClassEntry:
+    def _enter_class(self, index: int, path: str, cls: type) -> ClassEntry:
         entry, shared = self.facts.enter_class(cls)
+        if entry.facts.hands_out is not None:
+            base, method = entry.facts.hands_out
+            text = (
+                f"{base} overrides {method}(), so parameters() may hand out other than what is registered and counted"
+            )
+            self.notes.append(Note(path, "overridden", text))
         # What all instances share is found through the first of them; the search runs backwards.
         self.candidates.extend(Candidate(index, f"::{name}", value) for name, value in reversed(shared))
         return entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,4 @@ def load_report(target: str, optimizers: Sequence[str], given: Sequence[str], *,
 def combine(brought: Any, made: Sequence[Any]) -> Any:
     """The optimizer that came with the target and those of -O, as one argument for `audit`."""
     every = ([] if brought is None else [brought]) + list(made)
-    if len(every) <= 1:
-        return every[0] if every else None
-    flat: list[Any] = []
-    for each in every:
-        if isinstance(each, Mapping):
-            flat += each.values()
-        elif isinstance(each, (list, tuple)):
-            flat += each
-        else:
-            flat.append(each)
-    return flat
+    return (every[0] if every else None) if len(every) <= 1 else every

@@ -10,7 +10,7 @@ from paramscope.config import DeclaredIgnore
 from paramscope.errors import ParamscopeError
 from paramscope.exceptions.baseline import Baseline
 from paramscope.exceptions.fingerprint import fingerprints
-from paramscope.finding import Finding, Severity, is_meant
+from paramscope.finding import Finding, Severity, is_meant, real_file, shown_file
 from paramscope.glob import any_of
 from paramscope.report import Report
 from paramscope.snapshot import Snapshot
@@ -82,7 +82,7 @@ def apply(findings: Iterable[Finding], exceptions: Exceptions, target: str | Non
         comment = _comment(finding)
         if comment is not None:
             comments.add(key_of(comment))
-            where = f"{shown_file(comment.file)}:{comment.line}"
+            where = f"{shown_file(real_file(comment.file))}:{comment.line}"
             ignored.append(Ignored(finding, comment.reason, where, "comment"))
             continue
         ignore = covers.all_of(finding)
@@ -125,7 +125,7 @@ def check_comments(comments: Iterable[IgnoreComment]) -> None:
         if comment.problem:
             code = comment.codes[0] if comment.codes else "PS104"
             raise CommentError(
-                f"{shown_file(comment.file)}:{comment.line}: {comment.problem}",
+                f"{shown_file(real_file(comment.file))}:{comment.line}: {comment.problem}",
                 f"Write # paramscope: ignore[{code}] and behind it why this is right.",
             )
 
@@ -133,7 +133,7 @@ def check_comments(comments: Iterable[IgnoreComment]) -> None:
 def _comment(finding: Finding) -> IgnoreComment | None:
     if finding.location is None:
         return None
-    for comment in ignores_at(finding.location.file, finding.location.line):
+    for comment in ignores_at(finding.location.path, finding.location.line):
         if not comment.problem and any(is_meant(code, finding.code, finding.name) for code in comment.codes):
             return comment
     return None
@@ -183,9 +183,3 @@ def declared_by_comments(snapshot: Snapshot) -> list[IgnoreComment]:
 def key_of(comment: IgnoreComment) -> tuple[str, int]:
     """Which comment it is, however its file is named."""
     return os.path.realpath(comment.file), comment.line
-
-
-def shown_file(file: str) -> str:
-    """Relative to the working directory where it lies below it."""
-    path = os.path.relpath(os.path.realpath(file)) if os.path.isabs(file) else file
-    return file if path.startswith("..") else path

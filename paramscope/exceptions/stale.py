@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.config import DeclaredIgnore
-from paramscope.exceptions.apply import Applied, Exceptions, key_of, shown_file
+from paramscope.exceptions.apply import Applied, Exceptions, key_of
 from paramscope.exceptions.baseline import Entry
 from paramscope.exceptions.fingerprint import plain_target
-from paramscope.finding import is_meant
+from paramscope.finding import is_meant, real_file, shown_file
 from paramscope.glob import any_of
 from paramscope.source.comments import IgnoreComment
 
@@ -63,7 +63,7 @@ def _comments(ran: Sequence[Ran]) -> Iterator[str]:
     for key, comment in every.items():
         meant = [each for each in ran if any(key_of(one) == key for one in each.comments)]
         if key not in used and any(_ran(code, meant) for code in comment.codes):
-            where = f"{shown_file(comment.file)}:{comment.line}"
+            where = f"{shown_file(real_file(comment.file))}:{comment.line}"
             yield f"{where}: ignore[{', '.join(comment.codes)}] matches nothing any more: take it out"
 
 

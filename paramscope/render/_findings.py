@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paramscope import text
-from paramscope.exceptions.apply import Ignored, shown_file
-from paramscope.finding import Finding, Location, Severity, Skipped
+from paramscope.exceptions.apply import Ignored
+from paramscope.finding import Finding, Location, Severity, Skipped, real_file
 from paramscope.render._layout import Screen, paint
 from paramscope.report import Report
 from paramscope.rules.engine import NEEDED
@@ -69,14 +69,19 @@ def place(finding: Finding) -> str:
     return f"{plain(finding.location.file)}:{finding.location.line}"
 
 
-def lines_of(finding: Finding, screen: Screen, *, reason: str = "", with_help: bool = True) -> list[str]:
-    """A finding as a terminal shows it: where and what in the first line, then why, and what to write instead."""
+def lines_of(
+    finding: Finding, screen: Screen, *, reason: str = "", with_help: bool = True, with_unlocated: bool = False
+) -> list[str]:
+    """A finding as a terminal shows it: where and what in the first line, then why, and what to write instead;
+    with_unlocated: why no line is known, too."""
     head = f"{place(finding)}: {finding.severity.value} {plain(finding.code)} {plain(finding.name)}"
     style = _STYLES[finding.severity]
     lines = [paint(line, style, screen) for line in text.wrap_words(head, screen.width)]
     lines += _hanging(plain(finding.message), "  ", "  ", screen.width)
     if with_help and finding.help:
         lines += _hanging(plain(finding.help), "  help: ", "        ", screen.width)
+    if with_unlocated and finding.unlocated:
+        lines += _hanging(plain(finding.unlocated), "  no line: ", "           ", screen.width)
     if reason:
         lines += _hanging(plain(reason), "  ignored: ", "           ", screen.width)
     return lines
@@ -132,11 +137,9 @@ def _position(find: Callable[[str], int], path: str) -> int | None:
         return None
 
 
-def line_for(checked: Checked, finding: Finding) -> Location | None:
-    """The line of a finding; where none is known, that of the class that holds its first place, or of the target's
-    file: viewers of checks show nothing without a line."""
-    if finding.location is not None:
-        return finding.location
+def class_line(checked: Checked, finding: Finding) -> Location | None:
+    """For viewers that show nothing without a line: that of the class that holds a finding's first place, or of the
+    target's file. It is to blame for nothing, and whoever shows it has to say so."""
     report = checked.report
     classes = report.snapshot.classes
     path = finding.paths[0]
@@ -146,9 +149,22 @@ def line_for(checked: Checked, finding: Finding) -> Location | None:
         position = _position(report.modules.position, module)
         record = classes.get(report.modules.at(position).type) if position is not None else None
         if record is not None and record.file is not None and record.line is not None and is_own(record):
-            return Location(shown_file(record.file), record.line)
+            return Location(real_file(record.file), record.line)
         if not module:
             break
         module = module.rpartition(".")[0]
+    return target_line(checked)
+
+
+def target_line(checked: Checked) -> Location | None:
+    """The beginning of a target's file."""
     file, colon, _ = checked.target.rpartition(":")
     return Location(file, 1) if colon and file.endswith(".py") else None
+
+
+def said_of_no_line(finding: Finding) -> str:
+    """That the place which a viewer asks for is not the line to blame; empty where it is."""
+    if finding.location is not None:
+        return ""
+    why = f" ({plain(finding.unlocated)})" if finding.unlocated else ""
+    return f"The line to blame is not known{why}; this one is only where the class or the file begins."

@@ -5,7 +5,8 @@ tabulate would lay out the same, but in many times the time that it takes to loo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from paramscope import text
@@ -53,37 +54,77 @@ def grid(
     right: Sequence[int] = (),
     styles: Sequence[str | None] = (),
 ) -> list[str]:
-    """A table as lines, its first column wrapped so that no line is wider than the screen.
+    """A table as lines, none of them wider than the screen: its first column is wrapped, and where that is not
+    enough, so are the widest of the others.
 
     columns: cells of each column. right: positions of columns that are aligned to the right. styles: for each row
     what `paint` knows.
     """
-    widths = [
+    own = [
         max(column_width(column), text.width(head)) if column else text.width(head)
         for column, head in zip(columns, headers, strict=True)
     ]
-    room = max(8, screen.width - sum(widths[1:]) - GAP * (len(widths) - 1))
-    first: list[list[str]] = []
-    if widths[0] <= room:
-        first = [[cell] for cell in columns[0]]
-    else:
-        first = [text.wrap_path(cell, room) for cell in columns[0]]
-        widths[0] = max(text.width(headers[0]), max(text.width(line) for lines in first for line in lines))
-    padded = [
-        [padded_cell(cell, widths[i], is_right=i in right) for cell in column] if i else []
-        for i, column in enumerate(columns)
-    ]
+    widths = _fitted(own, screen.width)
+    heads = [_wrapped(head, width, text.wrap_words) for head, width in zip(headers, widths, strict=True)]
+    first = [_wrapped(cell, widths[0], text.wrap_path) for cell in columns[0]]
+    # What is no wider than its lines need.
+    widths[0] = max(text.width(line) for cell in (heads[0], *first) for line in cell)
     gap = " " * GAP
-    heads = [padded_cell(head, widths[i], is_right=i in right) for i, head in enumerate(headers)]
-    lines = [paint(gap.join(heads).rstrip(), "heading", screen), gap.join("-" * width for width in widths)]
-    for i, cells in enumerate(zip(*padded[1:], strict=True) if len(columns) > 1 else [()] * len(first)):
-        *before, last = first[i]
-        # What follows the path stands beside its first line.
-        head, tail = (before[0], [*before[1:], last]) if before else (last, [])
+    lines = [paint(line, "heading", screen) for line in _row(heads, widths, right)]
+    lines.append(gap.join("-" * width for width in widths))
+    if widths[1:] == own[1:]:
+        padded = [
+            [padded_cell(cell, widths[i], is_right=i in right) for cell in column] if i else []
+            for i, column in enumerate(columns)
+        ]
+        for i, cells in enumerate(zip(*padded[1:], strict=True) if len(columns) > 1 else [()] * len(first)):
+            # What follows the path stands beside its first line.
+            head, *tail = first[i]
+            style = styles[i] if styles else None
+            lines.append(paint(gap.join((padded_cell(head, widths[0]), *cells)).rstrip(), style, screen))
+            lines.extend(paint(line.rstrip(), style, screen) for line in tail)
+        return lines
+    for i, (begin, *others) in enumerate(zip(first, *columns[1:], strict=True)):
+        cells_of_row = [begin, *(_wrapped(cell, widths[at], _wrap_cell) for at, cell in enumerate(others, 1))]
         style = styles[i] if styles else None
-        lines.append(paint(gap.join((padded_cell(head, widths[0]), *cells)).rstrip(), style, screen))
-        lines.extend(paint(line.rstrip(), style, screen) for line in tail)
+        lines.extend(paint(line, style, screen) for line in _row(cells_of_row, widths, right))
     return lines
+
+
+_NARROW = 8
+"""Terminal columns that the first column of a table keeps, if it has so many."""
+
+
+def _fitted(own: Sequence[int], width: int) -> list[int]:
+    """How wide each column of a table is drawn, by how wide it would like to be: the first one gives way, and then
+    the widest of the others."""
+    widths = list(own)
+    room = width - GAP * (len(own) - 1)
+    over = sum(widths) - room
+    if over > 0:
+        widths[0] = max(min(own[0], _NARROW), own[0] - over)
+    for _ in range(sum(widths) - room):
+        widest = max(range(len(widths)), key=lambda at: (widths[at], at))
+        if widths[widest] <= 2:  # what a Chinese character takes
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def _wrapped(cell: str, width: int, wrap: Callable[[str, int], list[str]]) -> list[str]:
+    return [cell] if text.width(cell) <= width else wrap(cell, width)
+
+
+def _wrap_cell(cell: str, width: int) -> list[str]:
+    """Sizes and figures, broken where they have joints."""
+    return text.wrap_path(cell, width, joints="×,_ .")
+
+
+def _row(cells: Sequence[Sequence[str]], widths: Sequence[int], right: Sequence[int]) -> Iterator[str]:
+    """The lines of a row of wrapped cells."""
+    for parts in zip_longest(*cells, fillvalue=""):
+        line = (padded_cell(part, widths[at], is_right=at in right) for at, part in enumerate(parts))
+        yield (" " * GAP).join(line).rstrip()
 
 
 def padded_cell(cell: str, width: int, *, is_right: bool = False) -> str:

@@ -26,6 +26,8 @@ STATUSES = ("trainable", "frozen", "hidden", "buffer", "attribute", "empty", "un
 """What a slot may be."""
 CHOICES = (*STATUSES, "shared", "stepped", "not-stepped")
 """What `status` takes: a slot's status; whether it shares memory; whether it is trainable and stepped, or not."""
+_INCOMPLETE = frozenset({"packed", "items", "depth", "unreadable", "crashed", "repeats", "uninitialised"})
+"""Kinds of notes on what was not looked into."""
 SORTS = ("model", "path", "elements", "bytes", "status", "dtype")
 """What lines are sorted by: the order of the model, or greatest first for `elements` and `bytes`."""
 
@@ -141,11 +143,18 @@ def check(selection: Selection) -> None:
         )
 
 
-def nothing(selection: Selection) -> str:
+def nothing(report: Report, selection: Selection) -> str:
     """What is said where a view has no line."""
     if selection.status:
         return f"no slot is {' or '.join(selection.status)}"
+    if is_incomplete(report):
+        return "nothing that can be listed: see the notes for what this model holds and could not be looked into"
     return "no tensors: this model holds no parameters, buffers or tensor attributes"
+
+
+def is_incomplete(report: Report) -> bool:
+    """Whether a model may hold tensors that are not among its slots: notes say where."""
+    return any(note.kind in _INCOMPLETE for note in report.snapshot.notes)
 
 
 def sharing_groups(report: Report, rows: list[Row]) -> list[tuple[SharingKind, list[list[int]]]]:

@@ -39,7 +39,8 @@ def total_lines(report: Report, width: int, left_out: int) -> list[str]:
     elif totals.by_name != totals.parameters:
         more.append(f"by name: {text.count(totals.by_name)}")
     if totals.local is not None:
-        more.append(f"on this rank: {text.count(totals.local)}")
+        is_quantized = any(mark.kind == "quantized" for mark in report.snapshot.marks)
+        more.append(f"{'as stored' if is_quantized else 'on this rank'}: {text.count(totals.local)}")
     if totals.effective_trainable != totals.trainable:
         more.append(f"effective trainable: {text.count(totals.effective_trainable)}")
     least = "at least " if any(note.kind in ("items", "depth") for note in report.snapshot.notes) else ""
@@ -48,6 +49,10 @@ def total_lines(report: Report, width: int, left_out: int) -> list[str]:
     more += [f"{label}{text.count(number)}" for label, number in sums if number]
     if totals.unknown:
         more.append(f"{text.plural(totals.unknown, 'tensor')} of unknown size not counted")
+    # What is in a slot is counted as it is stored.
+    slots = report.slots
+    if packed := sum(note.kind == "packed" and note.path not in slots for note in report.snapshot.notes):
+        more.append(f"{text.plural(packed, 'packed weight')} in C++ not counted")
     more.append(f"memory: {text.nbytes(totals.nbytes)}")
     if left_out:
         more.append("empty slots not listed")
@@ -86,5 +91,5 @@ def note_lines(report: Report, width: int) -> list[str]:
     return [
         line
         for note in report.snapshot.notes
-        for line in sentence([f"note: {text.name(note.path) or 'the root'}:", note.text], width, separator=" ")
+        for line in text.wrap_words(f"note: {text.name(note.path) or 'the root'}: {text.plain(note.text)}", width)
     ]

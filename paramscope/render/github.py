@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from paramscope.finding import Finding, Severity
-from paramscope.render._findings import Checked, by_severity, counted, everything, line_for, place
+from paramscope.render._findings import Checked, by_severity, counted, everything, place, said_of_no_line, target_line
 from paramscope.report import Report
 from paramscope.text import plain
 
@@ -39,12 +39,14 @@ def render_checks(checks: Sequence[Checked]) -> str:
 
 
 def _command(finding: Finding, checked: Checked) -> str:
-    line = line_for(checked, finding)
+    # NOTE: never the line of the class, which is innocent: without its own it stands at the top of the target's file.
+    line = finding.location or target_line(checked)
     properties = {"title": plain(f"{finding.code} {finding.name}")}
     if line is not None:
         properties = {"file": plain(line.file.replace("\\", "/")), "line": str(line.line), **properties}
     told = ",".join(f"{name}={escape_property(value)}" for name, value in properties.items())
-    message = plain(finding.message) + (f"\n{plain(finding.help)}" if finding.help else "")
+    words = (plain(finding.message), plain(finding.help), said_of_no_line(finding) if line is not None else "")
+    message = "\n".join(filter(None, words))
     return f"::{_COMMANDS[finding.severity]} {told}::{escape_message(message)}"
 
 

@@ -58,7 +58,7 @@ def render(
     if lines.shown:
         blocks += [_slots(report, lines.shown), *_legend(report, lines.shown)]
     else:
-        blocks.append(f"<p>{escape(nothing(selection))}</p>")
+        blocks.append(f"<p>{escape(nothing(report, selection))}</p>")
     blocks += [f"<p>{escape(line.replace('||', '·'))}</p>" for line in total_lines(report, 10_000, lines.left_out)]
     blocks += [_section(section) for section in sections(report, lines.rows)]
     body = "\n".join(blocks)

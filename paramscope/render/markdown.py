@@ -52,7 +52,7 @@ def render(
     told = legend(report, lines.shown)
     notes = _fitting([markdown(each) for each in told], _PARTS["legend"], "remark", separator="; ")
     room = MOST - sum(len(block) + 2 for block in [*before, notes, *after]) - 200
-    slots = _slots(report, lines.shown, room) if lines.shown else markdown([nothing(selection)])
+    slots = _slots(report, lines.shown, room) if lines.shown else markdown([nothing(report, selection)])
     return "\n\n".join(block for block in [*before, slots, notes, *after] if block) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from paramscope.render._layout import Screen, grid, paint, sentence
 from paramscope.render._lines import Line, Selection, lines_of
 from paramscope.render._totals import note_lines, title
 from paramscope.report import Report
-from paramscope.snapshot import GroupRecord, OptimizerRecord
+from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord
 
 _TOLD = ("lr", "weight_decay")
 """Options with a column of their own."""
@@ -40,19 +41,20 @@ def render(
 
 def _stepped(report: Report, lines: list[Line], screen: Screen) -> Iterator[list[str]]:
     """A table for each optimizer."""
+    members: dict[Membership, list[tuple[Line, int]]] = {}
+    for line in lines:
+        for place, times in Counter(line.record.groups).items():
+            members.setdefault(place, []).append((line, times))
     for optimizer in report.optimizers:
         kind = text.name(optimizer.type.rpartition(".")[2])
         heading = sentence([f"optimizer {text.name(optimizer.name)}: {kind}"], screen.width)
         cells, styles = [], []
         for group in optimizer.groups:
-            for line in lines:
-                places = [place for place in line.record.groups if place == (optimizer.name, group.index)]
-                if not places:
-                    continue
-                times = f" (×{len(places)} in the group)" if len(places) > 1 else ""
+            for line, times in members.get(Membership(optimizer.name, group.index), ()):
+                often = f" (×{times} in the group)" if times > 1 else ""
                 note = _note(line)
-                cells.append([line_name(line) + times, str(group.index), *_options(group), elements(line), note])
-                styles.append("warning" if note or times else None)
+                cells.append([line_name(line) + often, str(group.index), *_options(group), elements(line), note])
+                styles.append("warning" if note or often else None)
         if not cells:
             yield [*(paint(each, "heading", screen) for each in heading), "  nothing of this model"]
             continue

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from paramscope.exceptions.fingerprint import fingerprints
 from paramscope.finding import Finding, Severity
-from paramscope.render._findings import Checked, everything, line_for
+from paramscope.render._findings import Checked, class_line, everything, said_of_no_line
 from paramscope.report import Report
 from paramscope.rules.docs import first_sentence, to_markdown
 from paramscope.rules.rule import Loaded
@@ -88,11 +88,12 @@ def _results(checked: Checked, positions: dict[str, int]) -> list[dict[str, Any]
     every = [*report.findings, *report.ignored]
     results = []
     for number, (finding, key) in enumerate(zip(every, fingerprints(every, report.target), strict=True)):
+        words = (finding.message, finding.help, said_of_no_line(finding))
         result: dict[str, Any] = {
             "ruleId": finding.code,
             "ruleIndex": positions[finding.code],
             "level": _LEVELS[finding.severity],
-            "message": {"text": message_text(f"{finding.message} {finding.help}".strip())},
+            "message": {"text": message_text(" ".join(filter(None, words)))},
             "locations": [_location(checked, finding)],
             "partialFingerprints": {_KEY: key},
             "properties": {"target": checked.target, "places": len(finding.paths)},
@@ -119,7 +120,7 @@ def _location(checked: Checked, finding: Finding) -> dict[str, Any]:
     location: dict[str, Any] = {
         "logicalLocations": [{"fullyQualifiedName": name, "kind": "member"} for name in names]
     }
-    line = line_for(checked, finding)
+    line = finding.location or class_line(checked, finding)
     if line is not None:
         location["physicalLocation"] = {
             "artifactLocation": _artifact(line.file),

@@ -46,7 +46,7 @@ def render(
     screen = Screen(width, color)
     blocks = [
         title(report, width),
-        _slot_lines(report, lines.shown, wanted, screen) if lines.shown else [nothing(selection)],
+        _slot_lines(report, lines.shown, wanted, screen) if lines.shown else [nothing(report, selection)],
         total_lines(report, width, lines.left_out),
         finding_lines(report, screen),
         sharing_lines(report, lines.rows, width),
@@ -92,7 +92,7 @@ def _fitting(report: Report, lines: list[Line], screen: Screen) -> tuple[list[Co
         }
         for name in ("dtype", "device")
     }
-    longest = min(column_width(paths), max(NARROWEST_PATH, screen.width // 3))
+    longest = min(max(column_width(paths), len("path")), max(NARROWEST_PATH, screen.width // 3))
     for is_full in (True, False):
         # A column that says the same in every row says it once, where columns are scarce.
         varied = [name for name in ("dtype", "device") if is_full or len(uniform[name]) > 1]

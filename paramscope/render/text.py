@@ -28,7 +28,7 @@ def render_checks(
         report = checked.report
         if len(checks) > 1 and (report.findings or (show_ignored and report.ignored)):
             blocks.append([paint(plain(checked.target), "heading", screen)])
-        blocks += [lines_of(finding, screen) for finding in by_severity(report.findings)]
+        blocks += [lines_of(finding, screen, with_unlocated=True) for finding in by_severity(report.findings)]
         if show_ignored:
             blocks += [
                 lines_of(finding, screen, reason=_reason(checked, finding), with_help=False)

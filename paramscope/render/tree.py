@@ -62,7 +62,7 @@ def render(
     screen = Screen(width, color)
     tree = _Tree(report, lines, width)
     items = list(tree.items())
-    drawn = _drawn(items, report.totals.parameters, screen) if items else [nothing(selection)]
+    drawn = _drawn(items, report.totals.parameters, screen) if items else [nothing(report, selection)]
     some = ", ~ some" if any(line.closed for line in lines.shown) else ""
     told = [f"fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown{some}"]
     if any(line.is_counted for line in lines.shown):

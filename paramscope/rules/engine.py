@@ -48,7 +48,13 @@ def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
     findings: list[Finding] = []
     for loaded in wanted:
         rule = loaded.rule
-        better = {path for code in rule.yields_to for problem in problems.get(code, ()) for path in problem.paths}
+        better = {
+            path
+            for code in rule.yields_to
+            for problem in problems.get(code, ())
+            if rule.yields_from is None or (problem.severity or by_code[code].rule.severity) >= rule.yields_from
+            for path in problem.paths
+        }
         found = [problem for problem in problems[rule.code] if problem.paths[0] not in better]
         try:
             findings += to_findings(rule, found, facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cached_property
+from math import prod
 from typing import Any, NamedTuple, TypeVar
 
 from paramscope.fold.signatures import tree_of
@@ -307,6 +308,11 @@ class Facts:
         return any(mark.kind == "own-forward" for mark in self.marked.get(path, ()))
 
     @cached_property
+    def quantized_modules(self) -> frozenset[str]:
+        """Paths of modules that hold a quantized weight, and beside it what gives its elements their values."""
+        return frozenset(self.slots[mark.path].module for mark in self.marks("quantized"))
+
+    @cached_property
     def is_training_something(self) -> bool:
         """Whether any registered parameter requires grad."""
         return any(kind.is_trainable for kind in self.slot_kinds)
@@ -369,12 +375,19 @@ class Facts:
 
     def _itemsize(self, spec: int) -> int:
         of = self.snapshot.interned.specs[spec]
-        return of.nbytes // of.numel if of.nbytes and of.numel else 0
+        return of.nbytes // prod(of.shape) if of.nbytes and of.shape is not None else 0
 
     @cached_property
     def _layouts(self) -> dict[int, Layout | None]:
         """By the number of a spec, what tensors of it reach from the first byte of a storage on."""
         return {}
+
+    @cached_property
+    def cut_views(self) -> frozenset[int]:
+        """Tensors that say they require grad, and that no backward reaches: views taken under `no_grad`."""
+        return frozenset(
+            self.snapshot.slot_columns.tensors[self.slots.position(mark.path)] for mark in self.marks("cut-view")
+        )
 
     @cached_property
     def recomputed_tensors(self) -> frozenset[int]:

@@ -18,7 +18,12 @@ BRACE = "\ue000"
 
 def literal(words: str) -> str:
     """A name that is the user's to choose, as it stands in a template, whatever it looks like."""
-    return text.name(words).replace("{", BRACE)
+    return unbraced(text.name(words))
+
+
+def unbraced(words: str) -> str:
+    """Words of ours, with code in them, as they stand in a template: none of their braces begins a placeholder."""
+    return words.replace("{", BRACE)
 
 
 def placeholders(end: int, first: int = 0) -> str:

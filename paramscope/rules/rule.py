@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from paramscope.finding import Severity
+from paramscope.source import Assignment
+from paramscope.source.causes import Cause
 
 if TYPE_CHECKING:
     from paramscope.rules.facts import Facts
@@ -28,6 +30,40 @@ class Rule(NamedTuple):
     yields_to: tuple[str, ...] = ()
     """Codes of rules that name the cause better: a problem whose first place is among the places of one of theirs is
     no finding of this rule."""
+    yields_from: Severity | None = None
+    """The least severity of theirs that it yields to; None for any."""
+
+
+class Blame(NamedTuple):
+    """A line to blame that is not the assignment of a slot or a module."""
+
+    kind: Literal["optimizer", "attribute", "replaced", "line"]
+    name: str
+    """`optimizer`: that which builds the optimizer of this name. `attribute`: that which assigns an attribute of this
+    name to what stands at `path`, from wherever. `replaced`: that which put something new at `path`, or, where it
+    is not known, that which builds the optimizer of this name too early. `line`: that of `at`."""
+    path: str = ""
+    at: Assignment | None = None
+
+    @classmethod
+    def line(cls, at: Assignment) -> Blame:
+        """A line that the rule itself has found."""
+        return cls("line", "", "", at)
+
+    @classmethod
+    def optimizer(cls, name: str) -> Blame:
+        """The line that builds an optimizer."""
+        return cls("optimizer", name)
+
+    @classmethod
+    def replaced(cls, path: str, name: str) -> Blame:
+        """The line that replaced a slot after an optimizer was built, or that which builds the optimizer."""
+        return cls("replaced", name, path)
+
+    @classmethod
+    def attribute(cls, path: str, name: str) -> Blame:
+        """The line that assigns an attribute, such as `require_grad`, to a module or a Parameter."""
+        return cls("attribute", name, path)
 
 
 class Problem(NamedTuple):
@@ -37,17 +73,24 @@ class Problem(NamedTuple):
     """Every place that takes part; the first is what it is about."""
     message: str
     """What PyTorch will do, and why that differs from what was meant: one or two sentences. `{0}` stands for the
-    first path, `{1}` for the second; of problems that become one finding, for all of theirs, folded."""
+    first path, `{1}` for the second; of problems that become one finding, for all of theirs, folded. `{0|is|are}`
+    stands for one word or the other, as `{0}` is one path or several."""
     help: str
     """The line to write instead, with the user's own names in it; placeholders as in `message`."""
     severity: Severity | None = None
     """Where it is not the rule's own."""
-    blame: str | None = ""
-    """Path of what was assigned on the line to blame; empty for the first of `paths`, None where no line of the
-    user's is to blame."""
+    blame: str | Blame | None = ""
+    """Path of what was assigned on the line to blame; empty for the first of `paths`, None where no one line is to
+    blame. Or another kind of line: that of an optimizer, say."""
     alike: Hashable = None
     """What makes problems of equal message, help and severity one finding; where it is None, they are one if their
     first paths are of one attribute of modules of one class."""
+    is_apart: bool = False
+    """Whether it speaks of its places as of one thing, such as one memory. Of such problems that become one finding
+    the first is told, with its own help, and then for which others the same holds, one by one: their paths are never
+    joined in one list, and `help` may differ."""
+    cause: Cause = "any"
+    """What the assignment to blame must be able to have made: others to the same name are innocent."""
 
 
 class Undecided(NamedTuple):

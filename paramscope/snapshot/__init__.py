@@ -49,6 +49,8 @@ from paramscope.snapshot.records import StorageRecord as StorageRecord
 from paramscope.snapshot.records import TensorRecord as TensorRecord
 from paramscope.snapshot.records import TensorSpec as TensorSpec
 from paramscope.snapshot.ties import NO_SUCH_SLOTS as NO_SUCH_SLOTS
+from paramscope.snapshot.ties import is_simple_pattern as is_simple_pattern
+from paramscope.snapshot.ties import without_wrappers as without_wrappers
 from paramscope.snapshot.views import ModuleRecords as ModuleRecords
 from paramscope.snapshot.views import Records as Records
 from paramscope.snapshot.views import SlotRecords as SlotRecords

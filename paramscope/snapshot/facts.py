@@ -17,6 +17,7 @@ NoteKind = Literal[
     "name-clash",
     "crashed",
     "values",
+    "overridden",
 ]
 MarkKind = Literal[
     "odd-attribute",
@@ -27,6 +28,15 @@ MarkKind = Literal[
     "own-forward",
     "recomputed",
     "held-by",
+    "held-from-above",
+    "not-copied",
+    "cut-view",
+    "quantized",
+    "saved-once",
+    "adapter",
+    "adapter-tables",
+    "merged-adapter",
+    "object-class",
 ]
 
 
@@ -39,14 +49,16 @@ class Note(NamedTuple):
     `items` of containers and objects;
     `uninitialised` for a module whose `__init__` did not call that of `nn.Module`; `overlap` for views whose
     sharing was not decided; `unreadable` for what cannot be read without running the code of its class; `packed`
-    for weights of quantized layers that lie in an object of C++; `name-clash` for a module of whose name there is
-    another; `crashed` for what could not be told because our own code failed on it; `values` for tensors whose
-    elements were to be read and were not."""
+    for weights of quantized layers that lie in an object of C++, or hold several elements in one that are not
+    counted; `name-clash` for a module of whose name there is another; `crashed` for what could not be told because
+    our own code failed on it; `values` for tensors whose elements were to be read and were not;
+    `overridden` for classes whose `parameters()` may hand out something else than what is registered."""
     text: str
 
 
 class ClassRecord(NamedTuple):
-    """One class of the modules that were seen, or one that they inherit from."""
+    """One class of the modules that were seen, of the user's own objects that hold tensors or modules, or one that
+    these inherit from."""
 
     type: str
     """Qualified name: `package.module.Outer.Net`; that of a class in a function holds `<locals>`."""
@@ -64,22 +76,43 @@ class ClassRecord(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Something odd about one module or slot."""
+    """Something odd about one module or slot; what `name` and `value` hold is said with each kind.
+
+    - `odd-attribute`: an attribute that looks like a misspelled `requires_grad`, or a method put in its place; its
+      name, and what it holds where that is a plain value.
+    - `class-shadow`: a class attribute hides what is registered under its name; that name, and what hides it.
+    - `inference`: a tensor made under `inference_mode`.
+    - `gradient-shape`: a `.grad` of another shape than the tensor; `grad`, and that shape.
+    - `offloaded`: the module's tensors come and go by a hook; where the hook is kept.
+    - `own-forward`: the instance has a `forward` of its own.
+    - `recomputed`: a hook or a parametrization computes this attribute anew before each forward; what does, such as
+      `weight_norm`.
+    - `held-by`: what hides a module, or a tensor that is a Parameter or requires grad, and is not registered, where
+      it lies behind more than containers; `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of
+      several the last of these, and its qualified class name.
+    - `held-from-above`: of a thing held by an object, that the object holds the very module that holds it, or one
+      above.
+    - `not-copied`: a tensor with a graph, or a module, of which a class on the way to it, or its own, says itself
+      what `copy.deepcopy` takes.
+    - `cut-view`: a leaf that requires grad, and yet a view, taken under `no_grad`, of what has gradients: no backward
+      reaches it.
+    - `quantized`: a weight that holds several elements in one, or integers that stand for floats; what tells it, such
+      as `quant_state`, and the shape that is stood for.
+    - `saved-once`: a name of the state that transformers' `save_pretrained` leaves out where another one has its
+      memory, by what the class of the module says; the pattern of the names, below the module, and whether the name
+      is left out in any case.
+    - `adapter`, `adapter-tables`: of a model of peft's, what the file of one of its adapters holds beside the
+      adapter; the adapter's name, and which biases are saved (`none`, `all`, `layers`) or which tables of tokens
+      (`none`, `targeted`, or `perhaps`).
+    - `merged-adapter`: its adapters lie in the base.
+    - `object-class`: a plain object, of a class of the user's own, that holds tensors or modules: its class assigns
+      them; `record` or `object`, and its qualified class name.
+    """
 
     path: str
     kind: MarkKind
-    """`odd-attribute`: an attribute that looks like a misspelled `requires_grad`, or a method put in its place.
-    `class-shadow`: a class attribute hides what is registered under its name. `inference`: a tensor made under
-    `inference_mode`. `gradient-shape`: a `.grad` of another shape than the tensor. `offloaded`: the module's
-    tensors come and go by a hook. `own-forward`: the instance has a `forward` of its own. `recomputed`: a hook
-    or a parametrization computes this attribute anew before each forward. `held-by`: what hides a module or a
-    Parameter that is not registered, where it lies behind more than containers."""
     name: str
-    """The attribute's name; for `recomputed` what does it, such as `weight_norm`; for `held-by` the kind of thing:
-    `record` (a dataclass or a SimpleNamespace), `object` or `callable`, of several the last of these."""
     value: bool | int | float | str | tuple[int, ...] | None
-    """What the attribute holds, where that is a plain value; the kind of thing that hides; the gradient's shape; for
-    `held-by` the qualified class name of that thing."""
 
 
 class ValueRecord(NamedTuple):

@@ -32,7 +32,8 @@ class TensorSpec(NamedTuple):
     layout: str | None
     """`strided`, `sparse_coo`, …"""
     numel: int | None
-    """Number of elements; None where it is not known before the first forward (lazy)."""
+    """Number of elements, of a quantized tensor those that it stands for; None where it is not known before the first
+    forward (lazy)."""
     nbytes: int | None
     """Bytes that the elements take side by side; None where that cannot be told (lazy, sparse)."""
 
@@ -262,6 +263,8 @@ class ForeignRecord(NamedTuple):
     nbytes: int | None
     requires_grad: bool
     is_leaf: bool
+    is_parameter: bool
+    """Whether its class is `nn.Parameter` or made from it."""
     tensor: int
     """Which stranger it is: equal numbers are one tensor that stands in several places."""
     storage: int | None
@@ -281,6 +284,7 @@ class StateRecord(NamedTuple):
     """The key in its state, such as `exp_avg`."""
     shape: tuple[int, ...]
     device: str | None
+    dtype: str | None
 
 
 class GroupRecord(NamedTuple):
@@ -299,7 +303,7 @@ class GroupRecord(NamedTuple):
     """Bytes of optimizer state held for the members."""
     misfits: tuple[StateRecord, ...]
     """Of the state that a torch.optim class keeps for each element of a parameter, what has another shape or device
-    than it."""
+    than it, or a dtype with which the next step raises."""
 
 
 class OptimizerRecord(NamedTuple):
@@ -312,6 +316,15 @@ class OptimizerRecord(NamedTuple):
     bases: tuple[str, ...]
     """The rest of its class's MRO as qualified names, nearest first, without `object`."""
     inner: tuple[str, ...]
-    """The MRO of the optimizer within it whose groups these are, from its own class on; empty where it wraps none."""
+    """The MRO of the optimizer within it whose groups these are, from its own class on; empty where they are its
+    own."""
     steps_as: str | None
     """Qualified name of the class whose body defines the `step` of whoever holds the groups."""
+    defaults: tuple[tuple[str, Any], ...] | None
+    """What its `defaults` say of each key that it reads, as plain values; None where it has none."""
+    read_keys: tuple[str, ...]
+    """Keys of its groups, beyond those, that the code of its class, its hooks or its schedulers speaks of."""
+    schedulers: tuple[str, ...]
+    """Qualified names of the classes of what was handed over with it and sets its rates."""
+    listed: tuple[str, ...]
+    """Slots that only the groups of a wrapper hold, and not the optimizer within it, which steps."""

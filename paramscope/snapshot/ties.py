@@ -47,9 +47,20 @@ def resolved(snapshot: Snapshot, declarations: tuple[DeclaredTie, ...]) -> tuple
     return tuple(found)
 
 
-def _is_simple(pattern: str) -> bool:
+def is_simple_pattern(pattern: str) -> bool:
     """Whether matching takes no more than a short time: patterns of a saved report are anybody's."""
     return not set(pattern) & set("({|") and sum(map(pattern.count, "*+?")) <= 3
+
+
+def without_wrappers(name: str) -> str:
+    """A dotted name as the model had it before libraries put wrappers around its modules."""
+    steps = name.split(".")
+    found: list[str] = []
+    for at, step in enumerate(steps):
+        is_copy = at > 0 and steps[at - 1] == "modules_to_save"
+        if not is_copy and step not in (*_BETWEEN, "modules_to_save"):
+            found.append(step)
+    return ".".join(found)
 
 
 class _Names:
@@ -70,7 +81,7 @@ class _Names:
         exact = self.pair(module, target, source)
         if exact:
             return exact
-        if not (_is_simple(target) and _is_simple(source)):
+        if not (is_simple_pattern(target) and is_simple_pattern(source)):
             return ()
         prefix = module + "." if module else ""
         names = sorted(

@@ -24,6 +24,23 @@ class Write(NamedTuple):
     """What is written, where the code holds it as an expression of its own."""
     is_raw: bool = False
     """Whether it goes past `nn.Module.__setattr__`."""
+    how: str = ""
+    """The method that writes it, such as `register_buffer`; `.data`, `[]` or an operator for what changes a tensor in
+    place; empty for an assignment."""
+
+
+def changes_of(call: ast.Call, place: Place) -> Iterator[Write]:
+    """The tensors below the receiver that a call may change in place, as `self.mean.mul_(0.9)` does."""
+    match call:
+        case ast.Call(func=ast.Attribute(value=owner, attr=method)) if is_in_place(method):
+            for ref in evaluate(owner, place).refs:
+                if ref.steps and not ref.namespace:
+                    yield Write(ref, call, how=method)
+
+
+def is_in_place(method: str) -> bool:
+    """Whether a method changes a tensor's values, by torch's own convention for names."""
+    return method.endswith("_") and not method.startswith("_") and method not in ("requires_grad_", "detach_")
 
 
 def writes_of(call: ast.Call, place: Place) -> Iterator[Write]:
@@ -31,7 +48,7 @@ def writes_of(call: ast.Call, place: Place) -> Iterator[Write]:
     match call:
         case ast.Call(func=ast.Name(id="setattr"), args=[thing, *rest]):
             refs = evaluate(thing, place).refs
-            yield from _named(refs, rest, [], place, is_raw=False)
+            yield from _named(refs, rest, [], place, is_raw=False, how="setattr")
         case ast.Call(func=ast.Attribute(value=owner, attr=method)) if method in _NAMED:
             refs, args = evaluate(owner, place).refs, call.args
             is_raw = False
@@ -39,25 +56,25 @@ def writes_of(call: ast.Call, place: Place) -> Iterator[Write]:
                 # Not bound: `object.__setattr__(self, …)`, `Base.register_buffer(self, …)`.
                 is_raw = method == "__setattr__" and isinstance(owner, ast.Name) and owner.id == "object"
                 refs, args = evaluate(args[0], place).refs, args[1:]
-            yield from _named(refs, args, call.keywords, place, is_raw=is_raw)
+            yield from _named(refs, args, call.keywords, place, is_raw=is_raw, how=method)
         case ast.Call(func=ast.Attribute(value=owner, attr=method)) if method in _BY_INDEX:
             for ref in evaluate(owner, place).refs:
                 if not ref.namespace:
-                    yield Write(ref.item(NUMBER), None)
+                    yield Write(ref.item(NUMBER), call.args[-1] if call.args else None, how=method)
         case ast.Call(func=ast.Attribute(value=owner, attr=method)) if method in _BY_KEY:
             refs = evaluate(owner, place).refs
             texts = key_texts(call.args[0], place) if refs and call.args else (UNKNOWN,)
             value = call.args[1] if len(call.args) > 1 else None
             for ref in refs:
                 for text in texts:
-                    yield Write(ref.item(text), value, ref.namespace == "dict")
+                    yield Write(ref.item(text), value, ref.namespace == "dict", method)
         case ast.Call(func=ast.Attribute(value=owner, attr="update")):
             for ref in evaluate(owner, place).refs:
                 yield from updates(ref, call.args, call.keywords, place)
 
 
 def _named(
-    refs: tuple[Ref, ...], args: list[ast.expr], keywords: list[ast.keyword], place: Place, *, is_raw: bool
+    refs: tuple[Ref, ...], args: list[ast.expr], keywords: list[ast.keyword], place: Place, *, is_raw: bool, how: str
 ) -> Iterator[Write]:
     """Writes to an attribute whose name is the first argument, or the keyword `name`."""
     if not refs:
@@ -72,7 +89,7 @@ def _named(
         texts = key_texts(name, place)
     for ref in refs:
         for text in texts:
-            yield Write(ref.attribute(text), value, is_raw)
+            yield Write(ref.attribute(text), value, is_raw, how)
 
 
 def updates(ref: Ref, args: list[ast.expr], keywords: list[ast.keyword], place: Place) -> Iterator[Write]:
@@ -80,9 +97,9 @@ def updates(ref: Ref, args: list[ast.expr], keywords: list[ast.keyword], place: 
     is_raw = ref.namespace == "dict"
     for keyword in keywords:
         if keyword.arg is not None:
-            yield Write(ref.item((keyword.arg,)), keyword.value, is_raw)
+            yield Write(ref.item((keyword.arg,)), keyword.value, is_raw, "update")
         else:
-            yield Write(ref.item(UNKNOWN), None, is_raw)
+            yield Write(ref.item(UNKNOWN), None, is_raw, "update")
     for arg in args:
         pairs: list[tuple[ast.expr | None, ast.expr]] | None = None
         if isinstance(arg, ast.Dict):
@@ -90,7 +107,7 @@ def updates(ref: Ref, args: list[ast.expr], keywords: list[ast.keyword], place: 
         for key, value in pairs if pairs is not None else [(None, arg)]:
             texts = key_texts(key, place) if key is not None else (UNKNOWN,)
             for text in texts:
-                yield Write(ref.item(text), value if key is not None else None, is_raw)
+                yield Write(ref.item(text), value if key is not None else None, is_raw, "update")
 
 
 def constructor_of(call: ast.Call, place: Place) -> ast.Call | None:

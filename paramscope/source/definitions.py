@@ -25,12 +25,22 @@ class Definition(NamedTuple):
     events: ClassEvents
 
 
+def find_node(record: ClassRecord) -> tuple[SourceFile, ast.ClassDef]:
+    """The file of a recorded class, and its definition there. Raises Unreadable."""
+    file = _file(record)
+    return file, _definition(file, record, short(record))
+
+
+def _file(record: ClassRecord) -> SourceFile:
+    if record.file is None or record.file in ("<stdin>", "<string>"):
+        raise Unreadable(f"{short(record)} has no source file: it was made at run time, or typed at a prompt")
+    return read_file(record.file)
+
+
 def find_definition(record: ClassRecord) -> Definition:
     """What the body of a recorded class assigns. Raises Unreadable."""
     name = short(record)
-    if record.file is None or record.file in ("<stdin>", "<string>"):
-        raise Unreadable(f"{name} has no source file: it was made at run time, or typed at a prompt")
-    file = read_file(record.file)
+    file = _file(record)
     key = (record.type, record.line)
     found = file.read.get(key)
     if found is None:
@@ -43,6 +53,16 @@ def find_definition(record: ClassRecord) -> Definition:
         raise Unreadable(*found.args)
     assert isinstance(found, ClassEvents)
     return Definition(file, found)
+
+
+def body_of(record: ClassRecord) -> ast.ClassDef | None:
+    """The definition of a recorded class as it stands in its file; None where it cannot be read."""
+    if record.file is None:
+        return None
+    try:
+        return _definition(read_file(record.file), record, short(record))
+    except Unreadable:
+        return None
 
 
 def short(record: ClassRecord) -> str:

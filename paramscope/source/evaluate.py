@@ -51,6 +51,8 @@ class Place(NamedTuple):
     """What `super()` stands for: the instance, the class, or nothing."""
     in_body: bool
     """Whether it stands in the class body itself, where names are class attributes."""
+    is_ungraded: bool = False
+    """Whether it runs under `torch.no_grad()` or the like, so that what it computes has no graph."""
 
 
 def evaluate(node: ast.expr | None, place: Place, depth: int = 0) -> Value:

@@ -36,6 +36,15 @@ class Assignment(NamedTuple):
     """Qualified name of the class whose body holds it."""
     value: ast.expr | None = None
     """What it writes, where the code holds that as an expression of its own; not to be changed."""
+    how: str = ""
+    """The method that writes it, such as `register_buffer` or `append`; `.data`, `[]`, `+=` or a method such as
+    `mul_` for what changes a tensor in place; empty for an assignment."""
+    is_whole: bool = True
+    """Whether it writes the very thing that is looked for, and not something that holds it."""
+    is_straight: bool = True
+    """Whether it runs whenever its method does."""
+    is_ungraded: bool = False
+    """Whether it runs under `torch.no_grad()` or the like."""
 
 
 class Goal(NamedTuple):
@@ -46,6 +55,8 @@ class Goal(NamedTuple):
     """Steps that an assignment must reach past to count."""
     is_empty: bool = False
     """Whether what stands there is known to be None."""
+    with_changes: bool = False
+    """Whether what changes it in place counts, too."""
 
 
 class Rank(NamedTuple):
@@ -98,6 +109,7 @@ class Finder:
     def matches(self) -> Iterator[Match]:
         """Every assignment that fits."""
         fitting = [event for event in self._events() if self._fits(event)]
+        changes = [event for event in self._changes() if self._fits(event)]
         replacing = self._replacing(fitting)
         for event in fitting:
             later = [
@@ -106,15 +118,28 @@ class Finder:
                 if depth <= len(event.ref.steps) and each.number > event.number
             ]
             yield self._match(event, min(later, key=lambda each: len(each.ref.steps), default=None))
+        for event in changes:
+            yield self._match(event, None)
         if self._container is not None and self._first.kind == "name" and not self._goal.beyond:
             yield from self._constructed(self._container)
 
+    def _names(self) -> list[str]:
+        """The names that the code may have for the first step."""
+        name = self._first.text
+        private = mangled(name, short(self._record).rpartition(".")[2])
+        return [name] if private == name else [name, private]
+
+    def _changes(self) -> Iterator[Event]:
+        """What changes the very thing that is looked for, where that counts."""
+        changed = self._definition.events.changed if self._goal.with_changes else {}
+        for name in self._names() if changed else ():
+            for event in changed.get((self._root, name), ()):
+                if len(event.ref.steps) == len(self._goal.steps):
+                    yield event
+
     def _events(self) -> Iterator[Event]:
         events = self._definition.events
-        names = [self._first.text]
-        private = mangled(names[0], short(self._record).rpartition(".")[2])
-        if private != names[0]:
-            names.append(private)
+        names = self._names()
         roots: tuple[Root, ...] = ("class", "instance") if self._root == "class" else ("instance",)
         for name in names:
             for root in roots:
@@ -217,7 +242,18 @@ class Finder:
         file = self._record.file
         assert file is not None
         source = self._definition.file.line(event.line)
-        return Assignment(file, event.line, event.method, source, self._record.type, event.value)
+        return Assignment(
+            file,
+            event.line,
+            event.method,
+            source,
+            self._record.type,
+            event.value,
+            event.how,
+            len(event.ref.steps) == len(self._goal.steps),
+            event.is_straight,
+            event.is_ungraded,
+        )
 
 
 def _is_vague(step: Step) -> bool:

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import sysconfig
-from functools import cache
+from functools import cache, lru_cache
 
 from paramscope.snapshot import ClassRecord
 
@@ -16,11 +16,18 @@ _SEPARATORS = re.compile(r"[\\/]+")
 
 def is_own(record: ClassRecord) -> bool:
     """Whether the user wrote the class: its file is known, and neither installed nor part of Python or torch."""
-    if record.file is None or record.module.partition(".")[0] == "torch":
+    is_torch = record.module.partition(".")[0] == "torch"
+    return record.file is not None and not is_torch and not is_installed(record.file)
+
+
+@lru_cache(maxsize=4096)
+def is_installed(file: str | None) -> bool:
+    """Whether a source file belongs to a package that was installed, or to Python itself; not where there is none."""
+    if file is None:
         return False
-    if not _INSTALLED.isdisjoint(_SEPARATORS.split(record.file)):
-        return False
-    return not os.path.abspath(record.file).startswith(_python_folders())
+    if not _INSTALLED.isdisjoint(_SEPARATORS.split(file)):
+        return True
+    return os.path.abspath(file).startswith(_python_folders())
 
 
 def is_of_python(record: ClassRecord) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from paramscope.snapshot import ClassRecord, Snapshot, join
-from paramscope.source.finder import Goal, Match
+from paramscope.source.finder import Assignment, Goal, Match
 from paramscope.source.library import is_own
+from paramscope.source.locals import bound_to
 from paramscope.source.search import Located, search, to_located
 from paramscope.source.steps import PathStep, Steps, is_numbered, to_steps
 
@@ -20,30 +23,66 @@ class _Owner(NamedTuple):
     """Number of steps from there to the path."""
 
 
-def locate(snapshot: Snapshot, path: str) -> Located:
+def locate(snapshot: Snapshot, path: str, *, below: str = "", with_changes: bool = False) -> Located:
     """Where the slot or module of a path was assigned. Raises KeyError for a path that is neither.
+
+    below: an attribute of what stands there, which is then looked for instead. with_changes: what changes a tensor in
+    place counts, too.
 
     What a library's layer holds is blamed on the nearest class above that is the user's own, where this assigns
     the step that leads there. An assignment from further above that reaches below that class
     (`self.head.weight = …`) stands before its own.
     """
     owners, steps, is_empty = _owners(snapshot, path)
+    if below:
+        step = to_steps(below)
+        here = [_Owner(snapshot.modules[path].type, 0)] if path in snapshot.modules else []
+        owners = [_Owner(owner.type, owner.steps + len(step)) for owner in (*here, *owners)]
+        steps += step
     if not owners:
         return Located((), "it is a root: no attribute of a module holds it")
     classes = snapshot.classes
     own = [i for i, owner in enumerate(owners) if _has_own(classes, owner.type)]
+    matches = _in_objects(snapshot, path, is_empty=is_empty, with_changes=with_changes)
     if not own:
-        return Located((), _no_owner(owners))
+        return to_located(matches, _no_owner(owners))
     nearest = owners[own[0]]
-    matches: list[Match] = []
     reason = ""
     for i in own:
         owner = owners[i]
-        goal = Goal(steps[len(steps) - owner.steps :], owner.steps - nearest.steps, is_empty)
+        goal = Goal(steps[len(steps) - owner.steps :], owner.steps - nearest.steps, is_empty, with_changes)
         found = search(classes, owner.type, goal, distance=i)
         matches.extend(found.matches)
         reason = reason or found.reason
     return to_located(matches, reason)
+
+
+def _in_objects(snapshot: Snapshot, path: str, *, is_empty: bool, with_changes: bool) -> list[Match]:
+    """What the classes of the plain objects on the way assign."""
+    matches: list[Match] = []
+    for mark in snapshot.marks:
+        if mark.kind != "object-class" or not path.startswith(mark.path) or len(path) == len(mark.path):
+            continue
+        if _THROUGH_CALLABLE.search(mark.path):
+            continue
+        first, *rest = to_steps(path[len(mark.path) :])
+        if first.kind != "item":
+            goal = Goal((PathStep("name", first.text), *rest), 0, is_empty, with_changes)
+            found = search(snapshot.classes, str(mark.value), goal).matches
+            matches.extend(each for each in found if not _is_given(each.assignment))
+    return matches
+
+
+_THROUGH_CALLABLE = re.compile(r"->(__self__|func|args|keywords|<)")
+
+
+def _is_given(assignment: Assignment) -> bool:
+    """Whether it only keeps what the object was made with: a field of a dataclass, an argument of `__init__`."""
+    if not assignment.method:
+        return assignment.value is None
+    if assignment.method != "__init__" or not isinstance(assignment.value, ast.Name):
+        return False
+    return bound_to(assignment.value.id, assignment) is None
 
 
 def _has_own(classes: Mapping[str, ClassRecord], type: str) -> bool:

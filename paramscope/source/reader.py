@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from paramscope.source.calls import Write, constructor_of, updates, writes_of
+from paramscope.source.calls import Write, changes_of, constructor_of, updates, writes_of
 from paramscope.source.evaluate import Place, each, evaluate
 from paramscope.source.texts import literal
 from paramscope.source.values import CLASS, INSTANCE, SOMETHING, Branch, Ref, Root, Scope, Value, mangled
@@ -17,6 +17,7 @@ Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.Gener
 _IMPLICIT_CLASS_METHODS = frozenset({"__new__", "__init_subclass__", "__class_getitem__"})
 # Decorators that give a class an `__init__` which assigns its annotated names.
 _DATACLASS = frozenset({"dataclass", "define", "frozen", "mutable", "attrs", "s"})
+_WITHOUT_GRAPH = frozenset({"no_grad", "inference_mode"})
 
 
 class Event(NamedTuple):
@@ -33,6 +34,10 @@ class Event(NamedTuple):
     value: ast.expr | None
     number: int
     """Where it stands among all those of the class."""
+    how: str = ""
+    """As `Write.how`."""
+    is_ungraded: bool = False
+    """As `Place.is_ungraded`."""
 
 
 class ClassEvents(NamedTuple):
@@ -46,6 +51,9 @@ class ClassEvents(NamedTuple):
     """Items of the instance itself, as a container's own methods write them."""
     constructors: list[Event]
     """Calls of the base's `__init__`, as `value`."""
+    changed: dict[tuple[Root, str], list[Event]]
+    """What puts no other object into an attribute, but changes the tensor that is there: `self.mean.mul_(…)`,
+    `self.weight.data = …`, `self.mean[0] = …`; of those whose names are known."""
 
 
 def read_class(node: ast.ClassDef, module_scope: Scope) -> ClassEvents:
@@ -67,7 +75,7 @@ def own_name(node: ast.expr) -> str:
 
 class _Reader:
     def __init__(self, node: ast.ClassDef, module_scope: Scope) -> None:
-        self.events = ClassEvents({}, [], [], [])
+        self.events = ClassEvents({}, [], [], [], {})
         self._count = 0
         self._is_dataclass = any(own_name(each) in _DATACLASS for each in node.decorator_list)
         start = Branch()
@@ -115,6 +123,10 @@ class _Reader:
                 yield first, place
                 yield from _at(rest, _may_run(place))
                 return
+            case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
+                yield from _at(items, place)
+                yield from _at(body, place._replace(is_ungraded=_is_ungraded(items, is_around=place.is_ungraded)))
+                return
             case ast.ExceptHandler() | ast.match_case():
                 place = _may_run(place)
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
@@ -142,7 +154,9 @@ class _Reader:
                     self._field(target.id, annotation, value, place)
                 self._assign(target, evaluate(value, place), value, place)
             case ast.AugAssign(target=target, value=value):
-                self._assign(target, SOMETHING, value if isinstance(node.op, ast.BitOr) else None, place)
+                is_update = isinstance(node.op, ast.BitOr)
+                whole = value if is_update else ast.BinOp(left=_as_read(target), op=node.op, right=value)
+                self._assign(target, SOMETHING, whole, place, how="" if is_update else "+=")
             case ast.NamedExpr(target=target, value=value):
                 self._assign(target, evaluate(value, place), value, place)
             case ast.For(target=target, iter=iterable) | ast.AsyncFor(target=target, iter=iterable):
@@ -156,6 +170,8 @@ class _Reader:
             case ast.Call():
                 for write in writes_of(node, place):
                     self._add(write, place)
+                for write in changes_of(node, place):
+                    self._add_change(write, place)
                 call = constructor_of(node, place)
                 if call is not None:
                     self.events.constructors.append(self._event(Write(Ref("instance"), call), place))
@@ -171,7 +187,9 @@ class _Reader:
                 receiver = SOMETHING
             elif "classmethod" in decorators or node.name in _IMPLICIT_CLASS_METHODS:
                 receiver = CLASS
-            yield from _at(node.body, self._method(node.name, node.args, receiver, place))
+            is_ungraded = not decorators.isdisjoint(_WITHOUT_GRAPH)
+            method = self._method(node.name, node.args, receiver, place)
+            yield from _at(node.body, method._replace(is_ungraded=is_ungraded))
         else:
             yield from _at(node.body, _nested(node.args, place))
 
@@ -200,7 +218,7 @@ class _Reader:
             self._assign(generator.target, each(generator.iter, place), None, place)
         return place
 
-    def _assign(self, target: ast.expr, value: Value, node: ast.expr | None, place: Place) -> None:
+    def _assign(self, target: ast.expr, value: Value, node: ast.expr | None, place: Place, *, how: str = "") -> None:
         """An assignment of a value, which the expression `node` makes, to a target or a row of them."""
         pending = [(target, value, node)]
         while pending:
@@ -229,7 +247,9 @@ class _Reader:
                         )
                 case ast.Attribute() | ast.Subscript():
                     for write in _stored(target, node, place):
-                        self._add(write, place)
+                        self._add(write._replace(how=how), place)
+                    for write in _changed(target, node, place):
+                        self._add_change(write, place)
 
     def _field(self, name: str, annotation: ast.expr, value: ast.expr | None, place: Place) -> None:
         """A field of a dataclass: its generated `__init__` assigns it to the instance."""
@@ -243,7 +263,17 @@ class _Reader:
     def _event(self, write: Write, place: Place) -> Event:
         self._count += 1
         is_straight = place.branch.parent is None
-        return Event(write.ref, place.line, place.method, is_straight, write.is_raw, write.value, self._count)
+        return Event(
+            write.ref,
+            place.line,
+            place.method,
+            is_straight,
+            write.is_raw,
+            write.value,
+            self._count,
+            write.how,
+            place.is_ungraded,
+        )
 
     def _add(self, write: Write, place: Place) -> None:
         event = self._event(write, place)
@@ -257,6 +287,12 @@ class _Reader:
             self.events.vague.append(event)
         else:
             self.events.known.setdefault((write.ref.root, name), []).append(event)
+
+    def _add_change(self, write: Write, place: Place) -> None:
+        first = write.ref.steps[0]
+        name = literal(first.text)
+        if not first.is_item and name is not None:
+            self.events.changed.setdefault((write.ref.root, name), []).append(self._event(write, place))
 
 
 def _at(nodes: Iterable[ast.AST], place: Place) -> Iterator[tuple[ast.AST, Place]]:
@@ -295,3 +331,42 @@ def _stored(target: ast.Attribute | ast.Subscript, value: ast.expr | None, place
             yield from updates(ref, [] if value is None else [value], [], place)
         else:
             yield Write(ref, value, is_raw)
+
+
+def _changed(target: ast.Attribute | ast.Subscript, value: ast.expr | None, place: Place) -> Iterator[Write]:
+    """The tensors whose values a target changes: `x.data = …`, `x[0] = …`."""
+    if isinstance(target, ast.Attribute) and target.attr != "data":
+        return
+    how = ".data" if isinstance(target, ast.Attribute) else "[]"
+    for ref in evaluate(target.value, place).refs:
+        if ref.steps and not ref.namespace:
+            yield Write(ref, value, how=how)
+
+
+def _is_ungraded(items: list[ast.withitem], *, is_around: bool) -> bool:
+    """Whether what a `with` holds runs without graphs: as what is around it, unless it says otherwise."""
+    for item in items:
+        name = own_name(item.context_expr)
+        if name in _WITHOUT_GRAPH:
+            is_around = True
+        elif name == "enable_grad":
+            is_around = False
+        elif name == "set_grad_enabled" and isinstance(item.context_expr, ast.Call):
+            match item.context_expr.args:
+                case [ast.Constant(value=bool(enabled))]:
+                    is_around = not enabled
+                case _:
+                    is_around = False
+    return is_around
+
+
+def _as_read(target: ast.expr) -> ast.expr:
+    """What an augmented assignment reads; the tree itself is not to be changed."""
+    match target:
+        case ast.Name(id=name):
+            return ast.Name(id=name, ctx=ast.Load())
+        case ast.Attribute(value=value, attr=attr):
+            return ast.Attribute(value=value, attr=attr, ctx=ast.Load())
+        case ast.Subscript(value=value, slice=key):
+            return ast.Subscript(value=value, slice=key, ctx=ast.Load())
+    return target

@@ -59,6 +59,11 @@ class Field(NamedTuple):
     """The key in JSON, and the attribute of the record."""
     kind: Kind
 
+    @property
+    def is_optional(self) -> bool:
+        """Whether reports of earlier versions lack it."""
+        return self.kind.absent is not None
+
 
 class Row(NamedTuple):
     """All fields of one kind of record."""
@@ -87,10 +92,9 @@ def read_fields(table: Row, value: Any, where: str) -> list[Any]:
         raise damaged(where, f"should be an object, but is {_kind_of(value)}")
     found = []
     for field in table.fields:
-        try:
-            each = value[field.name]
-        except KeyError:
-            raise damaged(where, f"has no {field.name!r}") from None
+        each = value.get(field.name, field.kind.absent)
+        if each is None and field.name not in value:
+            raise damaged(where, f"has no {field.name!r}")
         if not field.kind.accepts(each):
             raise damaged(f"{where}.{field.name}", f"cannot be {_kind_of(each)}")
         found.append(field.kind.read(each))
@@ -136,7 +140,7 @@ def schema_of(table: Row) -> dict[str, Any]:
     """JSON Schema of one record."""
     return {
         "type": "object",
-        "required": [field.name for field in table.fields],
+        "required": [field.name for field in table.fields if not field.is_optional],
         "properties": {field.name: field.kind.schema for field in table.fields},
     }
 
@@ -245,12 +249,13 @@ FOREIGN = row(
     nbytes=or_null(NATURAL),
     requires_grad=FLAG,
     is_leaf=FLAG,
+    is_parameter=FLAG,
     tensor=NATURAL,
     storage=or_null(NATURAL),
     replaced_by=or_null(TEXT),
     evidence=or_null(TEXT),
 )
-STATE = row(StateRecord, position=NATURAL, name=TEXT, shape=SIZES, device=or_null(TEXT))
+STATE = row(StateRecord, position=NATURAL, name=TEXT, shape=SIZES, device=or_null(TEXT), dtype=or_null(TEXT))
 GROUP = row(
     GroupRecord,
     index=NATURAL,
@@ -269,6 +274,10 @@ OPTIMIZER = row(
     bases=TEXTS,
     inner=TEXTS,
     steps_as=or_null(TEXT),
+    defaults=or_null(OPTIONS),
+    read_keys=TEXTS,
+    schedulers=TEXTS,
+    listed=TEXTS,
 )
 CLASS = row(
     ClassRecord,
@@ -309,6 +318,7 @@ FINDING = row(
         lambda value: None if value is None else write_record(LOCATION, value),
     ),
     help=TEXT,
+    unlocated=TEXT._replace(absent=""),
 )
 SKIPPED = row(Skipped, code=TEXT, reason=TEXT)
 

@@ -22,6 +22,8 @@ class Kind(NamedTuple):
     """From the parsed JSON value to the plain value of a record."""
     write: Callable[[Any], Any] = same
     """The reverse."""
+    absent: Any = None
+    """The parsed value that a field has where reports of earlier versions lack it; None where none does."""
 
 
 def _is_natural(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from array import array
 from contextlib import suppress
 from math import prod
@@ -12,6 +13,7 @@ from typing import Any
 
 from paramscope.collector import paused_collector
 from paramscope.errors import ReportError
+from paramscope.finding import Finding, Location
 from paramscope.report import Report
 from paramscope.snapshot import (
     NO_SUCH_SLOTS,
@@ -119,16 +121,26 @@ def _read_parsed(found: Any, texts: dict[str, list[str]], mark: str) -> Report:
         raise damaged("model.roots", "is missing")
     if target is not None and type(target) is not str:
         raise damaged("target", "should be a string")
+    files = {os.path.realpath(each.file) for each in lists["classes"] if each.file and os.path.isabs(each.file)}
     report = Report(
         _snapshot(lists, many, tuple(roots), producer["torch"], _values(found.get("values"))),
-        findings=tuple(lists["findings"]),
-        ignored=tuple(lists["ignored"]),
+        findings=tuple(_at_its_file(each, files) for each in lists["findings"]),
+        ignored=tuple(_at_its_file(each, files) for each in lists["ignored"]),
         skipped=tuple(lists["skipped"]),
         target=target,
     )
     if read_record(TOTALS, found.get("totals"), "totals") != report.totals:
         raise damaged("totals", "do not agree with the slots: the file was edited")
     return report
+
+
+def _at_its_file(finding: Finding, files: set[str]) -> Finding:
+    """A finding whose file was written relative to a folder, at that file, whatever the folder is today."""
+    location = finding.location
+    if location is None or location.path in files or location.file == location.path:
+        return finding
+    named = [file for file in files if file.endswith(f"{os.sep}{location.file}")]
+    return finding._replace(location=Location(named[0], location.line)) if len(named) == 1 else finding
 
 
 def _parse(text: str) -> Any:
@@ -161,7 +173,10 @@ def _snapshot(
 ) -> Snapshot:
     modules, types, settings, positions = _modules(many["modules"])
     reader = SlotReader(many["slots"], modules, positions)
-    specs, memberships, tensor_columns, devices = _tensors(reader.first, len(many["storages"].records))
+    has_quantized = any(mark.kind == "quantized" for mark in lists["marks"])
+    specs, memberships, tensor_columns, devices = _tensors(
+        reader.first, len(many["storages"].records), has_quantized=has_quantized
+    )
     snapshot = Snapshot(
         roots=roots,
         torch_version=torch_version,
@@ -236,7 +251,7 @@ def _modules(
 
 
 def _tensors(
-    tensors: dict[int, tuple[SlotRecord, int | None, int | None]], storages: int
+    tensors: dict[int, tuple[SlotRecord, int | None, int | None]], storages: int, *, has_quantized: bool
 ) -> tuple[tuple[TensorSpec, ...], tuple[tuple[Membership, ...], ...], TensorColumns, dict[str, int]]:
     """Specs and memberships by number, tensor columns, and the numbers of devices, as capture numbers them."""
     specs: dict[TensorSpec, int] = {}
@@ -260,7 +275,7 @@ def _tensors(
                 raise damaged(f"tensor {number}", "views no storage that is there")
         alike = known.get(id(record))
         if alike is None:
-            alike = known[id(record)] = _alike(record, specs, devices, memberships)
+            alike = known[id(record)] = _alike(record, specs, devices, memberships, is_strict=not has_quantized)
         spec, flags, membership = alike
         columns.specs.append(spec)
         columns.flags.append(flags)
@@ -273,6 +288,8 @@ def _alike(
     specs: dict[TensorSpec, int],
     devices: dict[str, int],
     memberships: dict[tuple[Membership, ...], int],
+    *,
+    is_strict: bool,
 ) -> tuple[int, int, int]:
     """(number of the spec, flags, number of the memberships) of tensors that are like one."""
     if record.type is None:
@@ -287,7 +304,7 @@ def _alike(
         record.numel,
         record.nbytes,
     )
-    if not _is_coherent(spec):
+    if not _is_coherent(spec, is_strict=is_strict):
         raise damaged(f"the slot {record.path!r}", "has a shape that contradicts its strides or its elements")
     if spec not in specs:
         specs[spec] = len(specs)
@@ -297,10 +314,14 @@ def _alike(
     return specs[spec], flags_of(record), memberships.setdefault(record.groups, len(memberships))
 
 
-def _is_coherent(spec: TensorSpec) -> bool:
+def _is_coherent(spec: TensorSpec, *, is_strict: bool) -> bool:
+    """is_strict: whether no tensor stands for other elements than it stores."""
     if spec.shape is None:
         return spec.stride is None and spec.numel is None
-    return spec.numel == prod(spec.shape) and (spec.stride is None or len(spec.stride) == len(spec.shape))
+    is_numel = spec.numel == prod(spec.shape)
+    if not is_strict and not is_numel:
+        is_numel = 0 < (spec.numel or 0) <= 8 * (spec.nbytes or 0)
+    return is_numel and (spec.stride is None or len(spec.stride) == len(spec.shape))
 
 
 def _storages(storages: Alike, devices: dict[str, int]) -> StorageColumns:

@@ -4,6 +4,9 @@ What it finds
 : Names in `state_dict()` whose tensors share memory: ties, aliases and overlapping views of one storage. These are
   the sets that safetensors names when it refuses, told the way it tells them.
 
+  Of a model of transformers it says besides whether `save_pretrained()` knows of the tie: its class declares it in
+  `_tied_weights_keys`, or it raises, too.
+
 Why it matters
 : `save_file` raises "Some tensors share memory", often at the end of a long training. `torch.save` takes them.
 
@@ -38,7 +41,7 @@ model = Net()
 
 When it is wrong to follow it
 : Nearly always: a tie is nothing wrong. Keep it, and write it with `safetensors.torch.save_model(model, file)`, with
-  transformers' `save_pretrained()`, or with `torch.save`.
+  transformers' `save_pretrained()` where the class declares the tie, or with `torch.save`.
 """
 
 from __future__ import annotations
@@ -47,9 +50,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from paramscope.finding import Severity
+from paramscope.rules.checkpoint._pretrained import said_of_pretrained
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import heads, numberless, placeholders
+from paramscope.rules.naming import placeholders
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._causes import by_cause
+from paramscope.rules.sharing._memory import last_assigned
 from paramscope.snapshot import ATTRIBUTE, TRANSIENT_BUFFER
 from paramscope.spans import extent
 
@@ -86,6 +92,10 @@ class _Block(NamedTuple):
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Names of one root's state_dict that hang together in memory."""
+    yield from by_cause(facts, _problems(facts))
+
+
+def _problems(facts: Facts) -> Iterator[Problem | Undecided]:
     slots, uncertain = facts.snapshot.slot_columns, facts.snapshot.module_columns.unknown
     found = [(block, together) for block, areas in _areas(facts).items() for together in _sets(areas)]
     for block, together in sorted(found, key=lambda each: each[1][0].slot):
@@ -97,12 +107,18 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 continue
         # It keeps the name of a tensor that is the whole storage, and refuses where there is none.
         has_whole = any((area.start, area.stop) == (block.start, block.start + block.nbytes) for area in together)
+        is_one = len({(area.start, area.stop) for area in together}) == 1
+        said = said_of_pretrained(facts, [area.path for area in together], is_one=is_one)
+        paths = tuple(area.path for area in together)
         yield Problem(
-            tuple(area.path for area in together),
-            "safetensors.torch.save_file() will refuse this state_dict: memory of {0} is also that of "
-            f"{placeholders(len(together), 1)}.",
-            _SAVE_MODEL if has_whole else _CLONE,
-            alike=tuple(map(numberless, heads([area.path for area in together]))),
+            paths,
+            f"safetensors.torch.save_file() will refuse this state_dict{said.refuses}: "
+            f"memory of {{0}} is also that of {placeholders(len(together), 1)}.",
+            said.help or (_SAVE_MODEL if has_whole else _CLONE),
+            blame=last_assigned(facts, paths, "view"),
+            alike=said.kind if said.kind else has_whole,
+            cause="view",
+            is_apart=True,
         )
 
 

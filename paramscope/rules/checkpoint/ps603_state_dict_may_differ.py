@@ -2,7 +2,8 @@
 
 What it finds
 : Modules that carry a `state_dict` hook, or whose class or instance overrides `state_dict()`, `get_extra_state()` or
-  `_save_to_state_dict()`. The hooks that torch.nn itself leaves behind are known to be harmless.
+  `_save_to_state_dict()`. The hooks that torch.nn itself leaves behind are known to be harmless. And torch's own
+  quantized layers, which keep their weights packed in C++ and write entries for them that are no slots.
 
 Why it matters
 : Such code may add, drop or rename keys. What this audit says of saving rests on what is registered, and so does
@@ -54,9 +55,21 @@ from paramscope.snapshot import REGISTERED
 
 RULE = Rule("PS603", "state-dict-may-differ", Severity.INFO)
 
+_QUANTIZED = ("torch.ao.nn.", "torch.nn.quantized.")
+_COMPARE = "Compare model.state_dict().keys() with the registered names before you rely on what is saved."
+
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
-    """Modules that make it uncertain what is saved, and not those that only lie below one."""
+    """Modules that make it uncertain what is saved, and not those that only lie below one; and packed layers."""
+    for layer in dict.fromkeys(_packed_layers(facts)):
+        yield Problem(
+            (facts.modules.path_at(layer),),
+            "state_dict() holds entries of {0} that are no slots: the weights lie packed in C++, and the layer "
+            "writes them itself.",
+            _COMPARE,
+            blame=None,
+            alike=facts.modules.at(layer).type,
+        )
     unknown, flags = facts.snapshot.module_columns.unknown, facts.snapshot.module_columns.flags
     for module in sorted(unknown):
         if not flags[module] & REGISTERED:
@@ -70,7 +83,24 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             yield Problem(
                 (path,),
                 f"state_dict() may hold other names than {{0}} has registered: {reason}, which may {verb}.",
-                "Compare model.state_dict().keys() with the registered names before you rely on what is saved.",
+                _COMPARE,
                 blame=None,
                 alike=(facts.modules.at(module).type, fate, reason),
             )
+
+
+def _packed_layers(facts: Facts) -> Iterator[int]:
+    """The topmost quantized layer of torch's own around each packed weight."""
+    for note in facts.notes("packed"):
+        path, found = note.path, None
+        while path:
+            path = path.rpartition(".")[0]
+            if path not in facts.modules:
+                continue
+            module = facts.modules.at(facts.modules.position(path))
+            record = facts.class_of(module.type)
+            names = (module.type, *(record.bases if record else ()))
+            if module.registered and any(name.startswith(_QUANTIZED) for name in names):
+                found = facts.modules.position(path)
+        if found is not None:
+            yield found

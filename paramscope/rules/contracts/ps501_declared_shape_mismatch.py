@@ -38,16 +38,20 @@ model = Net()
 
 When it is wrong to follow it
 : A subclass with a forward of its own may use its weight as it likes: there it is information only. A weight that is
-  tied to one of another layer, which declares it rightly, is a warning.
+  tied to one of another layer, which declares it rightly, is a warning; information where the forward never asks for
+  the sizes that differ (`nn.Linear` multiplies with whatever weight it has) and all that the layer holds fits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from paramscope import text
+from paramscope.declared import is_unread
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.naming import literal
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS501", "declared-shape-mismatch", Severity.ERROR)
@@ -69,23 +73,39 @@ def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...])
     path = facts.slots.path_at(slot)
     found = kind.spec.shape if kind.spec is not None else None
     marks = facts.marked.get(path, ())
-    if any(mark.kind == "recomputed" for mark in marks) or facts.slots.at(slot).parts:
+    if any(mark.kind in ("recomputed", "quantized") for mark in marks) or facts.slots.at(slot).parts:
         return
-    severity = Severity.ERROR
     module = facts.module_of(slot)
-    if facts.has_own_forward(module.type, module.path):
-        severity = Severity.INFO
-    elif any(_fits(facts, other) for other in facts.slots_of_tensor[facts.snapshot.slot_columns.tensors[slot]]):
-        severity = Severity.WARNING
     layer = str(kind.owner.settings.get("layer", kind.owner.type)).rpartition(".")[2]
     settings = ", ".join(f"{name}={value}" for name, value in kind.owner.settings.items() if name in _TOLD)
-    yield Problem(
-        (path,),
-        f"{{0}} is {text.shape(found)}, but its layer, {layer}({settings}), declares {text.shape(declared)}: its "
-        "forward fails or computes something else.",
-        f"Give it the declared shape, nn.Parameter(torch.empty{_sizes(declared)}), or change the layer.",
-        severity,
+    says = (
+        f"{{0}} {{0|is|are}} {text.shape(found)}, but {{0|its layer|their layers}}, {layer}({settings}), "
+        f"{{0|declares|declare}} {text.shape(declared)}"
     )
+    change = f"Give it the declared shape, nn.Parameter(torch.empty{_sizes(declared)}), or change the layer."
+    over = facts.slots_of_tensor[facts.snapshot.slot_columns.tensors[slot]]
+    tied = next(filter(partial(_fits, facts), over), None)
+    if facts.has_own_forward(module.type, module.path):
+        end = "a forward that is not torch's own may use {0|it|them} so"
+        yield Problem((path,), f"{says}: {end}.", change, Severity.INFO)
+    elif tied is None:
+        yield Problem((path,), f"{says}: forward fails there or computes something else.", change)
+    elif is_unread(kind.owner.settings, _shapes(facts, slot)):
+        yield Problem(
+            (path,),
+            f"{says}. {{0|It is|They are}} tied to {literal(facts.slots.path_at(tied))}, which declares that shape, "
+            "and forward works, as it never asks for the layer's own sizes; who reads them gets another answer.",
+            f"Build the layer with the sizes of what it is tied to: {text.shape(found)}.",
+            Severity.INFO,
+        )
+    else:
+        yield Problem((path,), f"{says}: forward fails there or computes something else.", change, Severity.WARNING)
+
+
+def _shapes(facts: Facts, slot: int) -> dict[str, tuple[int, ...]]:
+    """What else the layer of a slot holds, by name."""
+    module = facts.snapshot.slot_columns.modules[slot]
+    return {each.name: each.shape for each in facts.slots_of(module) if each.shape and each.role != "attribute"}
 
 
 _TOLD = frozenset(

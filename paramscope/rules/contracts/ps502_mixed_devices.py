@@ -58,8 +58,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if len(found) > 1:
                 yield Problem(
                     (facts.modules.path_at(module), *(slot.path for slot in slots)),
-                    f"{{0}} holds tensors on {' and '.join(found)}: its forward raises, since one operation takes "
-                    "tensors of one device.",
+                    f"{{0}} {{0|holds|hold}} tensors on {' and '.join(found)}: the forward raises, since one "
+                    "operation takes tensors of one device.",
                     f"Move all of {{0}}: .to('{found[-1]}').",
                     blame=slots[0].path,
                 )

@@ -62,8 +62,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 layer = str(owner.settings["layer"]).rpartition(".")[2]
                 yield Problem(
                     (path, *(slot.path for slot in slots)),
-                    f"{{0}}, a {layer}, holds parameters in {' and '.join(found)}: its forward raises, or "
-                    "promotes to the wider one.",
+                    f"{{0}}, {{0|a|each a}} {layer}, {{0|holds|hold}} parameters in {' and '.join(found)}: "
+                    "the forward raises, or promotes to the wider one.",
                     f"Use one dtype for all of {{0}}: .to(torch.{found[0]}).",
                     blame=_odd(slots).path,
                 )

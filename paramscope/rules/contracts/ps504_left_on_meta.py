@@ -75,10 +75,11 @@ def _count(kinds: list[SlotKind], role: str) -> int:
 def _left_real(facts: Facts, kinds: list[SlotKind]) -> Problem:
     paths = facts.paths(sorted(slot for kind in kinds for slot in kind.slots))
     more = f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
+    hold = "hold" if more else "holds"
     return Problem(
         tuple(paths),
-        f"{{0}}{more} holds values, while the rest of the model is on the meta device: torch.Tensor(…) and the like "
-        "heed no `with torch.device('meta')`.",
+        f"{{0}}{more} {hold} values, while the rest of the model is on the meta device: torch.Tensor(…) and the "
+        "like heed no `with torch.device('meta')`.",
         "Nothing to do if the model is there to be looked at; else load it, or give it memory: model.to_empty(…).",
         Severity.INFO,
     )

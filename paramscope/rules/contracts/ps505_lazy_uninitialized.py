@@ -50,6 +50,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for module in modules:
         yield Problem(
             (facts.modules.path_at(module),),
-            "{0} is lazy and has not seen an input: how many parameters it has is not known.",
+            "{0} {0|is lazy and has|are lazy and have} not seen an input: how many parameters "
+            "{0|it has|they have} is not known.",
             "Run one forward before the optimizer is built: model(example_input).",
         )

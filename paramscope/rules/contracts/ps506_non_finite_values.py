@@ -51,7 +51,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for path, found in kinds.items():
         yield Problem(
             (path,),
-            f"{{0}} holds {' and '.join(found)}: whatever is computed with it is not finite either.",
+            f"{{0}} {{0|holds|hold}} {' and '.join(found)}: whatever is computed with {{0|it|them}} is not "
+            f"finite either.",
             "Look at what wrote it, such as a step on a gradient that was not finite, and load a sound checkpoint.",
             blame=None,
         )

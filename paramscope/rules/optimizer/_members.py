@@ -10,13 +10,6 @@ from paramscope.snapshot import ForeignRecord, GroupRecord, Membership, Optimize
 
 HALVES = ("float16", "bfloat16")
 """Floating-point types of half precision."""
-_AVERAGES = (
-    "torch.optim.swa_utils.AveragedModel",
-    "timm.utils.model_ema.ModelEma",
-    "timm.utils.model_ema.ModelEmaV2",
-    "timm.utils.model_ema.ModelEmaV3",
-)
-"""Modules that keep an average of another one's parameters: no optimizer is meant to step these."""
 
 
 class Stranger(NamedTuple):
@@ -124,12 +117,11 @@ def is_master_copy(record: ForeignRecord, dtype: str | None) -> bool:
     return record.dtype == "float32" and dtype in HALVES
 
 
-def averages(facts: Facts) -> frozenset[int]:
-    """Modules at or below one that keeps an average, which no optimizer is meant to step."""
-    found: set[int] = set()
-    for kind, modules in facts.module_kinds:
-        if facts.is_a(kind.type, *_AVERAGES):
-            for module in modules:
-                if facts.parents[module] >= 0:
-                    found.update(facts.subtree(module))
-    return frozenset(found)
+def is_number(record: ForeignRecord) -> bool:
+    """Whether a stranger is a single number, such as a temperature that is learned beside the model."""
+    return record.numel == 1
+
+
+def is_beside(group: GroupRecord) -> bool:
+    """Whether all strangers of a group are single numbers, which no layer of a model consists of."""
+    return all(map(is_number, group.foreign))

@@ -1,11 +1,18 @@
 """A trainable parameter is in no optimizer.
 
 What it finds
-: A registered parameter that requires grad and stands in no param group of any optimizer that was given.
+: A registered parameter that requires grad and stands in no param group of any optimizer that was given: an error.
+  A **warning** where it belongs to a copy: a whole module or root, none of which is stepped and none of which has a
+  gradient, built like another one that wholly is stepped. That looks like a target network, a teacher or an
+  average, which is better frozen; **info** where the copy is in eval mode beside a model in training, as such
+  copies are.
+  The line is the one in forward that makes it, where one does; else that which builds the only optimizer, where the
+  files of the model's own classes show one that can have.
 
 Why it matters
-: It gets gradients, which take memory and time, and no step ever uses them: it stays as it was initialised, and
-  nothing says so. This happens to whatever is unfrozen, or added, after the optimizer was built.
+: No step ever changes it: it stays as it was initialised, and nothing says so. This happens to whatever is
+  unfrozen, or added, after the optimizer was built, and to what a filter leaves out. One cause is one finding; a
+  reason is given only where nothing else explains what is missing, and as a "perhaps".
 
 Example
 ```python
@@ -32,9 +39,12 @@ optimizer.add_param_group({"params": model[0].parameters()})
 
 When it is wrong to follow it
 : A part that is never meant to be stepped, such as a target network, is better frozen: requires_grad_(False). Where
-  another optimizer steps the rest, hand that one over, too. Of the average that `AveragedModel` keeps nothing is
-  said, nor of half-precision weights that are stepped through copies in float32; where an optimizer holds nothing
-  but flat vectors, the rule is skipped.
+  another optimizer steps the rest, hand that one over, too. A copy is told by its structure and by its name
+  (target, ema, teacher, momentum, old, …); a layer among its like, one block of a list, or the second of two
+  numbered critics is no copy but forgotten. Of the average that `AveragedModel` keeps nothing is said, be it a root
+  or a part, nor of half-precision weights that are stepped through copies in float32; where an optimizer holds
+  nothing but flat vectors of the size of parameters, the rule is skipped. Of a wrapper with param groups of its
+  own, those of the optimizer within it count, which steps.
 """
 
 from __future__ import annotations
@@ -44,12 +54,20 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.optimizer._members import HALVES, averages, distinct, strangers
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.naming import literal
+from paramscope.rules.optimizer._causes import reason
+from paramscope.rules.optimizer._lines import BUILD_IT_FIRST, builder, forward_line
+from paramscope.rules.optimizer._members import HALVES, class_name, distinct, strangers
+from paramscope.rules.optimizer._twins import Twin, averages, twins
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.snapshot import OptimizerRecord
-from paramscope.text import plural
 
 RULE = Rule("PS401", "trainable-not-in-optimizer", Severity.ERROR, needs="optimizer", yields_to=("PS402",))
+
+_Missing = dict[int, tuple[int, ...]]
+"""By its first slot, the further ones of a tensor that is trainable and in no group."""
+_LARGE = 1_024
+"""Elements from which on a vector may be a rank's part of many parameters."""
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
@@ -57,97 +75,94 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     missing = _missing(facts)
     if not missing:
         return
-    flat = [optimizer for optimizer in facts.optimizers if _is_flat(optimizer, len(missing))]
+    flat = [optimizer for optimizer in facts.optimizers if _is_flat(optimizer, facts, missing)]
     if flat:
         yield Undecided(f"optimizer {flat[0].name} holds flat vectors: which parameters lie in them cannot be told")
         return
-    late = _Late(facts)
-    for slot, further in missing:
-        why, instead = late.told(slot)
-        yield Problem(
-            tuple(facts.paths([slot, *further])),
-            f"No optimizer holds {{0}}, though trainable: gradients are computed, and no step uses them.{why}",
-            instead,
-            blame=None,
-            alike="missing",
-        )
+    for twin in twins(facts, [slot for first, further in missing.items() for slot in (first, *further)]):
+        yield from _copies(facts, twin, missing)
+    for optimizer in facts.optimizers:
+        yield from _listed(facts, optimizer, missing)
+    if missing:
+        why, instead = reason(facts, list(missing))
+        for slot, further in missing.items():
+            made = forward_line(facts, facts.slots.path_at(slot))
+            yield Problem(
+                tuple(facts.paths([slot, *further])),
+                f"No optimizer holds {{0}}, though trainable{why if made is None else _MADE}",
+                instead if made is None else BUILD_IT_FIRST,
+                blame=made or builder(facts),
+                alike="missing" if made is None else ("made", made.at),
+            )
 
 
-def _missing(facts: Facts) -> list[tuple[int, tuple[int, ...]]]:
+_MADE = ": the forward makes {0|it|them}, after the optimizer was built."
+
+
+def _missing(facts: Facts) -> _Missing:
     kinds = [kind for kind in facts.slot_kinds if kind.is_trainable and not kind.groups]
     if not kinds:
-        return []
+        return {}
     kept, recomputed = averages(facts), facts.recomputed_tensors
     copies = Counter(each.record.shape for each in strangers(facts) if each.record.dtype == "float32")
     columns = facts.snapshot.slot_columns
-    found = []
+    found: _Missing = {}
     for slot, further in distinct(facts, kinds):
-        if columns.tensors[slot] in recomputed or columns.modules[slot] in kept:
+        if columns.tensors[slot] in recomputed or all(columns.modules[each] in kept for each in (slot, *further)):
             continue
         if copies:
             record = facts.slots.at(slot)
             if record.dtype in HALVES and copies[record.shape] > 0:
                 copies[record.shape] -= 1
                 continue
-        found.append((slot, further))
+        found[slot] = further
     return found
 
 
-def _is_flat(optimizer: OptimizerRecord, missing: int) -> bool:
-    """Whether all that an optimizer holds are vectors of its own, fewer than the parameters that it may step."""
+def _is_flat(optimizer: OptimizerRecord, facts: Facts, missing: _Missing) -> bool:
+    """Whether all that an optimizer holds are vectors of its own, fewer than the parameters that it may step, and of
+    their size: a few learned numbers beside the model are none."""
     members = [foreign for group in optimizer.groups for foreign in group.foreign]
-    return (
-        0 < len(members) < missing
-        and not any(group.slots for group in optimizer.groups)
-        and all(each.shape is not None and len(each.shape) == 1 and each.replaced_by is None for each in members)
-    )
+    if (
+        not 0 < len(members) < len(missing)
+        or any(group.slots for group in optimizer.groups)
+        or not all(each.shape is not None and len(each.shape) == 1 and each.replaced_by is None for each in members)
+    ):
+        return False
+    held = sum(each.numel or 0 for each in members)
+    return held >= _LARGE or held >= sum(facts.slots.at(slot).numel or 0 for slot in missing)
 
 
-_HAND_OVER = 'Hand it to an optimizer, optimizer.add_param_group({"params": …}), or freeze it: requires_grad_(False).'
-_COMPLETE = "Build the optimizer once the model is complete."
-_UNFROZEN = (
-    "Build the optimizer after unfreezing, or hand the parameters over then: optimizer.add_param_group("
-    '{"params": …}).'
-)
+def _copies(facts: Facts, twin: Twin, missing: _Missing) -> Iterator[Problem]:
+    """What no optimizer holds of a copy, which is taken off what is missing."""
+    modules = facts.snapshot.module_columns.paths
+    below, owners = set(facts.subtree(twin.module)), facts.snapshot.slot_columns.modules
+    mine = [slot for slot, further in missing.items() if any(owners[each] in below for each in (slot, *further))]
+    name, of = literal(modules[twin.module] or "the root"), literal(modules[twin.of] or "the root")
+    for slot in mine:
+        yield Problem(
+            tuple(facts.paths([slot, *missing.pop(slot)])),
+            f"No optimizer holds {{0}}, though trainable: {name} is built like {of}, which is stepped, and looks "
+            "like a copy of it (a target network, a teacher or an average).",
+            f"If it is one, freeze it: requires_grad_(False) on {name}. If it is to learn from gradients as {of} "
+            "does, it was forgotten when the optimizer was built.",
+            Severity.INFO if twin.rests else Severity.WARNING,
+            blame=modules[twin.module] or None,
+            alike=("copy", twin.module),
+        )
 
 
-class _Late:
-    """Tells what looks unfrozen, or added, after the optimizer was built."""
-
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
-        self._modules: set[int] = set()
-        """Modules of which an optimizer holds something."""
-        self._ranges: list[tuple[int, int]] = []
-        """From the first to the last slot of groups whose members stand in the model's order."""
-        columns = facts.snapshot.slot_columns
-        held = [kind for kind in facts.slot_kinds if kind.groups]
-        self._strangers = sum(len(each.places) for each in strangers(facts))
-        """Members of optimizers that the model does not have."""
-        self._has_gradients = any(kind.has_grad for kind in held)
-        self._modules.update(columns.modules[slot] for kind in held for slot in kind.slots)
-        for optimizer in facts.optimizers:
-            for group in optimizer.groups:
-                positions = list(map(facts.slots.position, group.slots))
-                if positions == sorted(positions):
-                    self._ranges.extend([(positions[0], positions[-1])] if len(positions) > 1 else [])
-
-    def told(self, slot: int) -> tuple[str, str]:
-        """(why a slot looks so, as the end of a message, empty where it does not; what to write instead)."""
-        if self._strangers:
-            count = plural(self._strangers, "tensor")
-            return (
-                f" It seems to have come after the optimizer was built, which holds {count} that the model does not "
-                "have."
-            ), _COMPLETE
-        columns = self._facts.snapshot.slot_columns
-        # A filter by names or dimensions leaves out single slots of a module; freezing takes all of it.
-        if columns.modules[slot] in self._modules:
-            return "", _HAND_OVER
-        if self._has_gradients and not self._facts.slots.at(slot).has_grad:
-            why = " It looks unfrozen after the optimizer was built, whose members have gradients, and it has none."
-            return why, _UNFROZEN
-        if any(first < slot < last for first, last in self._ranges):
-            why = " It looks unfrozen after the optimizer was built, which holds what stands before and after."
-            return why, _UNFROZEN
-        return "", _HAND_OVER
+def _listed(facts: Facts, optimizer: OptimizerRecord, missing: _Missing) -> Iterator[Problem]:
+    """What only the groups of a wrapper hold, which is taken off what is missing."""
+    outer = literal(optimizer.type.rpartition(".")[2])
+    for path in optimizer.listed:
+        slot = facts.slots.position(path)
+        if slot in missing:
+            yield Problem(
+                tuple(facts.paths([slot, *missing.pop(slot)])),
+                f"{outer} lists {{0}} in param groups of its own, and the {literal(class_name(optimizer))} within "
+                "it, which steps, does not hold what is listed there: no step changes that.",
+                "Build the wrapper once the model is complete, or add the parameters to the optimizer within it.",
+                blame=Blame.optimizer(optimizer.name),
+                alike=("listed", optimizer.name),
+            )

@@ -2,7 +2,8 @@
 
 What it finds
 : A member of a param group that is nowhere in the model: neither registered nor in any attribute that was looked
-  into.
+  into. The line is the one in forward that makes what is there instead, or that replaced it after
+  the optimizer was built; else that which builds the optimizer.
 
 Why it matters
 : Usually the parameter was replaced after the optimizer was built. The optimizer goes on stepping the old tensor,
@@ -30,8 +31,10 @@ with torch.no_grad():
 ```
 
 When it is wrong to follow it
-: Where nothing looks like what took the tensor's place it is a warning: the audit may have been given a part of what
-  the optimizer trains, and some optimizers step copies in float32, or flat vectors, in place of the parameters.
+: Where nothing looks like what took the tensor's place it is a warning: the audit may have been given a part of
+  what the optimizer trains, and some optimizers step copies in float32, or flat vectors, in place of the
+  parameters. A single number, such as a temperature or the weight of a loss that is learned beside the model, is
+  **info**.
 """
 
 from __future__ import annotations
@@ -42,9 +45,10 @@ from paramscope import text
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
-from paramscope.rules.optimizer._members import Stranger, is_master_copy, strangers
-from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.snapshot import TensorRecord
+from paramscope.rules.optimizer._lines import builder_of, forward_line
+from paramscope.rules.optimizer._members import Stranger, class_name, is_beside, is_master_copy, is_number, strangers
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
+from paramscope.snapshot import OptimizerRecord, TensorRecord
 
 _SHOWN = 3
 """Shapes and names that a message shows before it counts the rest."""
@@ -54,10 +58,13 @@ RULE = Rule("PS402", "foreign-parameter-in-optimizer", Severity.ERROR, needs="op
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Strangers, with what replaced them."""
     unexplained: dict[str, list[Stranger]] = {}
+    listed = {path: optimizer for optimizer in facts.optimizers for path in optimizer.listed}
     for stranger in strangers(facts):
         path = stranger.record.replaced_by
         tensor = None if path is None else _held(facts, path)
-        if path is None or tensor is None:
+        if (path is None or tensor is None) and is_number(stranger.record) and is_beside(stranger.group):
+            yield _number(stranger)
+        elif path is None or tensor is None:
             unexplained.setdefault(stranger.optimizer.name, []).append(stranger)
         elif is_master_copy(stranger.record, tensor.spec.dtype):
             yield Problem(
@@ -67,11 +74,11 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 "If your trainer keeps such copies, declare this; else build the optimizer from the model's own "
                 "parameters.",
                 Severity.WARNING,
-                blame=None,
+                blame=builder_of(stranger.memberships),
                 alike=stranger.optimizer.name,
             )
         else:
-            yield _replaced(stranger, path, tensor)
+            yield _replaced(facts, stranger, path, tensor, listed.get(path))
     for of_optimizer in unexplained.values():
         looks = _looks(of_optimizer)
         for stranger in of_optimizer:
@@ -96,7 +103,7 @@ def _unexplained(stranger: Stranger, looks: str) -> Problem:
         'If it belongs to another module, audit both: {"model": model, "criterion": criterion}. If it was part of '
         "this model, build the optimizer anew.",
         Severity.WARNING,
-        blame=None,
+        blame=builder_of(stranger.memberships),
         alike=stranger.optimizer.name,
     )
 
@@ -114,7 +121,23 @@ def _few(words: list[str]) -> str:
     return text.listed(words[:_SHOWN] + more)
 
 
-def _replaced(stranger: Stranger, path: str, tensor: TensorRecord) -> Problem:
+def _number(stranger: Stranger) -> Problem:
+    return Problem(
+        stranger.places,
+        "The model does not have {0}: a single number, as a temperature or the weight of a loss is that is learned "
+        "beside a model.",
+        "As a Parameter of a module it would be moved and saved with the rest: self.log_alpha = "
+        "nn.Parameter(torch.zeros(())).",
+        Severity.INFO,
+        blame=builder_of(stranger.memberships),
+        alike="number",
+    )
+
+
+def _replaced(
+    facts: Facts, stranger: Stranger, path: str, tensor: TensorRecord, wrapper: OptimizerRecord | None
+) -> Problem:
+    """wrapper: the optimizer that lists the path in groups of its own, while one within it steps."""
     paths = (stranger.places[0], path, *stranger.places[1:])
     record = stranger.record
     if record.storage is not None and record.storage == tensor.storage:
@@ -123,15 +146,32 @@ def _replaced(stranger: Stranger, path: str, tensor: TensorRecord) -> Problem:
             "The optimizer holds {0}, another tensor over the memory of {1}, and not that parameter: the gradients "
             "arrive at the parameter, and the step does not see them.",
             "Hand over the parameters themselves, model.parameters(): not .data, .detach() or a new nn.Parameter.",
-            blame=None,
+            blame=builder_of(stranger.memberships),
             alike=stranger.optimizer.name,
         )
+    made = forward_line(facts, path)
+    if made is not None:
+        return Problem(
+            paths,
+            "The forward makes {1} anew, in the place of {0}: the optimizer goes on stepping what was there before, "
+            "and what is there now is never trained.",
+            "Make it once, in __init__, and compute what is derived from it in forward, under another name; a layer "
+            "whose size is known in forward only can be a Lazy layer, such as nn.LazyLinear.",
+            blame=made,
+            alike=(stranger.optimizer.name, made.at),
+        )
+    within = (
+        ""
+        if wrapper is None
+        else f" {literal(wrapper.type.rpartition('.')[2])} lists it in param groups of its own, but it is the "
+        f"{literal(class_name(wrapper))} within it that steps."
+    )
     return Problem(
         paths,
         "It seems {1} took the place of {0} after the optimizer was built, which goes on stepping what was "
-        "there before: what is there now is never trained.",
+        f"there before: what is there now is never trained.{within}",
         "Build the optimizer once the model is complete; to change the values afterwards, write into {1} in place: "
         "copy_(…) under torch.no_grad().",
-        blame=None,
+        blame=Blame.replaced(path, stranger.optimizer.name),
         alike=stranger.optimizer.name,
     )

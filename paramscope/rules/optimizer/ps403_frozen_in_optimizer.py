@@ -2,6 +2,7 @@
 
 What it finds
 : A registered parameter with `requires_grad=False` in an optimizer; an error where a `.grad` still lies on it.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
 
 Why it matters
 : An optimizer asks for `.grad`, not for `requires_grad`: with a gradient left over from before the freezing, each
@@ -42,6 +43,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.optimizer._lines import builder
 from paramscope.rules.optimizer._members import distinct
 from paramscope.rules.rule import Problem, Rule, Undecided
 
@@ -58,7 +60,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             "changing it.",
             "Set its .grad to None when you freeze it, as zero_grad() does, or build the optimizer without it.",
             Severity.ERROR,
-            blame=None,
+            blame=builder(facts),
             alike="stale",
         )
     for slot, further in distinct(facts, (kind for kind in frozen if not kind.has_grad)):
@@ -66,6 +68,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             tuple(facts.paths([slot, *further])),
             "An optimizer holds {0}, though frozen: steps pass it over as long as no gradient lies there.",
             "Hand over what trains: [p for p in model.parameters() if p.requires_grad].",
-            blame=None,
+            blame=builder(facts),
             alike="frozen",
         )

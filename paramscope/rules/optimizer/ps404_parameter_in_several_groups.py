@@ -3,10 +3,11 @@
 What it finds
 : A parameter that is twice in one param group or in several groups of one optimizer; as a warning, one that several
   optimizers hold.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
 
 Why it matters
-: The optimizer goes through its groups: what stands there twice is stepped twice, with twice the learning rate and a
-  momentum that is updated twice.
+: The optimizer goes through its groups: what stands there twice is stepped twice, with twice the learning rate and
+  a momentum that is updated twice.
 
 Example
 ```python
@@ -40,6 +41,7 @@ from paramscope import text
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
+from paramscope.rules.optimizer._lines import builder_of
 from paramscope.rules.optimizer._members import distinct, strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import Membership
@@ -59,7 +61,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for memberships, found in several.items():
         message, help_text, severity = _told(memberships)
         for paths in found:
-            yield Problem(paths, message, help_text, severity, blame=None, alike=memberships)
+            yield Problem(paths, message, help_text, severity, blame=builder_of(memberships), alike=memberships)
 
 
 def _told(memberships: tuple[Membership, ...]) -> tuple[str, str, Severity | None]:
@@ -79,7 +81,7 @@ def _told(memberships: tuple[Membership, ...]) -> tuple[str, str, Severity | Non
             )
     every = text.listed(list(map(literal, names)))
     return (
-        f"Optimizers {every} all hold {{0}}: each of them steps it, with a state of its own.",
+        f"Optimizers {every} all hold {{0}}: each of them may step it, with a state of its own.",
         "If they do not take turns on purpose, leave it to one of them.",
         Severity.WARNING,
     )

@@ -1,7 +1,9 @@
 """Weight decay shrinks norms, biases or embeddings.
 
 What it finds
-: Trainable norm weights, biases and embeddings in a param group whose `weight_decay` is above 0.
+: Trainable norm weights, biases and embeddings in param groups whose `weight_decay` is above 0. All groups of one
+  decay, as a default gives it, are one finding. The line is that which builds the optimizer, where the files of the
+  model's own classes show one that can have.
 
 Why it matters
 : Decay pulls them to zero, where a norm passes nothing and a bias does nothing; rows of an embedding that rarely
@@ -38,9 +40,9 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.optimizer._lines import builder_of
 from paramscope.rules.optimizer._members import distinct, groups, number_of
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.snapshot import Membership
 
 RULE = Rule("PS405", "decay-on-norm-or-bias", Severity.INFO, needs="optimizer")
 
@@ -50,13 +52,14 @@ _NORMS = ("torch.nn.modules.batchnorm.", "torch.nn.modules.instancenorm.", "torc
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Slots of these kinds in groups that decay."""
     decay = {at: number_of(group, "weight_decay") or 0.0 for at, (_, group) in groups(facts).items()}
-    found: dict[Membership, list[SlotKind]] = {}
+    # One decay for many groups, as a default is, is one cause.
+    found: dict[float, list[SlotKind]] = {}
     for kind in facts.slot_kinds:
         if kind.is_trainable and kind.groups and _is_usually_spared(kind):
-            for at in dict.fromkeys(kind.groups):
-                if decay.get(at, 0.0) > 0:
-                    found.setdefault(at, []).append(kind)
-    for at, kinds in found.items():
+            for value in dict.fromkeys(decay.get(at, 0.0) for at in kind.groups):
+                if value > 0:
+                    found.setdefault(value, []).append(kind)
+    for value, kinds in found.items():
         paths = facts.paths([slot for slot, _ in distinct(facts, kinds)])
         others = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
         # NOTE: to fold the names of half the model takes longer than to find them. Problems become one finding with
@@ -64,11 +67,11 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         for places in (paths[:1], paths):
             yield Problem(
                 tuple(places),
-                f"A weight decay of {decay[at]:g} also shrinks {{0}}{others}: norms, biases and "
+                f"A weight decay of {value:g} also shrinks {{0}}{others}: norms, biases and "
                 "embeddings are usually spared.",
                 'Give them a group of their own, {"params": …, "weight_decay": 0.0}.',
-                blame=None,
-                alike=at,
+                blame=builder_of([at for at, each in decay.items() if each == value]),
+                alike=value,
             )
 
 

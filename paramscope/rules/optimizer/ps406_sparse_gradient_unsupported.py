@@ -37,6 +37,7 @@ from collections.abc import Iterator, Mapping
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.optimizer._lines import builder_of
 from paramscope.rules.optimizer._members import class_name, distinct, groups, is_set, number_of, torch_class
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import GroupRecord, Membership, Setting
@@ -124,6 +125,6 @@ def _dense(facts: Facts, at: Membership, kinds: list[SlotKind]) -> Iterator[Prob
             f"Gradients of {{0}} are dense, and {class_name(groups(facts)[at][0])} takes sparse ones only: its first "
             "step raises.",
             "Give it to torch.optim.Adam, and leave to SparseAdam the embeddings with sparse=True.",
-            blame=None,
+            blame=builder_of([at]),
             alike=at,
         )

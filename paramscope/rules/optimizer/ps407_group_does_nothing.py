@@ -1,12 +1,13 @@
 """A param group changes nothing.
 
 What it finds
-: A group whose learning rate is 0 and that no scheduler takes care of (it has no `initial_lr`); and, as information,
-  a group without members.
+: A group whose learning rate is 0 now, with no scheduler known: the group has no `initial_lr`, and none was handed
+  over with the optimizer; and, as information, a group without members. The line is that which builds the optimizer,
+  where the files of the model's own classes show one that can have.
 
 Why it matters
-: Its parameters get gradients, are stepped, and stay as they are. A group is empty where a filter by names matched
-  nothing: what it was meant for has other settings, or none.
+: As long as the rate is 0, its parameters are stepped and stay as they are; whether a loop sets it is not known. A
+  group is empty where a filter by names matched nothing: what it was meant for has other settings, or none.
 
 Example
 ```python
@@ -27,8 +28,8 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 ```
 
 When it is wrong to follow it
-: A loop that sets the learning rate by hand before each step may start from 0: set its first value when the optimizer
-  is built, or declare that.
+: A loop that sets the learning rate by hand before each step may start from 0: set its first value when the
+  optimizer is built, or declare that.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._members import number_of, place
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
+from paramscope.snapshot import GroupRecord, OptimizerRecord
 
 RULE = Rule("PS407", "group-does-nothing", Severity.WARNING, needs="optimizer")
 
@@ -51,15 +53,22 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if not group.slots and not group.foreign:
                 yield Problem(
                     (path,),
-                    "{0} has no members: what it was meant for has other settings, or is in no group.",
+                    "{0} {0|has|have} no members: what {0|it was|they were} meant for has other settings, or is "
+                    "in no group.",
                     "Check the filter that fills it, or leave the group out.",
                     Severity.INFO,
-                    blame=None,
+                    blame=Blame.optimizer(optimizer.name),
                 )
-            elif number_of(group, "lr") == 0 and "initial_lr" not in dict(group.options):
+            elif number_of(group, "lr") == 0 and not _is_scheduled(optimizer, group):
                 yield Problem(
                     (path,),
-                    "The learning rate of {0} is 0, and no scheduler raises it: the parameters there never change.",
-                    "Give it a learning rate, or freeze its parameters: requires_grad_(False).",
-                    blame=None,
+                    "The learning rate of {0} is 0 now, and no scheduler is known: as long as it is 0, steps change "
+                    "nothing there.",
+                    "Give it a learning rate, or freeze its parameters: requires_grad_(False). A loop that sets the "
+                    "rate before each step may start from its first value.",
+                    blame=Blame.optimizer(optimizer.name),
                 )
+
+
+def _is_scheduled(optimizer: OptimizerRecord, group: GroupRecord) -> bool:
+    return bool(optimizer.schedulers) or "initial_lr" in dict(group.options)

@@ -3,6 +3,7 @@
 What it finds
 : A member of a param group that is no leaf of the graph: the result of an operation, in an optimizer that is not
   built with `differentiable=True`.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
 
 Why it matters
 : Gradients flow through such a tensor to those it was made of, and stay there. A step changes a result that the next
@@ -40,6 +41,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.optimizer._lines import builder_of
 from paramscope.rules.optimizer._members import distinct, groups, is_set, strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import Membership
@@ -51,23 +53,23 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Slots and strangers that autograd computed."""
     kinds = [kind for kind in facts.slot_kinds if kind.groups and not kind.is_leaf and kind.spec is not None]
     for slot, further in distinct(facts, (kind for kind in kinds if not _is_differentiated(facts, kind.groups))):
-        yield _problem(tuple(facts.paths([slot, *further])))
+        yield _problem(tuple(facts.paths([slot, *further])), facts.slots.at(slot).groups)
     for stranger in strangers(facts):
         if not stranger.record.is_leaf and not _is_differentiated(facts, stranger.memberships):
-            yield _problem(stranger.places)
+            yield _problem(stranger.places, stranger.memberships)
 
 
 def _is_differentiated(facts: Facts, memberships: tuple[Membership, ...]) -> bool:
     return all(is_set(groups(facts)[at][1], "differentiable") for at in memberships)
 
 
-def _problem(paths: tuple[str, ...]) -> Problem:
+def _problem(paths: tuple[str, ...], memberships: tuple[Membership, ...]) -> Problem:
     return Problem(
         paths,
         "An optimizer holds {0}, computed from other tensors: a step changes the result, and what it was made of "
         "stays as it is.",
         "Hand over the parameters that it is computed from, and compute it in forward; or cut it off: "
         "nn.Parameter(….detach().clone()).",
-        blame=None,
+        blame=builder_of(memberships),
         alike="non-leaf",
     )

@@ -1,12 +1,14 @@
 """The optimizer's state no longer fits its parameter.
 
 What it finds
-: Averages and momenta of a torch.optim class (`exp_avg`, `exp_avg_sq`, `momentum_buffer`, `square_avg`, `sum`, …) of
-  another shape than their parameter, or on another device.
+: Averages and momenta of a torch.optim class (`exp_avg`, `exp_avg_sq`, `momentum_buffer`, `square_avg`, `sum`, …)
+  of another shape than their parameter, or on another device; and, of the classes whose step then raises, in
+  another dtype: Adam, AdamW, NAdam, RAdam, Adamax, Adafactor, Muon, a centered RMSprop, and whatever is fused.
 
 Why it matters
 : The next step raises, or broadcasts one over the other. It happens when `.data` is given another shape, and when a
-  model is moved after the optimizer took its first step or loaded its state.
+  model is moved or cast (`.half()`, `.bfloat16()`, `.double()`) after the optimizer took its first step or loaded
+  its state.
 
 Example
 ```python
@@ -36,8 +38,9 @@ optimizer = torch.optim.Adam(model.parameters())
 ```
 
 When it is wrong to follow it
-: Where the state is taken off the device between steps and brought back by hand. State that is one number, factored
-  or flat is not looked at; of optimizers that are not torch's own the rule is skipped.
+: Where the state is taken off the device between steps and brought back by hand. State that is one number or flat
+  is not looked at, nor is the dtype of what SGD, Adagrad, Adadelta, ASGD, Rprop, SparseAdam or RMSprop keep, which
+  go on, nor that of what is frozen; of optimizers that are not torch's own the rule is skipped.
 """
 
 from __future__ import annotations
@@ -52,6 +55,8 @@ from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import GroupRecord, OptimizerRecord, StateRecord
 
 RULE = Rule("PS409", "optimizer-state-mismatch", Severity.ERROR, needs="optimizer")
+_FACTORED = ("row_var", "col_var")
+"""State of Adafactor that has no element for each of the parameter's."""
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
@@ -77,16 +82,23 @@ def _unfit(facts: Facts, optimizer: OptimizerRecord, group: GroupRecord) -> Iter
         member = strangers.get(position) if path is None else facts.slots[path]
         if member is None:
             continue
-        names = text.listed([misfit.name for misfit in misfits])
         first = misfits[0]
-        if first.shape != member.shape:
+        names = text.listed([misfit.name for misfit in misfits])
+        is_of_shape = first.shape == member.shape or first.name in _FACTORED
+        is_cast = is_of_shape and first.dtype != member.dtype and first.device == member.device
+        if is_cast:
+            # A cast is one cause, whatever it is that is kept for each parameter.
+            names = text.listed(list(dict.fromkeys(misfit.name for misfit in group.misfits)))
+            how = f"is in {first.dtype}, but {{0}} in {member.dtype}"
+        elif not is_of_shape:
             how = f"has the shape {text.shape(first.shape)}, but {{0}} has {text.shape(member.shape)}"
         else:
             how = f"lies on {first.device}, but {{0}} on {member.device}"
         yield Problem(
             (place(optimizer, group.index, position) if path is None else path,),
             f"The state that {class_name(optimizer)} keeps ({names}) {how}: the next step fails.",
-            "Build the optimizer anew after changing a parameter's shape or device, or change the state with it: "
-            "optimizer.state[parameter].",
+            "Build the optimizer anew after changing a parameter's shape, device or dtype, or change the state with "
+            "it: optimizer.state[parameter].",
             blame=None,
+            alike=("cast", optimizer.name) if is_cast else None,
         )

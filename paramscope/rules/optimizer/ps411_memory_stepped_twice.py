@@ -40,7 +40,8 @@ optimizer = torch.optim.Adam([*model.parameters(), special])
 
 When it is wrong to follow it
 : Hardly ever. Of parameters of the model that share memory PS301, PS302 and PS309 tell, with or without an optimizer:
-  this rule adds what an optimizer holds beside these.
+  this rule adds what an optimizer holds beside these. Of tensors that are all frozen it is information only, as
+  long as none of them has a gradient.
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ from typing import NamedTuple
 from paramscope.finding import Severity
 from paramscope.overlap import Budget
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import unbraced
 from paramscope.rules.optimizer._members import strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._forms import copy_of
+from paramscope.rules.sharing._memory import is_quiet
 from paramscope.sharing import connected
 from paramscope.snapshot import ForeignRecord, TensorSpec
 from paramscope.spans import Layout, layout_of
@@ -73,6 +77,8 @@ class _Member(NamedTuple):
     """Strangers, what is not registered, what is: of the last alone, other rules tell."""
     paths: tuple[str, ...]
     layout: Layout
+    is_quiet: bool
+    """Whether no step changes it, as it is frozen and holds no gradient that is known of."""
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
@@ -90,7 +96,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         for group in groups:
             meeting = sorted(member for i in group for member in at[layouts[i]])
             if len(meeting) > 1:
-                yield _problem(meeting)
+                yield _problem(facts, meeting)
         if undecided:
             yield Undecided(f"whether {members[0].paths[0]} shares memory with another member was not decided")
 
@@ -122,13 +128,15 @@ def _crowded(facts: Facts) -> dict[int, list[_Member]]:
         if len(spans) == 1 and interned[tensors.memberships[tensor]]:
             positions = sorted(set(places))
             rank = 2 if facts.snapshot.is_registered(positions[0]) else 1
-            member = _Member((rank, positions[0]), tuple(facts.paths(positions)), spans[0].layout)
+            quiet = is_quiet(facts, positions)
+            member = _Member((rank, positions[0]), tuple(facts.paths(positions)), spans[0].layout, quiet)
             found.setdefault(spans[0].memory, []).append(member)
     for each in held:
         layout = _layout(each.record)
         if layout is not None and each.record.storage is not None:
             memory, start = memories.get(each.record.storage, (each.record.storage, 0))
-            member = _Member((0, each.record.tensor), each.places, (layout[0] + start, layout[1]))
+            quiet = not each.record.requires_grad
+            member = _Member((0, each.record.tensor), each.places, (layout[0] + start, layout[1]), quiet)
             found.setdefault(memory, []).append(member)
     return found
 
@@ -140,14 +148,34 @@ def _layout(record: ForeignRecord) -> Layout | None:
     return layout_of(spec, record.offset or 0)
 
 
-def _problem(meeting: list[_Member]) -> Problem:
+def _problem(facts: Facts, meeting: list[_Member]) -> Problem:
     first = [member.paths[0] for member in meeting]
     further = [path for member in meeting for path in member.paths[1:]]
     names = "{0} and {1}" if len(first) == 2 else f"{{0}}, {{1}} and {len(first) - 2:,} more"
+    stepped = sum(not member.is_quiet for member in meeting)
+    if stepped > 1:
+        then = "each step changes that memory once for each."
+    elif stepped:
+        then = "but one is frozen" if len(first) == 2 else "but all but one are frozen"
+        then += ": each step of the one that is not changes what looks frozen."
+    else:
+        then = "all of them frozen, so that no step changes that memory as long as none of them has a gradient."
+    held = f"all in an optimizer{':' if stepped > 1 else ','}"
     return Problem(
         (*first, *further),
-        f"{names} are different tensors with memory in common, all in an optimizer: each step changes that memory "
-        "once for each.",
-        "Leave one of them to the optimizer, or give each memory of its own: nn.Parameter(….detach().clone()).",
+        f"{names} are different tensors with memory in common, {held} {then}",
+        ("As long as nothing trains them, nothing is to do. " if not stepped else "")
+        + f"Hand only one of them to the optimizer{_copy(facts, first)}.",
+        None if stepped else Severity.INFO,
         blame=None,
+        is_apart=True,
     )
+
+
+def _copy(facts: Facts, paths: list[str]) -> str:
+    """The assignment that gives the model's own memory of its own."""
+    for path in paths:
+        if path in facts.slots and facts.slots[path].role == "parameter" and facts.slots[path].registered:
+            copied = unbraced(copy_of(facts, path))
+            return f"; or, before it is built, give one memory of its own: {copied}"
+    return "; or, before it is built, give each memory of its own, by .detach().clone()"

@@ -1,22 +1,23 @@
-"""Where plain attributes were assigned: as the module was built, in its forward, or elsewhere. Reads source, so only
-for the few slots in question, once for each attribute of a class."""
+"""What the source of a module's class does with an attribute: when it assigns it, and what becomes of it where it is
+read. Reads source, so only for the few slots in question, once for each attribute of a class."""
 
 from __future__ import annotations
 
-import re
+import ast
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import numberless
 from paramscope.snapshot import SlotRecord
-from paramscope.source import Assignment, locate, locate_attribute
-from paramscope.source.uses import Stage, Uses
+from paramscope.source import Assignment
+from paramscope.source.stages import every_assignment
+from paramscope.source.steps import Steps, to_steps
+from paramscope.source.uses import Reads, Stage, Uses
 
-_CLEARED = re.compile(r"=\s*(None\s*,?\s*)+(#.*)?$")
-_EMPTY = re.compile(
-    r"=\s*(\[\]|\{\}|\(\)|([\w.]+\.)?(dict|list|tuple|set|deque|OrderedDict|defaultdict)\((list|dict|maxlen=.*)?\))"
-    r"\s*(#.*)?$"
-)
+_CONTAINERS = frozenset({"dict", "list", "tuple", "set", "deque", "OrderedDict", "defaultdict"})
+_ROUNDS = 4
+"""Modules through which a call is followed from the forward on."""
 
 
 class Assigned(NamedTuple):
@@ -26,54 +27,154 @@ class Assigned(NamedTuple):
     """When its assignments may run; empty where none was found."""
     is_only_forward: bool
     """Whether each of them runs in the forward alone."""
-    is_made_of_data: bool
-    """Whether one of them may run in the forward, or stands in a method that is given something."""
     is_of_torch: bool
     """Whether torch's own code alone assigns it."""
+    is_of_property: bool
+    """Whether reading a property makes it."""
+    is_of_itself: bool
+    """Whether it is computed from what it was: `self.mean = 0.9 * self.mean + …`."""
 
 
 def assigned(facts: Facts, slot: SlotRecord) -> Assigned:
     """When an attribute is assigned. Where it is emptied (`self.hidden = None`), or a container is made
-    that holds nothing yet, does not count."""
+    that holds nothing yet, does not count.
+
+    The module's own class says so, whoever wrote it; only where that never assigns the attribute, a module above
+    that reaches into this one (`self.norm.gain = …`).
+    """
+    key = ("assigned", facts.modules[slot.module].type, numberless(slot.name))
+    found: Assigned | None = facts.once(key, lambda: _assigned_by_itself(facts, slot))
+    return found if found is not None else facts.once(("reached", slot.path), lambda: _reached_into(facts, slot))
+
+
+def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     type = facts.modules[slot.module].type
-    key = ("assigned", type, numberless(slot.name))
-    return facts.once(key, lambda: _assigned(facts, slot, type))
+    steps = to_steps(slot.name)
+    found = _filling(every_assignment(facts.snapshot.classes, type, steps))
+    if not found and steps and uses(facts, type).has_property(steps[0].text):
+        # `functools.cached_property`.
+        return _summed(facts, type, [], "")._replace(stages=frozenset({"other"}), is_of_property=True)
+    return _summed(facts, type, found, steps[0].text) if found else None
 
 
-def _assigned(facts: Facts, slot: SlotRecord, type: str) -> Assigned:
-    classes = facts.snapshot.classes
-    found = locate(facts.snapshot, slot.path).assignments or locate_attribute(classes, type, slot.name).assignments
-    filling = [each for each in found if not _CLEARED.search(each.source) and not _EMPTY.search(each.source)]
-    stages = [(each, _uses(facts, _runner(facts, type, each)).stages(each)) for each in filling]
+def _reached_into(facts: Facts, slot: SlotRecord) -> Assigned:
+    """By the modules above, nearest first."""
+    below: Steps = to_steps(slot.name)
+    own = len(below)
+    at = facts.modules.position(slot.module)
+    while facts.parents[at] >= 0:
+        above = facts.parents[at]
+        path, there = facts.modules.path_at(at), facts.modules.path_at(above)
+        below = (*to_steps(path[len(there) :]), *below)
+        type = facts.modules.at(above).type
+        found = _filling(every_assignment(facts.snapshot.classes, type, below, beyond=len(below) - own))
+        if found:
+            return _summed(facts, type, found, to_steps(slot.name)[0].text)
+        at = above
+    return _summed(facts, "", [], "")
+
+
+def _filling(found: Iterable[Assignment]) -> list[Assignment]:
+    return [each for each in found if not _is_nothing(each.value)]
+
+
+def _is_nothing(value: ast.expr | None) -> bool:
+    """Whether an assignment only clears its place: None, or a container that holds nothing yet."""
+    match value:
+        case ast.Constant(value=None) | ast.Dict(keys=[]) | ast.List(elts=[]) | ast.Tuple(elts=[]):
+            return True
+        case ast.Tuple(elts=members):
+            return all(map(_is_nothing, members))
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args):
+            # `defaultdict(list)`, `deque(maxlen=3)`.
+            return name in _CONTAINERS and (not args or name == "defaultdict")
+    return False
+
+
+def _summed(facts: Facts, type: str, found: list[Assignment], name: str) -> Assigned:
+    stages = [uses(facts, type).stages(each) for each in found]
+    if {"other"} in stages:
+        # Another module of the model may call that as it runs.
+        _note_calls(facts)
+        stages = [uses(facts, type).stages(each) for each in found]
     return Assigned(
-        frozenset(stage for _, several in stages for stage in several),
-        bool(stages) and all(several == {"forward"} for _, several in stages),
-        any("forward" in several or _takes_data(facts, type, each, several) for each, several in stages),
-        bool(filling) and all(each.type.startswith("torch.") for each in filling),
+        frozenset(stage for several in stages for stage in several),
+        bool(stages) and all(several == {"forward"} for several in stages),
+        bool(found) and all(each.type.startswith("torch.") for each in found),
+        any(uses(facts, type).is_of_property(each) for each in found),
+        any(_reads(each.value, name) for each in found),
     )
 
 
-def _takes_data(facts: Facts, type: str, assignment: Assignment, stages: set[Stage]) -> bool:
-    return stages == {"other"} and _uses(facts, _runner(facts, type, assignment)).takes_data(assignment)
+def _reads(value: ast.expr | None, name: str) -> bool:
+    """Whether an expression asks something for an attribute of this name."""
+    nodes = ast.walk(value) if value is not None else ()
+    return any(isinstance(node, ast.Attribute) and node.attr == name for node in nodes)
 
 
-def _runner(facts: Facts, type: str, assignment: Assignment) -> str:
-    """The class whose methods decide when an assignment runs: the owner's, or that of a module above it."""
-    return type if facts.is_a(type, assignment.type) else assignment.type
-
-
-def _uses(facts: Facts, type: str) -> Uses:
+def uses(facts: Facts, type: str) -> Uses:
+    """What a class of modules does with its attributes."""
     return facts.once(("uses", type), lambda: Uses(facts.snapshot.classes, type))
 
 
-def is_moved_when_read(facts: Facts, slot: SlotRecord) -> bool:
-    """Whether the class that holds an attribute moves it wherever it reads it."""
+def is_managed(facts: Facts, slot: SlotRecord) -> bool:
+    """Whether its module, or one above that, moves or saves tensors in ways of its own."""
+    if slot.saved is None or slot.moved is None:
+        return True
+    unknown = facts.snapshot.module_columns.unknown
+    at = facts.parents[facts.modules.position(slot.module)]
+    while at >= 0:
+        if any(fate in ("attributes_moved", "saved") for fate, _ in unknown.get(at, ())):
+            return True
+        at = facts.parents[at]
+    return False
+
+
+def reads(facts: Facts, slot: SlotRecord) -> Reads:
+    """What becomes of what an attribute holds, in the source of the module's own class."""
     type = facts.modules[slot.module].type
-    return facts.once(("moved", type, slot.name), lambda: _uses(facts, type).is_moved_when_read(slot.name))
+    # When its methods run is known once it was asked when the attribute is assigned.
+    assigned(facts, slot)
+    return facts.once(("reads", type, slot.name), lambda: uses(facts, type).reads(slot.name))
 
 
 def is_read_at_construction_alone(facts: Facts, slot: SlotRecord) -> bool:
     """Whether the class that holds an attribute needs it only to build other things."""
     type = facts.modules[slot.module].type
     key = ("construction", type, slot.name)
-    return facts.once(key, lambda: _uses(facts, type).is_read_at_construction_alone(slot.name))
+    return facts.once(key, lambda: uses(facts, type).is_read_at_construction_alone(slot.name))
+
+
+def _note_calls(facts: Facts) -> None:
+    """Has the classes of all modules know which of their methods others call as the model runs."""
+    facts.once("calls", lambda: _find_calls(facts))
+
+
+def _find_calls(facts: Facts) -> None:
+    modules: dict[str, list[int]] = {}
+    for kind, members in facts.module_kinds:
+        modules.setdefault(kind.type, []).extend(members)
+    for _ in range(_ROUNDS):
+        calls: dict[str, set[str]] = {}
+        for type in modules:
+            for call in uses(facts, type).running_calls:
+                for target in _targets(facts, modules, type, call.attribute):
+                    if uses(facts, target).has(call.method):
+                        calls.setdefault(target, set()).add(call.method)
+        for type in modules:
+            uses(facts, type).runs(frozenset(calls.get(type, ())))
+
+
+def _targets(facts: Facts, modules: dict[str, list[int]], type: str, attribute: str | None) -> set[str]:
+    """Classes of what modules of a class hold under an attribute; of all modules, where that is not known."""
+    if attribute is None:
+        return set(modules)
+    found: set[str] = set()
+    # Modules of one class hold alike things, as a rule.
+    for module in modules[type][:8]:
+        path = facts.modules.path_at(module)
+        for child in facts.children.get(module, ()):
+            rest = facts.modules.path_at(child)[len(path) :].lstrip(".")
+            if rest == attribute or (rest.startswith(attribute) and rest[len(attribute)] in ".[{-"):
+                found.update(facts.modules.at(each).type for each in facts.subtree(child))
+    return found

@@ -50,7 +50,7 @@ def _same_objects(facts: Facts) -> Iterator[Repeated]:
         by_list: dict[int, list[int]] = {}
         for place in places:
             above = facts.parents[place]
-            if above >= 0 and _is_list(facts, above):
+            if above >= 0 and is_list(facts, above):
                 by_list.setdefault(above, []).append(place)
         for container, members in by_list.items():
             if len(members) > 1 and _parameters(facts, members[0]):
@@ -66,7 +66,7 @@ def _same_parameters(facts: Facts) -> Iterator[Repeated]:
         for place in places:
             below, above = place, facts.parents[place]
             while above >= 0:
-                if _is_list(facts, above):
+                if is_list(facts, above):
                     met.setdefault(above, set()).add(below)
                 below, above = above, facts.parents[above]
         for container, children in met.items():
@@ -78,8 +78,9 @@ def _same_parameters(facts: Facts) -> Iterator[Repeated]:
         for child in sorted(children):
             key = (facts.snapshot.module_columns.types[child], _parameters(facts, child))
             groups.setdefault(key, []).append(child)
-        for members in groups.values():
-            if len({repeats.get(member, member) for member in members}) > 1:
+        for (_, parameters), members in groups.items():
+            # Of children without any parameter all would be "the same".
+            if parameters and len({repeats.get(member, member) for member in members}) > 1:
                 yield Repeated(container, tuple(members), is_one_object=False)
 
 
@@ -92,7 +93,8 @@ def _tied_places(facts: Facts) -> Iterator[list[int]]:
         if record.kind == "tied":
             positions = map(facts.slots.position, record.slots)
             modules = {slots.modules[each] for each in positions if slots.holds[each] == PARAMETER}
-            distinct = sorted(modules - repeats.keys())
+            # NOTE: `modules - repeats.keys()` would go through all of the keys.
+            distinct = sorted(module for module in modules if module not in repeats)
             if len(distinct) > 1:
                 yield distinct
 
@@ -107,7 +109,8 @@ def holds_tensors(facts: Facts, module: int) -> bool:
     )
 
 
-def _is_list(facts: Facts, module: int) -> bool:
+def is_list(facts: Facts, module: int) -> bool:
+    """Whether a module is a ModuleList or a Sequential."""
     columns = facts.snapshot.module_columns
     return facts.is_a(facts.snapshot.interned.types[columns.types[module]], *_LISTS)
 

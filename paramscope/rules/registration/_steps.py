@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import numberless
 from paramscope.snapshot import REGISTERED, SlotRecord, join
+from paramscope.source import locate_attribute
+from paramscope.source.purpose import is_handed_in, is_hidden_on_purpose, looks_after
 from paramscope.text import name as printable
 
 _FIRST = re.compile(r"(?P<mark>->|::|)(?P<name><[^>]*>|(?:(?!->|::)[^.\[{])*)")
@@ -34,6 +37,12 @@ class Held(NamedTuple):
     """Whether the container that holds it, or one of several, is a dict."""
     thing: str
     """Own name of the class of the record, object or callable; empty for the others."""
+    is_built_in: bool
+    """Whether that class is torch's own, such as a distribution."""
+    is_from_above: bool
+    """Whether an object on the way holds the very module that holds it, or one above, as a trainer does."""
+    steps: str
+    """The rest of the way, from the first attribute on."""
 
     @property
     def name(self) -> str:
@@ -62,7 +71,8 @@ def _held(facts: Facts, path: str, owner: str, rest: str) -> Held | None:
     first = _FIRST.match(rest)
     if not rest or first is None:
         return None
-    mark = next((mark for mark in facts.marked.get(path, ()) if mark.kind == "held-by"), None)
+    marks = facts.marked.get(path, ())
+    mark = next((mark for mark in marks if mark.kind == "held-by"), None)
     thing = printable(str(mark.value).rpartition(".")[2]) if mark is not None else ""
     kind: HeldAs
     if first["mark"] == "::":
@@ -73,7 +83,16 @@ def _held(facts: Facts, path: str, owner: str, rest: str) -> Held | None:
         kind = {"record": "record", "object": "object"}.get(mark.name, "callable")  # type: ignore[assignment]
     else:
         kind = "container" if first.end() < len(rest) else "attribute"
-    return Held(owner, first["name"], kind, _KEY.search(rest) is not None, thing)
+    return Held(
+        owner,
+        first["name"],
+        kind,
+        _KEY.search(rest) is not None,
+        thing,
+        mark is not None and str(mark.value).startswith("torch."),
+        any(mark.kind == "held-from-above" for mark in marks),
+        rest[first.end() :],
+    )
 
 
 def _owner(facts: Facts, path: str) -> str:
@@ -112,6 +131,54 @@ class Hidden(NamedTuple):
     held: Held
     is_frozen: bool
     """Whether nothing in it requires grad."""
+    on_purpose: str
+    """What says that its holder means to hide it, as a message puts it; empty where nothing does."""
+
+    def told(self, opening: str) -> str:
+        """A message: that something hides it, and what follows from that."""
+        if self.on_purpose:
+            return (
+                f"{opening}, on purpose, as it seems, since {self.on_purpose}: parameters(), state_dict() and .to() "
+                "do not look there, so whoever else owns it has to train, save and move {0|it|them}."
+            )
+        lost = "saves or moves" if self.is_frozen else "trains, saves or moves"
+        return f"{opening}: parameters(), state_dict() and .to() do not look there, so nothing {lost} {{0|it|them}}."
+
+
+_BRACKETED = "one pair of brackets around an argument keeps it out of torch's sight"
+_CARED_FOR = "its class looks after it itself"
+_ABOVE = "what holds it holds this module, too"
+
+
+def _on_purpose(facts: Facts, held: Held, *, is_frozen: bool) -> str:
+    """Why something is hidden on purpose, as far as the source of its holder tells."""
+    type = facts.modules[held.owner].type
+    # Of what lies in a callable, the number tells which argument it is.
+    steps = held.steps if "->" in held.steps else numberless(held.steps)
+    key = ("on-purpose", type, held.attribute, steps, held.kind, held.is_from_above, is_frozen)
+    return facts.once(key, lambda: _why_on_purpose(facts, held, type, is_frozen=is_frozen))
+
+
+def _why_on_purpose(facts: Facts, held: Held, type: str, *, is_frozen: bool) -> str:
+    if held.kind in ("class", "shadow"):
+        return ""
+    classes = facts.snapshot.classes
+    found = locate_attribute(classes, type, held.attribute + held.steps).assignments
+    if not found and held.kind != "container":
+        found = locate_attribute(classes, type, held.attribute).assignments
+    if found and is_hidden_on_purpose(classes, found[0], held.attribute + held.steps):
+        return _BRACKETED
+    # A helper that is made here is a part; what comes from elsewhere and knows this module drives it.
+    if held.is_from_above and not (found and not is_handed_in(classes, found[0])):
+        return _ABOVE
+    return _CARED_FOR if is_frozen and looks_after(classes, type, held.attribute) else ""
+
+
+def is_put_past_on_purpose(facts: Facts, slot: SlotRecord, held: Held) -> bool:
+    """Whether a Parameter that a module holds, though not as one, is an argument that its class has put there."""
+    classes, type = facts.snapshot.classes, facts.modules[slot.module].type
+    found = locate_attribute(classes, type, slot.name).assignments
+    return held.kind == "attribute" and bool(found) and is_handed_in(classes, found[0])
 
 
 def hidden_modules(facts: Facts) -> tuple[Hidden, ...]:
@@ -128,7 +195,7 @@ def _hidden_modules(facts: Facts) -> Iterator[Hidden]:
         if held is not None:
             slots = (slot for each in facts.subtree(module) for slot in facts.slots_of(each))
             learns = any(slot.requires_grad for slot in slots if slot.role != "attribute" and slot.status != "empty")
-            yield Hidden(path, held, not learns)
+            yield Hidden(path, held, not learns, _on_purpose(facts, held, is_frozen=not learns))
 
 
 def hidden_parameters(facts: Facts) -> tuple[Hidden, ...]:
@@ -146,4 +213,5 @@ def _hidden_parameters(facts: Facts) -> Iterator[Hidden]:
                 slot = facts.slots.at(position)
                 held = slot_held_by(facts, slot)
                 if held is not None and not facts.is_recomputed(held.path):
-                    yield Hidden(slot.path, held, not kind.requires_grad)
+                    is_frozen = not kind.requires_grad
+                    yield Hidden(slot.path, held, is_frozen, _on_purpose(facts, held, is_frozen=is_frozen))

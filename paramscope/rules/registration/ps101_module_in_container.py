@@ -33,7 +33,10 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: A frozen teacher may be hidden on purpose, so that no checkpoint holds it: that is a warning, for you to declare.
+: A module that another part owns is hidden on purpose by one pair of brackets around an argument, `self.online =
+  [model]` or `(functools.partial(f, model),)`: that is information only, and so is a frozen module that the class
+  moves itself (it overrides `_apply`, `to`, `cuda` or `train` for it, or moves it where it is used). Any other module
+  that is all frozen, such as a teacher that no checkpoint is to hold, is a warning, for you to declare.
 """
 
 from __future__ import annotations
@@ -52,17 +55,23 @@ _INSTEAD = {"dict": "nn.ModuleDict", "list": "nn.ModuleList"}
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Unregistered modules at the top of what is hidden."""
-    for path, held, is_frozen in hidden_modules(facts):
+    for hidden in hidden_modules(facts):
+        path, held = hidden.path, hidden.held
         if held.kind != "container":
             continue
         name, wrap = held.name, _INSTEAD["dict" if held.is_dict else "list"]
+        instead = f"Register it: self.{name} = {wrap}(…)."
+        if hidden.on_purpose:
+            instead = f"If nobody else owns it, register it: self.{name} = {wrap}(…)."
+        elif hidden.is_frozen:
+            instead += " If it is hidden on purpose, declare that."
+        severity = Severity.WARNING if hidden.is_frozen else None
         yield Problem(
             (path,),
-            "{0} is hidden in a plain container: parameters(), state_dict() and .to() do not know it, "
-            + ("so it is neither saved nor moved." if is_frozen else "so it is never trained, saved or moved."),
-            f"Register it: self.{name} = {wrap}(…)."
-            + (" If it is hidden on purpose, declare that." if is_frozen else ""),
-            Severity.WARNING if is_frozen else None,
+            hidden.told("A plain container hides {0}"),
+            instead,
+            Severity.INFO if hidden.on_purpose else severity,
             blame=to_blame(path),
+            cause="hidden",
             alike=(facts.modules[held.owner].type, name),
         )

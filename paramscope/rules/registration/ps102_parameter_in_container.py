@@ -35,7 +35,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Where the container only refers to what another model owns and trains. Then hold that model beside this one.
+: Where the container only refers to what another model owns and trains: one pair of brackets around an argument,
+  `self.weight = [weight]`, is information only. Elsewhere hold that model beside this one.
 """
 
 from __future__ import annotations
@@ -52,12 +53,13 @@ RULE = Rule("PS102", "parameter-in-container", Severity.ERROR, yields_to=("PS101
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Parameters that only containers or records hold."""
-    for path, held, _ in hidden_parameters(facts):
+    for hidden in hidden_parameters(facts):
+        path, held = hidden.path, hidden.held
         if held.kind == "container":
             wrap = "nn.ParameterDict" if held.is_dict else "nn.ParameterList"
-            where, instead = "a plain container", f"Register it: self.{held.name} = {wrap}(…)."
+            where, instead = "A plain container", f"Register it: self.{held.name} = {wrap}(…)."
         elif held.kind == "record":
-            where = f"a {held.thing}"
+            where = f"An object of class {held.thing}"
             instead = (
                 "Register it: assign the Parameter itself to the module, self.name = nn.Parameter(…), or make "
                 f"{held.thing} an nn.Module."
@@ -66,9 +68,10 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             continue
         yield Problem(
             (path,),
-            f"{{0}} is hidden in {where}: parameters(), state_dict() and .to() do not know it, so it is never "
-            "trained, saved or moved.",
+            hidden.told(f"{where} hides {{0}}"),
             instead,
+            Severity.INFO if hidden.on_purpose else None,
             blame=to_blame(path),
+            cause="hidden",
             alike=(facts.modules[held.owner].type, held.attribute),
         )

@@ -37,7 +37,9 @@ model = Net()
 
 When it is wrong to follow it
 : An input that is kept to ask for its gradient later is no weight: where the attribute is only ever assigned in the
-  forward, this is information only.
+  forward, this is information only, and so is a Parameter that the class was given and puts past `nn.Module` itself,
+  `self.__dict__["weight"] = weight`. A view that was taken under `no_grad` of something that has gradients says that
+  it requires grad, too, but no backward reaches it: nothing is said of it here.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.registration._assigned import assigned
-from paramscope.rules.registration._steps import slot_held_by
+from paramscope.rules.registration._steps import is_put_past_on_purpose, slot_held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS103", "unregistered-leaf-requires-grad", Severity.ERROR, yields_to=("PS107",))
@@ -64,20 +66,32 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             # Of Parameters, only what the module holds directly: other rules tell of the rest.
             if held is None or (kind.is_parameter and held.kind != "attribute") or facts.is_recomputed(held.path):
                 continue
+            if slot.tensor in facts.cut_views:
+                continue
             message = (
-                "{0} requires grad and is no nn.Parameter: backward() gives it gradients, but parameters() does not "
-                "know it, so an optimizer built from them never steps it, and it is neither saved nor moved."
+                "backward() gives gradients to {0}, but parameters() holds nothing that is no nn.Parameter: an "
+                "optimizer built from them never steps {0|it, and it is|them, and they are} neither saved nor moved."
             )
+            on_purpose = kind.is_parameter and is_put_past_on_purpose(facts, slot, held)
             if kind.is_parameter:
                 message = (
-                    "{0} is a Parameter that was put past nn.Module's own __setattr__: parameters() does not know "
-                    "it, so an optimizer built from them never steps it, and it is neither saved nor moved."
+                    "nn.Module's own __setattr__ never saw {0}: parameters() does not hold what is put past it, so "
+                    "an optimizer built from them never steps {0|it, and it is|them, and they are} neither saved "
+                    "nor moved."
+                )
+            if on_purpose:
+                message = (
+                    "nn.Module's own __setattr__ never saw {0}, on purpose, as it seems, since "
+                    "{0|it is an argument|they are arguments}: parameters() does not hold {0|it|them}, so whoever "
+                    "else owns {0|it|them} has to train, save and move {0|it|them}."
                 )
             name = held.name
             instead = f"Make it a parameter: self.{name} = nn.Parameter(…)."
             if held.kind == "class":
                 instead = f"Make it a parameter of the instance, in __init__: self.{name} = nn.Parameter(…)."
+            elif held.kind in ("record", "object", "callable"):
+                instead = f"Register it, self.name = nn.Parameter(…), and hand that on to what lies in self.{name}."
             elif held.kind != "attribute":
                 instead = f"Make it a parameter: self.{name} = nn.ParameterList(…), or nn.ParameterDict(…)."
-            is_cached = held.kind != "class" and assigned(facts, slot).is_only_forward
-            yield Problem((slot.path,), message, instead, Severity.INFO if is_cached else None)
+            is_harmless = on_purpose or (held.kind != "class" and assigned(facts, slot).is_only_forward)
+            yield Problem((slot.path,), message, instead, Severity.INFO if is_harmless else None, cause="leaf")

@@ -34,9 +34,14 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: A constant of one element, what lies in a container, what only the forward assigns (a cached state), what the class
-  moves wherever it reads it or reads in `__init__` alone, and modules that move or save their tensors themselves: all
-  these are information only.
+: These are information only: a constant of one element; what lies in a container; what only the forward assigns, or
+  a method that the forward of the module or of another one of the model calls, under whatever name (what a `fit` or
+  an `update` keeps for later is no such thing); what is moved wherever it is read (`.to(x)`, `.type_as(x)`, by a
+  function or method that moves its argument, by what is made of it, or by the forward's first statement); what Python
+  alone reads (as a truth value, a number, an index of a list, by iteration); what `__init__` alone reads; the state
+  that a recurrent layer is begun with; and modules that move or save their tensors themselves, or lie in one that
+  does. What a quantized layer that saves itself keeps beside its weight is left alone.
+: A table of floating point numbers that is brought to the input's device, but not to its dtype, stays a warning.
 """
 
 from __future__ import annotations
@@ -45,7 +50,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
-from paramscope.rules.registration._assigned import assigned, is_moved_when_read, is_read_at_construction_alone
+from paramscope.rules.registration._assigned import assigned, is_managed, is_read_at_construction_alone, reads
 from paramscope.rules.registration._steps import Held, slot_held_by, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import SlotRecord
@@ -68,40 +73,81 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 continue
             if facts.is_recomputed(held.path) or slot.path in facts.aliases:
                 continue
+            # The scales of a quantized weight, which such a layer saves itself, under names of its own.
+            if slot.saved is None and slot.module in facts.quantized_modules:
+                continue
             yield _problem(facts, kind, slot, held)
+
+
+_PLAIN = "{0} {0|is a plain tensor|are plain tensors}"
+_PLACED = (
+    "{0} {0|is a plain tensor that is|are plain tensors that are} brought to the device where {0|it is|they are} "
+    "read, but not to the dtype: after .half() or .to(torch.bfloat16) {0|it still has|they still have} the old one, "
+    "and state_dict() does not hold {0|it|them}."
+)
+_FLOATING = ("float", "bfloat")
 
 
 def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Problem:
     reason = _why_harmless(facts, kind, slot, held)
-    message = "{0} is a plain tensor: .to() leaves it behind, and state_dict() does not hold it."
+    message = f"{_PLAIN}: .to() leaves {{0|it|them}} behind, and state_dict() does not hold {{0|it|them}}."
     if reason:
-        message = f"{{0}} is a plain tensor, {reason}: .to() does not move it, and state_dict() does not hold it."
+        message = (
+            f"{_PLAIN}, {reason}: .to() does not move {{0|it|them}}, and state_dict() does not hold {{0|it|them}}."
+        )
+    elif _is_placed(facts, slot, held):
+        message = _PLACED
     instead = f'Register it: self.register_buffer("{held.name}", …), with persistent=False if it need not be saved.'
     if held.kind != "attribute":
-        instead = 'If it is meant to be moved or saved, register each tensor: self.register_buffer("name", …).'
+        instead = (
+            'If {0|it is|they are} meant to be moved or saved, register each tensor: self.register_buffer("name", …).'
+        )
     alike = None if held.kind == "attribute" else (facts.modules[held.owner].type, held.attribute)
-    return Problem((slot.path,), message, instead, Severity.INFO if reason else None, to_blame(slot.path), alike)
+    return Problem(
+        (slot.path,), message, instead, Severity.INFO if reason else None, to_blame(slot.path), alike, cause="plain"
+    )
+
+
+def _is_placed(facts: Facts, slot: SlotRecord, held: Held) -> bool:
+    return held.kind == "attribute" and reads(facts, slot).reading == "placed"
 
 
 def _why_harmless(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> str:
     """Why it is information only; empty where it is not."""
     if slot.numel is not None and slot.numel <= 1:
-        return "a constant of one element" if slot.numel else "without an element"
+        return "{0|a constant|constants} of one element" if slot.numel else "without an element"
     if held.kind != "attribute":
         return "held in a container or an object"
-    if slot.saved is None or slot.moved is None:
+    if is_managed(facts, slot):
         return "of a module that moves or saves it itself"
     if not kind.owner.is_registered:
         return "of a module that is not registered"
     found = assigned(facts, slot)
-    if found.is_only_forward:
+    if found.is_only_forward or found.is_of_property:
         return "assigned in the forward alone"
     if found.is_of_torch:
         return "kept by torch itself"
     if not found.stages and facts.has_gradients:
         return "which may be a state that the forward keeps"
-    if is_moved_when_read(facts, slot):
-        return "moved where it is read"
+    return _how_read(facts, slot)
+
+
+def _how_read(facts: Facts, slot: SlotRecord) -> str:
+    """How its module reads it, if that is so that it does no harm."""
+    use = reads(facts, slot)
+    if use.reading == "moved" or (use.reading == "placed" and not _is_floating(slot)):
+        return "moved where {0|it is|they are} read"
+    if use.reading == "host":
+        return "read by Python alone"
+    if use.is_recurrent:
+        return "the state that a recurrent layer goes on from"
+    if use.is_renewed:
+        return "made anew by each forward"
     if is_read_at_construction_alone(facts, slot):
         return "read only as the module is built"
     return ""
+
+
+def _is_floating(slot: SlotRecord) -> bool:
+    """Whether `.half()` would change its dtype."""
+    return slot.dtype is not None and slot.dtype.startswith(_FLOATING)

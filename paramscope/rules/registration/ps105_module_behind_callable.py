@@ -42,7 +42,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: A callable may stand for something that another model owns and trains, or that is hidden on purpose.
+: A callable may stand for something that another model owns and trains. Where it holds an argument and stands in one
+  pair of brackets, `self.run = (functools.partial(f, model),)`, that is plain, and this is information only.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import Held, hidden_modules, hidden_parameters, to_blame
+from paramscope.rules.registration._steps import Hidden, hidden_modules, hidden_parameters, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS105", "module-behind-callable", Severity.WARNING)
@@ -62,23 +63,29 @@ _KINDS = {
     "function": "a function's closure or defaults",
 }
 
+_OF_CALLABLES = ("->func", "->args", "->keywords", "->__self__", "->__defaults__", "->__kwdefaults__", "-><")
+
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """What only callables hold."""
-    for path, held, _ in hidden_modules(facts):
-        if held.kind == "callable":
-            yield _problem(facts, path, held, "Register the module as well: self.name = module.")
-    for path, held, _ in hidden_parameters(facts):
-        if held.kind == "callable":
-            yield _problem(facts, path, held, "Register the Parameter as well: self.name = parameter.")
+    for hidden in hidden_modules(facts):
+        if hidden.held.kind == "callable":
+            yield _problem(facts, hidden, "Register the module as well: self.name = module.")
+    for hidden in hidden_parameters(facts):
+        if hidden.held.kind == "callable":
+            yield _problem(facts, hidden, "Register the Parameter as well: self.name = parameter.")
 
 
-def _problem(facts: Facts, path: str, held: Held, instead: str) -> Problem:
+def _problem(facts: Facts, hidden: Hidden, instead: str) -> Problem:
+    held = hidden.held
+    # The attribute is the callable itself, or what this lies in.
+    where = ", self." if held.steps.startswith(_OF_CALLABLES) else " in self."
     return Problem(
-        (path,),
-        f"{{0}} is known only to {_KINDS.get(held.thing, 'a callable')}, self.{held.name}: parameters(), "
-        "state_dict() and .to() do not look there, so it is never trained, saved or moved.",
+        (hidden.path,),
+        hidden.told(f"Only {_KINDS.get(held.thing, 'a callable')}{where}{held.name} knows {{0}}"),
         instead,
-        blame=to_blame(path),
+        Severity.INFO if hidden.on_purpose else None,
+        blame=to_blame(hidden.path),
+        cause="hidden",
         alike=(facts.modules[held.owner].type, held.attribute),
     )

@@ -2,7 +2,9 @@
 
 What it finds
 : A module with parameters or buffers, or a Parameter, that only an attribute of a plain object holds, in its
-  `__dict__` or its `__slots__`.
+  `__dict__` or its `__slots__`: an object of a class of your own, whatever it is called or inherits from, or one of
+  `torch.distributions`, also where the distribution holds only what it computed from the Parameter. The
+  line is the one in the class of that object, or that which makes the object of it.
 
 Why it matters
 : `parameters()`, `state_dict()` and `.to()` look into modules alone: what an object of another class holds is not
@@ -42,7 +44,9 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: The object may belong to another model that it refers to, or hide something on purpose.
+: The object may belong to another model that it refers to, or hide something on purpose. Where it was handed to the
+  module and holds that module as well, as a trainer does, this is information only. Optimizers, schedulers, loaders,
+  and the configs, trainers and loggers of libraries are not looked into.
 """
 
 from __future__ import annotations
@@ -51,7 +55,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import Held, hidden_modules, hidden_parameters, to_blame
+from paramscope.rules.registration._steps import Hidden, hidden_modules, hidden_parameters, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS106", "module-behind-object", Severity.WARNING)
@@ -59,20 +63,28 @@ RULE = Rule("PS106", "module-behind-object", Severity.WARNING)
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """What only objects hold; records with Parameters are another rule's."""
-    for path, held, _ in hidden_modules(facts):
-        if held.kind in ("object", "record"):
-            yield _problem(facts, path, held)
-    for path, held, _ in hidden_parameters(facts):
-        if held.kind == "object":
-            yield _problem(facts, path, held)
+    for hidden in hidden_modules(facts):
+        if hidden.held.kind in ("object", "record"):
+            yield _problem(facts, hidden)
+    for hidden in hidden_parameters(facts):
+        if hidden.held.kind == "object":
+            yield _problem(facts, hidden)
 
 
-def _problem(facts: Facts, path: str, held: Held) -> Problem:
+def _problem(facts: Facts, hidden: Hidden) -> Problem:
+    held = hidden.held
+    instead = f"Make {held.thing} an nn.Module, or register on the module itself what lies in self.{held.name}."
+    if held.is_built_in:
+        instead = (
+            f"Register what the {held.thing} in self.{held.name} is built from, self.name = nn.Parameter(…), and "
+            f"build the {held.thing} from that in forward."
+        )
     return Problem(
-        (path,),
-        f"{{0}} lies in a {held.thing}, which is no nn.Module: parameters(), state_dict() and .to() do not look "
-        "there, so it is never trained, saved or moved.",
-        f"Make {held.thing} an nn.Module, or register on the module itself what lies in self.{held.name}.",
-        blame=to_blame(path),
+        (hidden.path,),
+        hidden.told(f"An object of class {held.thing}, which is no nn.Module, hides {{0}}"),
+        instead,
+        Severity.INFO if hidden.on_purpose else None,
+        blame=to_blame(hidden.path),
+        cause="hidden",
         alike=(facts.modules[held.owner].type, held.attribute, held.thing),
     )

@@ -64,7 +64,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             name = printable(path.rpartition(".")[2])
             yield Problem(
                 (path, *hiding),
-                f"{{0}} is registered, but the instance's __dict__ holds something else as {name}: the forward uses "
+                f"{{0}} {{0|is|are}} registered, but the instance's __dict__ holds something else as {name}: "
+                f"the forward uses "
                 "that, and the optimizer steps the registered one.",
                 f"Assign it with self.{name} = … alone, which registers it, and not into self.__dict__.",
                 blame=hiding[0],
@@ -87,7 +88,8 @@ def _by_class(facts: Facts) -> Iterator[Problem]:
         what, name = _WORDS.get(str(mark.value), "something else"), printable(mark.name)
         yield Problem(
             (path, *others),
-            f"{{0}} is registered, but the class has an attribute {name}, which hides it: self.{name} is "
+            f"{{0}} {{0|is|are}} registered, but the class has an attribute {name}, which hides {{0|it|them}}: "
+            f"self.{name} is "
             f"{what}, and not what is trained and saved.",
             f"Delete {name} from the class body, or leave the annotation alone: {name}: nn.Module.",
         )

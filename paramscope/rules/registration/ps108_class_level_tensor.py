@@ -31,7 +31,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: A constant tensor that all instances share is information only: it is not moved by `.to()` all the same.
+: A constant tensor that all instances share is information only: it is not moved by `.to()` all the same. A list in
+  which a class keeps its own instances (`Neuron.instances.append(self)`) is left alone.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import hidden_modules, slot_held_by
+from paramscope.rules.registration._steps import Hidden, hidden_modules, slot_held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS108", "class-level-tensor", Severity.ERROR, yields_to=("PS107",))
@@ -48,9 +49,9 @@ RULE = Rule("PS108", "class-level-tensor", Severity.ERROR, yields_to=("PS107",))
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """What is reached through a class."""
-    for path, way, _ in hidden_modules(facts):
-        if way.kind == "class":
-            yield _problem(path, way.name, "Module")
+    for hidden in hidden_modules(facts):
+        if hidden.held.kind == "class" and not _is_registry(facts, hidden):
+            yield _problem(hidden.path, hidden.held.name, "Module")
     for kind in facts.slot_kinds:
         # A plain tensor that requires grad, or has a graph, is told of for that.
         if kind.role != "attribute" or not kind.name.startswith("::") or kind.spec is None:
@@ -67,18 +68,27 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             else:
                 yield Problem(
                     (slot.path,),
-                    "{0} is a tensor that all instances of the class share: .to() does not move it, and state_dict() "
-                    "does not hold it.",
+                    "All instances of the class share {0}, {0|a tensor|tensors} in its body: .to() does not move "
+                    "{0|it|them}, and state_dict() does not hold {0|it|them}.",
                     "If each instance is to move it, register it in __init__: "
                     f'self.register_buffer("{held.name}", …, persistent=False).',
                     Severity.INFO,
                 )
 
 
+def _is_registry(facts: Facts, hidden: Hidden) -> bool:
+    """Whether a class keeps its own instances in a container: each belongs to the model that it was built for."""
+    owner, inner = (facts.class_of(facts.modules[path].type) for path in (hidden.held.owner, hidden.path))
+    if owner is None or inner is None or not hidden.held.steps:
+        return False
+    kin = {owner.type, *owner.bases}.intersection({inner.type, *inner.bases})
+    return any(not name.startswith(("torch.", "abc.", "typing.")) for name in kin)
+
+
 def _problem(path: str, name: str, what: str) -> Problem:
     return Problem(
         (path,),
-        f"{{0}} is a {what} in the class body: all instances share it and none registers it, so it is never trained, "
-        "saved or moved.",
+        f"The class body holds {{0}}, {{0|a {what}|{what}s}}: all instances share {{0|it|them}} and none registers "
+        "{0|it, so it is|them, so they are} never trained, saved or moved.",
         f"Assign it in __init__: self.{name} = ….",
     )

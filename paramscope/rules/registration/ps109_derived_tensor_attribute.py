@@ -2,7 +2,8 @@
 
 What it finds
 : A tensor with a graph behind it (no leaf) that is an attribute, assigned as the module was built or outside its
-  forward, and that views no registered memory.
+  forward, and that views no registered memory. At warning, one that the forward computes from its own past value: the
+  graph grows from call to call, and the second backward raises.
 
 Why it matters
 : It is a value of long ago, not a weight. `nn.Parameter(x).to(device)` gives a copy that is no Parameter, so nothing
@@ -36,7 +37,11 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: What the forward keeps (a state, a loss, activations) has a graph by its nature: that is information only.
+: What a method keeps (a state, a loss, noise, activations) has a graph by its nature: that is information only,
+  and it is the module's own class that says which method assigns it. A state that the forward computes from its past
+  is information, too, where another method cuts it off (`self.state = None`, `self.state.detach()`). So is what lies
+  in an object of your own, which may be filled at any time; not what a distribution of torch's computed as `__init__`
+  built it.
 """
 
 from __future__ import annotations
@@ -45,7 +50,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._assigned import assigned
+from paramscope.rules.registration._assigned import assigned, reads
 from paramscope.rules.registration._steps import Held, slot_held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import SlotRecord
@@ -53,13 +58,21 @@ from paramscope.snapshot import SlotRecord
 RULE = Rule("PS109", "derived-tensor-attribute", Severity.ERROR, yields_to=("PS107",))
 
 _KEPT = (
-    "{0} is kept with the graph that computed it: all that graph's memory stays alive with it, and it is neither "
-    "saved nor moved."
+    "{0|is|are} kept with the graph that computed {0|it|them}: all that graph's memory stays alive, and "
+    "{0|it is neither saved nor moved|they are neither saved nor moved}."
+)
+_CARRIED = (
+    "{0|is|are} computed in forward from {0|its|their} own past value, with that value's graph: the graph grows from "
+    "call to call, and the second backward() through it raises."
 )
 _STALE = (
-    "{0} was computed from other tensors once and is no leaf: no optimizer updates it, it does not follow what it "
-    "was computed from, and it is neither saved nor moved."
+    "{0|was|were} computed from other tensors once and {0|is no leaf|are no leaves}: no optimizer updates "
+    "{0|it|them}, {0|it does|they do} not follow what {0|it was|they were} computed from, "
+    "{0|it is neither saved nor moved|they are neither saved nor moved}, and copy.deepcopy of the model raises."
 )
+
+_LAZY = ("->_cached_x_y[0]", "->_cached_x_y[1]")
+"""What a transform of torch's keeps of its last use."""
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
@@ -72,24 +85,50 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             held = slot_held_by(facts, slot)
             if held is None or facts.is_recomputed(held.path) or facts.is_over_registered_memory(slot):
                 continue
-            is_kept = _is_kept(facts, slot, held)
-            name = held.name
-            yield Problem(
-                (slot.path,),
-                _KEPT if is_kept else _STALE,
-                f"Cut it off from the graph if only its value matters: self.{name} = ….detach()."
-                if is_kept
-                else f"If it is to be learned, make the Parameter last: self.{name} = nn.Parameter(tensor.to(…)). If "
-                "it is to follow its parameters, compute it in forward.",
-                Severity.INFO if is_kept else None,
-            )
+            yield _problem(facts, slot, held)
 
 
-def _is_kept(facts: Facts, slot: SlotRecord, held: Held) -> bool:
-    """Whether it is something that the forward leaves behind, as far as can be told."""
-    if held.kind in ("record", "object", "callable"):
-        return True
+def _problem(facts: Facts, slot: SlotRecord, held: Held) -> Problem:
+    cut = f"Cut {_THEM} off from the graph if only the value matters: {_place(slot, held)} ….detach()."
+    if _is_carried(facts, slot, held):
+        before = f"Cut the past off before the new value is computed: {_place(slot, held)} ….detach()."
+        return Problem((slot.path,), f"{{0}} {_CARRIED}", before, Severity.WARNING, cause="derived")
+    severity = _severity(facts, slot, held)
+    if severity is Severity.INFO:
+        return Problem((slot.path,), f"{{0}} {_KEPT}", cut, severity, cause="derived")
+    learned = f"If {{0|it is|they are}} to be learned, make the Parameter last: self.{held.name} = "
+    learned += "nn.Parameter(tensor.to(…))."
+    if held.kind != "attribute":
+        learned = "If {0|it is|they are} to be learned, keep Parameters: nn.ParameterList, or nn.ParameterDict."
+    follow = " If {0|it is to follow its|they are to follow their} parameters, compute {0|it|them} in forward."
+    return Problem((slot.path,), f"{{0}} {_STALE}", learned + follow, severity, cause="derived")
+
+
+_THEM = "{0|it|them}"
+
+
+def _place(slot: SlotRecord, held: Held) -> str:
+    """What stands before the value where an attribute is assigned; words, where that is no assignment to it."""
+    return f"self.{held.name} =" if held.kind == "attribute" else "where it is put there, write"
+
+
+def _is_carried(facts: Facts, slot: SlotRecord, held: Held) -> bool:
+    """Whether each forward goes on from what the one before left, through its graph."""
+    return held.kind in ("attribute", "container", "record", "object") and reads(facts, slot).is_carried
+
+
+def _severity(facts: Facts, slot: SlotRecord, held: Held) -> Severity:
+    """An error for what is built once; information for what is kept from a call, as far as can be told."""
+    # An object may be filled long after it was made; one of torch's own, a distribution, computes as it is built.
+    is_filled_later = not held.is_built_in or held.steps.endswith(_LAZY)
+    if held.kind in ("record", "object", "callable") and is_filled_later:
+        return Severity.INFO
+    if slot.saved is None or slot.moved is None:
+        return Severity.INFO
     found = assigned(facts, slot)
     if not found.stages:
-        return facts.has_gradients or held.kind == "container"
-    return found.is_made_of_data or found.is_of_torch
+        if held.kind == "container":
+            return Severity.INFO
+        return Severity.WARNING if facts.has_gradients else Severity.ERROR
+    is_built = "construction" in found.stages and not (found.stages & {"forward"})
+    return Severity.ERROR if is_built and not found.is_of_torch and not found.is_of_property else Severity.INFO

@@ -34,6 +34,9 @@ model = Net()
 
 When it is wrong to follow it
 : Some architectures share the weights of all layers. One layer that the forward calls n times says that more plainly.
+  Nothing is said where the model declares the tie, and it is information only where the code asks for the sharing:
+  under a flag that says so (`if share_layers:`), by a name (`[shared_block] * n`), or where one child's part is
+  assigned to the others (`layer.codebook = first.codebook`). Children without a parameter are not looked at.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.registration._repeats import repeated_modules
+from paramscope.rules.registration._requests import is_repeat_asked_for
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS111", "repeated-module", Severity.WARNING)
@@ -62,10 +66,15 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if found.is_one_object
             else "whose modules hold one and the same parameters"
         )
+        is_asked = is_repeat_asked_for(facts, found)
+        asked = ", as the code asks" if is_asked else ""
         yield Problem(
             paths,
-            f"{{0}} is one of {len(paths):,} places in a list {how}: all of them train the weights of one layer.",
-            "Build one for each place: nn.ModuleList([Layer(…) for _ in range(n)]), or copy.deepcopy(layer).",
+            f"{{0}} is one of {len(paths):,} places in a list {how}{asked}: all of them train the weights of one "
+            "layer.",
+            ("If that is not meant, build" if is_asked else "Build")
+            + " one for each place: nn.ModuleList([Layer(…) for _ in range(n)]), or copy.deepcopy(layer).",
+            Severity.INFO if is_asked else None,
             blame=facts.modules.path_at(found.container) or paths[0],
             alike=paths[0],
         )

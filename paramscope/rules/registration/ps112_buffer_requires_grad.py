@@ -34,7 +34,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Hardly ever: a buffer is for what is not learned, and a plain tensor without gradients says so.
+: Hardly ever: a buffer is for what is not learned, and a plain tensor without gradients says so. Of a view that was
+  taken under `no_grad` of something that has gradients, nothing is said: no backward reaches it.
 """
 
 from __future__ import annotations
@@ -59,12 +60,16 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         for position in kind.slots:
             if _is_parameter_elsewhere(facts, position):
                 continue
+            # A view taken under no_grad says that it requires grad, and no backward reaches it.
+            if facts.snapshot.slot_columns.tensors[position] in facts.cut_views:
+                continue
             path = facts.slots.path_at(position)
             name = printable(kind.name)
             if kind.requires_grad:
                 message = (
-                    "{0} is a buffer that requires grad: it is given gradients, but it is never in parameters(), so "
-                    "no optimizer built from them steps it."
+                    "{0} {0|is a buffer that requires grad: it is|are buffers that require grad: they are} "
+                    "given gradients, "
+                    "but {0|it is|they are} never in parameters(), so no optimizer built from them steps {0|it|them}."
                 )
                 instead = (
                     f"If it is learned: self.{name} = nn.Parameter(…); if not: "
@@ -72,14 +77,15 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 )
             else:
                 message = (
-                    "{0} is a Parameter that is registered as a buffer: parameters() does not know it, so nothing "
-                    "that freezes, unfreezes or optimizes parameters reaches it."
+                    "{0} {0|is a Parameter that is registered as a buffer|are Parameters, registered as buffers}: "
+                    "parameters() does not know {0|it|them}, so nothing that freezes, unfreezes or optimizes "
+                    "parameters reaches {0|it|them}."
                 )
                 instead = (
                     f"Register it as what it is: self.{name} = nn.Parameter(…, requires_grad=False), or "
                     f'self.register_buffer("{name}", tensor).'
                 )
-            yield Problem((path,), message, instead)
+            yield Problem((path,), message, instead, cause="learned")
 
 
 def _is_parameter_elsewhere(facts: Facts, position: int) -> bool:

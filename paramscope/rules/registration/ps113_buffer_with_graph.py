@@ -2,6 +2,7 @@
 
 What it finds
 : A registered buffer that is no leaf: it was computed from tensors that require grad, and remembers how.
+  The line is one that can have made that graph: never one that registers zeros, or that runs under no_grad.
 
 Why it matters
 : The next step goes on from it, through the graph of the step before: the second backward fails, or the graph,
@@ -37,9 +38,13 @@ class Net(nn.Module):
 model = Net()
 ```
 
+A buffer that is computed once from parameters that are trained is another thing: `.detach()` would leave these
+without any gradient. Compute it in forward.
+
 When it is wrong to follow it
 : Where the graph over several steps is meant, as in truncated backpropagation through time. Then keep it in a plain
-  attribute and cut it off yourself.
+  attribute and cut it off yourself. Where each forward computes the buffer anew and the class copies itself
+  (`__deepcopy__`), nothing fails: that is information only.
 """
 
 from __future__ import annotations
@@ -47,7 +52,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paramscope.finding import Severity
-from paramscope.rules.facts import Facts
+from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.registration._assigned import assigned, reads, uses
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.text import name as printable
 
@@ -59,13 +65,54 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for kind in facts.slot_kinds:
         if kind.role != "buffer" or not kind.is_registered or kind.spec is None or kind.is_leaf:
             continue
-        for path in facts.paths(kind.slots):
-            if facts.is_recomputed(path):
-                continue
-            yield Problem(
-                (path,),
-                "{0} is a buffer with a graph behind it: the second backward through it fails, and so does "
-                "copy.deepcopy of the model.",
-                f"Cut it off where it is assigned: self.{printable(kind.name)} = ….detach(), or compute it under "
-                "torch.no_grad().",
+        for position in kind.slots:
+            path = facts.slots.path_at(position)
+            if not facts.is_recomputed(path):
+                yield _problem(facts, kind, position)
+
+
+_FAILS = (
+    "{0|is a buffer|are buffers} with a graph behind {0|it|them}: the second backward through {0|it|them} fails, and "
+    "so does copy.deepcopy of the model."
+)
+_RENEWED = (
+    "{0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph: copy.deepcopy of the "
+    "model fails once it has run."
+)
+
+
+def _problem(facts: Facts, kind: SlotKind, position: int) -> Problem:
+    slot, name = facts.slots.at(position), printable(kind.name)
+    found, use = assigned(facts, slot), reads(facts, slot)
+    copies_itself = uses(facts, kind.owner.type).has("__deepcopy__")
+    is_renewed = use.is_renewed and found.stages >= {"forward"}
+    cut = f"Cut {{0|it|them}} off where {{0|it is|they are}} assigned: self.{name} = ….detach()"
+    if is_renewed:
+        message = f"{{0}} {_RENEWED}"
+        if copies_itself:
+            message = (
+                "{0} {0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph; the "
+                "class copies itself, so that copy.deepcopy of the model works."
             )
+        instead = (
+            f"Keep {{0|it|them}} in a local variable, or cut {{0|it|them}} off for keeping: self.{name} = ….detach()."
+        )
+        return Problem((slot.path,), message, instead, Severity.INFO if copies_itself else None, cause="graph")
+    message = f"{{0}} {_FAILS}"
+    if use.is_carried or found.is_of_itself or found.stages & {"forward", "other"}:
+        return Problem(
+            (slot.path,), message, f"{cut}, or compute {{0|it|them}} under torch.no_grad().", cause="graph"
+        )
+    if found.stages:
+        instead = (
+            "Compute {0|it|them} in forward from what {0|it was|they were} computed from here: made once, "
+            "{0|it does|they do} not follow that in training."
+        )
+        return Problem((slot.path,), message, instead, cause="graph")
+    return Problem(
+        (slot.path,),
+        message,
+        "If {0|it is|they are} made of parameters that are trained, compute {0|it|them} in forward. If "
+        "{0|it is|they are} updated from step to step, cut the past off where that is done.",
+        cause="graph",
+    )

@@ -11,8 +11,9 @@ from paramscope.rules.facts import Facts, Span
 from paramscope.rules.naming import numberless, placeholders
 from paramscope.rules.rule import Undecided
 from paramscope.sharing import connected
-from paramscope.snapshot import NO_SUCH_SLOTS, PARAMETER, REQUIRES_GRAD, SharingKind
-from paramscope.source import locate
+from paramscope.snapshot import HAS_GRAD, NO_SUCH_SLOTS, PARAMETER, REQUIRES_GRAD, SharingKind
+from paramscope.source import locate_cause
+from paramscope.source.causes import Cause, Fit, fit
 from paramscope.spans import Layout
 
 _ASKED = 4
@@ -158,6 +159,15 @@ def is_trainable(facts: Facts, slots: Sequence[int]) -> bool:
     return bool(facts.snapshot.tensor_columns.flags[_tensor(facts, slots)] & REQUIRES_GRAD)
 
 
+def is_quiet(facts: Facts, slots: Sequence[int]) -> bool:
+    """Whether no step changes the tensor that some slots hold: it is frozen, and no optimizer has an old gradient of
+    it."""
+    tensors, tensor = facts.snapshot.tensor_columns, _tensor(facts, slots)
+    flags = tensors.flags[tensor]
+    is_held = bool(facts.snapshot.interned.memberships[tensors.memberships[tensor]])
+    return not flags & REQUIRES_GRAD and not (flags & HAS_GRAD and is_held)
+
+
 def is_on_meta(facts: Facts, group: Group) -> bool:
     """Whether none of these tensors has memory of its own yet."""
     specs, of_tensor = facts.snapshot.interned.specs, facts.snapshot.tensor_columns.specs
@@ -182,19 +192,22 @@ def is_yet_to_be_tied(facts: Facts, group: Group) -> bool:
     return False
 
 
-def last_assigned(facts: Facts, paths: Sequence[str]) -> str:
-    """Of some slots the one that was assigned last: it was given what the others had."""
+def last_assigned(facts: Facts, paths: Sequence[str], cause: Cause = "any") -> str:
+    """Of some slots, or modules, the one whose assignment caused it: where several can have, the last one, which was
+    given what the others had."""
     asked = paths[:_ASKED]
     # Which of them it is, is the same for all siblings.
-    key = "last", numberless("\n".join(asked))
-    return paths[facts.once(key, lambda: _last(facts, asked))]
+    key = "last", cause, numberless("\n".join(asked))
+    return paths[facts.once(key, lambda: _last(facts, asked, cause))]
 
 
-def _last(facts: Facts, paths: Sequence[str]) -> int:
-    places: list[tuple[str, int, int]] = []
+def _last(facts: Facts, paths: Sequence[str], cause: Cause) -> int:
+    places: list[tuple[Fit, str, int, int]] = []
     for at, path in enumerate(paths):
-        best = locate(facts.snapshot, path).assignments[:1]
-        places.extend((found.file, found.line, at) for found in best)
-    if len(places) < 2 or len({file for file, _, _ in places}) > 1:
+        best = locate_cause(facts.snapshot, path, cause).assignments[:1]
+        places.extend((fit(found, cause), found.file, found.line, at) for found in best)
+    surest = max((place[0] for place in places), default=Fit.NO)
+    places = [place for place in places if place[0] is surest]
+    if not places or len({file for _, file, _, _ in places}) > 1:
         return 0
-    return max(places)[2]
+    return max(places)[3]

@@ -37,7 +37,9 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Where nothing is trained and nothing moved, two names for one memory do no harm; one Parameter does not either.
+: Where all of them are frozen, in one model or in two that share what does not train, it is information only.
+  Where the shapes or strides differ, as those of a transpose do, one cannot stand in the other's place: keep one
+  Parameter, and transpose it in `forward`, `F.linear(x, self.encoder.weight.t())`.
   On the meta device nothing is said of a tie that the model declares, for `tie_weights()` makes it when it is loaded.
 """
 
@@ -48,26 +50,51 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.rules.sharing._memory import aliased, by_storage, is_on_meta, is_yet_to_be_tied, last_assigned
+from paramscope.rules.sharing._causes import by_cause
+from paramscope.rules.sharing._forms import advice, capital
+from paramscope.rules.sharing._memory import (
+    Group,
+    aliased,
+    by_storage,
+    is_on_meta,
+    is_quiet,
+    is_yet_to_be_tied,
+    last_assigned,
+)
 
 RULE = Rule("PS301", "aliased-parameters", Severity.ERROR, yields_to=("PS306",))
 
 _STEPPED = "their gradients are not added up, an optimizer steps that memory once for each, and .to() parts them."
 _ON_META = "once they are given memory they are apart, and nothing keeps them equal."
+_FROZEN = "all of them are frozen, so that no step changes it, and .to() gives each memory of its own."
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Groups of parameters over the same bytes."""
+    yield from by_cause(facts, _problems(facts))
+
+
+def _problems(facts: Facts) -> Iterator[Problem]:
     for whole in aliased(facts):
         for group in by_storage(facts, whole):
-            if is_yet_to_be_tied(facts, group):
-                continue
-            paths = group.paths(facts)
-            then = _ON_META if is_on_meta(facts, group) else _STEPPED
-            yield Problem(
-                paths,
-                f"{group.names} are different Parameters over exactly the same memory: {then}",
-                "Make them one Parameter, {1} = {0}; or, if they are to differ, give one a copy: "
-                "nn.Parameter({0}.detach().clone()).",
-                blame=last_assigned(facts, paths),
-            )
+            if not is_yet_to_be_tied(facts, group):
+                yield _problem(facts, group)
+
+
+def _problem(facts: Facts, group: Group) -> Problem:
+    paths = group.paths(facts)
+    is_frozen = all(is_quiet(facts, slots) for slots in group.tensors)
+    then = _FROZEN if is_frozen else _ON_META if is_on_meta(facts, group) else _STEPPED
+    said = advice(facts, [slots[0] for slots in group.tensors])
+    return Problem(
+        paths,
+        f"{group.names} are different Parameters over exactly the same memory: {then}",
+        f"As long as nothing trains them, nothing is to do; if they are to stay one, {said.one}."
+        if is_frozen
+        else f"{capital(said.one)}; or, if they are to differ, give one a copy: {said.copy}.",
+        Severity.INFO if is_frozen else None,
+        blame=last_assigned(facts, paths, "alias"),
+        alike=said.is_view,
+        cause="alias",
+        is_apart=True,
+    )

@@ -38,7 +38,8 @@ model = Net()
 
 When it is wrong to follow it
 : Hardly ever: where a part of a weight is to be used elsewhere, slice it in `forward`, and autograd adds up what it
-  learns. Beyond a bound on the work, views that interleave are not decided, and the rule is skipped.
+  learns. Where all of them are frozen it is information only. Beyond a bound on the work, views that interleave are
+  not decided, and the rule is skipped.
 """
 
 from __future__ import annotations
@@ -48,25 +49,38 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.rules.sharing._memory import is_trainable, last_assigned, overlapping
+from paramscope.rules.sharing._causes import by_cause
+from paramscope.rules.sharing._forms import slice_advice
+from paramscope.rules.sharing._memory import Group, is_quiet, is_trainable, last_assigned, overlapping
 
 RULE = Rule("PS302", "overlapping-parameters", Severity.ERROR)
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Parameters over one storage that hang together by shared elements."""
-    for group in overlapping(facts, within_storages=True):
-        if isinstance(group, Undecided):
-            yield group
-            continue
-        paths = group.paths(facts)
-        learns = {is_trainable(facts, slots) for slots in group.tensors}
-        frozen = ", also of those that are frozen" if len(learns) > 1 else ""
-        yield Problem(
-            paths,
-            f"{group.names} are different Parameters that have elements in common: training one rewrites the "
-            f"other{'s' if len(group.tensors) > 2 else ''}{frozen}.",
-            "Give {1} memory of its own, nn.Parameter(….detach().clone()); or register the whole once and slice it "
-            "in forward.",
-            blame=last_assigned(facts, paths),
-        )
+    groups = overlapping(facts, within_storages=True)
+    found = (group if isinstance(group, Undecided) else _problem(facts, group) for group in groups)
+    yield from by_cause(facts, found)
+
+
+def _problem(facts: Facts, group: Group) -> Problem:
+    paths = group.paths(facts)
+    is_frozen = all(is_quiet(facts, slots) for slots in group.tensors)
+    learns = {is_trainable(facts, slots) for slots in group.tensors}
+    frozen = ", also of those that are frozen" if len(learns) > 1 else ""
+    others = f"the other{'s' if len(group.tensors) > 2 else ''}"
+    said = slice_advice(facts, [slots[0] for slots in group.tensors])
+    return Problem(
+        paths,
+        f"{group.names} are different Parameters that have elements in common: "
+        + (
+            "all of them are frozen, so that no step changes these, and .to() gives each memory of its own."
+            if is_frozen
+            else f"training one rewrites {others}{frozen}."
+        ),
+        f"As long as nothing trains them, nothing is to do. {said}" if is_frozen else said,
+        Severity.INFO if is_frozen else None,
+        blame=last_assigned(facts, paths, "alias"),
+        cause="alias",
+        is_apart=True,
+    )

@@ -46,7 +46,9 @@ from paramscope import text
 from paramscope.finding import Severity
 from paramscope.overlap import overlaps_itself
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._forms import copy_of
 from paramscope.rules.sharing._memory import registered_parameters, slots_in
 
 RULE = Rule("PS303", "self-overlapping-parameter", Severity.ERROR)
@@ -63,11 +65,12 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             is_expanded = values != record.numel
             yield Problem(
                 tuple(facts.paths(held)),
-                "{0} has several indices for one element"
+                "{0} {0|has|have} several indices for one element"
                 + (f" ({text.count(record.numel)} elements, {text.count(values)} in memory)" if is_expanded else "")
                 + ": optimizers and load_state_dict() write in place, which torch refuses for such a tensor.",
-                "Give each element memory of its own, nn.Parameter({0}.detach().clone())"
+                f"Give each element memory of its own, {unbraced(copy_of(facts, record.path))}"
                 + ("; or keep what is small as the Parameter, and expand it in forward." if is_expanded else "."),
+                is_apart=True,
             )
     for note in facts.snapshot.notes:
         if note.kind == "overlap":

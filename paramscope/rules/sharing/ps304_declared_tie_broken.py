@@ -48,8 +48,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paramscope.finding import Severity
+from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._causes import by_cause
 from paramscope.rules.sharing._memory import last_assigned
 from paramscope.snapshot import SlotRecord
 
@@ -63,6 +66,10 @@ _NOWHERE = "it cannot be told which memory they lie in"
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Declared pairs against what they are."""
+    yield from by_cause(facts, _problems(facts))
+
+
+def _problems(facts: Facts) -> Iterator[Problem | Undecided]:
     met: set[frozenset[str]] = set()
     undecided: dict[str, list[str]] = {}
     for tie in facts.snapshot.declared_ties:
@@ -101,13 +108,17 @@ def _broken(facts: Facts, pair: tuple[str, str]) -> Problem | Undecided | None:
         return Undecided(_ON_META)
     if not spans or not others:
         return Undecided(_NOWHERE)
+    tie = unbraced(f" or {to_code(facts, one.path)} = {to_code(facts, other.path)}")
+    by_hand = tie if one.shape == other.shape and one.dtype == other.dtype else ""
     return Problem(
         (one.path, other.path),
         "{0} and {1} are declared to be tied, but are two weights: each learns by itself, and tying them again "
         "throws one of them away.",
-        "Tie them after whatever parted them, with the model's tie_weights() or {0} = {1}; or declare that they are "
+        f"Tie them after whatever parted them, with the model's tie_weights(){by_hand}; or declare that they are "
         "not tied (config.tie_word_embeddings = False).",
-        blame=last_assigned(facts, (one.path, other.path)),
+        blame=last_assigned(facts, (one.path, other.path), "own"),
+        cause="own",
+        is_apart=True,
     )
 
 

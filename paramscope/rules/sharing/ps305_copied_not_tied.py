@@ -31,8 +31,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paramscope.finding import Severity
+from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import heads, placeholders
+from paramscope.rules.naming import heads, placeholders, unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS305", "copied-not-tied", Severity.INFO, needs="values")
@@ -50,11 +51,21 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         yield Problem(
             tuple(path for paths in found for path in paths),
             _message(found),
-            "If they are meant to be one weight, tie them: {1} = {0}. If they were cloned to begin alike, nothing is "
-            "to do.",
+            f"If they are meant to be one weight, tie them{_tie(facts, found)}. If they were cloned to begin alike, "
+            "nothing is to do.",
             blame=found[0][1],
             alike=found[0][0],
+            cause="own",
         )
+
+
+def _tie(facts: Facts, found: list[list[str]]) -> str:
+    """The assignment that makes the first two one, where one may take the other's place."""
+    one, other = (facts.slots[path] for path in found[0][:2])
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return ""
+    more = ", and so for the others" if len(found) > 1 or len(found[0]) > 2 else ""
+    return unbraced(f": {to_code(facts, other.path)} = {to_code(facts, one.path)}{more}")
 
 
 def _copies(facts: Facts) -> Iterator[list[str]]:

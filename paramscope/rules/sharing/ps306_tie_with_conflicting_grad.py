@@ -46,7 +46,10 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._causes import by_cause
+from paramscope.rules.sharing._forms import advice, capital, copy_of
 from paramscope.rules.sharing._memory import (
     Group,
     aliased,
@@ -61,6 +64,10 @@ RULE = Rule("PS306", "tie-with-conflicting-grad", Severity.ERROR)
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Groups of parameters over the same bytes, of which some require grad."""
+    yield from by_cause(facts, _problems(facts))
+
+
+def _problems(facts: Facts) -> Iterator[Problem]:
     for whole in aliased(facts):
         for group in by_storage(facts, whole):
             frozen = [slots for slots in group.tensors if not is_trainable(facts, slots)]
@@ -69,11 +76,17 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 continue
             # One of either kind stands first: the message names these.
             paths = Group((frozen[0], trained[0], *frozen[1:], *trained[1:])).paths(facts)
+            said = advice(facts, [trained[0][0], frozen[0][0]])
+            copied = unbraced(copy_of(facts, paths[0], frozen=True))
             yield Problem(
                 paths,
-                "{0} is frozen, but lies over the same memory as {1}, which requires grad: training one changes the "
+                "{0} {0|is|are} frozen, but {0|lies|lie} over the same memory as {1}, which "
+                "{1|requires|require} grad: "
+                "training one changes the "
                 "other.",
-                "Make them one Parameter, {0} = {1}, and freeze that or train it; or give the frozen one a copy: "
-                "nn.Parameter({1}.detach().clone(), requires_grad=False).",
-                blame=last_assigned(facts, paths),
+                f"{capital(said.one)}, and freeze that or train it; or give the frozen one a copy: {copied}.",
+                blame=last_assigned(facts, paths, "alias"),
+                alike=said.is_view,
+                cause="alias",
+                is_apart=True,
             )

@@ -2,7 +2,8 @@
 
 What it finds
 : A tensor that is no Parameter, kept as a buffer or as a plain attribute, that lies over bytes of a registered
-  parameter: what `view`, `reshape`, `t()`, `detach()`, `.data` and slices give, and the `x` of `nn.Parameter(x)`.
+  parameter: what `view`, `reshape`, `t()`, `detach()`, `.data` and slices give, under `no_grad`, too, and the `x` of
+  `nn.Parameter(x)`.
 
 Why it matters
 : It changes with the parameter as this is trained, and goes stale when `.to()` or `load_state_dict(assign=True)`
@@ -53,7 +54,9 @@ from math import prod
 
 from paramscope.finding import Severity
 from paramscope.overlap import Budget, share_bytes
+from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._memory import is_trainable, registered_parameters, slots_in
 from paramscope.snapshot import ATTRIBUTE, PARAMETER, TensorSpec
@@ -138,16 +141,25 @@ def _problem(facts: Facts, slot: int, parameters: list[int]) -> Problem:
     name, is_buffer = columns.names[slot], columns.holds[slot] != ATTRIBUTE
     spec = facts.snapshot.interned.specs[tensors.specs[columns.tensors[slot]]]
     others = f" and of {len(parameters) - 1:,} more" if len(parameters) > 1 else ""
-    follows = "changes as that is trained, and " if any(is_trainable(facts, [each]) for each in parameters) else ""
+    follows = (
+        "{0|changes|change} as that is trained, and "
+        if any(is_trainable(facts, [each]) for each in parameters)
+        else ""
+    )
     owner = facts.snapshot.module_columns.types[columns.modules[slot]]
+    kind = _CONTIGUITY[_is_contiguous(spec)]
+    what = "{0|a buffer|buffers}" if is_buffer else "{0|an attribute|attributes}"
+    whole = unbraced(to_code(facts, facts.slots.path_at(parameters[0])))
     return Problem(
         (facts.slots.path_at(slot), *facts.paths(parameters)),
-        f"{{0}}, {'a buffer' if is_buffer else 'an attribute'}, is a {_CONTIGUITY[_is_contiguous(spec)]} view of the "
-        f"memory of {{1}}{others}: it {follows}goes stale when .to() moves that.",
-        "Make it in forward of what it is a view of, {1}; or, if it is to keep these values, copy them: "
-        ".detach().clone().",
+        f"{{0}}, {what}, {{0|is a {kind} view|are {kind} views}} of the memory of {{1}}{others}: {{0|it|they}} "
+        f"{follows}{{0|goes|go}} stale when .to() moves that.",
+        f"Make it in forward of what it is a view of, {whole}; "
+        "or, if it is to keep these values, copy them: .detach().clone().",
         # What lies in one attribute was made by one line.
         alike=(owner, is_buffer, name if is_buffer else _STEP.split(name, maxsplit=1)[0]),
+        cause="view",
+        is_apart=True,
     )
 
 

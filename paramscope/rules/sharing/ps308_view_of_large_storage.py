@@ -75,6 +75,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             f"{names} {verb} {text.nbytes(record.saved)} of a storage of {text.nbytes(record.nbytes)}, and "
             "torch.save writes all of it.",
             "Register a copy of the part that is needed: .clone() of the slice.",
+            is_apart=True,
         )
 
 

@@ -44,6 +44,7 @@ model = Net()
 
 When it is wrong to follow it
 : Weights that are only read may well be mapped twice. Then load them in one place, so that torch sees it, too.
+  Where all of them are frozen it is information only.
 """
 
 from __future__ import annotations
@@ -53,32 +54,58 @@ from collections.abc import Iterator
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.rules.sharing._memory import Group, aliased, has_several_storages, last_assigned, overlapping
+from paramscope.rules.sharing._causes import by_cause
+from paramscope.rules.sharing._forms import advice, slice_advice
+from paramscope.rules.sharing._memory import (
+    Group,
+    aliased,
+    has_several_storages,
+    is_quiet,
+    last_assigned,
+    overlapping,
+)
 
 RULE = Rule("PS309", "aliased-across-storages", Severity.ERROR)
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Parameters that meet in memory which several storages map."""
+    yield from by_cause(facts, _problems(facts))
+
+
+def _problems(facts: Facts) -> Iterator[Problem | Undecided]:
     if not facts.snapshot.storage_columns.memories:
         return
     for group in aliased(facts):
         if has_several_storages(facts, group):
-            yield _problem(facts, group, "occupy the same memory")
+            yield _problem(facts, group, is_whole=True)
     for found in overlapping(facts, within_storages=False):
         if isinstance(found, Undecided):
             yield found
         elif has_several_storages(facts, found):
-            yield _problem(facts, found, "have memory in common")
+            yield _problem(facts, found, is_whole=False)
 
 
-def _problem(facts: Facts, group: Group, how: str) -> Problem:
+def _problem(facts: Facts, group: Group, *, is_whole: bool) -> Problem:
     paths = group.paths(facts)
+    slots = [slots[0] for slots in group.tensors]
+    is_frozen = all(is_quiet(facts, slots) for slots in group.tensors)
+    how = "occupy the same memory" if is_whole else "have memory in common"
+    then = (
+        "all of them are frozen, so that no step changes it, and .to() gives each memory of its own."
+        if is_frozen
+        else f"a step of one rewrites the {'others' if len(slots) > 2 else 'other'}, and nothing in torch can tell."
+    )
+    said = advice(facts, slots)
     return Problem(
         paths,
-        f"{group.names} {how} that torch takes for separate storages: a step of one rewrites the other, and nothing "
-        "in torch can tell.",
-        "Copy instead of mapping twice: nn.Parameter(torch.tensor(array)) for each; or, if they are meant to be one, "
-        "{1} = {0}.",
-        blame=last_assigned(facts, paths),
+        f"{group.names} {how} that torch takes for separate storages: {then}",
+        ("As long as nothing trains them, nothing is to do. " if is_frozen else "")
+        + "Copy instead of mapping twice: nn.Parameter(torch.tensor(array)) for each. "
+        + (f"Or, if they are meant to be one, {said.one}." if is_whole else f"Or: {slice_advice(facts, slots)}"),
+        Severity.INFO if is_frozen else None,
+        blame=last_assigned(facts, paths, "alias"),
+        alike=said.is_view,
+        cause="alias",
+        is_apart=True,
     )

@@ -4,8 +4,8 @@ What it finds
 : A model with parameters, none of which is trainable.
 
 Why it matters
-: Nothing is learned, and `loss.backward()` raises: "element 0 of tensors does not require grad". With an optimizer it
-  is an error, since one was meant to train.
+: Nothing is learned, and `loss.backward()` raises: "element 0 of tensors does not require grad". With an optimizer
+  it is an error, since one was meant to train.
 
 Example
 ```python
@@ -24,7 +24,8 @@ model = nn.Linear(2, 2)
 
 When it is wrong to follow it
 : A model for inference alone: without an optimizer it is information only, as it is where the optimizer trains
-  something beside the model, such as its input.
+  something beside the model: its input, one prompt, or what an attribute of the model holds. Parameters that the
+  model does not have, such as those of adapters that were folded into it, are nothing of the kind.
 """
 
 from __future__ import annotations
@@ -46,10 +47,14 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     if not frozen or facts.is_training_something:
         return
     is_error = facts.has_optimizer and not _trains_something_else(facts)
+    holds_none = is_error and not any(kind.groups for kind in facts.slot_kinds)
     count = f"None of {text.plural(len(frozen), 'parameter')} requires grad"
     yield Problem(
         facts.snapshot.roots,
-        f"{count}, yet there is an optimizer: it has nothing to train, and loss.backward() raises."
+        f"{count}, yet there is an optimizer, and what it holds is not, or no longer, in the model: loss.backward() "
+        "raises."
+        if holds_none
+        else f"{count}, yet there is an optimizer: it has nothing to train, and loss.backward() raises."
         if is_error
         else f"{count}: all of the model is frozen.",
         "Thaw what is to be trained, such as model.head.requires_grad_(True), before the optimizer is built."
@@ -61,8 +66,15 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 
 def _trains_something_else(facts: Facts) -> bool:
-    """Whether an optimizer holds a tensor that requires grad and is no registered parameter."""
+    """Whether an optimizer holds what is trained beside a frozen model: something in an attribute of it, a tensor
+    that is no Parameter (an input), single numbers, or one Parameter like no other of the model's (a prompt)."""
     if any(kind.requires_grad and kind.groups for kind in facts.slot_kinds):
         return True
     groups = (group for optimizer in facts.optimizers for group in optimizer.groups)
-    return any(foreign.requires_grad for group in groups for foreign in group.foreign)
+    others = [each for group in groups for each in group.foreign if each.requires_grad]
+    if not others:
+        return False
+    if not all(each.is_parameter for each in others) or all(each.numel == 1 for each in others):
+        return True
+    shapes = {kind.spec.shape for kind in facts.slot_kinds if kind.is_frozen and kind.spec is not None}
+    return len(others) == 1 and others[0].shape not in shapes

@@ -26,8 +26,10 @@ model[0].eval()  # again after every model.train()
 ```
 
 When it is wrong to follow it
-: Where the statistics are meant to follow the new data, as in domain adaptation; declare it. A norm whose own
-  `forward` never looks at its mode, and so never updates them, is left alone.
+: Where the statistics are meant to follow the new data, as in domain adaptation; declare it. In a frozen copy of
+  something that is trained (a momentum encoder, a teacher, an average: the same classes, names and shapes at another
+  place) they mostly are: information only. A norm whose own `forward` never looks at its mode, and so never updates
+  them, is left alone.
 """
 
 from __future__ import annotations
@@ -36,8 +38,10 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, ModuleKind
+from paramscope.rules.naming import literal
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.trainability._forwards import words_of_forward
+from paramscope.rules.twins import copy_around
 from paramscope.snapshot import PARAMETER, REQUIRES_GRAD
 
 RULE = Rule("PS202", "frozen-norm-updates-statistics", Severity.WARNING)
@@ -61,12 +65,29 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if does_update is None:
                 yield Undecided(f"{facts.modules.path_at(found[0])}: the forward of {owner.type} cannot be read")
             for module in found if does_update else ():
-                yield Problem(
-                    (facts.modules.path_at(module),),
-                    "Each forward still moves running_mean and running_var of {0}, frozen but in training mode.",
-                    "Call .eval() on {0}, again after every model.train().",
-                    alike=owner.type,
-                )
+                yield _problem(facts, module, owner.type)
+
+
+def _problem(facts: Facts, module: int, type: str) -> Problem:
+    path = facts.modules.path_at(module)
+    copied = copy_around(facts, module)
+    if copied is None:
+        return Problem(
+            (path,),
+            "Each forward still moves running_mean and running_var of {0}, frozen but in training mode.",
+            "Call .eval() on {0}, again after every model.train().",
+            alike=type,
+        )
+    copy, model = (literal(facts.modules.path_at(each)) or "the root" for each in copied)
+    return Problem(
+        (path,),
+        f"Each forward moves running_mean and running_var of {{0}}: {copy} is frozen, but in training mode. It is "
+        f"built like {model}, which is trained, so that may be meant, as in a teacher or a momentum encoder.",
+        f"If the statistics are to stay, or are copied from {model}: call .eval() on {{0}}, again after every "
+        "model.train().",
+        Severity.INFO,
+        alike=(type, copied),
+    )
 
 
 def _may_drift(owner: ModuleKind) -> bool:

@@ -3,7 +3,8 @@
 What it finds
 : A Parameter or a module with an attribute `require_grad`, `required_grad`, `requires_gradient`, `require_gradient`,
   `requiresgrad`, `requiers_grad` or `requires_grads`; a `requires_grad` that was assigned on a module; and a
-  `requires_grad_` that was assigned instead of called.
+  `requires_grad_` that was assigned instead of called. The line is that assignment, in a class or in a function of
+  the files of the model's own classes.
 
 Why it matters
 : Python accepts any name, and PyTorch reads none of these: what was meant to be frozen is trained.
@@ -28,7 +29,8 @@ for parameter in model[0].parameters():
 
 When it is wrong to follow it
 : A flag of your own may have such a name, read by your own code. A module whose class defines or reads it is left
-  alone; elsewhere give it another name, since everybody will take it for the one of PyTorch.
+  alone, and so is one whose `__init__` keeps its argument of that name and asks for it elsewhere as well. In all
+  other places give it another name, since everybody will take it for the one of PyTorch.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.snapshot import Mark
 
 RULE = Rule("PS203", "misspelled-requires-grad", Severity.ERROR)
@@ -59,7 +61,7 @@ def _on_parameter(mark: Mark) -> Problem:
     else:
         message = f"{mark.name!r} was assigned on {{0}}: PyTorch never reads it, and requires_grad stays as it was."
         instead = f"Write .requires_grad = {flag} for {{0}}."
-    return Problem((mark.path,), message, instead, blame=None, alike=("parameter", mark.name))
+    return Problem((mark.path,), message, instead, blame=_line(mark), alike=("parameter", mark.name))
 
 
 def _on_module(mark: Mark) -> Problem:
@@ -70,12 +72,16 @@ def _on_module(mark: Mark) -> Problem:
             "as they were."
         )
     instead = f"Call .requires_grad_({_flag(mark)}) on {{0}}."
-    return Problem((mark.path,), message, instead, blame=None, alike=("module", mark.name))
+    return Problem((mark.path,), message, instead, blame=_line(mark), alike=("module", mark.name))
 
 
 _OVERWRITTEN = (
     "requires_grad_ of {0} was assigned instead of called: nothing is frozen by it, and the method is gone."
 )
+
+
+def _line(mark: Mark) -> Blame:
+    return Blame.attribute(mark.path, mark.name)
 
 
 def _flag(mark: Mark) -> bool:

@@ -59,8 +59,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if frozen and trained and 2 * counts[pattern] <= len(alike):
                 yield Problem(
                     (facts.modules.path_at(module),),
-                    f"{{0}} is partly frozen ({', '.join(frozen)}, but not {', '.join(trained)}), unlike others of "
-                    "its class.",
+                    f"{{0}} {{0|is|are}} partly frozen ({', '.join(frozen)}, but not {', '.join(trained)}), "
+                    f"unlike others of "
+                    "{0|its|their} class.",
                     "If that is left over, call .requires_grad_(True) on {0}, or do the same to all layers like it.",
                     blame=None,
                     alike=(_type(facts, module), pattern),

@@ -47,7 +47,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             for slot in kind.slots:
                 yield Problem(
                     (facts.slots.path_at(slot),),
-                    f"{{0}} is frozen, yet its layer has max_norm={text.option(bound)}: each forward rewrites, "
+                    f"{{0}} {{0|is|are}} frozen, yet {{0|its layer has|their layers have}} "
+                    f"max_norm={text.option(bound)}: each forward rewrites, "
                     "in place, the rows that are longer.",
                     "Build it without max_norm, or renormalise the vectors once before they are frozen.",
                 )

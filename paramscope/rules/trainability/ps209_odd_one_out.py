@@ -2,7 +2,8 @@
 
 What it finds
 : In a run of at least four siblings of one structure, a few (at most a quarter) that differ in requires_grad, dtype,
-  training mode or device, and that are neither the first nor the last of the run.
+  training mode or device, and that are neither the first nor the last of the run. Each piece of a run is judged by
+  itself: that the last block was thawed does not make the one in the middle right, nor the other way round.
 
 Why it matters
 : Layers are frozen from one end, or all alike. A few in the middle that differ are mostly left over, or an index is
@@ -24,7 +25,8 @@ model = nn.ModuleList(nn.Linear(2, 2) for _ in range(8))
 ```
 
 When it is wrong to follow it
-: Where chosen layers are tuned on purpose; declare it. The first or the last ones of a run are information only.
+: Where chosen layers are tuned on purpose; declare it. The first or the last ones of a run, and every third or
+  fourth of it, are information only.
 """
 
 from __future__ import annotations
@@ -54,8 +56,22 @@ class _Odd(NamedTuple):
     siblings: int
     """How many there are in all."""
     aspect: Aspect
-    is_at_end: bool
-    """Whether all that differ are the first or the last ones of the run."""
+    is_plan: bool
+    """Whether it belongs to the first or the last ones of the run, or to every second, third, … of it: then it looks
+    chosen."""
+    shown: int
+    """The one whose difference is told: of an end, all in one finding, the first."""
+
+
+class _Reading(NamedTuple):
+    """What one of the states in a run makes of the others, if it is taken for the usual one."""
+
+    inner: list[int]
+    """Positions of others that have usual ones on both sides."""
+    ends: list[int]
+    """Positions of those that have them on one side only."""
+    usual: int
+    """The first usual one."""
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
@@ -68,25 +84,82 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for aspect in aspects:
         states = structures.states[aspect]
         for odd in _innermost(facts, [odd for run in runs for odd in _odd(run, states, aspect)]):
+            others = "others" if odd.is_plan else "siblings on either side"
             yield Problem(
                 (facts.modules.path_at(odd.module),),
-                f"{{0}} stands out among {odd.siblings:,} siblings of one structure: {_difference(facts, odd)}.",
-                f"If that is left over, give it the {aspect} of the others; if it is meant, declare it.",
-                Severity.INFO if odd.is_at_end else None,
+                f"In {{0}}, unlike in the {others}, {_difference(facts, odd)}: {odd.siblings:,} of one "
+                "structure stand in a row.",
+                f"If that is left over, use the {aspect} of the others; if it is meant, declare it.",
+                Severity.INFO if odd.is_plan else None,
                 blame=None,
             )
 
 
 def _odd(run: list[int], states: list[int], aspect: Aspect) -> Iterator[_Odd]:
-    (state, count), *rest = Counter(states[module] for module in run).most_common()
-    if not rest or _RUN * (len(run) - count) > len(run):
+    reading = _reading([states[module] for module in run])
+    if reading is None:
         return
-    usual = [states[module] == state for module in run]
-    # Layers are frozen, or kept in another dtype, from either end.
-    is_at_end = all(usual[usual.index(True) : len(usual) - usual[::-1].index(True)])
-    for module, is_usual in zip(run, usual, strict=True):
-        if not is_usual:
-            yield _Odd(module, run[usual.index(True)], len(run), aspect, is_at_end)
+    inner, ends, usual = reading
+    if _RUN * len(ends) > len(run):
+        ends = []
+    is_regular = _is_regular([*inner, *ends], len(run))
+    for at in sorted([*inner, *ends]):
+        is_end = at not in inner
+        shown = run[ends[0]] if is_end else run[at]
+        yield _Odd(run[at], run[usual], len(run), aspect, is_regular or is_end, shown)
+
+
+def _reading(states: list[int]) -> _Reading | None:
+    """The reading of a run that takes the fewest for odd: layers are frozen from either end, or a few by mistake.
+
+    None where too many differ for any of them to be the odd one.
+    """
+    counts = Counter(states).most_common()
+    if len(counts) == 1:
+        return None
+    found = []
+    for rank, (state, _) in enumerate(counts):
+        usual = [at for at, each in enumerate(states) if each == state]
+        first, last = usual[0], usual[-1]
+        body, before, behind = last - first + 1, first, len(states) - 1 - last
+        # What lies between two ends is the usual one only if it is most of all.
+        if rank and (body < _RUN or (before and behind and 2 * body < len(states))):
+            continue
+        inner = [at for at in range(first, last) if states[at] != state]
+        longest = max((len(piece) for piece in _pieces(inner)), default=0)
+        # An end no longer than what lies inside is one of several odd ones, and no half of a model.
+        odd = len(inner) + sum(end for end in (before, behind) if end <= longest)
+        if not inner or _RUN * odd <= (body if rank else len(states)):
+            ends = [at for at in range(len(states)) if at < first or at > last]
+            # What differs within an end is not explained by this reading.
+            mixed = sum(map(_lesser, (states[:first], states[last + 1 :])))
+            found.append((len(inner) + mixed, rank, _Reading(inner, ends, first)))
+    return min(found)[2] if found else None
+
+
+def _lesser(states: list[int]) -> int:
+    """How many of some states are not the most common one."""
+    return len(states) - max(Counter(states).values()) if states else 0
+
+
+def _pieces(positions: list[int]) -> list[list[int]]:
+    """Positions that follow one another, together."""
+    pieces: list[list[int]] = []
+    for at in positions:
+        if pieces and pieces[-1][-1] == at - 1:
+            pieces[-1].append(at)
+        else:
+            pieces.append([at])
+    return pieces
+
+
+def _is_regular(positions: list[int], count: int) -> bool:
+    """Whether some positions are every second, third, … of all from one end to the other."""
+    positions = sorted(positions)
+    if len(positions) < 3:
+        return False
+    step = positions[1] - positions[0]
+    return step > 1 and positions == list(range(positions[0] % step, count, step))
 
 
 def _innermost(facts: Facts, found: list[_Odd]) -> list[_Odd]:
@@ -98,7 +171,7 @@ def _innermost(facts: Facts, found: list[_Odd]) -> list[_Odd]:
         while above >= 0:
             outer = by_module.get(above)
             if outer is not None:
-                dropped.add(odd.module if odd.is_at_end and not outer.is_at_end else outer.module)
+                dropped.add(odd.module if odd.is_plan and not outer.is_plan else outer.module)
             above = facts.parents[above]
     return [odd for odd in found if odd.module not in dropped]
 
@@ -107,26 +180,26 @@ def _difference(facts: Facts, odd: _Odd) -> str:
     """The first thing in which two modules differ."""
     snapshot = facts.snapshot
     modules, slots = snapshot.module_columns, snapshot.slot_columns
-    start = len(modules.paths[odd.module])
-    for one, other in zip(facts.subtree(odd.module), facts.subtree(odd.usual), strict=False):
+    start = len(modules.paths[odd.shown])
+    for one, other in zip(facts.subtree(odd.shown), facts.subtree(odd.usual), strict=False):
         inner = modules.paths[one][start:].removeprefix(".")
         if odd.aspect == "training mode":
             if (modules.flags[one] ^ modules.flags[other]) & TRAINING:
                 mode = "training" if modules.flags[one] & TRAINING else "eval"
-                return f"{f'its {inner}' if inner else 'it'} is in {mode} mode"
+                return f"{inner or 'the module itself'} is in {mode} mode"
             continue
         for mine, theirs in zip(_held(facts, one), _held(facts, other), strict=False):
             if min(slots.tensors[mine], slots.tensors[theirs]) < 0:
                 continue
             a, b = snapshot.tensor(slots.tensors[mine]), snapshot.tensor(slots.tensors[theirs])
-            name = f"its {join(inner, slots.names[mine])}"
+            name = join(inner, slots.names[mine])
             if odd.aspect == "requires_grad" and a.requires_grad != b.requires_grad:
                 return f"{name} is {'trained' if a.requires_grad else 'frozen'}"
             if odd.aspect == "dtype" and a.spec.dtype != b.spec.dtype:
                 return f"{name} is {a.spec.dtype}, not {b.spec.dtype}"
             if odd.aspect == "device" and a.spec.device != b.spec.device:
                 return f"{name} is on {a.spec.device}, not on {b.spec.device}"
-    return f"its {odd.aspect} is another"
+    return f"the {odd.aspect} is another"
 
 
 def _held(facts: Facts, module: int) -> list[int]:

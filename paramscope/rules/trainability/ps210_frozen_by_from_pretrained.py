@@ -1,7 +1,8 @@
 """An Embedding's weight is frozen, and all around it trains.
 
 What it finds
-: An Embedding whose weight is the only frozen parameter among its siblings.
+: An Embedding whose weight is the only frozen parameter among its siblings, and that nothing but `from_pretrained`
+  can have frozen.
 
 Why it matters
 : `nn.Embedding.from_pretrained` freezes by default, also a tensor that requires grad: the vectors are never tuned.
@@ -35,7 +36,9 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Pre-trained vectors are often meant to stay as they are: information only.
+: Pre-trained vectors are often meant to stay as they are: information only. The base of an adapter, the original of a
+  copy that is trained, and what a class freezes in plain sight (`requires_grad_(False)`, `requires_grad = False`,
+  `freeze=True`, on it or on what holds it) are left alone.
 """
 
 from __future__ import annotations
@@ -46,9 +49,13 @@ from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import PARAMETER, REGISTERED, REQUIRES_GRAD
+from paramscope.source.freezing import freezes
 
 RULE = Rule("PS210", "frozen-by-from-pretrained", Severity.INFO)
 
+_ORIGINALS = frozenset({"base_layer", "original_module"})
+"""What libraries call what stands under an adapter, or beside a copy that is trained in its place."""
+_PERHAPS_ORIGINALS = frozenset({"base", "orig", "original", "frozen", "init", "initial", "old", "pretrained"})
 _EMBEDDINGS = ("torch.nn.modules.sparse.Embedding", "torch.nn.modules.sparse.EmbeddingBag")
 
 
@@ -58,13 +65,18 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         return
     modules = facts.snapshot.slot_columns.modules
     for kind in facts.slot_kinds:
+        if kind.spec is None or not kind.spec.is_differentiable:
+            continue
         if kind.name != "weight" or not kind.is_frozen or kind.owner.settings.get("layer") not in _EMBEDDINGS:
             continue
         for slot in kind.slots:
-            if _is_alone(facts, modules[slot], facts.snapshot.slot_columns.tensors[slot]):
+            if not _is_alone(facts, modules[slot], facts.snapshot.slot_columns.tensors[slot]):
+                continue
+            if not _is_original(facts, slot) and not _is_frozen_in_plain_sight(facts, slot):
                 yield Problem(
                     (facts.slots.path_at(slot),),
-                    "{0} is frozen, and nothing beside it is: Embedding.from_pretrained freezes by default, whatever "
+                    "{0} {0|is|are} frozen, and nothing beside {0|it|them} is: Embedding.from_pretrained "
+                    "freezes by default, whatever "
                     "its tensor requires.",
                     "If it is to be tuned: nn.Embedding.from_pretrained(vectors, freeze=False), or "
                     "{0}.requires_grad_(True).",
@@ -92,4 +104,42 @@ def _is_alone(facts: Facts, module: int, tensor: int) -> bool:
         if is_any:
             return True
         parent = facts.parents[parent]
+    return False
+
+
+def _is_original(facts: Facts, slot: int) -> bool:
+    """Whether an adapter, or a copy that is trained, stands for a table."""
+    steps = facts.slots.path_at(slot).split(".")
+    if not _ORIGINALS.isdisjoint(steps):
+        return True
+    parent = facts.parents[facts.snapshot.slot_columns.modules[slot]]
+    if parent < 0:
+        return False
+    start = len(facts.modules.path_at(parent))
+    shape = facts.slots.at(slot).shape
+    for module in facts.subtree(parent):
+        for other in facts.slots_of(module):
+            inner = other.path[start:].removeprefix(".").split(".")
+            if other.role != "parameter" or not other.requires_grad:
+                continue
+            if inner[0] == "lora" or any(step.startswith("lora_") for step in inner):
+                return True
+            if other.shape == shape and not _PERHAPS_ORIGINALS.isdisjoint(steps[-2:]):
+                return True
+    return False
+
+
+def _is_frozen_in_plain_sight(facts: Facts, slot: int) -> bool:
+    """Whether the owner of a slot, or a module above it, writes that it is frozen."""
+    path = facts.slots.path_at(slot)
+    module = facts.snapshot.slot_columns.modules[slot]
+    while module >= 0:
+        record = facts.modules.at(module)
+        below = path[len(record.path) :].removeprefix(".").split(".")
+        known = facts.class_of(record.type)
+        for name in (record.type, *(known.bases if known else ())):
+            each = facts.class_of(name)
+            if each is not None and not name.startswith("torch.") and freezes(each, below):
+                return True
+        module = facts.parents[module]
     return False

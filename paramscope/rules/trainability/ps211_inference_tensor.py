@@ -47,6 +47,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         if slot.registered and slot.role != "attribute":
             yield Problem(
                 (mark.path,),
-                "{0} was made under torch.inference_mode(): training it, or anything that it takes part in, raises.",
+                "{0} {0|was|were} made under torch.inference_mode(): training {0|it|them}, or anything that "
+                "{0|it takes|they take} part in, raises.",
                 "Build the model outside of inference_mode, or clone what came from there: tensor.clone().",
             )

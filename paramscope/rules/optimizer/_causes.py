@@ -1,0 +1,109 @@
+"""Why parameters are in no optimizer: what their names, shapes, owners and gradients say together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.optimizer._members import is_beside
+from paramscope.text import plural
+
+_HAND_OVER = (
+    'Hand {0|it|them} to an optimizer, optimizer.add_param_group({"params": …}), or freeze {0|it|them}: '
+    "requires_grad_(False)."
+)
+_COMPLETE = (
+    "Build the optimizer once the model is complete, or hand over what is missing: optimizer.add_param_group("
+    '{"params": …}).'
+)
+_FILTERED = (
+    'Give what the filter leaves out a group of its own, {"params": …, "weight_decay": 0.0}, or freeze it: '
+    "requires_grad_(False)."
+)
+_WORD = re.compile(r"[A-Za-z]{3,}")
+
+
+class _Set(NamedTuple):
+    """Trainable parameters, by what tells them apart."""
+
+    kinds: list[SlotKind]
+    slots: list[int]
+
+
+def reason(facts: Facts, missing: Collection[int]) -> tuple[str, str]:
+    """(how the message that no optimizer holds some trainable slots goes on, what to write instead)."""
+    lacking = set(missing)
+    absent, held = _Set([], []), _Set([], [])
+    for kind in facts.slot_kinds:
+        if kind.is_trainable:
+            slots = kind.slots if kind.groups else [slot for slot in kind.slots if slot in lacking]
+            into = held if kind.groups else absent
+            if slots:
+                into.kinds.append(kind)
+                into.slots.extend(slots)
+    filtered = _filter(facts, absent, held)
+    if filtered:
+        return f": {filtered}", _FILTERED
+    if all(kind.has_grad for kind in absent.kinds):
+        return ": gradients lie there, and no step uses them.", _HAND_OVER
+    # What has an optimizer to itself may be another network, which is trained beside this one.
+    foreign = [
+        each
+        for optimizer in facts.optimizers
+        if not held.slots or any(group.slots for group in optimizer.groups)
+        for group in optimizer.groups
+        if not is_beside(group)
+        for each in group.foreign
+    ]
+    if foreign:
+        count = plural(len(foreign), "tensor")
+        return (
+            ": no step changes what is in no group. Perhaps it came after the optimizer was built, which holds "
+            f"{count} that the model does not have."
+        ), _COMPLETE
+    if any(kind.has_grad for kind in held.kinds) and not any(kind.has_grad for kind in absent.kinds):
+        return (
+            ": no step changes what is in no group. No gradient lies there, though on what is held some do: perhaps "
+            "it was added or thawed since, or forward does not use it."
+        ), _HAND_OVER
+    return ": no step changes what is in no group.", _HAND_OVER
+
+
+def _filter(facts: Facts, absent: _Set, held: _Set) -> str:
+    """What kind of filter would leave out just these, as the end of a message; empty where none that is usual."""
+    owners = {facts.snapshot.slot_columns.modules[slot] for slot in absent.slots}
+    if not held.slots or len(absent.slots) < 2:
+        return ""
+    few, many = set(map(_dims, absent.kinds)), set(map(_dims, held.kinds))
+    if max(few) < 2 <= min(many) or max(many) < 2 <= min(few):
+        return "perhaps a filter by dimensions leaves out all that has " + (
+            "fewer than two." if max(few) < 2 else "two or more."
+        )
+    if len(owners) < 2:
+        return ""
+    names = {kind.name for kind in absent.kinds}
+    if len(names) == 1 and names.isdisjoint(kind.name for kind in held.kinds):
+        return "perhaps a filter leaves out all of that name."
+    layers = {_layer(kind) for kind in absent.kinds}
+    if len(layers) == 1 and layers.isdisjoint(map(_layer, held.kinds)):
+        return "perhaps a filter leaves out all layers of that kind."
+    common = set.intersection(*(_words(path) for path in facts.paths(absent.slots)))
+    spoken = set().union(*(_words(path) for path in facts.paths(held.slots)))
+    if common - spoken and len({facts.parents[owner] for owner in owners}) > 1:
+        return "perhaps a filter leaves out all of such a name."
+    return ""
+
+
+def _words(path: str) -> set[str]:
+    return set(map(str.lower, _WORD.findall(path)))
+
+
+def _dims(kind: SlotKind) -> int:
+    # A lazy parameter has no shape yet, and what has none is no scalar.
+    return 2 if kind.spec is None or kind.spec.shape is None else len(kind.spec.shape)
+
+
+def _layer(kind: SlotKind) -> str:
+    return str(kind.owner.settings.get("layer") or kind.owner.type)

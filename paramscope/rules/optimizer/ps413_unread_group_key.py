@@ -1,0 +1,114 @@
+"""A param group holds a key that the optimizer does not read.
+
+What it finds
+: A key of a param group that neither the optimizer's `defaults` know nor the code of its class, its hooks or the
+  schedulers that were handed over speak of. It is a **warning** where it is another word for one that they know
+  (`learning_rate`, `weight_decay_rate`, `wd`), or that word misspelled, and the group has the default for that one;
+  else information, since a loop may read it (`lr_scale`, `name`). What torch's schedulers put there is passed over.
+  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
+
+Why it matters
+: torch keeps every key of a group and says nothing of those that it does not know: the group runs with the default
+  rate or decay, and looks in print as if it did not.
+
+Example
+```python
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+groups = [{"params": model[0].parameters(), "learning_rate": 1e-4}, {"params": model[1].parameters()}]
+optimizer = torch.optim.SGD(groups, lr=0.1)
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+groups = [{"params": model[0].parameters(), "lr": 1e-4}, {"params": model[1].parameters()}]
+optimizer = torch.optim.SGD(groups, lr=0.1)
+```
+
+When it is wrong to follow it
+: Where your own loop reads the key and sets the rate by it. Keys that an optimizer's code looks up by a name that
+  it computes cannot be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from paramscope.finding import Severity
+from paramscope.hyperparameters import PUT_BY_TORCH, SPELLINGS
+from paramscope.rules.facts import Facts
+from paramscope.rules.naming import literal
+from paramscope.rules.optimizer._members import class_name, place
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
+from paramscope.text import option
+
+RULE = Rule("PS413", "unread-group-key", Severity.WARNING, needs="optimizer")
+
+_CLOSE = 0.9
+"""How alike a key and a known one are that was misspelled: one letter of ten."""
+_OTHERS = {"momentum": "betas", "betas": "momentum"}
+"""Words of one family of optimizers for what another has under another name."""
+_TOLD_BY_LIBRARIES = ("lookahead_", "_")
+"""How keys begin that wrappers keep in the groups of the optimizer within them."""
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Keys of groups that are neither defaults nor read."""
+    for optimizer in facts.optimizers:
+        if optimizer.defaults is None:
+            continue
+        known = dict(optimizer.defaults)
+        passed = {*known, *PUT_BY_TORCH, *optimizer.read_keys}
+        kind = literal(class_name(optimizer))
+        for group in optimizer.groups:
+            options = dict(group.options)
+            for key in options:
+                if key in passed or key.startswith(_TOLD_BY_LIBRARIES):
+                    continue
+                meant = _meant(key, known)
+                path = place(optimizer, group.index)
+                if meant is not None and _falls_back(options, key, meant, known):
+                    yield Problem(
+                        (path,),
+                        f"{kind} does not read the key {literal(key)} of {{0}}: it goes by {meant}, and "
+                        f"that is {literal(option(options.get(meant)))} there, the default.",
+                        f"Write {meant}=… in the group in place of {literal(key)}.",
+                        blame=Blame.optimizer(optimizer.name),
+                        alike=(optimizer.name, key),
+                    )
+                else:
+                    yield Problem(
+                        (path,),
+                        f"{kind} does not read the key {literal(key)} of {{0}}: it does nothing unless "
+                        "other code looks for it.",
+                        "Nothing to do if a loop or a scheduler of yours reads it.",
+                        Severity.INFO,
+                        blame=Blame.optimizer(optimizer.name),
+                        alike=(optimizer.name, key),
+                    )
+
+
+def _meant(key: str, known: dict[str, Any]) -> str | None:
+    """The key that the optimizer knows for what another word says."""
+    plain = key.lower().replace("-", "_").replace(" ", "_")
+    for word in (plain, SPELLINGS.get(plain), SPELLINGS.get(plain.replace("_", "")), _OTHERS.get(plain)):
+        if word is not None and word in known:
+            return word
+    near = get_close_matches(plain, known, n=1, cutoff=_CLOSE)
+    return near[0] if near and not any(map(str.isdigit, key)) else None
+
+
+def _falls_back(options: dict[str, Any], key: str, meant: str, known: dict[str, Any]) -> bool:
+    """Whether the group has the default for what another of its keys asks for otherwise."""
+    default, asked = known[meant], options[key]
+    now = options.get("initial_lr", options.get("lr")) if meant == "lr" else options.get(meant)
+    is_same = asked in default if isinstance(default, tuple) else asked == default
+    return bool(now == default and not is_same)

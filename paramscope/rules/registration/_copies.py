@@ -1,0 +1,190 @@
+"""Modules that are copies by name, or by being frozen, and yet hold trained tensors of what they are copies of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from paramscope import text
+from paramscope.rules.facts import Facts
+from paramscope.rules.naming import heads
+from paramscope.snapshot import PARAMETER, REQUIRES_GRAD, join
+
+_COPY = frozenset(
+    {
+        *("target", "targ", "ema", "teacher", "momentum", "best", "old", "prev", "previous", "reference", "ref"),
+        *("slow", "swa", "polyak", "shadow", "average", "averaged", "avg", "backup", "snapshot", "lagged", "delayed"),
+    }
+)
+"""Words by which people call what is kept beside the thing that trains."""
+_THINGS = frozenset(
+    {
+        *("net", "nets", "network", "networks", "model", "models", "module", "policy", "actor", "critic", "agent"),
+        *("encoder", "decoder", "backbone", "generator", "discriminator", "predictor", "projector", "head", "unet"),
+        *("q", "qf", "v", "vf", "value", "function", "copy", "weights", "params", "lm", "student", "online"),
+    }
+)
+"""What such a word may stand beside: `target_net`, but not `reference_points`."""
+_OTHER_SIDE = frozenset({"source", "src", "input", "query", "anchor"})
+"""Beside one of these, a target is no copy but the other one of two."""
+_NEIGHBOURS = frozenset({"prev", "previous", "old"})
+"""Words that also say which one of a row it is: a copy stands beside what it is a copy of."""
+_EMBEDDINGS = ("torch.nn.modules.sparse.Embedding", "torch.nn.modules.sparse.EmbeddingBag")
+
+
+class Copy(NamedTuple):
+    """A module that is no copy, or not in all that it holds."""
+
+    path: str
+    original: str
+    """Path of what it shares trained tensors with."""
+    shared: int
+    """Tensors that it shares."""
+    held: int
+    """Tensors of parameters that it holds."""
+    is_named: bool
+    """Whether its name says that it is a copy; else that it is frozen but for these."""
+
+
+def copies(facts: Facts) -> tuple[Copy, ...]:
+    """In the model's order."""
+    return facts.once("copies", lambda: tuple(_copies(facts)))
+
+
+def _copies(facts: Facts) -> Iterator[Copy]:
+    tied = list(_tied(facts))
+    named = list(_named(facts, tied))
+    yield from named
+    below = tuple(each.path for each in named)
+    for copy in _frozen(facts, tied):
+        if not any(_is_within(copy.path, path) or _is_within(copy.original, path) for path in below):
+            yield copy
+
+
+def _tied(facts: Facts) -> Iterator[list[str]]:
+    """Paths of one trained parameter of a module that stands in several places."""
+    repeats = facts.snapshot.module_columns.repeats
+    if not repeats:
+        return
+    slots, flags = facts.snapshot.slot_columns, facts.snapshot.tensor_columns.flags
+    for record in facts.snapshot.sharing:
+        if record.kind != "tied":
+            continue
+        positions = facts.slots.positions(record.slots)
+        if not flags[slots.tensors[positions[0]]] & REQUIRES_GRAD:
+            continue
+        # Modules that were tied parameter by parameter were tied on purpose.
+        by_owner: dict[int, list[str]] = {}
+        for path, slot in zip(record.slots, positions, strict=True):
+            if slots.holds[slot] == PARAMETER and facts.snapshot.is_registered(slot):
+                owner = slots.modules[slot]
+                by_owner.setdefault(repeats.get(owner, owner), []).append(path)
+        yield from (paths for paths in by_owner.values() if len(paths) > 1)
+
+
+def _named(facts: Facts, tied: Iterable[list[str]]) -> Iterator[Copy]:
+    found: dict[str, dict[str, int]] = {}
+    for paths in tied:
+        marked: dict[str, str] = {}
+        plain = ""
+        for path in paths:
+            root = _copy_above(path)
+            if root is not None:
+                marked.setdefault(root, path)
+            elif not plain:
+                plain = path
+        for root, path in marked.items() if plain else ():
+            _, original = heads((path, plain))
+            counts = found.setdefault(root, {})
+            counts[original] = counts.get(original, 0) + 1
+    for root, counts in found.items():
+        original = max(counts, key=lambda each: counts[each])
+        if root in facts.modules and _says_copy(facts, root, original):
+            held = len(set(_parameters(facts, root).values()))
+            yield Copy(root, original, sum(counts.values()), held, is_named=True)
+
+
+def _copy_above(path: str) -> str | None:
+    """The outermost module above a slot whose own name holds a word that says copy."""
+    steps = path.split(".")[:-1]
+    for end, step in enumerate(steps, 1):
+        if not _COPY.isdisjoint(text.words(step)):
+            return ".".join(steps[:end])
+    return None
+
+
+def _says_copy(facts: Facts, path: str, original: str) -> bool:
+    """Whether the name of a module says that it is a copy of another one, and not something else with such a word."""
+    above, _, step = path.rpartition(".")
+    words = {word for word in text.words(step) if not word.isdecimal()}
+    others = {word for part in original.split(".") for word in text.words(part)}
+    said = words & _COPY
+    if not words - _COPY <= _THINGS | others or not others.isdisjoint(_OTHER_SIDE):
+        return False
+    if said <= _NEIGHBOURS and original.rpartition(".")[0] != above:
+        return False
+    # A table of targets is no target network.
+    return not facts.is_a(facts.modules[path].type, *_EMBEDDINGS)
+
+
+def _frozen(facts: Facts, tied: Iterable[list[str]]) -> Iterator[Copy]:
+    """Structural twins of which one is frozen but for what it shares with the other, which is trained."""
+    if not any(kind.is_frozen for kind in facts.slot_kinds):
+        return
+    met: set[tuple[str, str]] = set()
+    for first, *others in tied:
+        for other in others:
+            for one, two in _levels(first, other):
+                if (one, two) in met:
+                    break
+                met.add((one, two))
+                found = _twins(facts, one, two)
+                if found is not None:
+                    yield found
+                    break
+
+
+def _levels(one: str, other: str) -> Iterator[tuple[str, str]]:
+    """Modules above two slots that lead to them by the same names, from the outermost in."""
+    first, second = heads((one, other))
+    rest = one[len(first) + 1 :].split(".")[:-1]
+    yield first, second
+    for step in rest:
+        first, second = join(first, step), join(second, step)
+        yield first, second
+
+
+def _twins(facts: Facts, one: str, other: str) -> Copy | None:
+    modules = facts.modules
+    if one not in modules or other not in modules or modules[one].type != modules[other].type:
+        return None
+    mine, theirs = _parameters(facts, one), _parameters(facts, other)
+    if mine.keys() != theirs.keys():
+        return None
+    flags, specs = facts.snapshot.tensor_columns.flags, facts.snapshot.tensor_columns.specs
+    shapes = facts.snapshot.interned.specs
+    if any(shapes[specs[mine[name]]].shape != shapes[specs[theirs[name]]].shape for name in mine):
+        return None
+    shared = sum(mine[name] == theirs[name] for name in mine)
+    apart = [name for name in mine if mine[name] != theirs[name]]
+    for path, original, held, others in ((other, one, theirs, mine), (one, other, mine, theirs)):
+        is_frozen = apart and not any(flags[held[name]] & REQUIRES_GRAD for name in apart)
+        if is_frozen and any(flags[others[name]] & REQUIRES_GRAD for name in apart):
+            return Copy(path, original, shared, len(held), is_named=False)
+    return None
+
+
+def _parameters(facts: Facts, path: str) -> dict[str, int]:
+    """By its name below a module, the tensor of each parameter in it."""
+    slots, paths = facts.snapshot.slot_columns, facts.snapshot.module_columns.paths
+    start = len(path)
+    return {
+        join(paths[each][start:], slots.names[slot]): slots.tensors[slot]
+        for each in facts.subtree(facts.modules.position(path))
+        for slot in range(facts.first_slots[each], facts.first_slots[each + 1])
+        if slots.holds[slot] == PARAMETER and slots.tensors[slot] >= 0
+    }
+
+
+def _is_within(path: str, module: str) -> bool:
+    return path == module or path.startswith(f"{module}.")

@@ -1,0 +1,76 @@
+"""What the forward of a user's own class makes: Parameters and layers that an optimizer built before cannot know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from paramscope.rules.facts import Facts
+from paramscope.snapshot import join
+from paramscope.source import locate
+from paramscope.source.causes import is_module, is_parameter
+from paramscope.source.forward import Assigned, assigned_in_forward, slots_of
+from paramscope.source.library import is_own
+
+
+class Made(NamedTuple):
+    """A place that the forward of one module fills."""
+
+    owner: str
+    """Path of that module."""
+    path: str
+    """Where what is made stands, or is to stand."""
+    made: Assigned
+
+
+def in_forward(facts: Facts, type: str) -> tuple[Assigned, ...]:
+    """All that the forward of a class assigns, by its source."""
+    return facts.once(("in-forward", type), lambda: assigned_in_forward(facts.snapshot.classes, type))
+
+
+def made_in_forward(facts: Facts) -> Iterator[Made]:
+    """What learns and is made by the forward of a registered module of the user's own classes."""
+    for kind, modules in facts.module_kinds:
+        for made in _made_by(facts, kind.type) if kind.is_registered else ():
+            for module in modules:
+                owner = facts.modules.path_at(module)
+                yield Made(owner, join(owner, ".".join(made.steps)), made)
+
+
+def _made_by(facts: Facts, type: str) -> list[Assigned]:
+    record = facts.class_of(type)
+    if record is None or not is_own(record):
+        return []
+    return facts.once(("made-in-forward", type), lambda: slots_of(in_forward(facts, type)))
+
+
+def made_by_forward(facts: Facts, path: str) -> Assigned | None:
+    """The assignment in forward that made a slot or a module, or what holds it; None where the model was built with
+    it, as far as the source tells."""
+    steps = path.split(".")
+    for end in range(len(steps) - 1, -1, -1):
+        owner = ".".join(steps[:end])
+        module = facts.modules.get(owner)
+        if module is None:
+            continue
+        for made in _made_by(facts, module.type):
+            if tuple(steps[end : end + len(made.steps)]) == made.steps:
+                here = join(owner, ".".join(made.steps))
+                if made.when == "always" or not _is_built_before(facts, here):
+                    return made
+    return None
+
+
+def _is_built_before(facts: Facts, path: str) -> bool:
+    """Whether the constructor surely makes what stands at a path."""
+    try:
+        found = locate(facts.snapshot, path).assignments
+    except KeyError:
+        return False
+    return any(
+        each.method == "__init__"
+        and each.is_whole
+        and each.is_straight
+        and (is_module(each.value) or is_parameter(each.value))
+        for each in found
+    )

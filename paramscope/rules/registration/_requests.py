@@ -1,0 +1,101 @@
+"""Whether the source asks for what is shared: under a flag, by its name, or by handing one child's part on."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from paramscope.rules.facts import Facts
+from paramscope.rules.naming import numberless
+from paramscope.rules.registration._repeats import Repeated
+from paramscope.snapshot import ATTRIBUTE, PARAMETER
+from paramscope.source import Assignment, has_made_default, is_handed_on, is_on_request, locate, says_shared
+
+
+def is_asked_for(facts: Facts, path: str) -> bool:
+    """Whether the name of a place says that it is shared, or what assigns it hangs on a flag that does."""
+    return facts.once(
+        ("asked-for", numberless(path)),
+        lambda: any(map(says_shared, path.split("."))) or is_on_request(locate(facts.snapshot, path).assignments),
+    )
+
+
+def is_made_default(facts: Facts, path: str) -> bool:
+    """Whether a place holds the default of an argument, which was made once."""
+    return facts.once(
+        ("made-default", numberless(path)), lambda: has_made_default(locate(facts.snapshot, path).assignments)
+    )
+
+
+def is_repeat_asked_for(facts: Facts, found: Repeated) -> bool:
+    """Whether the source asks that the children of a list are one, or that all their parameters are."""
+    container, members = facts.modules.path_at(found.container), list(map(facts.modules.path_at, found.members))
+    # The list may have been made at once, or filled one by one.
+    if (container and is_asked_for(facts, container)) or is_asked_for(facts, members[1]):
+        return True
+    if found.is_one_object:
+        return False
+    # What was made by `copy.copy` shares all, and its parts are nobody's choice.
+    return any(
+        _is_handed_on(facts, members[1], name)
+        or (not _is_whole_copy(facts, found) and _is_made_anew(facts, f"{members[1]}.{name}"))
+        for name in _shared_parts(facts, found.members[1])
+    )
+
+
+def _shared_parts(facts: Facts, module: int) -> Iterator[str]:
+    """Names of the children that stand elsewhere, too, and of the parameters that a module itself has in common."""
+    columns, slots = facts.snapshot.module_columns, facts.snapshot.slot_columns
+    for child in facts.children.get(module, ()):
+        if child in columns.repeats or any(each == child for each in columns.repeats.values()):
+            yield columns.paths[child].rpartition(".")[2]
+    for slot in range(facts.first_slots[module], facts.first_slots[module + 1]):
+        if slots.holds[slot] == PARAMETER and slots.tensors[slot] >= 0:
+            yield slots.names[slot]
+
+
+def _is_handed_on(facts: Facts, member: str, name: str) -> bool:
+    return any(is_handed_on(file, name, member) for file in _files_above(facts, member))
+
+
+def _files_above(facts: Facts, path: str) -> list[str]:
+    """Source files of the classes of a module, and of those above it, but torch's."""
+    files: dict[str, None] = {}
+    steps = path.split(".")
+    for end in range(len(steps), -1, -1):
+        path = ".".join(steps[:end])
+        if path in facts.modules:
+            record = facts.class_of(facts.modules[path].type)
+            for cls in (record, *(facts.class_of(base) for base in record.bases)) if record is not None else ():
+                if cls is not None and cls.file is not None and cls.module.partition(".")[0] != "torch":
+                    files[cls.file] = None
+    return list(files)
+
+
+def _is_whole_copy(facts: Facts, found: Repeated) -> bool:
+    """Whether all children hold the same in all that they hold themselves, as what `copy.copy` makes does."""
+    columns, slots = facts.snapshot.module_columns, facts.snapshot.slot_columns
+
+    def held(module: int) -> list[tuple[str, int]]:
+        children = facts.children.get(module, ())
+        return [
+            *((columns.paths[child].rpartition(".")[2], columns.repeats.get(child, child)) for child in children),
+            *(
+                (slots.names[slot], slots.tensors[slot])
+                for slot in range(facts.first_slots[module], facts.first_slots[module + 1])
+                if slots.holds[slot] != ATTRIBUTE
+            ),
+        ]
+
+    first, *others = found.members
+    return all(held(other) == held(first) for other in others)
+
+
+def _is_made_anew(facts: Facts, path: str) -> bool:
+    """Whether the class of its owner makes it by a call: what it holds now was put there later."""
+    owner = path.rpartition(".")[0]
+    type = facts.modules[owner].type
+    mine: list[Assignment] = [
+        each for each in locate(facts.snapshot, path).assignments if each.type == type and each.value is not None
+    ]
+    return bool(mine) and all(isinstance(each.value, ast.Call) for each in mine)

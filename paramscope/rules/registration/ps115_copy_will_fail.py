@@ -1,0 +1,116 @@
+"""A copy of the model will fail.
+
+What it finds
+: A tensor that is no leaf, since it was computed from others and has a graph behind it, where `copy.deepcopy` of the
+  model meets it: in an attribute, in a container or an object, as a buffer; and what the old `weight_norm`,
+  `spectral_norm` (after a forward) and pruning keep as the weight of a layer.
+
+Why it matters
+: torch copies leaves alone: `copy.deepcopy(model)` raises "Only Tensors created explicitly by the user (graph leaves)
+  support the deepcopy protocol at the moment". Averages (`AveragedModel`, EMA), target networks and ensembles begin
+  with that copy, and so do many trainers.
+
+Example
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(4, 4)
+        self.penalty = None
+
+    def forward(self, x):
+        self.penalty = self.lin(x).abs().mean()
+        return self.penalty
+
+model = Net()
+model(torch.ones(2, 4)).backward()
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(4, 4)
+        self.penalty = None
+
+    def forward(self, x):
+        penalty = self.lin(x).abs().mean()
+        self.penalty = penalty.detach()
+        return penalty
+
+model = Net()
+model(torch.ones(2, 4)).backward()
+```
+
+When it is wrong to follow it
+: Where nobody copies the model. A class that defines `__deepcopy__`, `__reduce__` or `__getstate__` says itself what
+  a copy holds, and what only functions close over is not copied: nothing is said of these. Where a worse fault of the
+  same tensor is shown (PS109, PS113), this is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule(
+    "PS115",
+    "copy-will-fail",
+    Severity.INFO,
+    yields_to=("PS109", "PS113"),
+    yields_from=Severity.WARNING,
+)
+
+_INSTEAD = {
+    "weight_norm": "Use torch.nn.utils.parametrizations.weight_norm, which keeps no such tensor.",
+    "spectral_norm": "Use torch.nn.utils.parametrizations.spectral_norm, which keeps no such tensor.",
+    "pruning": "Make the pruning permanent before you copy: torch.nn.utils.prune.remove(module, name).",
+    "": "Keep it without its graph, ….detach(), or set it to None before you copy.",
+}
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """What deepcopy refuses."""
+    for kind in facts.slot_kinds:
+        if kind.role == "parameter" or kind.is_leaf or kind.spec is None:
+            continue
+        for position in kind.slots:
+            path = facts.slots.path_at(position)
+            instead = _INSTEAD.get(_recomputed_by(facts, path))
+            if instead is None or not _is_copied(facts, position, path):
+                continue
+            yield Problem(
+                (path,),
+                "copy.deepcopy of this model raises, and so does whatever begins with it (an average, an EMA, a "
+                "target network): torch refuses to copy a tensor with a graph behind it, as here {0}.",
+                instead,
+                alike="copy",
+            )
+
+
+def _recomputed_by(facts: Facts, path: str) -> str:
+    """What computes a tensor anew before each forward; empty where nothing does."""
+    return next((mark.name for mark in facts.marked.get(path, ()) if mark.kind == "recomputed"), "")
+
+
+def _is_copied(facts: Facts, slot: int, path: str) -> bool:
+    """Whether a copy of the model would copy what a slot holds, and nobody's own code decides on it."""
+    if "::" in path or any(mark.kind == "not-copied" for mark in facts.marked.get(path, ())):
+        return False
+    apart = facts.once("not-copied", lambda: frozenset(mark.path for mark in facts.marks("not-copied")))
+    module = facts.snapshot.slot_columns.modules[slot]
+    while apart and module >= 0:
+        if facts.modules.path_at(module) in apart:
+            return False
+        module = facts.parents[module]
+    return True

@@ -1,0 +1,94 @@
+"""A buffer is None until forward fills it.
+
+What it finds
+: `register_buffer(name, None)` whose class assigns that buffer in `forward`, or in a method or property that it uses.
+
+Why it matters
+: An empty buffer is no entry of `state_dict()`. So its keys depend on whether the model has run: a fresh model
+  refuses the checkpoint of one that has (unexpected key), and one that has run misses the key in the checkpoint of a
+  fresh one.
+
+Example
+```python
+import torch
+from torch import nn
+
+class Centered(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("center", None)
+
+    def forward(self, x):
+        if self.center is None:
+            self.center = x.detach().mean(0)
+        return x - self.center
+
+model = Centered()
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+class Centered(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.register_buffer("center", torch.zeros(size))
+        self.register_buffer("is_fitted", torch.tensor(False))
+
+    def forward(self, x):
+        if not self.is_fitted:
+            self.center.copy_(x.detach().mean(0))
+            self.is_fitted.fill_(True)
+        return x - self.center
+
+model = Centered(4)
+```
+
+When it is wrong to follow it
+: Where the buffer is a cache that no checkpoint is to hold. Then say so:
+  `register_buffer(name, None, persistent=False)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.registration._made import in_forward
+from paramscope.rules.rule import Blame, Problem, Rule, Undecided
+from paramscope.source import Assignment
+from paramscope.source.causes import is_nothing
+from paramscope.text import name as printable
+
+RULE = Rule("PS116", "buffer-filled-in-forward", Severity.INFO)
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Empty buffers that are saved once they are filled."""
+    for kind in facts.slot_kinds:
+        if kind.role != "buffer" or not kind.is_registered or kind.spec is not None or kind.persistent is False:
+            continue
+        filled = _filled(facts, kind)
+        if filled is None:
+            continue
+        for path in facts.paths(kind.slots):
+            name = printable(kind.name)
+            yield Problem(
+                (path,),
+                "{0} is a buffer that is empty until forward fills it: state_dict() has its key only after that, so "
+                "a fresh model refuses the checkpoint of one that has run.",
+                f'Register a tensor of the final shape: self.register_buffer("{name}", torch.zeros(…)), and fill it '
+                f"in place: self.{name}.copy_(…); or, if it need not be saved, say persistent=False.",
+                blame=Blame.line(filled),
+            )
+
+
+def _filled(facts: Facts, kind: SlotKind) -> Assignment | None:
+    """Where the forward assigns it."""
+    for each in in_forward(facts, kind.owner.type):
+        if each.steps == (kind.name,) and not is_nothing(each.assignment.value):
+            return each.assignment
+    return None

@@ -1,0 +1,132 @@
+"""All adapters are frozen or merged, while an optimizer trains something else.
+
+What it finds
+: A model whose low-rank adapters (`lora_A`, `lora_B` and their kin), or the copies that peft makes for
+  `modules_to_save`, are all frozen, while an optimizer trains other parameters; and adapters that are merged into
+  their layers while an optimizer is at work.
+
+Why it matters
+: An adapter is put in to be trained. A loop that freezes the whole model but a projector takes it along, in silence;
+  and a merged adapter is passed by in forward, so that it gets no gradient.
+
+Example
+```python
+import torch
+from torch import nn
+
+class Lora(nn.Module):
+    def __init__(self, base):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.lora_A = nn.Linear(8, 2, bias=False)
+        self.lora_B = nn.Linear(2, 8, bias=False)
+
+model = nn.Sequential(nn.Linear(4, 8), Lora(nn.Linear(8, 8)))
+for name, parameter in model.named_parameters():
+    parameter.requires_grad = name.startswith("0.")
+optimizer = torch.optim.SGD(filter(lambda p: p.requires_grad, model.parameters()), lr=0.1)
+```
+
+Instead
+```python
+import torch
+from torch import nn
+
+class Lora(nn.Module):
+    def __init__(self, base):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.lora_A = nn.Linear(8, 2, bias=False)
+        self.lora_B = nn.Linear(2, 8, bias=False)
+
+model = nn.Sequential(nn.Linear(4, 8), Lora(nn.Linear(8, 8)))
+for name, parameter in model.named_parameters():
+    parameter.requires_grad = name.startswith("0.") or "lora_" in name
+optimizer = torch.optim.SGD(filter(lambda p: p.requires_grad, model.parameters()), lr=0.1)
+```
+
+When it is wrong to follow it
+: Where the adapters were trained before and something else is trained now: information only. One adapter that is
+  trained beside frozen ones is the active one: nothing is said then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from paramscope.finding import Severity
+from paramscope.rules.facts import Facts
+from paramscope.rules.rule import Problem, Rule, Undecided
+
+RULE = Rule("PS212", "adapters-frozen", Severity.INFO, needs="optimizer")
+
+_ADAPTER = re.compile(r"(?:^|\.)(lora(?=[._]|$)|hada_|lokr_|ia3_|vera_lambda_|oft_|boft_|hra_|adaption_)")
+"""What libraries call the parts of an adapter; the layer that it belongs to holds them."""
+_COPY = re.compile(r"(?:^|\.)modules_to_save\.")
+_BASE = frozenset({"base", "base_layer", "base_model", "original", "original_module", "weight", "bias", "linear"})
+
+
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
+    """Adapters, copies and what is trained."""
+    trained = [kind for kind in facts.slot_kinds if kind.is_trainable and kind.groups]
+    merged = facts.marks("merged-adapter")
+    if not trained:
+        return
+    for mark in merged:
+        yield Problem(
+            (mark.path,),
+            "Merged into the base weights while an optimizer is at work: the adapters of {0}. forward passes them "
+            "by, so they get no gradient.",
+            "Call model.unmerge_adapter() before training goes on.",
+            blame=None,
+            alike="merged",
+        )
+    names = {
+        "low-rank adapters": "If they are to be trained, leave them out where the rest is frozen: "
+        'p.requires_grad = "lora_" in name.',
+        "copies that modules_to_save made": "If they are to be trained, call .requires_grad_(True) on them.",
+    }
+    for (what, advice), pattern in zip(names.items(), (_ADAPTER, _COPY), strict=True):
+        for slot in _all_frozen(facts, pattern):
+            yield Problem(
+                (facts.slots.path_at(slot),),
+                f"All {what} are frozen, while the optimizer trains other parameters: {{0}}.",
+                advice,
+                alike=what,
+                blame=None,
+            )
+
+
+def _all_frozen(facts: Facts, pattern: re.Pattern[str]) -> list[int]:
+    """Parameters of adapters by their names; none where any of them, or anything new beside one, is trained."""
+    frozen: list[int] = []
+    layers: set[str] = set()
+    others: list[str] = []
+    for kind in facts.slot_kinds:
+        if not (kind.is_trainable or kind.is_frozen) or kind.spec is None or not kind.spec.is_differentiable:
+            continue
+        for slot in kind.slots:
+            path = facts.slots.path_at(slot)
+            found = pattern.search(path)
+            if found is None:
+                if kind.is_trainable:
+                    others.append(path)
+            elif kind.is_trainable:
+                return []
+            else:
+                frozen.append(slot)
+                layers.add(path[: found.start()])
+    if any(_is_beside(path, layers) for path in others):
+        return []
+    return sorted(frozen)
+
+
+def _is_beside(path: str, layers: set[str]) -> bool:
+    """Whether something lies in the layer of an adapter and is none of its base: a method may train such a part."""
+    above, name = path.rpartition(".")[0], path.rpartition(".")[2]
+    while above:
+        if above in layers and name not in _BASE:
+            return True
+        above, name = above.rpartition(".")[0], above.rpartition(".")[2]
+    return False

@@ -1,0 +1,205 @@
+"""What stands around an assignment: flags that it hangs on, default arguments, parts that are handed on by name."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from paramscope.source.files import Unreadable, read_file
+from paramscope.source.finder import Assignment
+from paramscope.text import words
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_DEPTH = 3
+"""Local names that are followed from one to the next."""
+_ASKED = frozenset(
+    {"share", "shared", "shares", "sharing", "tie", "tied", "ties", "tying", "reuse", "reused", "reuses"}
+)
+"""Words that say of a name that one thing is meant for several places."""
+_ASKED_BY_FLAG = _ASKED | {"recurrent", "recurrence", "universal", "same", "single", "common"}
+"""Those of what an `if` asks."""
+_ADDING = frozenset({"append", "extend", "insert", "add", "add_module", "register_module"})
+
+
+def says_shared(name: str) -> bool:
+    """Whether a name says that one thing is meant for several places: `shared_block`, `tie_layers`."""
+    return not _ASKED.isdisjoint(words(name))
+
+
+def is_on_request(assignments: Iterable[Assignment]) -> bool:
+    """Whether one of some statements, or what it writes, hangs on a flag that says share, tie or the like, or writes
+    what is called so."""
+    return any(_is_asked_for(each) for each in assignments)
+
+
+def has_made_default(assignments: Iterable[Assignment]) -> bool:
+    """Whether one of some statements writes an argument whose default is made by a call, once, as the function is
+    defined."""
+    for each in assignments:
+        function = _function(_chain(each.file, each.line))
+        if function is None or each.value is None:
+            continue
+        made = {name for name, default in _defaults(function.args) if isinstance(default, ast.Call)}
+        if isinstance(each.value, ast.Name) and each.value.id in made:
+            return True
+    return False
+
+
+def is_handed_on(file: str, name: str, path: str) -> bool:
+    """Whether a file assigns an attribute of this name from outside the object, and what it assigns is there already:
+    `level.codebook = first.codebook`.
+
+    path: of the object; where the code spells out a way to it, a step of that is one of its steps.
+    """
+    try:
+        tree = read_file(file).tree
+    except Unreadable:
+        return False
+    steps = set(path.split("."))
+    receivers = {each.args.args[0].arg for each in _methods(tree) if each.args.args}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=targets, value=ast.Name() | ast.Attribute() | ast.Subscript()):
+                holders = [each.value for each in targets if isinstance(each, ast.Attribute) and each.attr == name]
+            case ast.Call(
+                func=ast.Name(id="setattr"),
+                args=[holder, ast.Constant(value=attribute), ast.Name() | ast.Attribute() | ast.Subscript()],
+            ) if attribute == name:
+                holders = [holder]
+            case _:
+                continue
+        if any(_may_be(holder, steps, receivers) for holder in holders):
+            return True
+    return False
+
+
+def _may_be(holder: ast.expr, steps: set[str], receivers: set[str]) -> bool:
+    """Whether an expression that is no method's own object may lead to what has these steps."""
+    attributes: set[str] = set()
+    is_item = False
+    while isinstance(holder, ast.Attribute | ast.Subscript):
+        if isinstance(holder, ast.Attribute):
+            attributes.add(holder.attr)
+        else:
+            is_item = True
+        holder = holder.value
+    is_own = isinstance(holder, ast.Name) and holder.id in receivers
+    return not attributes.isdisjoint(steps) or (not attributes and (is_item or not is_own))
+
+
+def _is_asked_for(assignment: Assignment) -> bool:
+    chain = _chain(assignment.file, assignment.line)
+    if not chain:
+        return False
+    function = _function(chain)
+    tests = [node.test for node in chain if isinstance(node, ast.If)]
+    statement = chain[-1]
+    values = [] if assignment.value is None else [assignment.value]
+    if isinstance(statement, ast.stmt) and not isinstance(statement, ast.If | ast.For | ast.While | ast.With):
+        values.append(statement)  # type: ignore[arg-type]  # of a statement, too, the names are asked for
+    followed: set[str] = set()
+    for _ in range(_DEPTH):
+        tests += [each.test for value in values for each in ast.walk(value) if isinstance(each, ast.IfExp)]
+        if _say(tests, _ASKED_BY_FLAG) or _say(values, _ASKED):
+            return True
+        called = list(_called(assignment.file, chain, values))
+        tests = [each.test for body in called for each in ast.walk(body) if isinstance(each, ast.If | ast.IfExp)]
+        names = {each.id for value in values for each in ast.walk(value) if isinstance(each, ast.Name)} - followed
+        followed |= names
+        values = []
+        for inner, value in _writes(function, names) if function is not None else ():
+            tests += inner
+            values.append(value)
+    return _say(tests, _ASKED_BY_FLAG)
+
+
+def _say(nodes: Iterable[ast.AST], wanted: frozenset[str]) -> bool:
+    return any(not wanted.isdisjoint(words(name)) for node in nodes for name in _names(node))
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    for each in ast.walk(node):
+        match each:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Constant(value=str(name)):
+                yield name
+            case ast.keyword(arg=str(name)):
+                yield name
+
+
+def _chain(file: str, line: int) -> list[ast.AST]:
+    """The statements around a line, from the outermost in; the last one begins there, or holds it."""
+    try:
+        nodes: list[ast.stmt] = list(read_file(file).tree.body)
+    except Unreadable:
+        return []
+    chain: list[ast.AST] = []
+    while True:
+        inside = [node for node in nodes if node.lineno <= line <= (node.end_lineno or node.lineno)]
+        if not inside:
+            return chain
+        chain.append(inside[-1])
+        nodes = [
+            inner
+            for field in ("body", "orelse", "finalbody", "handlers", "cases")
+            for inner in getattr(inside[-1], field, [])
+            if isinstance(inner, ast.stmt)
+        ] + [
+            inner for field in ("handlers", "cases") for part in getattr(inside[-1], field, []) for inner in part.body
+        ]
+
+
+def _function(chain: list[ast.AST]) -> _Function | None:
+    return next((node for node in reversed(chain) if isinstance(node, _Function)), None)
+
+
+def _methods(tree: ast.Module) -> Iterator[_Function]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield from (each for each in node.body if isinstance(each, _Function))
+
+
+def _defaults(args: ast.arguments) -> Iterator[tuple[str, ast.expr | None]]:
+    positional = [*args.posonlyargs, *args.args]
+    yield from (
+        (arg.arg, default) for arg, default in zip(reversed(positional), reversed(args.defaults), strict=False)
+    )
+    yield from ((arg.arg, default) for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True))
+
+
+def _called(file: str, chain: list[ast.AST], values: Iterable[ast.AST]) -> Iterator[_Function]:
+    """Functions of the same file, and methods of the same class, that some code calls."""
+    names = set()
+    stack = list(values)
+    while stack:
+        each = stack.pop()
+        # What makes the one that `[layer()] * n` repeats knows nothing of the others.
+        if isinstance(each, ast.BinOp) and isinstance(each.left, ast.List):
+            continue
+        if isinstance(each, ast.Call) and isinstance(each.func, ast.Name | ast.Attribute):
+            names.add(each.func.id if isinstance(each.func, ast.Name) else each.func.attr)
+        stack.extend(ast.iter_child_nodes(each))
+    bodies = [
+        *read_file(file).tree.body,
+        *(inner for node in chain if isinstance(node, ast.ClassDef) for inner in node.body),
+    ]
+    yield from (each for each in bodies if isinstance(each, _Function) and each.name in names)
+
+
+def _writes(function: _Function, names: set[str]) -> Iterator[tuple[list[ast.expr], ast.expr]]:
+    """What a function puts into local names, or adds to what they hold; and the tests around that."""
+    stack: list[tuple[ast.AST, list[ast.expr]]] = [(each, []) for each in function.body]
+    while stack:
+        node, tests = stack.pop()
+        match node:
+            case ast.Assign(targets=targets, value=value) if any(
+                isinstance(each, ast.Name) and each.id in names for target in targets for each in ast.walk(target)
+            ):
+                yield tests, value
+            case ast.AugAssign(target=ast.Name(id=name), value=value) if name in names:
+                yield tests, value
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method), args=[*_, value]) if (
+                name in names and method in _ADDING
+            ):
+                yield tests, value
+        inner = [*tests, node.test] if isinstance(node, ast.If) else tests
+        stack.extend((child, inner) for child in ast.iter_child_nodes(node))

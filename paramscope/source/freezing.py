@@ -1,0 +1,112 @@
+"""Whether the source of a class freezes something that it holds, in plain sight."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from paramscope.snapshot import ClassRecord
+from paramscope.source.definitions import short
+from paramscope.source.files import Unreadable, read_file
+
+_METHODS = (ast.FunctionDef, ast.AsyncFunctionDef)
+Steps = tuple[str, ...]
+
+
+def freezes(record: ClassRecord, path: Sequence[str]) -> bool:
+    """Whether a method of a class writes `requires_grad_(False)`, `requires_grad = False`, `freeze=True` or the like
+    on a slot, or on what holds it.
+
+    path: the names from an instance to the slot, `("table", "weight")`. False, too, where the source is not known.
+    """
+    if record.file is None:
+        return False
+    try:
+        file = read_file(record.file)
+    except Unreadable:
+        return False
+    frozen = file.read.get(("frozen", record.type))
+    if frozen is None:
+        bodies = file.classes.get(short(record), [])
+        methods = [each for body in bodies for each in body.body if isinstance(each, _METHODS)]
+        frozen = file.read[("frozen", record.type)] = frozenset(steps for each in methods for steps in _frozen(each))
+    assert isinstance(frozen, frozenset)
+    return any(tuple(path[: len(steps)]) == steps for steps in frozen)
+
+
+def _frozen(method: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Steps]:
+    """What a method freezes, as the names from its own instance on."""
+    names = [argument.arg for argument in (*method.args.posonlyargs, *method.args.args)]
+    if not names:
+        return
+    known: dict[str, set[Steps]] = {names[0]: {()}}
+    nodes = list(ast.walk(method))
+    for node in nodes:
+        for target, value in _assigned(node):
+            steps = _chain(target, known)
+            if steps and isinstance(value, ast.Name):
+                # `self.table = table`: what befalls the one befalls the other.
+                known.setdefault(value.id, set()).update(steps)
+        if isinstance(node, ast.For) and isinstance(node.iter, ast.Call):
+            of = node.iter.func
+            if isinstance(of, ast.Attribute) and of.attr in ("parameters", "named_parameters"):
+                for name in ast.walk(node.target):
+                    if isinstance(name, ast.Name):
+                        known.setdefault(name.id, set()).update(_chain(of.value, known))
+    for node in nodes:
+        yield from filter(None, _frozen_by(node, known))
+
+
+def _frozen_by(node: ast.AST, known: dict[str, set[Steps]]) -> Iterator[Steps]:
+    for target, value in _assigned(node):
+        if isinstance(target, ast.Attribute) and target.attr == "requires_grad" and _is(value, constant=False):
+            yield from _chain(target.value, known)
+        elif value is not None and any(map(_is_freezing, ast.walk(value))):
+            yield from _chain(target, known)
+    if isinstance(node, ast.Call):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if isinstance(node.func, ast.Attribute) and _is_freezing(node):
+            yield from _chain(node.func.value, known)
+        switches_off = "requires_grad" in name and any(_is(each, constant=False) for each in node.args)
+        if switches_off or "freeze" in name.lower():
+            for argument in node.args:
+                yield from _chain(argument, known)
+
+
+def _is_freezing(node: ast.AST) -> bool:
+    """Whether a call says that what it makes, or is called on, is frozen."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    options = {each.arg: each.value for each in node.keywords}
+    if name == "requires_grad_":
+        return _is(node.args[0] if node.args else options.get("requires_grad"), constant=False)
+    if name == "from_pretrained" and len(node.args) > 1 and _is(node.args[1], constant=True):
+        return True
+    says = any(_is(options.get(each), constant=True) for each in ("freeze", "_freeze"))
+    return says or _is(options.get("requires_grad"), constant=False)
+
+
+def _is(node: ast.AST | None, *, constant: bool) -> bool:
+    return isinstance(node, ast.Constant) and node.value is constant
+
+
+def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None]]:
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield target, node.value
+    elif isinstance(node, ast.AnnAssign):
+        yield node.target, node.value
+
+
+def _chain(node: ast.AST, known: dict[str, set[Steps]]) -> set[Steps]:
+    """What an expression may stand for: `self.table.weight` for `("table", "weight")`."""
+    if isinstance(node, ast.Name):
+        return known.get(node.id, set())
+    if isinstance(node, ast.Attribute):
+        # `.data` is the tensor itself.
+        above = _chain(node.value, known)
+        return above if node.attr == "data" else {(*steps, node.attr) for steps in above}
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return {(*steps, str(node.slice.value)) for steps in _chain(node.value, known)}
+    return set()

@@ -1,0 +1,262 @@
+"""The methods of a class and of all that it inherits from, but torch's own, and which of them calls which."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+from paramscope.snapshot import ClassRecord
+from paramscope.source.definitions import short
+from paramscope.source.files import Unreadable, read_file
+from paramscope.source.library import is_of_python
+from paramscope.source.values import mangled
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+FIRST = frozenset({"", "__init__", "__new__", "__post_init__", "__init_subclass__", "__setstate__"})
+"""What runs as an object is made."""
+# What runs with data, by the names that people and trainers give it.
+RUNNING = re.compile(
+    r"__call__|_*forward.*|.*_forward|.*_step|_*encode.*|_*decode.*|_*predict.*|_*generate.*|_*sample.*|"
+    r"(_*compute_)?loss|_*on_.*|.*_hook"
+)
+_PROPERTIES = frozenset({"property", "cached_property"})
+# Names that containers and strings answer to: a call of one says little of what it is called on.
+_OF_CONTAINERS = frozenset(
+    name for kind in (dict, list, set, str) for name in dir(kind) if not name.startswith("__")
+) | {"appendleft", "popleft", "to", "item", "mean", "std", "sum", "max", "min", "size", "view", "reshape", "step"}
+
+
+class Method(NamedTuple):
+    """A function in the body of a class."""
+
+    owner: str
+    """Own name of the class that holds it."""
+    type: str
+    """Its qualified name."""
+    file: str
+    node: Function
+    receiver: str | None
+    """What it calls the instance; None for a static method."""
+
+    @property
+    def is_property(self) -> bool:
+        """Whether to read it calls it."""
+        return not _PROPERTIES.isdisjoint(_decorators(self.node))
+
+
+class OutsideCall(NamedTuple):
+    """A method called on something that a module holds, or that is known by a local name."""
+
+    attribute: str | None
+    """The attribute of the module that it is called on or below; None for a local name."""
+    method: str
+
+
+class Methods:
+    """Those of one class, those that are overridden among them."""
+
+    def __init__(self, classes: Mapping[str, ClassRecord], type: str) -> None:
+        cls = classes.get(type)
+        records = () if cls is None else (cls, *(classes[base] for base in cls.bases if base in classes))
+        self.bodies: dict[str, ast.ClassDef] = {}
+        """The class bodies that can be read, by type, in the order of the MRO."""
+        self.by_name: dict[str, list[Method]] = {}
+        """Nearest first."""
+        for record in records:
+            body = _body(record)
+            if body is None:
+                continue
+            assert record.file is not None
+            self.bodies[record.type] = body
+            for node in body.body:
+                if isinstance(node, Function):
+                    method = Method(body.name, record.type, record.file, node, _receiver(node))
+                    self.by_name.setdefault(node.name, []).append(method)
+        self._calls: dict[str, set[str]] = {}
+        self.handed: set[str] = set()
+        """Names of methods that are handed over: to a hook, as a rule."""
+        self._outside: dict[str, set[OutsideCall]] = {}
+        for name, found in self.by_name.items():
+            self._calls[name], self._outside[name] = set(), set()
+            for method in found:
+                self._read_calls(name, method)
+
+    def _read_calls(self, name: str, method: Method) -> None:
+        parents = parents_in(method.node)
+        for node, above in parents.items():
+            if not isinstance(node, ast.Attribute):
+                continue
+            is_called = isinstance(above, ast.Call) and above.func is node
+            if not _is_of(node, method.receiver) and not _is_super(node):
+                if is_called and node.attr not in _OF_CONTAINERS:
+                    self._outside[name].add(OutsideCall(_first_attribute(node.value, method), node.attr))
+                continue
+            attribute = mangled(node.attr, method.owner)
+            found = self.by_name.get(attribute)
+            if found is None:
+                continue
+            if is_called or any(each.is_property for each in found):
+                if not _is_inner(node, parents):
+                    self._calls[name].add(attribute)
+            else:
+                self.handed.add(attribute)
+
+    def reached(self, names: Iterable[str]) -> set[str]:
+        """These and all methods that they call, directly or through others."""
+        found: set[str] = set()
+        pending = list(names)
+        while pending:
+            name = pending.pop()
+            if name not in found:
+                found.add(name)
+                pending.extend(self._calls.get(name, ()))
+        return found
+
+    def touching(self, name: str) -> set[str]:
+        """Names of methods that have to do with an attribute, or call one that has, directly or through others."""
+        found = {
+            method_name
+            for method_name, methods in self.by_name.items()
+            if any(_has_to_do(method, name) for method in methods)
+        }
+        callers: dict[str, set[str]] = {}
+        for caller, called in self._calls.items():
+            for each in called:
+                callers.setdefault(each, set()).add(caller)
+        pending = list(found)
+        while pending:
+            new = callers.get(pending.pop(), set()) - found
+            found |= new
+            pending.extend(new)
+        return found
+
+    def called(self) -> set[str]:
+        """Names of methods that another one calls."""
+        return {called for name, several in self._calls.items() for called in several if called != name}
+
+    def calls_outside(self, names: Iterable[str]) -> set[OutsideCall]:
+        """What some methods call on other things than the instance."""
+        return {call for name in names for call in self._outside.get(name, ())}
+
+    def at(self, type: str, line: int) -> Method | None:
+        """The method of a class's body that a line lies in."""
+        for method in self.of_body(type):
+            if method.node.lineno <= line <= (method.node.end_lineno or 0):
+                return method
+        return None
+
+    def of_body(self, type: str) -> Iterator[Method]:
+        """The methods that one class's own body holds."""
+        for found in self.by_name.values():
+            yield from (method for method in found if method.type == type)
+
+
+def _body(record: ClassRecord) -> ast.ClassDef | None:
+    """The definition of a class; None where it cannot be read, or is torch's or Python's own."""
+    if record.file is None or record.module.partition(".")[0] == "torch" or is_of_python(record):
+        return None
+    try:
+        found = read_file(record.file).classes.get(short(record), [])
+    except Unreadable:
+        return None
+    if len(found) == 1:
+        return found[0]
+    line = record.line
+    fitting = [each for each in found if line is not None and each.lineno <= line <= (each.end_lineno or 0)]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _decorators(node: Function) -> set[str]:
+    return {each.id if isinstance(each, ast.Name) else getattr(each, "attr", "") for each in node.decorator_list}
+
+
+def _receiver(node: Function) -> str | None:
+    if "staticmethod" in _decorators(node):
+        return None
+    positional = [*node.args.posonlyargs, *node.args.args]
+    return positional[0].arg if positional else None
+
+
+def _is_of(node: ast.AST, receiver: str | None) -> bool:
+    """Whether it is an attribute of the instance."""
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == receiver
+
+
+def _is_super(node: ast.Attribute) -> bool:
+    match node.value:
+        case ast.Call(func=ast.Name(id="super")):
+            return True
+    return False
+
+
+def _first_attribute(node: ast.expr, method: Method) -> str | None:
+    """The attribute of the instance that an expression begins with: `norm` for `self.norm.layers[0]`."""
+    at: ast.expr = node
+    while True:
+        if _is_of(at, method.receiver) and isinstance(at, ast.Attribute):
+            return mangled(at.attr, method.owner)
+        match at:
+            case ast.Attribute(value=inner) | ast.Subscript(value=inner):
+                at = inner
+            case _:
+                return None
+
+
+@lru_cache(maxsize=1024)
+def parents_in(root: ast.AST) -> dict[ast.AST, ast.AST]:
+    """What each node stands in; not to be changed, since it is kept, as the trees of files are."""
+    # NOTE: no recursion: expressions may be nested as deeply as Python's own parser allows.
+    found: dict[ast.AST, ast.AST] = {}
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        for child in ast.iter_child_nodes(node):
+            # Contexts such as `Load()` are one object for all.
+            if not isinstance(child, ast.expr_context):
+                found[child] = node
+                pending.append(child)
+    return found
+
+
+class _Words(NamedTuple):
+    """What a function mentions."""
+
+    words: frozenset[str]
+    """Names of attributes, and texts."""
+    has_namespace: bool
+    """Whether it takes attributes by names that it makes, or the dict that holds them."""
+
+
+@lru_cache(maxsize=4096)
+def _words(node: ast.AST) -> _Words:
+    words: set[str] = set()
+    has_namespace = False
+    for each in ast.walk(node):
+        match each:
+            case ast.Attribute(attr=attr):
+                words.add(attr)
+            case ast.Constant(value=str(text)):
+                words.add(text)
+            case ast.Call(func=ast.Name(id="getattr" | "setattr"), args=[_, ast.JoinedStr(), *_]):
+                has_namespace = True
+    return _Words(frozenset(words), has_namespace)
+
+
+def _has_to_do(method: Method, name: str) -> bool:
+    found = _words(method.node)
+    private = name.removeprefix(f"_{method.owner.lstrip('_')}")
+    return found.has_namespace or name in found.words or private in found.words
+
+
+def _is_inner(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
+    """Whether it stands in a function within the method, which runs when that is called."""
+    at: ast.AST | None = node
+    while at in parents:
+        at = parents[at]
+        if at in parents and isinstance(at, Function | ast.Lambda):
+            return True
+    return False

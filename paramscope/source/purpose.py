@@ -1,0 +1,194 @@
+"""Whether a statement hides on purpose what it is given: one pair of brackets around an argument keeps a module that
+belongs to somebody else out of torch's sight. Also, whether a class looks after what it has hidden."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from paramscope.snapshot import ClassRecord
+from paramscope.source.definitions import body_of, short
+from paramscope.source.finder import Assignment
+from paramscope.source.reader import own_name
+from paramscope.source.steps import PathStep, Steps, to_steps
+from paramscope.source.values import mangled
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+_DEPTH_BOUND = 8
+"""Names that only rename another, and expressions within one another, that are looked through."""
+_SAME = frozenset(
+    {
+        *("eval", "train", "to", "cuda", "cpu", "half", "float", "double", "bfloat16", "type", "requires_grad_"),
+        *("share_memory", "detach"),
+    }
+)
+"""Methods that give back the module, or the tensor, that they are called on."""
+_BRACKETS = frozenset({"list", "tuple", "deque"})
+_MOVING = frozenset({"to", "cuda", "cpu", "half", "float", "double", "bfloat16", "xpu", "npu", "to_empty"})
+_CARING = _MOVING | {"_apply", "train", "eval"}
+"""Methods that torch calls for all that is registered: who overrides one looks after the rest, too."""
+
+
+def is_hidden_on_purpose(classes: Mapping[str, ClassRecord], assignment: Assignment, name: str) -> bool:
+    """Whether an assignment puts one pair of brackets around an argument of its method, or around a callable that
+    holds one, and what is reached by `name` (`model[0]`, `model[0]->args[1]`) is that argument."""
+    given = _given(classes, assignment)
+    return given is not None and assignment.value is not None and given.is_bracketed(assignment.value, to_steps(name))
+
+
+def is_handed_in(classes: Mapping[str, ClassRecord], assignment: Assignment) -> bool:
+    """Whether an assignment keeps an argument of its method as it is."""
+    given = _given(classes, assignment)
+    return given is not None and assignment.value is not None and given.is_argument(assignment.value)
+
+
+def looks_after(classes: Mapping[str, ClassRecord], type: str, attribute: str) -> bool:
+    """Whether a class, or one that it inherits from, moves what lies in an attribute: where it reads it, or in an
+    override of what torch calls for all that is registered."""
+    cls = classes.get(type)
+    for record in () if cls is None else (cls, *(classes[base] for base in cls.bases if base in classes)):
+        body = None if record.module.partition(".")[0] == "torch" else body_of(record)
+        for method in body.body if body is not None else ():
+            if not isinstance(method, Function) or method.name == "__init__":
+                continue
+            if _looks_after(method, attribute, short(record).rpartition(".")[2]):
+                return True
+    return False
+
+
+def _looks_after(method: Function, attribute: str, owner: str) -> bool:
+    receiver = next(iter(_positional(method)), None)
+
+    def is_it(node: ast.AST) -> bool:
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=attr):
+                return name == receiver and mangled(attr, owner) == attribute
+        return False
+
+    for node in ast.walk(method):
+        if method.name in _CARING and is_it(node):
+            return True
+        match node:
+            case ast.Call(func=ast.Attribute(value=moved, attr=name)) if name in _MOVING:
+                if any(map(is_it, _inwards(moved))):
+                    return True
+    return False
+
+
+def _inwards(node: ast.expr) -> Iterator[ast.expr]:
+    """An expression, what it is an item or an attribute of, and so on."""
+    at: ast.expr | None = node
+    while at is not None:
+        yield at
+        match at:
+            case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Call(func=inner):
+                at = inner
+            case _:
+                at = None
+
+
+def _given(classes: Mapping[str, ClassRecord], assignment: Assignment) -> _Given | None:
+    """What the method of an assignment is given, as it stands at that line."""
+    record = classes.get(assignment.type)
+    body = None if record is None else body_of(record)
+    for node in ast.walk(body) if body is not None else ():
+        if (
+            isinstance(node, Function)
+            and node.name == assignment.method
+            and node.lineno <= assignment.line <= (node.end_lineno or 0)
+        ):
+            return _Given(node, assignment.line)
+    return None
+
+
+class _Given:
+    """The arguments of a method, as they stand at one of its lines."""
+
+    def __init__(self, method: Function, line: int) -> None:
+        self._line = line
+        arguments = method.args
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        names = [each.arg for each in every if each is not None]
+        is_static = any(own_name(each) == "staticmethod" for each in method.decorator_list)
+        self._arguments = set(names if is_static else names[1:])
+        self._bindings: dict[str, list[tuple[int, ast.expr]]] = {}
+        """By local name, the lines that surely bind it, and to what."""
+        self._functions: dict[str, Function] = {}
+        for statement in method.body:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    self._bindings.setdefault(name, []).append((statement.lineno, value))
+                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                    self._bindings.setdefault(name, []).append((statement.lineno, value))
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    self._functions[name] = statement
+
+    def is_bracketed(self, node: ast.expr, steps: Steps) -> bool:
+        """Whether an expression is a list or tuple of one, and what the steps lead to, from its attribute on, is an
+        argument."""
+        match node:
+            case ast.Call(args=[inner], keywords=[]) if own_name(node) in _BRACKETS:
+                return self.is_bracketed(inner, steps)
+            case ast.List(elts=[inner]) | ast.Tuple(elts=[inner]):
+                below = steps[1:]
+                return bool(below) and below[0] == PathStep("item", "0") and self._leads_to(inner, below[1:])
+        return False
+
+    def _leads_to(self, node: ast.expr, steps: Steps) -> bool:
+        """Whether the steps lead from what an expression makes to an argument."""
+        if self.is_argument(node):
+            return True
+        function: ast.Lambda | Function | None = None
+        match node, *(step.text for step in steps[:2]):
+            case ast.Call(args=[called, *args], keywords=keywords), first, *rest if own_name(node) == "partial":
+                if first == "func":
+                    return self._leads_to(called, steps[1:])
+                held: dict[str, ast.expr] = {str(i): each for i, each in enumerate(args)} if first == "args" else {}
+                if first == "keywords":
+                    held = {each.arg: each.value for each in keywords if each.arg is not None}
+                return bool(rest) and rest[0] in held and self._leads_to(held[rest[0]], steps[2:])
+            case ast.Name(id=name), *_:
+                function = self._functions.get(name)
+            case ast.Lambda(), *_:
+                function = node  # type: ignore[assignment]
+        return function is not None and bool(steps) and self._is_held_by(function, steps)
+
+    def _is_held_by(self, function: ast.Lambda | Function, steps: Steps) -> bool:
+        """Whether a function closes over an argument, or has it as a default, where the steps say."""
+        first = steps[0].text
+        if first.startswith("<"):
+            return self.is_argument(ast.Name(first.strip("<>"), ast.Load()))
+        defaults = function.args.defaults if first == "__defaults__" else ()
+        is_there = len(steps) > 1 and steps[1].text.isdecimal() and int(steps[1].text) < len(defaults)
+        return is_there and self.is_argument(defaults[int(steps[1].text)])
+
+    def is_argument(self, node: ast.expr, line: int | None = None, depth: int = 0) -> bool:
+        """Whether an expression is an argument or a part of one, however it is called at that line."""
+        line = self._line if line is None else line
+        if depth > _DEPTH_BOUND:
+            return False
+        depth += 1
+        match node:
+            case ast.Name(id=name):
+                bindings = [each for each in self._bindings.get(name, ()) if each[0] < line]
+                if not bindings:
+                    return name in self._arguments
+                return self.is_argument(bindings[-1][1], bindings[-1][0], depth)
+            case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.NamedExpr(value=inner):
+                return self.is_argument(inner, line, depth)
+            case ast.Call(func=ast.Attribute(value=inner, attr=method)) if method in _SAME:
+                return self.is_argument(inner, line, depth)
+            case ast.Call(func=ast.Name(id="getattr"), args=[inner, *_]):
+                return self.is_argument(inner, line, depth)
+            case ast.Call(args=[_, inner]) if own_name(node) == "cast":
+                return self.is_argument(inner, line, depth)
+            case ast.IfExp(body=one, orelse=other):
+                return self.is_argument(one, line, depth) and self.is_argument(other, line, depth)
+            case ast.BoolOp(values=values):
+                return all(self.is_argument(each, line, depth) for each in values)
+        return False
+
+
+def _positional(method: Function) -> list[str]:
+    return [each.arg for each in (*method.args.posonlyargs, *method.args.args)]

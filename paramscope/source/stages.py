@@ -1,0 +1,94 @@
+"""When the statement that assigns an attribute runs: as its object is made, when the model runs, or when somebody
+calls for it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from paramscope.snapshot import ClassRecord
+from paramscope.source.definitions import find_definition
+from paramscope.source.files import Unreadable
+from paramscope.source.finder import Assignment, Finder, Goal, Match
+from paramscope.source.library import is_of_python, is_own
+from paramscope.source.methods import FIRST, RUNNING, Function, Methods
+from paramscope.source.steps import Steps
+
+Stage = Literal["construction", "forward", "other"]
+"""When a statement runs."""
+_MODULE = "torch.nn.modules.module.Module"
+
+
+class Stages:
+    """When the methods of one class run."""
+
+    def __init__(self, methods: Methods, also_running: frozenset[str] = frozenset()) -> None:
+        """also_running: methods that other modules of the model call when it runs."""
+        self._methods = methods
+        names = methods.by_name
+        self.constructing = methods.reached(name for name in names if name in FIRST)
+        self.running = methods.reached(name for name in names if RUNNING.fullmatch(name) or name in also_running)
+
+    def of(self, assignment: Assignment) -> set[Stage]:
+        """When the statement of an assignment may run."""
+        if self._is_deferred(assignment):
+            return {"forward"}
+        method = assignment.method
+        found: set[Stage] = set()
+        if method in FIRST or method in self.constructing:
+            found.add("construction")
+        if RUNNING.fullmatch(method) or method in self.running or method in self._methods.handed:
+            found.add("forward")
+        return found or {"other"}
+
+    def _is_deferred(self, assignment: Assignment) -> bool:
+        """Whether it stands in a function within a method, as a hook does."""
+        method = self._methods.at(assignment.type, assignment.line)
+        return method is not None and any(
+            inner.lineno <= assignment.line <= (inner.end_lineno or 0) and _is_handed_on(inner)
+            for inner in ast.walk(method.node)
+            if inner is not method.node and isinstance(inner, Function | ast.Lambda)
+        )
+
+    def is_of_property(self, assignment: Assignment) -> bool:
+        """Whether to read something runs the statement."""
+        method = self._methods.at(assignment.type, assignment.line)
+        return method is not None and method.is_property
+
+
+def every_assignment(
+    classes: Mapping[str, ClassRecord], type: str, steps: Steps, beyond: int = 0
+) -> list[Assignment]:
+    """What a class and all that it inherits from, the user's own or not, assign to a place below an instance.
+
+    beyond: steps that an assignment must reach past to count. Those that do not say which attribute they assign are
+    left out where others do, and those of a library always.
+    """
+    cls = classes.get(type)
+    if cls is None:
+        return []
+    line = [cls, *(classes[base] for base in cls.bases if base in classes)]
+    found = [
+        (match, is_own(record))
+        for place, record in enumerate(line)
+        if record.type != _MODULE and not is_of_python(record)
+        for match in _matches(cls, record, Goal(steps, beyond), place)
+    ]
+    clear = [match for match, _ in found if not match.is_vague]
+    return [match.assignment for match in clear or [match for match, is_users in found if is_users]]
+
+
+def _matches(cls: ClassRecord, record: ClassRecord, goal: Goal, place: int) -> Iterator[Match]:
+    try:
+        definition = find_definition(record)
+    except Unreadable:
+        return
+    yield from Finder(definition, record, cls, goal, (0, place)).matches()
+
+
+def _is_handed_on(node: ast.AST) -> bool:
+    """Whether an inner function takes anything: what takes nothing is a helper, called on the spot."""
+    assert isinstance(node, Function | ast.Lambda)
+    arguments = node.args
+    return bool(arguments.posonlyargs or arguments.args or arguments.vararg)
