@@ -28,7 +28,7 @@ def test_more_paths_than_can_be_listed() -> None:
     assert 20_000 < len(report.modules) < 20_200
     table = str(report)
     assert "by name: unknown" in table
-    assert "note: " in table
+    assert "note:" in table
 
 
 def test_as_many_paths_as_torch_lists_where_they_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_what_fails_on_one_thing_is_said_and_the_rest_goes_on(monkeypatch: pytes
         ("held", "crashed"),
         ("kept", "crashed"),
     ]
-    assert "what it means cannot be told: LookupError at test_bounds.py" in str(report)
+    assert "what it means cannot be told: LookupError at test_bounds.py" in " ".join(str(report).split())
     assert "concern" not in str(report)
 
 

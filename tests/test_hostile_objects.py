@@ -592,8 +592,10 @@ def test_roots_and_optimizers_in_dicts_of_their_own(kind: Any, key: Any) -> None
 @pytest.mark.parametrize("kind", [everything(list), everything(tuple)])
 def test_optimizers_in_lists_of_their_own(kind: Any) -> None:
     model = nn.Linear(3, 2)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    assert len(examine(model, optimizer=kind([optimizer, optimizer])).optimizers) == 2
+    one, other = (torch.optim.SGD([parameter], lr=0.1) for parameter in model.parameters())
+    assert len(examine(model, optimizer=kind([one, other])).optimizers) == 2
+    # The same one twice is one.
+    assert len(examine(model, optimizer=kind([one, one])).optimizers) == 1
 
 
 def strange(kind: str) -> Any:

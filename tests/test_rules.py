@@ -118,8 +118,8 @@ def test_what_no_model_has_is_told_by_its_shapes_and_by_the_names_that_the_optim
     nameless = torch.optim.SGD([*model.parameters(), other[0].weight, other[0].bias], lr=0.1)
     (finding,) = check(capture(model, optimizer=nameless), [rule("PS402")]).findings
     assert "optimizer[0].groups[0][2-3], of shapes 1×5 and 1:" in finding.message
-    (finding,) = check(capture(model, optimizer=torch.optim.SGD([other[0].bias], lr=0.1)), [rule("PS402")]).findings
-    assert "optimizer[0].groups[0][0], of shape 1:" in finding.message
+    (finding,) = check(capture(model, optimizer=torch.optim.SGD([other[0].weight], lr=0.1)), [rule("PS402")]).findings
+    assert "optimizer[0].groups[0][0], of shape 1×5:" in finding.message
     braces = torch.optim.SGD([("{0} {1}", other[0].weight), ("b", other[0].bias)], lr=0.1)
     (finding,) = check(capture(model, optimizer=braces), [rule("PS402")]).findings
     assert "which it knows as {0} {1} and b:" in finding.message

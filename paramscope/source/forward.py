@@ -63,28 +63,45 @@ def assigned_in_forward(classes: Mapping[str, ClassRecord], type: str) -> tuple[
         for node in body.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 methods.setdefault(node.name, []).append(_Method(record, source, node))
-    return tuple(each for method in _reached(methods) for each in _assigned(method))
+    return tuple(each for method, asked in _reached(methods) for each in _assigned(method, asked))
 
 
-def _reached(methods: Mapping[str, list[_Method]]) -> list[_Method]:
-    """`forward`, and what it calls or reads of the instance."""
-    found: dict[ast.AST, _Method] = {}
-    pending = methods.get("forward", [])[:1]
+_SITES_BOUND = 8
+"""Calls of one method that are told apart by the conditions that they stand under."""
+
+
+def _reached(methods: Mapping[str, list[_Method]]) -> list[tuple[_Method, tuple[_Condition, ...]]]:
+    """`forward`, and what it calls or reads of the instance, with the conditions under which it does."""
+    found: list[tuple[_Method, tuple[_Condition, ...]]] = []
+    met: dict[ast.AST, set[tuple[ast.expr, ...]]] = {}
+    pending: list[tuple[_Method, tuple[_Condition, ...]]] = [(each, ()) for each in methods.get("forward", [])[:1]]
     while pending:
-        method = pending.pop()
-        if method.node in found:
+        method, asked = pending.pop()
+        sites = met.setdefault(method.node, set())
+        key = tuple(each.test for each in asked)
+        if key in sites or len(sites) >= _SITES_BOUND:
             continue
-        found[method.node] = method
-        receiver = _receiver(method.node)
-        for node in _own_nodes(method.node):
-            match node:
-                case ast.Attribute(value=ast.Name(id=name), attr=attr, ctx=ast.Load()) if name == receiver:
-                    pending += [each for each in methods.get(attr, ())[:1] if _is_used(each, node, method)]
-                case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr=attr):
-                    further = methods.get(attr, [])
-                    at = next((i for i, each in enumerate(further) if each.node is method.node), -1)
-                    pending += further[at + 1 : at + 2]
-    return list(found.values())
+        sites.add(key)
+        found.append((method, asked))
+        for statement, conditions in _statements(method):
+            for called_method in _called(methods, method, statement):
+                # What a switch is set by may stand in the method that is called.
+                inner = [each._replace(body=[*each.body, *called_method.node.body]) for each in conditions]
+                pending.append((called_method, (*asked, *inner)))
+    return found
+
+
+def _called(methods: Mapping[str, list[_Method]], method: _Method, statement: ast.stmt) -> Iterator[_Method]:
+    """The methods and properties of the instance that a statement itself, not one within it, uses."""
+    receiver = _receiver(method.node)
+    for node in _own_expressions(statement):
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=attr, ctx=ast.Load()) if name == receiver:
+                yield from (each for each in methods.get(attr, ())[:1] if _is_used(each, node, method))
+            case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr=attr):
+                further = methods.get(attr, [])
+                at = next((i for i, each in enumerate(further) if each.node is method.node), -1)
+                yield from further[at + 1 : at + 2]
 
 
 def _is_used(called_method: _Method, node: ast.Attribute, method: _Method) -> bool:
@@ -104,13 +121,13 @@ def _receiver(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
     return positional[0].arg if positional and not is_static else None
 
 
-def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a function, without those of functions and classes in it."""
-    stack: list[ast.AST] = list(ast.iter_child_nodes(node))
+def _own_expressions(statement: ast.stmt) -> Iterator[ast.AST]:
+    """The expressions of a statement, without those of statements, functions and classes in it."""
+    stack: list[ast.AST] = [each for each in ast.iter_child_nodes(statement) if not isinstance(each, ast.stmt)]
     while stack:
         each = stack.pop()
         yield each
-        if not isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+        if not isinstance(each, ast.Lambda | ast.ExceptHandler | ast.match_case):
             stack.extend(ast.iter_child_nodes(each))
 
 
@@ -119,45 +136,60 @@ class _Condition(NamedTuple):
     body: list[ast.stmt]
     """What runs where it holds."""
     is_negated: bool = False
+    is_exit: bool = False
+    """Whether it holds behind an `if` that returns, rather than within one."""
 
 
-def _assigned(method: _Method) -> Iterator[Assigned]:
-    receiver = _receiver(method.node)
-    if receiver is None or method.record.file is None:
-        return
-    stack: list[tuple[ast.stmt, tuple[_Condition, ...]]] = [(each, ()) for each in reversed(method.node.body)]
+def _statements(method: _Method) -> Iterator[tuple[ast.stmt, tuple[_Condition, ...]]]:
+    """The statements of a method with the conditions under which they run, in order."""
+    stack: list[tuple[ast.stmt, tuple[_Condition, ...]]] = _behind(method.node.body, ())
     while stack:
         node, conditions = stack.pop()
         match node:
             case ast.If(test=test, body=body, orelse=orelse):
-                stack += [
-                    (each, (*conditions, _Condition(test, orelse, is_negated=True))) for each in reversed(orelse)
-                ]
-                stack += [(each, (*conditions, _Condition(test, body))) for each in reversed(body)]
+                yield node, conditions
+                stack += _behind(orelse, (*conditions, _Condition(test, orelse, is_negated=True)))
+                stack += _behind(body, (*conditions, _Condition(test, body)))
                 continue
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 continue
+        yield node, conditions
+        # What stands under `except` or `case` runs on a condition that is not known.
+        for handler in reversed((*getattr(node, "handlers", ()), *getattr(node, "cases", ()))):
+            stack += _behind(handler.body, (*conditions, _Condition(ast.Constant(value=...), [])))
+        for field in ("finalbody", "orelse", "body"):
+            inner = getattr(node, field, ())
+            if isinstance(inner, list) and all(isinstance(each, ast.stmt) for each in inner):
+                stack += _behind(inner, conditions)
+
+
+def _behind(
+    body: list[ast.stmt], conditions: tuple[_Condition, ...]
+) -> list[tuple[ast.stmt, tuple[_Condition, ...]]]:
+    """The statements of a block, the last one first; those behind an `if` that returns run where it does not hold."""
+    found = []
+    for each in body:
+        found.append((each, conditions))
+        match each:
+            case ast.If(test=test, body=[*_, ast.Return()], orelse=[]):
+                conditions = (*conditions, _Condition(test, body, is_negated=True, is_exit=True))
+    return found[::-1]
+
+
+def _assigned(method: _Method, asked: tuple[_Condition, ...]) -> Iterator[Assigned]:
+    """asked: the conditions under which the method is called."""
+    receiver = _receiver(method.node)
+    if receiver is None or method.record.file is None:
+        return
+    for node, conditions in _statements(method):
         for steps, value, how in _targets(node, receiver):
             line = method.source.line(node.lineno)
             name = method.node.name
             where = Assignment(method.record.file, node.lineno, name, line, method.record.type, value, how)
-            when = _when(conditions, steps[0], receiver)
+            when = _when((*asked, *conditions), steps[0], receiver)
             if when == "always" and _keeps(value, steps, receiver):
                 when = "absent"
             yield Assigned(steps, when, where, _makes(value, where, method.source))
-        inner = [
-            (each, conditions)
-            for field in ("body", "orelse", "finalbody")
-            for each in getattr(node, field, ())
-            if isinstance(each, ast.stmt)
-        ]
-        # What stands under `except` or `case` runs on a condition that is not known.
-        inner += [
-            (each, (*conditions, _Condition(ast.Constant(value=...), [])))
-            for handler in (*getattr(node, "handlers", ()), *getattr(node, "cases", ()))
-            for each in handler.body
-        ]
-        stack.extend(reversed(inner))
 
 
 def _targets(node: ast.stmt, receiver: str) -> Iterator[tuple[tuple[str, ...], ast.expr | None, str]]:
@@ -204,9 +236,11 @@ def _steps(node: ast.expr, receiver: str, *, or_itself: bool = False) -> tuple[s
 
 
 def _when(conditions: tuple[_Condition, ...], name: str, receiver: str) -> When:
-    if not conditions:
-        return "always"
-    return "absent" if all(_asks_whether_absent(each, name, receiver) for each in conditions) else "sometimes"
+    asking = [each for each in conditions if _asks_whether_absent(each, name, receiver)]
+    # Behind an `if` that returns stands the usual way.
+    if any(each not in asking and not each.is_exit for each in conditions):
+        return "sometimes"
+    return "absent" if asking else "always"
 
 
 def _asks_whether_absent(condition: _Condition, name: str, receiver: str) -> bool:
@@ -311,7 +345,7 @@ def _is_learning(node: ast.AST, source: SourceFile, depth: int = 0) -> bool:
 def slots_of(found: Iterable[Assigned]) -> list[Assigned]:
     """Of all that a forward assigns what learns, and is made always or where nothing is there: each place once."""
     first: dict[tuple[str, ...], Assigned] = {}
-    for each in found:
+    for each in sorted(found, key=lambda each: each.when != "always"):
         if each.makes and each.when != "sometimes":
             first.setdefault(each.steps, each)
     return list(first.values())

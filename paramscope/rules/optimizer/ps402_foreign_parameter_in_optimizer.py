@@ -124,8 +124,8 @@ def _few(words: list[str]) -> str:
 def _number(stranger: Stranger) -> Problem:
     return Problem(
         stranger.places,
-        "The model does not have {0}: a single number, as a temperature or the weight of a loss is that is learned "
-        "beside a model.",
+        "The model does not have {0}: {0|a single number that is|single numbers that are} learned beside it, such as "
+        "a temperature or the weight of a loss.",
         "As a Parameter of a module it would be moved and saved with the rest: self.log_alpha = "
         "nn.Parameter(torch.zeros(())).",
         Severity.INFO,

@@ -102,7 +102,7 @@ def _views(facts: Facts, slots: Iterable[int], parameters: dict[int, list[int]])
         if columns.holds[slot] == PARAMETER or tensor in parameters or tensor in facts.recomputed_tensors:
             continue
         # A Parameter or a leaf that requires grad is hidden, and that is worse.
-        if facts.snapshot.status(slot) != "hidden":
+        if facts.snapshot.status(slot) != "hidden" or tensor in facts.cut_views:
             found.append(slot)
     return found
 
