@@ -2,8 +2,9 @@
 PYTHON ?= python3
 # torch's newest build may bring gigabytes of CUDA: `make test TORCH=torch` takes it all the same.
 TORCH ?= torch==2.13.0
-# Processes that share the tests.
+# Processes that share the tests: each has a stretch of them, whose models and children are then its own.
 WORKERS ?= 2
+SPREAD := -n $(WORKERS) --dist worksteal
 BIN := .venv/bin
 # What is installed is compiled when it is first imported: no more than is used, and kept whatever the caller's shell says.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
@@ -28,11 +29,11 @@ types: .venv/.test
 check cover: export OMP_NUM_THREADS := 1
 
 check: .venv/.test
-	$(BIN)/python -m pytest -n $(WORKERS) -q
+	$(BIN)/python -m pytest $(SPREAD) -q
 
 # The same tests, at 2.3 times their cost: which lines and branches they run, and that these do not become fewer.
 cover: .venv/.test
-	$(BIN)/python -m pytest -n $(WORKERS) -q --cov --cov-report=term:skip-covered --cov-fail-under=92
+	$(BIN)/python -m pytest $(SPREAD) -q --cov --cov-report=term:skip-covered --cov-fail-under=92
 
 # Hostile models once more, each within five seconds of one core.
 hostile: .venv/.test

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = "pytester"
@@ -18,6 +19,9 @@ for name in (
     os.environ.pop(name, None)
 # The interpreters that tests start import what is tested here, not what else is installed.
 ROOT = Path(__file__).parent.parent
+if {"site-packages", "dist-packages"} & set(ROOT.parts):
+    # Findings then point at none of the fixtures' lines, which is as it should be.
+    raise pytest.UsageError(f"{ROOT} is where packages are installed: what lies there is taken for a library's")
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(ROOT), str(ROOT / "plugins"), *filter(None, [os.environ.get("PYTHONPATH")])]
 )

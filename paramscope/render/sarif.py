@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
@@ -56,7 +57,9 @@ def render_checks(checks: Sequence[Checked]) -> str:
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
 
 
+@cache
 def _descriptor(loaded: Loaded) -> dict[str, Any]:
+    """What is said of a rule; reading all of their pages takes longer than all else here."""
     rule = loaded.rule
     return {
         "id": rule.code,
