@@ -132,11 +132,14 @@ class Looker:
 
 
 def has_its_own_parameters(model: nn.Module) -> bool:
-    """Whether some module in it answers by itself what its parameters are, so that torch's sum is not what is registered."""
+    """Whether some module in it answers by itself what it holds, so that torch's answers are not what is registered."""
     names = ("parameters", "named_parameters", "modules", "named_modules", "children", "named_children")
-    return any(
-        getattr(type(module), name) is not getattr(nn.Module, name) for module in model.modules() for name in names
-    )
+    return any(overrides(module, *names) for module in nn.Module.modules(model))
+
+
+def overrides(module: nn.Module, *names: str) -> bool:
+    """Whether a module answers one of some questions by itself."""
+    return any(getattr(type(module), name) is not getattr(nn.Module, name) for name in names)
 
 
 def roots(model: Any) -> list[nn.Module]:
