@@ -59,13 +59,11 @@ class Looker:
             if self.is_ours(module.type) and module.type not in self.outcome.inside:
                 self.outcome.inside.append(module.type)
         if isinstance(model, nn.Module) and not has_its_own_parameters(model):
-            for compare in (
-                wrong_names,
-                wrong_totals,
-                wrong_saved,
-                wrong_sharing,
-                *((wrong_views,) if is_shown else ()),
-            ):
+            saves_by_itself = any(overrides(m, "state_dict", "_save_to_state_dict") for m in model.modules())
+            comparisons = [wrong_names, wrong_totals, wrong_sharing]
+            comparisons += [] if saves_by_itself else [wrong_saved]
+            comparisons += [wrong_views] if is_shown else []
+            for compare in comparisons:
                 self.outcome.wrong += [f"{root}: {line}" for line in findings(compare, model, report)]
         optimizer = built.optimizer if built.optimizer is not None else plain(model)
         if optimizer is not None:
@@ -95,8 +93,9 @@ class Looker:
 
     def audit(self, root: str, state: str, model: Any, optimizer: Any = None) -> Report | None:
         """One audit, whatever comes of it."""
-        before = [fingerprint(top) for top in roots(model)]
-        start = time.perf_counter()
+        watched = [top for top in roots(model) if not has_its_own_parameters(top)]
+        before = [fingerprint(top) for top in watched]
+        start = time.process_time()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
@@ -104,9 +103,9 @@ class Looker:
         except Exception as error:  # noqa: BLE001  # which is what is tested
             self.outcome.wrong.append(f"{root}, {state}: audit raised {raised(error)}")
             return None
-        self.outcome.slowest = max(self.outcome.slowest, time.perf_counter() - start)
+        self.outcome.slowest = max(self.outcome.slowest, time.process_time() - start)
         self.outcome.audits += 1
-        if [fingerprint(top) for top in roots(model)] != before:
+        if [fingerprint(top) for top in watched] != before:
             self.outcome.wrong.append(f"{root}, {state}: audit changed the model or drew a random number")
         for finding in report.findings:
             if finding.severity >= Severity.WARNING:
@@ -133,11 +132,14 @@ class Looker:
 
 
 def has_its_own_parameters(model: nn.Module) -> bool:
-    """Whether some module in it answers by itself what its parameters are, so that torch's sum is not what is registered."""
+    """Whether some module in it answers by itself what it holds, so that torch's answers are not what is registered."""
     names = ("parameters", "named_parameters", "modules", "named_modules", "children", "named_children")
-    return any(
-        getattr(type(module), name) is not getattr(nn.Module, name) for module in model.modules() for name in names
-    )
+    return any(overrides(module, *names) for module in nn.Module.modules(model))
+
+
+def overrides(module: nn.Module, *names: str) -> bool:
+    """Whether a module answers one of some questions by itself."""
+    return any(getattr(type(module), name) is not getattr(nn.Module, name) for name in names)
 
 
 def roots(model: Any) -> list[nn.Module]:

@@ -53,7 +53,7 @@ class Outcome:
     """Classes that were not constructed, by why."""
     seconds: float = 0.0
     slowest: float = 0.0
-    """Seconds of the slowest audit."""
+    """Seconds of the processor that the slowest audit took."""
     lost: str = ""
     """Why the rest of the package is missing."""
 

@@ -20,12 +20,12 @@ def sam() -> Built:
 
 
 class Tuned(nn.Module):
-    """A frozen encoder, a trained head."""
+    """The encoder of a frozen model under a trained head."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sam = sam().model
-        self.sam.image_encoder.requires_grad_(False)
+        self.sam.requires_grad_(False)
         self.head = nn.Conv2d(16, 2, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
