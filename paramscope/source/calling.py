@@ -223,8 +223,10 @@ class Calling(TensorCalls):
         for each in given:
             self.consume(each)
         every = [whole(each) for each in given]
-        has_past = any(each.has_past for each in every) and not self.without_graph
-        is_of_layer = any(each.hold is not None or each.has_past for each in every)
+        # A tuple of states, as that of an LSTM, is handed over with the tensor in it.
+        is_within = self.state.has_past and any(each.step for each in every)
+        has_past = (is_within or any(each.has_past for each in every)) and not self.without_graph
+        is_of_layer = is_within or any(each.hold is not None or each.has_past for each in every)
         return Known("foreign", None, has_past, is_of_layer=is_of_layer)
 
     def bind(self, node: Function | ast.Lambda, call: ast.Call, inner: Frame, frame: Frame, skip: int) -> None:
