@@ -121,3 +121,12 @@ def _existing(folder: str, parts: list[str]) -> str | None:
         if os.path.isfile(name):
             return name
     return None
+
+
+def dotted(node: ast.expr) -> tuple[str, ...] | None:
+    """The names of `torch.nn.functional.pad`; None for anything else."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return (*reversed([*names, node.id]),) if isinstance(node, ast.Name) else None

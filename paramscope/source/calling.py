@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ast
 
-from paramscope.source.callees import Callee, Package, resolve
+from paramscope.source.callees import Callee, Package, dotted, resolve
 from paramscope.source.expressions import Frame, key_of, may_be_called
 from paramscope.source.holding import DEVICE, FOREIGN, HOST, OWN, Closure, Known, joined, whole
 from paramscope.source.methods import Function, Method
@@ -108,7 +108,7 @@ class Calling(TensorCalls):
         return self.attribute(base, key_of(rest[0]) or "", frame)
 
     def _call_attribute(self, func: ast.Attribute, node: ast.Call, frame: Frame) -> Known:
-        names = _dotted(func)
+        names = dotted(func)
         if names is not None and frame.look_up(names[0]) is None:
             return self._resolved(names, node, frame)
         base = self.value(func.value, frame)
@@ -223,8 +223,10 @@ class Calling(TensorCalls):
         for each in given:
             self.consume(each)
         every = [whole(each) for each in given]
-        has_past = any(each.has_past for each in every) and not self.without_graph
-        is_of_layer = any(each.hold is not None or each.has_past for each in every)
+        # A tuple of states, as that of an LSTM, is handed over with the tensor in it.
+        is_within = self.state.has_past and any(each.step for each in every)
+        has_past = (is_within or any(each.has_past for each in every)) and not self.without_graph
+        is_of_layer = is_within or any(each.hold is not None or each.has_past for each in every)
         return Known("foreign", None, has_past, is_of_layer=is_of_layer)
 
     def bind(self, node: Function | ast.Lambda, call: ast.Call, inner: Frame, frame: Frame, skip: int) -> None:
@@ -272,12 +274,3 @@ def _matters(value: Known) -> bool:
     """Whether anything of the attribute goes along with a value, or may be reached from it."""
     is_of_it = value.hold is not None or value.has_past or value.step > 0
     return is_of_it or value.kind == "self" or value.closure is not None
-
-
-def _dotted(node: ast.expr) -> tuple[str, ...] | None:
-    """The names of `torch.nn.functional.pad`; None for anything else."""
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    return (*reversed([*names, node.id]),) if isinstance(node, ast.Name) else None

@@ -221,15 +221,20 @@ def may_have_graph(node: ast.expr, where: Assignment, names: tuple[str, ...] = (
             return False
         case ast.Call(func=ast.Attribute(value=house), args=args, keywords=keywords) if _is_of_torch(house):
             given = [*args, *(each.value for each in keywords)]
-            return any(may_have_graph(each, where, names) for each in given)
+            return any(_may_make_graph(each, where, names) for each in given)
         case ast.Call(func=ast.Attribute(value=owner), args=args) if _is_tensor_like(owner):
-            return any(may_have_graph(each, where, names) for each in (owner, *args))
+            return any(_may_make_graph(each, where, names) for each in (owner, *args))
         case ast.Call():
             return not is_parameter(node)
+        case ast.BinOp(left=ast.List() | ast.Tuple() as row, op=ast.Mult()):
+            # `[torch.zeros(1)] * count`.
+            inner = (row,)
         case ast.BinOp(left=left, right=right):
-            inner = (left, right)
+            return any(_may_make_graph(each, where, names) for each in (left, right))
         case ast.UnaryOp(op=ast.Not()):
             return False
+        case ast.UnaryOp(operand=only) if _may_make_graph(only, where, names):
+            return True
         case ast.UnaryOp(operand=only) | ast.Subscript(value=only) | ast.Starred(value=only):
             inner = (only,)
         case ast.NamedExpr(value=only):
@@ -249,6 +254,14 @@ def may_have_graph(node: ast.expr, where: Assignment, names: tuple[str, ...] = (
         case _:
             return True
     return any(may_have_graph(each, where, names) for each in inner)
+
+
+def _may_make_graph(node: ast.expr, where: Assignment, names: tuple[str, ...]) -> bool:
+    """Whether what is computed from an expression may have a graph: a Parameter has none, but what is made of it."""
+    values = [node]
+    if isinstance(node, ast.Name) and node.id not in names and len(names) <= _NAMES_BOUND:
+        values += bound_to(node.id, where) or ()
+    return any(is_parameter(each) or _asks_for_grad(each) for each in values) or may_have_graph(node, where, names)
 
 
 def _is_of_torch(node: ast.expr) -> bool:

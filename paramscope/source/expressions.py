@@ -285,8 +285,12 @@ class Expressions(Noting):
     def _assign_attribute(self, name: str, value: Known) -> None:
         if name != self.place[0]:
             self.consume(value)
-        else:
-            self.put(value, is_added=len(self.place) > 1 and value.items == ())
+            return
+        is_emptied = len(self.place) > 1 and value.items == ()
+        self.put(value, is_added=is_emptied)
+        if is_emptied:
+            self.noted.add("cut")
+            self.state = self.state._replace(has_past=False)
 
     def _assign_step(self, base: Known, key: str | None, value: Known) -> None:
         if key is None or key == self.place[base.step]:

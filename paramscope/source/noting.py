@@ -26,6 +26,8 @@ class Noting:
         """Whether the model runs what is gone through."""
         self.state = Known("own", Hold(), has_past=True, is_place=True)
         """What the attribute holds by now; `is_place` while it may be what it held before."""
+        self.moved: Known | None = None
+        """What was last put there that was brought to the device."""
         self.noted: set[str] = set()
         self.budget = _BUDGET
         self.depth = 0
@@ -95,13 +97,19 @@ class Noting:
             self.noted.add("put-anew")
         elif value.hold.on_device:
             self.noted.add("put-moved")
-            self.consume(value)
+            self.moved = value
         if is_added:
             self.state = self.state._replace(has_past=self.state.has_past or has_past)
             return
         is_old = value.hold is not None
         kind = "own" if is_old else value.kind
         self.state = Known(kind, value.hold, has_past, is_place=is_old)
+
+    def leave(self) -> None:
+        """Notes how it is left: device and dtype may be seen to by two statements."""
+        if self.moved is not None:
+            hold = self.state.hold
+            self.consume(self.state if hold is not None and hold.on_device else self.moved)
 
     def load(self) -> Known:
         """What the attribute holds."""

@@ -61,6 +61,7 @@ def read(methods: Methods, stages: Stages, place: tuple[str, ...]) -> Reads:
             continue
         walk = _Walk(methods, place, is_running=name in stages.running or name in methods.handed)
         walk.enter(found[0])
+        walk.leave()
         if _MOVING.fullmatch(name) and "put-moved" in walk.noted:
             # A `cuda` or `set_device` of its own.
             noted.add("moved-by-itself")

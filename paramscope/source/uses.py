@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from paramscope.snapshot import ClassRecord
 from paramscope.source.finder import Assignment
+from paramscope.source.helpers import is_kept_by_helper
 from paramscope.source.methods import Methods, OutsideCall, parents_in
 from paramscope.source.reads import Reading as Reading
 from paramscope.source.reads import Reads as Reads
@@ -50,6 +51,10 @@ class Uses:
     def stages(self, assignment: Assignment) -> set[Stage]:
         """When the statement of an assignment may run."""
         return self._stages.of(assignment)
+
+    def is_kept_by_helper(self, name: str) -> bool:
+        """Whether a function that the instance is given to as the model runs assigns an attribute."""
+        return is_kept_by_helper(self._methods, self._stages.running, name)
 
     def is_of_property(self, assignment: Assignment) -> bool:
         """Whether to read a property runs the statement."""

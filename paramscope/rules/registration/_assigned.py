@@ -11,6 +11,7 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.naming import numberless
 from paramscope.snapshot import SlotRecord
 from paramscope.source import Assignment
+from paramscope.source.causes import Fit, fit
 from paramscope.source.stages import every_assignment
 from paramscope.source.steps import Steps, to_steps
 from paramscope.source.uses import Reads, Stage, Uses
@@ -33,31 +34,55 @@ class Assigned(NamedTuple):
     """Whether reading a property makes it."""
     is_of_itself: bool
     """Whether it is computed from what it was: `self.mean = 0.9 * self.mean + …`."""
+    is_built_with_graph: bool
+    """Whether what is assigned as its object is made may have a graph: `self.mean = torch.zeros(3)` has none."""
+    has_graph: bool
+    """Whether what is assigned at any time may have one."""
 
 
 def assigned(facts: Facts, slot: SlotRecord) -> Assigned:
     """When an attribute is assigned. Where it is emptied (`self.hidden = None`), or a container is made
     that holds nothing yet, does not count.
 
-    The module's own class says so, whoever wrote it; only where that never assigns the attribute, a module above
-    that reaches into this one (`self.norm.gain = …`).
+    The module's own class says so, whoever wrote it; only where that never assigns the attribute, or nothing that can
+    have made the graph that is there, a module above that reaches into this one (`self.norm.gain = …`).
     """
     key = ("assigned", facts.modules[slot.module].type, numberless(slot.name))
     found: Assigned | None = facts.once(key, lambda: _assigned_by_itself(facts, slot))
-    return found if found is not None else facts.once(("reached", slot.path), lambda: _reached_into(facts, slot))
+    if found is not None and (slot.is_leaf or found.has_graph):
+        return found
+    above = _from_above(facts, slot).assigned
+    return above if found is None or above.stages else found
+
+
+class _Above(NamedTuple):
+    """A module that reaches into another one."""
+
+    assigned: Assigned
+    type: str
+    """Its class; empty where there is none."""
+    name: str
+    """What it calls the attribute."""
+
+
+def _from_above(facts: Facts, slot: SlotRecord) -> _Above:
+    return facts.once(("reached", slot.path), lambda: _reached_into(facts, slot))
 
 
 def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     type = facts.modules[slot.module].type
     steps = to_steps(slot.name)
     found = _filling(every_assignment(facts.snapshot.classes, type, steps))
+    if steps and uses(facts, type).is_kept_by_helper(steps[0].text):
+        kept = _summed(facts, type, found, steps[0].text)
+        return kept._replace(stages=kept.stages | {"forward"}, is_only_forward=not found, has_graph=True)
     if not found and steps and uses(facts, type).has_property(steps[0].text):
         # `functools.cached_property`.
         return _summed(facts, type, [], "")._replace(stages=frozenset({"other"}), is_of_property=True)
     return _summed(facts, type, found, steps[0].text) if found else None
 
 
-def _reached_into(facts: Facts, slot: SlotRecord) -> Assigned:
+def _reached_into(facts: Facts, slot: SlotRecord) -> _Above:
     """By the modules above, nearest first."""
     below: Steps = to_steps(slot.name)
     own = len(below)
@@ -69,9 +94,10 @@ def _reached_into(facts: Facts, slot: SlotRecord) -> Assigned:
         type = facts.modules.at(above).type
         found = _filling(every_assignment(facts.snapshot.classes, type, below, beyond=len(below) - own))
         if found:
-            return _summed(facts, type, found, to_steps(slot.name)[0].text)
+            name = path[len(there) :].removeprefix(".") + "." + slot.name
+            return _Above(_summed(facts, type, found, to_steps(slot.name)[0].text), type, name)
         at = above
-    return _summed(facts, "", [], "")
+    return _Above(_summed(facts, "", [], ""), "", "")
 
 
 def _filling(found: Iterable[Assignment]) -> list[Assignment]:
@@ -97,12 +123,17 @@ def _summed(facts: Facts, type: str, found: list[Assignment], name: str) -> Assi
         # Another module of the model may call that as it runs.
         _note_calls(facts)
         stages = [uses(facts, type).stages(each) for each in found]
+    graphs = [fit(each, "graph") is not Fit.NO for each in found]
     return Assigned(
         frozenset(stage for several in stages for stage in several),
         bool(stages) and all(several == {"forward"} for several in stages),
         bool(found) and all(each.type.startswith("torch.") for each in found),
         any(uses(facts, type).is_of_property(each) for each in found),
         any(_reads(each.value, name) for each in found),
+        any(
+            may_be_caused and "construction" in several for may_be_caused, several in zip(graphs, stages, strict=True)
+        ),
+        any(graphs),
     )
 
 
@@ -131,11 +162,17 @@ def is_managed(facts: Facts, slot: SlotRecord) -> bool:
 
 
 def reads(facts: Facts, slot: SlotRecord) -> Reads:
-    """What becomes of what an attribute holds, in the source of the module's own class."""
+    """What becomes of what an attribute holds, in the source of the module's own class; whether it is carried on from
+    call to call, a module above may tell that assigns it."""
     type = facts.modules[slot.module].type
     # When its methods run is known once it was asked when the attribute is assigned.
-    assigned(facts, slot)
-    return facts.once(("reads", type, slot.name), lambda: uses(facts, type).reads(slot.name))
+    found = assigned(facts, slot)
+    own: Reads = facts.once(("reads", type, slot.name), lambda: uses(facts, type).reads(slot.name))
+    above = _from_above(facts, slot) if not slot.is_leaf else None
+    if above is None or above.assigned is not found or not above.type:
+        return own
+    there: Reads = facts.once(("reads", above.type, above.name), lambda: uses(facts, above.type).reads(above.name))
+    return own._replace(is_carried=own.is_carried or there.is_carried)
 
 
 def is_read_at_construction_alone(facts: Facts, slot: SlotRecord) -> bool:

@@ -38,7 +38,9 @@ model = Net()
 
 When it is wrong to follow it
 : What a method keeps (a state, a loss, noise, activations) has a graph by its nature: that is information only,
-  and it is the module's own class that says which method assigns it. A state that the forward computes from its past
+  and it is the module's own class that says which method assigns it, or a function that a method gives the module to;
+  where that class assigns only what has no graph (zeros, None), the modules above it are asked. What begins as such a
+  tensor, and was filled from elsewhere, is information as well. A state that the forward computes from its past
   is information, too, where another method cuts it off (`self.state = None`, `self.state.detach()`). So is what lies
   in an object of your own, which may be filled at any time; not what a distribution of torch's computed as `__init__`
   built it.
@@ -130,5 +132,5 @@ def _severity(facts: Facts, slot: SlotRecord, held: Held) -> Severity:
         if held.kind == "container":
             return Severity.INFO
         return Severity.WARNING if facts.has_gradients else Severity.ERROR
-    is_built = "construction" in found.stages and not (found.stages & {"forward"})
+    is_built = found.is_built_with_graph and not (found.stages & {"forward"})
     return Severity.ERROR if is_built and not found.is_of_torch and not found.is_of_property else Severity.INFO
