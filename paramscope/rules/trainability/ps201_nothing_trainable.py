@@ -25,8 +25,8 @@ model = nn.Linear(2, 2)
 When it is wrong to follow it
 : A model for inference alone: without an optimizer it is information only, as it is where the optimizer trains
   something beside the model: its input, a prompt, a probe, or what an attribute of the model holds. Parameters that
-  look like what the model had, those of adapters that were folded into it or of a layer that was replaced, are nothing
-  of the kind.
+  look like what the model had, those of adapters that were folded into it or of a layer that was replaced, are
+  nothing of the kind.
 """
 
 from __future__ import annotations
