@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from paramscope.source.files import Unreadable, read_file
 from paramscope.source.finder import Assignment
@@ -45,9 +45,9 @@ def has_made_default(assignments: Iterable[Assignment]) -> bool:
     return False
 
 
-def is_handed_on(file: str, name: str, path: str) -> bool:
-    """Whether a file assigns an attribute of this name from outside the object, and what it assigns is there already:
-    `level.codebook = first.codebook`.
+def is_handed_on(file: str, classes: Collection[str], name: str, path: str) -> bool:
+    """Whether a function of a file, or one of some classes in it, assigns an attribute of this name from outside the
+    object, and what it assigns is there already: `level.codebook = first.codebook`.
 
     path: of the object; where the code spells out a way to it, a step of that is one of its steps.
     """
@@ -57,7 +57,13 @@ def is_handed_on(file: str, name: str, path: str) -> bool:
         return False
     steps = set(path.split("."))
     receivers = {each.args.args[0].arg for each in _methods(tree) if each.args.args}
-    for node in ast.walk(tree):
+    stack: list[ast.AST] = [tree]
+    while stack:
+        node = stack.pop()
+        # What another class does to its own parts says nothing of these.
+        if isinstance(node, ast.ClassDef) and node.name not in classes:
+            continue
+        stack.extend(ast.iter_child_nodes(node))
         match node:
             case ast.Assign(targets=targets, value=ast.Name() | ast.Attribute() | ast.Subscript()):
                 holders = [each.value for each in targets if isinstance(each, ast.Attribute) and each.attr == name]
@@ -97,7 +103,9 @@ def _is_asked_for(assignment: Assignment) -> bool:
     values = [] if assignment.value is None else [assignment.value]
     if isinstance(statement, ast.stmt) and not isinstance(statement, ast.If | ast.For | ast.While | ast.With):
         values.append(statement)  # type: ignore[arg-type]  # of a statement, too, the names are asked for
-    followed: set[str] = set()
+    # The instance is no local name: what else it is given is not what this one hangs on.
+    receiver = next((each.arg for each in (*function.args.posonlyargs, *function.args.args)), "") if function else ""
+    followed = {receiver}
     for _ in range(_DEPTH):
         tests += [each.test for value in values for each in ast.walk(value) if isinstance(each, ast.IfExp)]
         if _say(tests, _ASKED_BY_FLAG) or _say(values, _ASKED):
@@ -118,7 +126,15 @@ def _say(nodes: Iterable[ast.AST], wanted: frozenset[str]) -> bool:
 
 
 def _names(node: ast.AST) -> Iterator[str]:
-    for each in ast.walk(node):
+    stack = [node]
+    while stack:
+        each = stack.pop()
+        match each:
+            # What the one that `[layer(…)] * n` repeats is made of says nothing of the others.
+            case ast.BinOp(left=ast.List(elts=[ast.Call(func=inner)]), right=right):
+                stack += [inner, right]
+            case _:
+                stack.extend(ast.iter_child_nodes(each))
         match each:
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Constant(value=str(name)):
                 yield name

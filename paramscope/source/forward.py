@@ -321,6 +321,27 @@ def _makes(value: ast.expr | None, where: Assignment, source: SourceFile) -> Lit
     return "layer" if any(_is_learning(each, source) for each in ast.walk(value)) else ""
 
 
+_AFFINE = {
+    "LayerNorm": ("elementwise_affine", 2),
+    "RMSNorm": ("elementwise_affine", 2),
+    "GroupNorm": ("affine", 3),
+    **{f"{kind}{sizes}d": ("affine", 3) for kind in ("BatchNorm", "InstanceNorm") for sizes in (1, 2, 3)},
+    "SyncBatchNorm": ("affine", 3),
+}
+"""By norm, the argument that says whether it has parameters, and its position."""
+
+
+def _is_plain_norm(call: ast.Call, name: str) -> bool:
+    """Whether a norm is made without parameters, for certain."""
+    if name not in _AFFINE:
+        return False
+    argument, position = _AFFINE[name]
+    given = [each.value for each in call.keywords if each.arg == argument] or call.args[position : position + 1]
+    if not given:
+        return name.startswith("InstanceNorm") and all(each.arg is not None for each in call.keywords)
+    return isinstance(given[0], ast.Constant) and not given[0].value
+
+
 def _is_false(keyword: ast.keyword) -> bool:
     return keyword.arg == "requires_grad" and isinstance(keyword.value, ast.Constant) and not keyword.value.value
 
@@ -333,7 +354,7 @@ def _is_learning(node: ast.AST, source: SourceFile, depth: int = 0) -> bool:
     """Whether an expression makes a layer with parameters, as far as its name, or its class in this file, tells."""
     name = called(node) if isinstance(node, ast.Call) else ""
     if name in _LEARNING:
-        return True
+        return not (isinstance(node, ast.Call) and _is_plain_norm(node, name))
     return depth < 3 and any(
         _is_learning(each, source, depth + 1) or (isinstance(each, ast.Call) and called(each) == "Parameter")
         for body in source.classes.get(name, ())[:1]

@@ -4,7 +4,7 @@ belongs to somebody else out of torch's sight. Also, whether a class looks after
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from paramscope.snapshot import ClassRecord
 from paramscope.source.definitions import body_of, short
@@ -14,6 +14,8 @@ from paramscope.source.steps import PathStep, Steps, to_steps
 from paramscope.source.values import mangled
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+_Place = tuple[int, int]
+"""Line and column."""
 
 _DEPTH_BOUND = 8
 """Names that only rename another, and expressions within one another, that are looked through."""
@@ -98,29 +100,32 @@ def _given(classes: Mapping[str, ClassRecord], assignment: Assignment) -> _Given
             and node.name == assignment.method
             and node.lineno <= assignment.line <= (node.end_lineno or 0)
         ):
-            return _Given(node, assignment.line)
+            value = assignment.value
+            return _Given(node, (assignment.line, 0 if value is None else value.col_offset))
     return None
 
 
 class _Given:
-    """The arguments of a method, as they stand at one of its lines."""
+    """The arguments of a method, as they stand at one place in it."""
 
-    def __init__(self, method: Function, line: int) -> None:
-        self._line = line
+    def __init__(self, method: Function, place: _Place) -> None:
+        self._place = place
         arguments = method.args
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
         names = [each.arg for each in every if each is not None]
         is_static = any(own_name(each) == "staticmethod" for each in method.decorator_list)
         self._arguments = set(names if is_static else names[1:])
-        self._bindings: dict[str, list[tuple[int, ast.expr]]] = {}
-        """By local name, the lines that surely bind it, and to what."""
+        self._bindings: dict[str, list[tuple[_Place, ast.expr]]] = {}
+        """By local name, the places that surely bind it, and to what."""
         self._functions: dict[str, Function] = {}
         for statement in method.body:
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    self._bindings.setdefault(name, []).append((statement.lineno, value))
+                    place = (statement.lineno, statement.col_offset)
+                    self._bindings.setdefault(name, []).append((place, value))
                 case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                    self._bindings.setdefault(name, []).append((statement.lineno, value))
+                    place = (statement.lineno, statement.col_offset)
+                    self._bindings.setdefault(name, []).append((place, value))
                 case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                     self._functions[name] = statement
 
@@ -133,7 +138,21 @@ class _Given:
             case ast.List(elts=[inner]) | ast.Tuple(elts=[inner]):
                 below = steps[1:]
                 return bool(below) and below[0] == PathStep("item", "0") and self._leads_to(inner, below[1:])
+            case ast.IfExp(body=one, orelse=other):
+                return self._is_any_bracketed((one, other), steps)
+            case ast.BoolOp(op=ast.And(), values=[*_, last]):
+                # What stands before the last one is kept only where it is empty.
+                return self.is_bracketed(last, steps)
+            case ast.BoolOp(op=ast.Or(), values=values):
+                return self._is_any_bracketed(values, steps)
+            case ast.NamedExpr(value=inner):
+                return self.is_bracketed(inner, steps)
         return False
+
+    def _is_any_bracketed(self, choices: Iterable[ast.expr], steps: Steps) -> bool:
+        """Whether one of several expressions is in brackets, and all others are, too, or hold nothing."""
+        filled = [each for each in choices if not _is_empty(each)]
+        return bool(filled) and all(self.is_bracketed(each, steps) for each in filled)
 
     def _leads_to(self, node: ast.expr, steps: Steps) -> bool:
         """Whether the steps lead from what an expression makes to an argument."""
@@ -163,31 +182,41 @@ class _Given:
         is_there = len(steps) > 1 and steps[1].text.isdecimal() and int(steps[1].text) < len(defaults)
         return is_there and self.is_argument(defaults[int(steps[1].text)])
 
-    def is_argument(self, node: ast.expr, line: int | None = None, depth: int = 0) -> bool:
-        """Whether an expression is an argument or a part of one, however it is called at that line."""
-        line = self._line if line is None else line
+    def is_argument(self, node: ast.expr, place: _Place | None = None, depth: int = 0) -> bool:
+        """Whether an expression is an argument or a part of one, however it is called at that place."""
+        place = self._place if place is None else place
         if depth > _DEPTH_BOUND:
             return False
         depth += 1
         match node:
             case ast.Name(id=name):
-                bindings = [each for each in self._bindings.get(name, ()) if each[0] < line]
+                bindings = [each for each in self._bindings.get(name, ()) if each[0] < place]
                 if not bindings:
                     return name in self._arguments
                 return self.is_argument(bindings[-1][1], bindings[-1][0], depth)
             case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.NamedExpr(value=inner):
-                return self.is_argument(inner, line, depth)
+                return self.is_argument(inner, place, depth)
             case ast.Call(func=ast.Attribute(value=inner, attr=method)) if method in _SAME:
-                return self.is_argument(inner, line, depth)
+                return self.is_argument(inner, place, depth)
             case ast.Call(func=ast.Name(id="getattr"), args=[inner, *_]):
-                return self.is_argument(inner, line, depth)
+                return self.is_argument(inner, place, depth)
             case ast.Call(args=[_, inner]) if own_name(node) == "cast":
-                return self.is_argument(inner, line, depth)
+                return self.is_argument(inner, place, depth)
             case ast.IfExp(body=one, orelse=other):
-                return self.is_argument(one, line, depth) and self.is_argument(other, line, depth)
+                return self.is_argument(one, place, depth) and self.is_argument(other, place, depth)
             case ast.BoolOp(values=values):
-                return all(self.is_argument(each, line, depth) for each in values)
+                return all(self.is_argument(each, place, depth) for each in values)
         return False
+
+
+def _is_empty(node: ast.expr) -> bool:
+    """Whether an expression is None, or a list or tuple with nothing in it."""
+    match node:
+        case ast.Constant(value=None) | ast.List(elts=[]) | ast.Tuple(elts=[]):
+            return True
+        case ast.Call(args=[], keywords=[]):
+            return own_name(node) in _BRACKETS
+    return False
 
 
 def _positional(method: Function) -> list[str]:

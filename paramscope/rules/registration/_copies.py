@@ -25,10 +25,12 @@ _THINGS = frozenset(
     }
 )
 """What such a word may stand beside: `target_net`, but not `reference_points`."""
-_OTHER_SIDE = frozenset({"source", "src", "input", "query", "anchor"})
+_OTHER_SIDE = frozenset({"source", "src", "input", "query", "anchor", "search", "exemplar", "probe", "candidate"})
 """Beside one of these, a target is no copy but the other one of two."""
 _NEIGHBOURS = frozenset({"prev", "previous", "old"})
 """Words that also say which one of a row it is: a copy stands beside what it is a copy of."""
+_EQUALS = frozenset({"branch", "branches", "stream", "streams", "tower", "towers", "arm", "side", "half", "view"})
+"""What stands beside others of its kind: neither of two branches is a copy of the other."""
 _EMBEDDINGS = ("torch.nn.modules.sparse.Embedding", "torch.nn.modules.sparse.EmbeddingBag")
 
 
@@ -120,6 +122,8 @@ def _says_copy(facts: Facts, path: str, original: str) -> bool:
     others = {word for part in original.split(".") for word in text.words(part)}
     said = words & _COPY
     if not words - _COPY <= _THINGS | others or not others.isdisjoint(_OTHER_SIDE):
+        return False
+    if not (words & others).isdisjoint(_EQUALS):
         return False
     if said <= _NEIGHBOURS and original.rpartition(".")[0] != above:
         return False

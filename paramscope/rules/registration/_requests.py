@@ -55,12 +55,12 @@ def _shared_parts(facts: Facts, module: int) -> Iterator[str]:
 
 
 def _is_handed_on(facts: Facts, member: str, name: str) -> bool:
-    return any(is_handed_on(file, name, member) for file in _files_above(facts, member))
+    return any(is_handed_on(file, classes, name, member) for file, classes in _files_above(facts, member).items())
 
 
-def _files_above(facts: Facts, path: str) -> list[str]:
-    """Source files of the classes of a module, and of those above it, but torch's."""
-    files: dict[str, None] = {}
+def _files_above(facts: Facts, path: str) -> dict[str, set[str]]:
+    """Source files of the classes of a module, and of those above it, but torch's; and the own names of these."""
+    files: dict[str, set[str]] = {}
     steps = path.split(".")
     for end in range(len(steps), -1, -1):
         path = ".".join(steps[:end])
@@ -68,8 +68,8 @@ def _files_above(facts: Facts, path: str) -> list[str]:
             record = facts.class_of(facts.modules[path].type)
             for cls in (record, *(facts.class_of(base) for base in record.bases)) if record is not None else ():
                 if cls is not None and cls.file is not None and cls.module.partition(".")[0] != "torch":
-                    files[cls.file] = None
-    return list(files)
+                    files.setdefault(cls.file, set()).add(cls.type.rpartition(".")[2])
+    return files
 
 
 def _is_whole_copy(facts: Facts, found: Repeated) -> bool:

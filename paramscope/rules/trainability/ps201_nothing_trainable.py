@@ -24,18 +24,20 @@ model = nn.Linear(2, 2)
 
 When it is wrong to follow it
 : A model for inference alone: without an optimizer it is information only, as it is where the optimizer trains
-  something beside the model: its input, one prompt, or what an attribute of the model holds. Parameters that the
-  model does not have, such as those of adapters that were folded into it, are nothing of the kind.
+  something beside the model: its input, a prompt, a probe, or what an attribute of the model holds. Parameters that
+  look like what the model had, those of adapters that were folded into it or of a layer that was replaced, are
+  nothing of the kind.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
-from paramscope import text
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot import ForeignRecord
 
 RULE = Rule("PS201", "nothing-trainable", Severity.INFO)
 
@@ -48,7 +50,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         return
     is_error = facts.has_optimizer and not _trains_something_else(facts)
     holds_none = is_error and not any(kind.groups for kind in facts.slot_kinds)
-    count = f"None of {text.plural(len(frozen), 'parameter')} requires grad"
+    count = "The only parameter does not require grad"
+    if len(frozen) > 1:
+        count = f"None of {len(frozen):,} parameters requires grad"
     yield Problem(
         facts.snapshot.roots,
         f"{count}, yet there is an optimizer, and what it holds is not, or no longer, in the model: loss.backward() "
@@ -67,7 +71,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 def _trains_something_else(facts: Facts) -> bool:
     """Whether an optimizer holds what is trained beside a frozen model: something in an attribute of it, a tensor
-    that is no Parameter (an input), single numbers, or one Parameter like no other of the model's (a prompt)."""
+    that is no Parameter (an input), single numbers, or what does not look like anything that the model had (a prompt,
+    a probe)."""
     if any(kind.requires_grad and kind.groups for kind in facts.slot_kinds):
         return True
     groups = (group for optimizer in facts.optimizers for group in optimizer.groups)
@@ -76,5 +81,38 @@ def _trains_something_else(facts: Facts) -> bool:
         return False
     if not all(each.is_parameter for each in others) or all(each.numel == 1 for each in others):
         return True
-    shapes = {kind.spec.shape for kind in facts.slot_kinds if kind.is_frozen and kind.spec is not None}
-    return len(others) == 1 and others[0].shape not in shapes
+    return not all(_looks_like_it_had(others, _frozen_shapes(facts)))
+
+
+def _frozen_shapes(facts: Facts) -> list[tuple[int, ...]]:
+    """Of each frozen slot."""
+    return [
+        kind.spec.shape
+        for kind in facts.slot_kinds
+        if kind.is_frozen and kind.spec is not None and kind.spec.shape is not None
+        for _ in kind.slots
+    ]
+
+
+def _looks_like_it_had(others: list[ForeignRecord], frozen: list[tuple[int, ...]]) -> Iterator[bool]:
+    """Whether each of some foreign tensors may have been the model's: one that was replaced, one of the shape of a
+    frozen slot, or one of two whose product has that shape, as adapters that were folded into it."""
+    left = Counter(frozen)
+    layers = {shape[:2] for shape in frozen if len(shape) > 1}
+    inner = Counter(each.shape[:2] for each in others if each.shape is not None and len(each.shape) > 1)
+    for each in others:
+        shape = each.shape or ()
+        if left[shape]:
+            left[shape] -= 1
+            yield True
+        else:
+            yield each.replaced_by is not None or (len(shape) > 1 and _is_low_rank(shape, layers, inner))
+
+
+def _is_low_rank(shape: tuple[int, ...], layers: set[tuple[int, ...]], inner: Counter[tuple[int, ...]]) -> bool:
+    rows, columns = shape[:2]
+    return any(
+        (columns == wide and rows < min(tall, wide) and inner[tall, rows])
+        or (rows == tall and columns < min(tall, wide) and inner[columns, wide])
+        for tall, wide in layers
+    )
