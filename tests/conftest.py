@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from paramscope.render import _graph_layout
 
 pytest_plugins = "pytester"
 
@@ -33,3 +37,10 @@ settings.register_profile(
     "suite", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def _one_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are drawn by the wheel that the tests install, whichever Graphviz the system has besides."""
+    if importlib.util.find_spec("pygraphviz") is not None:
+        monkeypatch.setattr(_graph_layout, "shutil", SimpleNamespace(which=lambda name: None))
