@@ -22,6 +22,7 @@ from paramscope.source import (
     locate_optimizer,
     locate_replaced,
 )
+from paramscope.source.causes import is_nothing
 from paramscope.text import listed
 from paramscope.text import name as printable
 
@@ -81,7 +82,9 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
         else:
             unlocated = found.reason or ""
         # What a library assigns in passing is not the user's to mend.
-        elsewhere = [to_location(each) for each in found.assignments[1:4] if not each.type.startswith("torch.")]
+        others_too = [each for each in found.assignments[1:] if not each.type.startswith("torch.")]
+        # Nor did None make anything.
+        elsewhere = [to_location(each) for each in others_too if not is_nothing(each.value)][:3]
         if elsewhere:
             help_text += f" (Or it was assigned at {', '.join(map(_in_short, elsewhere))}.)"
     severity = first.severity or rule.severity
