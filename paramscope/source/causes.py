@@ -140,7 +140,7 @@ def _fit_around(assignment: Assignment, cause: Cause) -> Fit:
         return Fit.NO
     if cause == "alias" and isinstance(value, ast.Call) and _is_made_of_plain_values(value):
         return Fit.NO
-    if cause == "alias" and value is not None:
+    if cause in ("alias", "view") and value is not None:
         return Fit.SURE if is_repeating(value) else Fit.NO if is_built_for_each(value) else Fit.MAYBE
     return Fit.MAYBE
 

@@ -23,8 +23,9 @@ def is_built_for_each(node: ast.expr) -> bool:
 
 def _repeats(node: ast.AST) -> bool:
     match node:
-        case ast.BinOp(left=ast.List() | ast.Tuple(), op=ast.Mult()) | ast.BinOp(
-            op=ast.Mult(), right=ast.List() | ast.Tuple()
+        case (
+            ast.BinOp(left=ast.List() | ast.Tuple(), op=ast.Mult())
+            | ast.BinOp(op=ast.Mult(), right=ast.List() | ast.Tuple())
         ):
             return True
         case ast.List(elts=members) | ast.Tuple(elts=members) | ast.Call(args=members):
