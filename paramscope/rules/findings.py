@@ -22,6 +22,7 @@ from paramscope.source import (
     locate_optimizer,
     locate_replaced,
 )
+from paramscope.source.causes import is_nothing
 from paramscope.text import listed
 from paramscope.text import name as printable
 
@@ -81,7 +82,9 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
         else:
             unlocated = found.reason or ""
         # What a library assigns in passing is not the user's to mend.
-        elsewhere = [to_location(each) for each in found.assignments[1:4] if not each.type.startswith("torch.")]
+        others_too = [each for each in found.assignments[1:] if not each.type.startswith("torch.")]
+        # Nor did None make anything.
+        elsewhere = [to_location(each) for each in others_too if not is_nothing(each.value)][:3]
         if elsewhere:
             help_text += f" (Or it was assigned at {', '.join(map(_in_short, elsewhere))}.)"
     severity = first.severity or rule.severity
@@ -89,12 +92,10 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
 
 
 def _filled(template: str, paths: dict[int, tuple[str, ...]], *, is_code: bool = False) -> str:
-    """A template with the names of places in it. is_code: what one path stands for is to be code, where it has any;
-    several are words."""
+    """A template with the names of places in it. is_code: what paths stand for is to be code, where they have any."""
     names = {at: _names(several) for at, several in paths.items()}
     if is_code:
-        codes = {at: as_code(several[0]) for at, several in paths.items() if len(several) == 1}
-        names |= {at: printable(code) for at, code in codes.items() if code is not None}
+        names |= {at: codes for at, several in paths.items() if (codes := _codes(several))}
 
     def fill(match: re.Match[str]) -> str:
         at = int(match[1])
@@ -105,6 +106,16 @@ def _filled(template: str, paths: dict[int, tuple[str, ...]], *, is_code: bool =
         return match[3] if len(paths[at]) > 1 else match[2]
 
     return _PLACE.sub(fill, template).replace(BRACE, "{")
+
+
+def _codes(paths: tuple[str, ...]) -> str:
+    """Paths as Python, each by itself; empty where one of those that are told has no code."""
+    told = paths if len(paths) <= _NAMED else paths[: _NAMED - 1]
+    codes = list(map(as_code, told))
+    if not codes or None in codes:
+        return ""
+    more = [f"{len(paths) - len(told):,} more"] if len(paths) > len(told) else []
+    return listed([*(printable(code) for code in codes if code is not None), *more])
 
 
 def _names(paths: tuple[str, ...]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 from paramscope.snapshot import Snapshot
 from paramscope.source.causes import IN_PLACE, Cause, Fit, able, fit
 from paramscope.source.finder import Assignment
@@ -30,6 +32,8 @@ def _located(snapshot: Snapshot, path: str, cause: Cause, near: Assignment | Non
     """near: where several statements outside may be it, those behind it in the same function are."""
     found = locate(snapshot, path, with_changes=cause in IN_PLACE)
     fitting = able(found.assignments, cause)
+    if fitting and _makes_bare_object(fitting[0], snapshot, path):
+        fitting = ()
     if fitting:
         return Located(fitting, None)
     beside = _from_outside(snapshot, path, cause, near)
@@ -38,6 +42,25 @@ def _located(snapshot: Snapshot, path: str, cause: Cause, near: Assignment | Non
     if found.assignments:
         return Located((), "none of the assignments in its classes can have made this: it was assigned from outside")
     return found
+
+
+def _makes_bare_object(assignment: Assignment, snapshot: Snapshot, path: str) -> bool:
+    """Whether it makes, of no arguments, an object whose class is known and does not make what lies in it: that was
+    put there later."""
+    is_bare = isinstance(assignment.value, ast.Call) and not (assignment.value.args or assignment.value.keywords)
+    return is_bare and not assignment.is_whole and bool(_object_around(snapshot, path))
+
+
+def _object_around(snapshot: Snapshot, path: str) -> str:
+    """Path of the plain object of the user's own, the nearest one, whose attribute holds what stands at a path; empty
+    where there is none."""
+    classes = snapshot.classes
+    around = [
+        mark.path
+        for mark in snapshot.marks
+        if mark.kind == "object-class" and path.startswith(f"{mark.path}->") and str(mark.value) in classes
+    ]
+    return max((each for each in around), key=len, default="")
 
 
 def locate_odd_attribute(snapshot: Snapshot, path: str, name: str) -> Located:
@@ -99,6 +122,7 @@ def _from_outside(snapshot: Snapshot, path: str, cause: Cause, near: Assignment 
     steps = tuple(step.text for step in to_steps(path))
     if not steps or any(step.kind == "class" for step in to_steps(path)):
         return None
+    to_object = len(to_steps(_object_around(snapshot, path)))
     found = []
     for file in own_files(snapshot):
         for each in outside(file):
@@ -110,7 +134,7 @@ def _from_outside(snapshot: Snapshot, path: str, cause: Cause, near: Assignment 
             is_whole = written[-len(steps) :] == steps
             # `head.weight = …` in a function that was given the head.
             is_part = cause == "alias" and len(written) > 1 and steps[-len(written) :] == written
-            is_around = cause == "later" and steps[: len(written)] == written
+            is_around = (cause == "later" or len(written) > to_object > 0) and steps[: len(written)] == written
             if (is_whole or is_part or is_around) and fit(each.assignment, cause) is not Fit.NO:
                 found.append(each)
     if near is not None:

@@ -10,6 +10,7 @@ from typing import Literal
 from paramscope.source.contents import holds
 from paramscope.source.finder import Assignment
 from paramscope.source.locals import bound_to
+from paramscope.source.repeating import is_built_for_each, is_repeating
 
 Cause = Literal[
     "any", "plain", "hidden", "leaf", "derived", "graph", "alias", "view", "own", "learned", "live", "later"
@@ -61,6 +62,7 @@ _CUTTING = frozenset(
     }
 )
 """Methods and functions whose results have no graph."""
+_HOUSING = frozenset({"Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"})
 _CUT = frozenset({"data", "shape", "dtype", "device", "ndim"})
 _PLAIN_CALLS = frozenset({"int", "float", "len", "bool", "str", "range", "type", "isinstance", "dict", "set"})
 _VIEWS = frozenset(
@@ -133,8 +135,13 @@ def _fit_around(assignment: Assignment, cause: Cause) -> Fit:
         return _fit_live(value)
     if cause in ("derived", "graph"):
         return Fit.NO if is_module(value) else Fit.MAYBE if _leaves_graph(assignment) else Fit.NO
+    if cause == "plain" and is_module(value) and called(value) not in _HOUSING:
+        # Torch's layers hold nothing but what they register.
+        return Fit.NO
     if cause == "alias" and isinstance(value, ast.Call) and _is_made_of_plain_values(value):
         return Fit.NO
+    if cause in ("alias", "view") and value is not None:
+        return Fit.SURE if is_repeating(value) else Fit.NO if is_built_for_each(value) else Fit.MAYBE
     return Fit.MAYBE
 
 
@@ -326,6 +333,9 @@ def _alias_fit(node: ast.expr, where: Assignment, cause: Cause, names: tuple[str
             "frombuffer",
         ):
             return _alias_fit(first, where, cause, names)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="copy"), attr="copy")):
+            # What lies in it is not copied.
+            return Fit.SURE
         case ast.Call() if called(node) in _COPYING:
             return Fit.NO
         case ast.Call() if called(node) in _FRESH:
@@ -342,7 +352,7 @@ def _is_made_of_plain_values(call: ast.Call) -> bool:
         return False
     given = [*call.args, *(each.value for each in call.keywords)]
     inside = [node for each in given for node in ast.walk(each)]
-    if name in ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"):
+    if name in _HOUSING:
         calls = (each for each in given if not isinstance(each, ast.Call) or not _is_made_of_plain_values(each))
         return not any(True for _ in calls)
     return not any(

@@ -53,3 +53,16 @@ def _function_at(file: str, line: int) -> _Function | None:
     assert isinstance(functions, list)
     around = [each for each in functions if each.lineno <= line <= (each.end_lineno or 0)]
     return max(around, key=lambda each: each.lineno, default=None)
+
+
+def written_at(where: Assignment, name: str) -> str:
+    """An attribute of this name as the statement of an assignment writes it, `self.blk.last`; empty where that shows
+    none, or several."""
+    function = _function_at(where.file, where.line)
+    written = {
+        ast.unparse(node)
+        for node in (ast.walk(function) if function is not None else ())
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr == name
+        if node.lineno == where.line
+    }
+    return written.pop() if len(written) == 1 else ""

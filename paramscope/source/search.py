@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from paramscope.snapshot import ClassRecord
-from paramscope.source.definitions import find_definition, short
+from paramscope.source.definitions import body_of, find_definition, short
 from paramscope.source.files import Unreadable
 from paramscope.source.finder import Assignment, Finder, Goal, Match
 from paramscope.source.library import is_of_python, is_own
@@ -79,11 +80,25 @@ def search(classes: Mapping[str, ClassRecord], type: str, goal: Goal, *, distanc
                 reason = reason or str(error)
                 continue
             found = Finder(definition, record, cls, goal, (distance, place)).matches()
-            # The vague ones of a library are its machinery.
-            matches.extend(match for match in found if wants_own or not match.is_vague)
+            # The vague ones of a library are its machinery; a forward that a class overrides never runs.
+            matches.extend(
+                match
+                for match in found
+                if (wants_own or not match.is_vague) and not _is_overridden(match.assignment.method, line[:place])
+            )
         if any(not match.is_vague for match in matches):
             break
     return Found(matches, reason or _outside(cls, goal.steps))
+
+
+def _is_overridden(method: str, line: Iterable[ClassRecord]) -> bool:
+    """Whether a class earlier in an MRO has a forward that does not call the one that it inherits."""
+    for record in line if method == "forward" else ():
+        body = body_of(record)
+        for node in body.body if body is not None else ():
+            if isinstance(node, ast.FunctionDef) and node.name == method:
+                return not any(isinstance(each, ast.Attribute) and each.attr == method for each in ast.walk(node))
+    return False
 
 
 def _outside(cls: ClassRecord, steps: Steps) -> str:

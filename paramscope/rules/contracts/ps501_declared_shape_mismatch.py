@@ -76,7 +76,7 @@ def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...])
     if any(mark.kind in ("recomputed", "quantized") for mark in marks) or facts.slots.at(slot).parts:
         return
     module = facts.module_of(slot)
-    layer = str(kind.owner.settings.get("layer", kind.owner.type)).rpartition(".")[2]
+    layer = _layer(facts, kind)
     settings = ", ".join(f"{name}={value}" for name, value in kind.owner.settings.items() if name in _TOLD)
     says = (
         f"{{0}} {{0|is|are}} {text.shape(found)}, but {{0|its layer|their layers}}, {layer}({settings}), "
@@ -100,6 +100,16 @@ def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...])
         )
     else:
         yield Problem((path,), f"{says}: forward fails there or computes something else.", change, Severity.WARNING)
+
+
+def _layer(facts: Facts, kind: SlotKind) -> str:
+    """Own name of the torch layer that declares the shape: the first one in the MRO with a public name."""
+    of = str(kind.owner.settings.get("layer", kind.owner.type))
+    own = facts.snapshot.classes.get(kind.owner.type)
+    line = () if own is None else (own.type, *own.bases)
+    public = (each for each in line if each.startswith("torch.nn.") and not each.rpartition(".")[2].startswith("_"))
+    name = of.rpartition(".")[2]
+    return next(public, of).rpartition(".")[2] if name.startswith("_") else name
 
 
 def _shapes(facts: Facts, slot: int) -> dict[str, tuple[int, ...]]:

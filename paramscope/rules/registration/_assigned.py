@@ -10,8 +10,9 @@ from typing import NamedTuple
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import numberless
 from paramscope.snapshot import SlotRecord
-from paramscope.source import Assignment
-from paramscope.source.causes import Fit, fit
+from paramscope.source import Assignment, locate_cause
+from paramscope.source.causes import Cause, Fit, fit
+from paramscope.source.locals import written_at
 from paramscope.source.stages import every_assignment
 from paramscope.source.steps import Steps, to_steps
 from paramscope.source.uses import Reads, Stage, Uses
@@ -215,3 +216,21 @@ def _targets(facts: Facts, modules: dict[str, list[int]], type: str, attribute: 
             if rest == attribute or (rest.startswith(attribute) and rest[len(attribute)] in ".[{-"):
                 found.update(facts.modules.at(each).type for each in facts.subtree(child))
     return found
+
+
+def target(facts: Facts, slot: SlotRecord, cause: Cause) -> str | None:
+    """How the statement to blame writes the attribute, such as `self.blk.last` where a module above reaches in; None
+    where no statement shows it."""
+    name = to_steps(slot.name)[0].text
+    key = ("target", cause, numberless(slot.path))
+    return facts.once(key, lambda: _target(facts, slot, cause, name))
+
+
+def _target(facts: Facts, slot: SlotRecord, cause: Cause, name: str) -> str | None:
+    found = locate_cause(facts.snapshot, slot.path, cause).assignments
+    if not found:
+        return f"self.{name}" if "->" not in slot.path and facts.modules[slot.module].path == "" else None
+    written = written_at(found[0], name)
+    own = facts.snapshot.classes.get(facts.modules[slot.module].type)
+    is_own = own is not None and found[0].type in (own.type, *own.bases)
+    return written or (f"self.{name}" if is_own else None)

@@ -25,6 +25,8 @@ class Common(NamedTuple):
     """Positions of the module's places."""
     kind: Kind
     """What makes it suspicious."""
+    users: int
+    """How many of these places use it beside weights of their own: the name that merely registers it is none."""
 
 
 def common_layers(facts: Facts) -> tuple[Common, ...]:
@@ -48,7 +50,7 @@ def _common_layers(facts: Facts) -> Iterator[Common]:
             # What comes in is the same for all of them.
             continue
         if not is_asked_for(facts, facts.modules.path_at(places[1])):
-            yield Common(tuple(places), kind)
+            yield Common(tuple(places), kind, sum(place not in branches for place in places) or len(places))
 
 
 def _kind(facts: Facts, places: list[int]) -> Kind | None:

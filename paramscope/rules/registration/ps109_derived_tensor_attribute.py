@@ -52,7 +52,8 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._assigned import assigned, reads
+from paramscope.rules.naming import literal
+from paramscope.rules.registration._assigned import assigned, reads, target
 from paramscope.rules.registration._steps import Held, slot_held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import SlotRecord
@@ -91,15 +92,15 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 
 def _problem(facts: Facts, slot: SlotRecord, held: Held) -> Problem:
-    cut = f"Cut {_THEM} off from the graph if only the value matters: {_place(slot, held)} ….detach()."
+    place = _place(facts, slot, held)
+    cut = f"Cut {_THEM} off from the graph if only the value matters: {place} ….detach()."
     if _is_carried(facts, slot, held):
-        before = f"Cut the past off before the new value is computed: {_place(slot, held)} ….detach()."
+        before = f"Cut the past off before the new value is computed: {place} ….detach()."
         return Problem((slot.path,), f"{{0}} {_CARRIED}", before, Severity.WARNING, cause="derived")
     severity = _severity(facts, slot, held)
     if severity is Severity.INFO:
         return Problem((slot.path,), f"{{0}} {_KEPT}", cut, severity, cause="derived")
-    learned = f"If {{0|it is|they are}} to be learned, make the Parameter last: self.{held.name} = "
-    learned += "nn.Parameter(tensor.to(…))."
+    learned = f"If {{0|it is|they are}} to be learned, make the Parameter last: {place} nn.Parameter(tensor.to(…))."
     if held.kind != "attribute":
         learned = "If {0|it is|they are} to be learned, keep Parameters: nn.ParameterList, or nn.ParameterDict."
     follow = " If {0|it is to follow its|they are to follow their} parameters, compute {0|it|them} in forward."
@@ -109,9 +110,10 @@ def _problem(facts: Facts, slot: SlotRecord, held: Held) -> Problem:
 _THEM = "{0|it|them}"
 
 
-def _place(slot: SlotRecord, held: Held) -> str:
+def _place(facts: Facts, slot: SlotRecord, held: Held) -> str:
     """What stands before the value where an attribute is assigned; words, where that is no assignment to it."""
-    return f"self.{held.name} =" if held.kind == "attribute" else "where it is put there, write"
+    written = target(facts, slot, "derived") if held.kind == "attribute" else None
+    return f"{literal(written)} =" if written else "where it is put there, write"
 
 
 def _is_carried(facts: Facts, slot: SlotRecord, held: Held) -> bool:

@@ -135,7 +135,7 @@ def _common(facts: Facts, found: Common, paths: tuple[str, ...]) -> Problem:
         help_text = f"Let the argument be None by default, and build {type}(…) in __init__ where it is None."
     return Problem(
         paths,
-        f"{{0}} is one {type} for {len(paths):,} places whose other weights are their own: {_MIXED[found.kind]}",
+        f"{{0}} is one {type} for {found.users:,} places whose other weights are their own: {_MIXED[found.kind]}",
         help_text,
         Severity.WARNING,
         blame=last_assigned(facts, paths, "alias"),

@@ -75,8 +75,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             ("If that is not meant, build" if is_asked else "Build")
             + " one for each place: nn.ModuleList([Layer(…) for _ in range(n)]), or copy.deepcopy(layer).",
             Severity.INFO if is_asked else None,
-            blame=facts.modules.path_at(found.container) or paths[0],
+            blame=paths[-1],
             alike=paths[0],
+            cause="alias",
         )
 
 

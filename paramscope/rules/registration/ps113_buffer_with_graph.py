@@ -53,9 +53,9 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
-from paramscope.rules.registration._assigned import assigned, reads, uses
+from paramscope.rules.naming import literal
+from paramscope.rules.registration._assigned import assigned, reads, target, uses
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.text import name as printable
 
 RULE = Rule("PS113", "buffer-with-graph", Severity.ERROR)
 
@@ -82,11 +82,13 @@ _RENEWED = (
 
 
 def _problem(facts: Facts, kind: SlotKind, position: int) -> Problem:
-    slot, name = facts.slots.at(position), printable(kind.name)
+    slot = facts.slots.at(position)
     found, use = assigned(facts, slot), reads(facts, slot)
     copies_itself = uses(facts, kind.owner.type).has("__deepcopy__")
     is_renewed = use.is_renewed and found.stages >= {"forward"}
-    cut = f"Cut {{0|it|them}} off where {{0|it is|they are}} assigned: self.{name} = ….detach()"
+    written = target(facts, slot, "graph")
+    place = f"{literal(written)} = ….detach()" if written else "….detach()"
+    cut = f"Cut {{0|it|them}} off where {{0|it is|they are}} assigned: {place}"
     if is_renewed:
         message = f"{{0}} {_RENEWED}"
         if copies_itself:
@@ -94,9 +96,7 @@ def _problem(facts: Facts, kind: SlotKind, position: int) -> Problem:
                 "{0} {0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph; the "
                 "class copies itself, so that copy.deepcopy of the model works."
             )
-        instead = (
-            f"Keep {{0|it|them}} in a local variable, or cut {{0|it|them}} off for keeping: self.{name} = ….detach()."
-        )
+        instead = f"Keep {{0|it|them}} in a local variable, or cut {{0|it|them}} off for keeping: {place}."
         return Problem((slot.path,), message, instead, Severity.INFO if copies_itself else None, cause="graph")
     message = f"{{0}} {_FAILS}"
     if use.is_carried or found.is_of_itself or found.stages & {"forward", "other"}:

@@ -95,6 +95,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 "target network): torch refuses to copy a tensor with a graph behind it, as here {0}.",
                 instead,
                 alike="copy",
+                cause="any" if _recomputed_by(facts, path) else "graph",
             )
 
 

@@ -173,6 +173,9 @@ def _class_above(facts: Facts, *paths: str) -> str | None:
 def copy_of(facts: Facts, path: str, *, frozen: bool = False) -> str:
     """The assignment that gives a parameter memory of its own."""
     code = to_code(facts, path)
+    if code.isidentifier():
+        # As it stands, a name alone would be a local one.
+        code = f"model.{code}"
     return f"{code} = nn.Parameter({code}.detach().clone(){', requires_grad=False' if frozen else ''})"
 
 
