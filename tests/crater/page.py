@@ -141,7 +141,8 @@ def undone(outcomes: Iterable[Outcome]) -> list[str]:
         missing = [f"{len(names)} classes: {why}" for why, names in sorted(o.not_built.items())]
         if imports := [line for line in o.troubles if line.startswith("import ")]:
             missing.append(f"{len(imports)} modules that cannot be imported")
-        missing += [code(line) for line in o.troubles if not line.startswith("import ")]
+        # An error's text may hold paths and addresses of the machine; its kind does not.
+        missing += [code(": ".join(t.split(": ")[:2])) for t in o.troubles if not t.startswith("import ")]
         missing += [o.lost] if o.lost else []
         if missing:
             lines.append(f"- {o.name}: {'; '.join(missing)}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from braindecode import models
+from torch import nn
 
 from crater.built import Built
 
@@ -28,6 +29,8 @@ def networks() -> Iterator[Built]:
         sorted(models.__all__) if hasattr(models, "__all__") else sorted(n for n in vars(models) if n[0].isupper())
     ):
         cls = getattr(models, name)
+        if not issubclass(cls, nn.Module):
+            continue
         try:
             model = cls(n_chans=4, n_outputs=2, n_times=1000, sfreq=250)
         except Exception:  # noqa: BLE001  # this one wants more
