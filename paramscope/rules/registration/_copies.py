@@ -101,9 +101,20 @@ def _named(facts: Facts, tied: Iterable[list[str]]) -> Iterator[Copy]:
             counts[original] = counts.get(original, 0) + 1
     for root, counts in found.items():
         original = max(counts, key=lambda each: counts[each])
-        if root in facts.modules and _says_copy(facts, root, original):
+        if root in facts.modules and _says_copy(facts, root, original) and not _holds_both(facts, root, original):
             held = len(set(_parameters(facts, root).values()))
             yield Copy(root, original, sum(counts.values()), held, is_named=True)
+
+
+def _holds_both(facts: Facts, root: str, original: str) -> bool:
+    """Whether a module holds, beside what it shares with another one, a copy of that: a keeper of averages that knows
+    the model that it averages."""
+    mine = _parameters(facts, original)
+    children = [facts.modules.path_at(each) for each in facts.children.get(facts.modules.position(root), ())]
+    held = [_parameters(facts, child) for child in children]
+    return any(each == mine for each in held) and any(
+        each.keys() == mine.keys() and not set(each.values()) & set(mine.values()) for each in held
+    )
 
 
 def _copy_above(path: str) -> str | None:
