@@ -167,7 +167,9 @@ def reads(facts: Facts, slot: SlotRecord) -> Reads:
     type = facts.modules[slot.module].type
     # When its methods run is known once it was asked when the attribute is assigned.
     found = assigned(facts, slot)
-    own: Reads = facts.once(("reads", type, slot.name), lambda: uses(facts, type).reads(slot.name))
+    is_row = slot.shape is not None and len(slot.shape) == 1
+    key = ("reads", type, slot.name, is_row)
+    own: Reads = facts.once(key, lambda: uses(facts, type).reads(slot.name, is_row=is_row))
     above = _from_above(facts, slot) if not slot.is_leaf else None
     if above is None or above.assigned is not found or not above.type:
         return own
