@@ -63,6 +63,8 @@ class _Above(NamedTuple):
     """Its class; empty where there is none."""
     name: str
     """What it calls the attribute."""
+    is_moving: bool
+    """Whether its forward brings to another tensor's device and dtype what lies there."""
 
 
 def _from_above(facts: Facts, slot: SlotRecord) -> _Above:
@@ -95,9 +97,26 @@ def _reached_into(facts: Facts, slot: SlotRecord) -> _Above:
         found = _filling(every_assignment(facts.snapshot.classes, type, below, beyond=len(below) - own))
         if found:
             name = path[len(there) :].removeprefix(".") + "." + slot.name
-            return _Above(_summed(facts, type, found, to_steps(slot.name)[0].text), type, name)
+            summed = _summed(facts, type, found, to_steps(slot.name)[0].text)
+            is_moving = summed.is_only_forward and all(_is_move(each.value, slot.name) for each in found)
+            return _Above(summed, type, name, is_moving)
         at = above
-    return _Above(_summed(facts, "", [], ""), "", "")
+    return _Above(_summed(facts, "", [], ""), "", "", is_moving=False)
+
+
+def _is_move(value: ast.expr | None, name: str) -> bool:
+    """Whether an expression brings an attribute to another tensor: `part.grid.to(x)`."""
+    match value:
+        case ast.Call(
+            func=ast.Attribute(value=ast.Attribute(attr=attr), attr="to" | "type_as"), args=[ast.Name(id=id)]
+        ):
+            return attr == name and not ("device" in id or "dtype" in id)
+    return False
+
+
+def is_moved_from_above(facts: Facts, slot: SlotRecord) -> bool:
+    """Whether the forward of a module above moves an attribute before it goes on."""
+    return _from_above(facts, slot).is_moving
 
 
 def _filling(found: Iterable[Assignment]) -> list[Assignment]:
