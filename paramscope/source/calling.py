@@ -7,7 +7,7 @@ import ast
 
 from paramscope.source.callees import Callee, Package, dotted, resolve
 from paramscope.source.expressions import Frame, key_of, may_be_called
-from paramscope.source.holding import DEVICE, FOREIGN, HOST, OWN, Closure, Known, joined, whole
+from paramscope.source.holding import DEVICE, FOREIGN, HOST, INTEGER, OWN, Closure, Known, joined, whole
 from paramscope.source.methods import Function, Method
 from paramscope.source.operations import (
     ASKING,
@@ -69,7 +69,7 @@ class Calling(TensorCalls):
         if name in TRUTH:
             for each in self.arguments(node, frame):
                 self.host(each)
-            return HOST
+            return INTEGER if name in ("int", "len") else HOST
         if name in ASKING:
             self.arguments(node, frame)
             return HOST

@@ -106,7 +106,7 @@ def fit(assignment: Assignment, cause: Cause) -> Fit:
         return Fit.NO
     match cause:
         case "plain":
-            return Fit.NO if is_parameter(value) or is_module(value) else Fit.MAYBE
+            return Fit.NO if is_parameter(value) or is_module(value) or _moves_itself(assignment) else Fit.MAYBE
         case "hidden":
             return Fit.MAYBE
         case "leaf":
@@ -124,6 +124,14 @@ def fit(assignment: Assignment, cause: Cause) -> Fit:
         case "live":
             return _fit_live(value)
     return Fit.MAYBE
+
+
+def _moves_itself(assignment: Assignment) -> bool:
+    """Whether it only brings elsewhere what is there: `part.grid = part.grid.to(x)`."""
+    match assignment.value:
+        case ast.Call(func=ast.Attribute(value=ast.Attribute() as inner, attr="to" | "type_as" | "cuda" | "cpu")):
+            return assignment.source.startswith(f"{ast.unparse(inner)} = ")
+    return False
 
 
 def _fit_around(assignment: Assignment, cause: Cause) -> Fit:

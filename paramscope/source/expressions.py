@@ -10,6 +10,7 @@ from paramscope.source.holding import (
     DTYPE,
     FOREIGN,
     HOST,
+    INTEGER,
     NONE,
     OWN,
     SELF,
@@ -86,7 +87,7 @@ class Expressions(Noting):
             case ast.Constant(value=constant):
                 if isinstance(constant, str):
                     return Known("host", texts=(constant,))
-                return NONE if constant is None else HOST
+                return NONE if constant is None else INTEGER if type(constant) is int else HOST
             case ast.Attribute():
                 return self._attribute(node, frame)
             case ast.Subscript():
@@ -95,7 +96,9 @@ class Expressions(Noting):
                 return self.call(node, frame)
             case ast.BinOp(left=left, op=op, right=right):
                 return self.meet(
-                    [self.value(left, frame), self.value(right, frame)], is_strict=isinstance(op, ast.MatMult)
+                    [self.value(left, frame), self.value(right, frame)],
+                    is_strict=isinstance(op, ast.MatMult),
+                    is_quotient=isinstance(op, ast.Div | ast.Pow),
                 )
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return self.host(self.value(operand, frame))
@@ -186,6 +189,8 @@ class Expressions(Noting):
         found = self.at_attribute(name) or self.read_property(name, base, frame)
         if found is not None:
             return found
+        if name in self.methods.counters:
+            return INTEGER
         known = self.by_name(name)
         return OWN if known is FOREIGN else known
 
@@ -212,6 +217,11 @@ class Expressions(Noting):
             else:
                 self.host(index)
         if base.hold is not None:
+            if self.is_row and index.is_integer and not base.hold.is_element:
+                # One of its numbers has no dimension left: it works beside tensors of any device and dtype.
+                self.noted.add("host")
+                self.noted.add("by-number")
+                return OWN._replace(has_past=base.has_past)
             is_one = not isinstance(node.slice, ast.Slice | ast.Tuple) and index.kind in ("host", "own")
             base = base._replace(hold=base.hold._replace(is_element=base.hold.is_element or is_one))
         return base._replace(is_place=False, items=None, closure=None)
@@ -242,7 +252,7 @@ class Expressions(Noting):
         """What one item of an iterable is."""
         match node:
             case ast.Call(func=ast.Name(id="enumerate"), args=[inner, *_]):
-                return Known("own", items=(HOST, self.each(inner, frame)))
+                return Known("own", items=(INTEGER, self.each(inner, frame)))
             case ast.Call(func=ast.Name(id="zip"), args=inners):
                 return Known("own", items=tuple(self.each(inner, frame) for inner in inners))
             case ast.Call(func=ast.Name(id="reversed" | "sorted" | "list" | "tuple" | "iter"), args=[inner]):
@@ -253,7 +263,7 @@ class Expressions(Noting):
                 return self.element(self.value(base, frame))
             case ast.Call(func=ast.Name(id="range")):
                 self.value(node, frame)
-                return HOST
+                return INTEGER
         return self.element(self.value(node, frame))
 
     def assign(self, target: ast.expr, value: Known, frame: Frame) -> None:

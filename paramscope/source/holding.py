@@ -50,9 +50,12 @@ class Known(NamedTuple):
     is_none: bool = False
     is_cut: bool = False
     """Whether it was cut off from its past, as it is or on one of several ways."""
+    is_integer: bool = False
+    """Whether it is surely an integer of Python's."""
 
 
 FOREIGN, OWN, HOST, NONE = Known(), Known("own"), Known("host"), Known("host", is_none=True)
+INTEGER = Known("host", is_integer=True)
 DEVICE, DTYPE, SELF = Known("device"), Known("dtype"), Known("self")
 
 
@@ -85,6 +88,7 @@ def joined(values: Iterable[Known], *, is_guarded: bool = False) -> Known:
         found[0].closure if len({each.closure for each in found}) == 1 else None,
         tuple(dict.fromkeys(text for each in found for text in each.texts)),
         is_cut=any(each.is_cut for each in found),
+        is_integer=all(each.is_integer for each in found),
     )
 
 

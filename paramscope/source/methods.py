@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeAlias
 
 from paramscope.snapshot import ClassRecord
@@ -84,6 +84,11 @@ class Methods:
             self._calls[name], self._outside[name] = set(), set()
             for method in found:
                 self._read_calls(name, method)
+
+    @cached_property
+    def counters(self) -> frozenset[str]:
+        """Attributes that are integers, as far as the code tells."""
+        return _counters(self.by_name)
 
     def _read_calls(self, name: str, method: Method) -> None:
         parents = parents_in(method.node)
@@ -168,6 +173,26 @@ def _body(record: ClassRecord) -> ast.ClassDef | None:
     line = record.line
     fitting = [each for each in found if line is not None and each.lineno <= line <= (each.end_lineno or 0)]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _counters(by_name: Mapping[str, Iterable[Method]]) -> frozenset[str]:
+    """The attributes that a constructor begins with an integer in the code, and that no call gives another value."""
+    begun: set[str] = set()
+    others: set[str] = set()
+    for name, methods in by_name.items():
+        for method in methods:
+            for node in ast.walk(method.node):
+                if not isinstance(node, ast.Assign | ast.AugAssign):
+                    continue
+                for each in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if not isinstance(each, ast.Attribute) or not _is_of(each, method.receiver):
+                        continue
+                    value = node.value
+                    if name == "__init__" and isinstance(value, ast.Constant) and type(value.value) is int:
+                        begun.add(each.attr)
+                    elif any(isinstance(at, ast.Call) for at in ast.walk(value)):
+                        others.add(each.attr)
+    return frozenset(begun - others)
 
 
 def _decorators(node: Function) -> set[str]:

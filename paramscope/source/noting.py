@@ -19,7 +19,9 @@ class Noting:
     NESTING = 100
     """Expressions and conditions within one another that are looked into, with those of functions gone into."""
 
-    def __init__(self, methods: Methods, place: tuple[str, ...], *, is_running: bool) -> None:
+    def __init__(self, methods: Methods, place: tuple[str, ...], *, is_running: bool, is_row: bool = False) -> None:
+        """is_row: whether the tensor has one dimension, so that an integer takes one number of it."""
+        self.is_row = is_row
         self.methods = methods
         self.place = place
         self.is_running = is_running
@@ -50,10 +52,18 @@ class Noting:
             self.noted.add("host")
         return HOST
 
-    def meet(self, values: Sequence[Known], *, is_strict: bool = False, gives_flags: bool = False) -> Known:
+    def meet(
+        self,
+        values: Sequence[Known],
+        *,
+        is_strict: bool = False,
+        gives_flags: bool = False,
+        is_quotient: bool = False,
+    ) -> Known:
         """What an operation on several values gives.
 
-        is_strict: it refuses two dtypes. gives_flags: of what dtype they are does not show in what it gives.
+        is_strict: it refuses two dtypes. is_quotient: of two integers it may give a fraction. gives_flags: of what
+        dtype they are does not show in what it gives.
         """
         every = [whole(value) for value in values]
         holds = [value.hold for value in every if value.hold is not None]
@@ -72,7 +82,8 @@ class Noting:
                 hold = None
         past = not gives_flags and not self.without_graph and any(value.has_past for value in every)
         kind = "foreign" if is_foreign else "host" if not holds and all(v.kind == "host" for v in every) else "own"
-        return Known(kind, hold, past)  # type: ignore[arg-type]
+        is_integer = not is_quotient and not gives_flags and all(value.is_integer for value in every)
+        return Known(kind, hold, past, is_integer=is_integer)  # type: ignore[arg-type]
 
     def put(self, value: Known, *, is_added: bool = False) -> None:
         """Notes that something is assigned to the attribute.

@@ -14,6 +14,7 @@ from paramscope.source.expressions import Frame
 from paramscope.source.holding import (
     FOREIGN,
     HOST,
+    INTEGER,
     SELF,
     Closure,
     Known,
@@ -48,10 +49,15 @@ class Reads(NamedTuple):
     """Whether what runs the model computes it from its own past value, with the graph, and nothing cuts that off."""
     is_recurrent: bool
     """Whether it goes into a layer that gives the next one, as the state of a recurrent layer does."""
+    is_by_number: bool
+    """Whether one of its numbers is taken by an integer of Python's."""
 
 
-def read(methods: Methods, stages: Stages, place: tuple[str, ...]) -> Reads:
-    """What becomes of a tensor: of an attribute by its name, with the keys or attributes that lead on from there."""
+def read(methods: Methods, stages: Stages, place: tuple[str, ...], *, is_row: bool = False) -> Reads:
+    """What becomes of a tensor: of an attribute by its name, with the keys or attributes that lead on from there.
+
+    is_row: whether the tensor has one dimension.
+    """
     noted: set[str] = set()
     renewing: list[bool] = []
     called, touching = methods.called(), methods.touching(place[0])
@@ -59,7 +65,8 @@ def read(methods: Methods, stages: Stages, place: tuple[str, ...]) -> Reads:
         is_building = name in FIRST or (name in stages.constructing and name not in stages.running)
         if name in _ASIDE or is_building or name not in touching or (name in called and name not in methods.handed):
             continue
-        walk = _Walk(methods, place, is_running=name in stages.running or name in methods.handed)
+        is_running = name in stages.running or name in methods.handed
+        walk = _Walk(methods, place, is_running=is_running, is_row=is_row)
         walk.enter(found[0])
         walk.leave()
         if _MOVING.fullmatch(name) and "put-moved" in walk.noted:
@@ -82,6 +89,7 @@ def read(methods: Methods, stages: Stages, place: tuple[str, ...]) -> Reads:
         any(renewing) and "raw" not in noted and "placed" not in noted,
         "carried" in noted and noted.isdisjoint(("cut", "cut-off")),
         "recurrent" in noted,
+        "by-number" in noted,
     )
 
 
@@ -127,7 +135,8 @@ class _Walk(Calling):
     def _bind_foreign(self, node: Function | ast.Lambda, frame: Frame) -> None:
         arguments = node.args
         for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
-            frame.names[each.arg] = self.by_name(each.arg)
+            is_integer = isinstance(each.annotation, ast.Name) and each.annotation.id == "int"
+            frame.names[each.arg] = INTEGER if is_integer else self.by_name(each.arg)
         for rest in (arguments.vararg, arguments.kwarg):
             if rest is not None:
                 frame.names[rest.arg] = FOREIGN
@@ -165,7 +174,9 @@ class _Walk(Calling):
                 self.assign(target, self.value(value, frame), frame)
             case ast.AugAssign(target=target, op=op, value=value):
                 both = self.meet(
-                    [self.value(target, frame), self.value(value, frame)], is_strict=isinstance(op, ast.MatMult)
+                    [self.value(target, frame), self.value(value, frame)],
+                    is_strict=isinstance(op, ast.MatMult),
+                    is_quotient=isinstance(op, ast.Div | ast.Pow),
                 )
                 self.assign(target, both, frame)
             case ast.Expr(value=value):

@@ -60,9 +60,12 @@ class Uses:
         """Whether to read a property runs the statement."""
         return self._stages.is_of_property(assignment)
 
-    def reads(self, name: str) -> Reads:
-        """What becomes of what an attribute holds; `name` may lead on, as `stats['mean']` and `state->mean` do."""
-        return read(self._methods, self._stages, tuple(step.text for step in to_steps(name)))
+    def reads(self, name: str, *, is_row: bool = False) -> Reads:
+        """What becomes of what an attribute holds; `name` may lead on, as `stats['mean']` and `state->mean` do.
+
+        is_row: whether that is a tensor of one dimension.
+        """
+        return read(self._methods, self._stages, tuple(step.text for step in to_steps(name)), is_row=is_row)
 
     def is_read_at_construction_alone(self, name: str) -> bool:
         """Whether the constructor reads an attribute and no other method does, though there is a forward."""

@@ -64,6 +64,8 @@ class _Above(NamedTuple):
     """Its class; empty where there is none."""
     name: str
     """What it calls the attribute."""
+    is_moving: bool
+    """Whether its forward brings to another tensor's device and dtype what lies there."""
 
 
 def _from_above(facts: Facts, slot: SlotRecord) -> _Above:
@@ -96,9 +98,26 @@ def _reached_into(facts: Facts, slot: SlotRecord) -> _Above:
         found = _filling(every_assignment(facts.snapshot.classes, type, below, beyond=len(below) - own))
         if found:
             name = path[len(there) :].removeprefix(".") + "." + slot.name
-            return _Above(_summed(facts, type, found, to_steps(slot.name)[0].text), type, name)
+            summed = _summed(facts, type, found, to_steps(slot.name)[0].text)
+            is_moving = summed.is_only_forward and all(_is_move(each.value, slot.name) for each in found)
+            return _Above(summed, type, name, is_moving)
         at = above
-    return _Above(_summed(facts, "", [], ""), "", "")
+    return _Above(_summed(facts, "", [], ""), "", "", is_moving=False)
+
+
+def _is_move(value: ast.expr | None, name: str) -> bool:
+    """Whether an expression brings an attribute to another tensor: `part.grid.to(x)`."""
+    match value:
+        case ast.Call(
+            func=ast.Attribute(value=ast.Attribute(attr=attr), attr="to" | "type_as"), args=[ast.Name(id=id)]
+        ):
+            return attr == name and not ("device" in id or "dtype" in id)
+    return False
+
+
+def is_moved_from_above(facts: Facts, slot: SlotRecord) -> bool:
+    """Whether the forward of a module above moves an attribute before it goes on."""
+    return _from_above(facts, slot).is_moving
 
 
 def _filling(found: Iterable[Assignment]) -> list[Assignment]:
@@ -168,7 +187,9 @@ def reads(facts: Facts, slot: SlotRecord) -> Reads:
     type = facts.modules[slot.module].type
     # When its methods run is known once it was asked when the attribute is assigned.
     found = assigned(facts, slot)
-    own: Reads = facts.once(("reads", type, slot.name), lambda: uses(facts, type).reads(slot.name))
+    is_row = slot.shape is not None and len(slot.shape) == 1
+    key = ("reads", type, slot.name, is_row)
+    own: Reads = facts.once(key, lambda: uses(facts, type).reads(slot.name, is_row=is_row))
     above = _from_above(facts, slot) if not slot.is_leaf else None
     if above is None or above.assigned is not found or not above.type:
         return own

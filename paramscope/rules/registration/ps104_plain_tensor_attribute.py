@@ -37,10 +37,12 @@ When it is wrong to follow it
 : These are information only: a constant of one element; what lies in a container; what only the forward assigns, or
   a method that the forward of the module or of another one of the model calls, under whatever name (what a `fit` or
   an `update` keeps for later is no such thing); what is moved wherever it is read (`.to(x)`, `.type_as(x)`, by a
-  function or method that moves its argument, by what is made of it, or by the forward's first statement); what Python
-  alone reads (as a truth value, a number, an index of a list, by iteration); what `__init__` alone reads; the state
-  that a recurrent layer is begun with; and modules that move or save their tensors themselves, or lie in one that
-  does. What a quantized layer that saves itself keeps beside its weight is left alone.
+  function or method that moves its argument, by what is made of it, by the forward's first statement, or by that of
+  the module above, which calls this one); what Python alone reads (as a truth value, a number, an index of a list,
+  by iteration); a row of which an integer of Python's takes one number, which works on every device; what
+  `__init__` alone reads; the state that a recurrent layer is begun with; and modules that move or save their
+  tensors themselves, or lie in one that does. What a quantized layer that saves itself keeps beside its weight is
+  left alone.
 : A table of floating point numbers that is brought to the input's device, but not to its dtype, stays a warning.
 """
 
@@ -50,7 +52,13 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
-from paramscope.rules.registration._assigned import assigned, is_managed, is_read_at_construction_alone, reads
+from paramscope.rules.registration._assigned import (
+    assigned,
+    is_managed,
+    is_moved_from_above,
+    is_read_at_construction_alone,
+    reads,
+)
 from paramscope.rules.registration._steps import Held, slot_held_by, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import SlotRecord
@@ -138,11 +146,13 @@ def _how_read(facts: Facts, slot: SlotRecord) -> str:
     if use.reading == "moved" or (use.reading == "placed" and not _is_floating(slot)):
         return "moved where {0|it is|they are} read"
     if use.reading == "host":
-        return "read by Python alone"
+        return "read one number at a time" if use.is_by_number else "read by Python alone"
     if use.is_recurrent:
         return "the state that a recurrent layer goes on from"
     if use.is_renewed:
         return "made anew by each forward"
+    if is_moved_from_above(facts, slot):
+        return "moved by the module above"
     if is_read_at_construction_alone(facts, slot):
         return "read only as the module is built"
     return ""
