@@ -155,7 +155,18 @@ class ClassFacts(NamedTuple):
     """(class, method) where one of the user's classes says itself what `parameters()` hands out."""
 
 
-_CALLING = ("RESUME", "COPY_FREE_VARS", "LOAD_", "PUSH_NULL", "CALL", "PRECALL", "KW_NAMES", "RETURN_", "NOP", "CACHE")
+_CALLING = (
+    "RESUME",
+    "COPY_FREE_VARS",
+    "LOAD_",
+    "PUSH_NULL",
+    "CALL",
+    "PRECALL",
+    "KW_NAMES",
+    "RETURN_",
+    "NOP",
+    "CACHE",
+)
 """How the instructions begin that a function consists of that calls one other, and hands back what that gives."""
 
 
