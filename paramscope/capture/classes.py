@@ -7,6 +7,7 @@ torch's are told apart by their ids (their instances keep them alive) and by `is
 
 from __future__ import annotations
 
+import dis
 import sys
 from collections.abc import Iterable, Mapping
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
@@ -154,6 +155,33 @@ class ClassFacts(NamedTuple):
     """(class, method) where one of the user's classes says itself what `parameters()` hands out."""
 
 
+_CALLING = (
+    "RESUME",
+    "COPY_FREE_VARS",
+    "LOAD_",
+    "PUSH_NULL",
+    "CALL",
+    "PRECALL",
+    "KW_NAMES",
+    "RETURN_",
+    "NOP",
+    "CACHE",
+)
+"""How the instructions begin that a function consists of that calls one other, and hands back what that gives."""
+
+
+def _only_hands_on(function: object, method: str) -> bool:
+    """Whether a function does nothing but return what the method that it overrides returns, given the same."""
+    if type(function) is not FunctionType:
+        return False
+    code = function.__code__
+    return (
+        set(code.co_names) == {"super", method}
+        and False not in code.co_consts
+        and all(each.opname.startswith(_CALLING) for each in dis.get_instructions(code))
+    )
+
+
 def class_facts(cls: type) -> ClassFacts:
     """Reads one Module class."""
     subtree: list[tuple[str, str]] = []
@@ -177,7 +205,7 @@ def class_facts(cls: type) -> ClassFacts:
         if "to" in members and "to" not in met and module_name(base).partition(".")[0] not in _MOVES_AS_TORCH:
             moves_itself = f"{short_name(base)} overrides to()"
         for method in _HANDING_OUT:
-            if method in members and hands_out is None:
+            if method in members and hands_out is None and not _only_hands_on(members[method], method):
                 hands_out = (short_name(base), method)
         for method, fate in DECIDING.items():
             if method in members and method not in met:

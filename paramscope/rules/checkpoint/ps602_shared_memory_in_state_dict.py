@@ -62,12 +62,12 @@ from paramscope.spans import extent
 RULE = Rule("PS602", "shared-memory-in-state-dict", Severity.INFO)
 
 _SAVE_MODEL = (
-    "Write it with safetensors.torch.save_model(model, file), which keeps one name for each memory; or with "
-    "torch.save."
+    "Write it with torch.save, or with safetensors.torch.save_model(model, file), which keeps one name for each "
+    "memory."
 )
 _CLONE = (
-    "Copy each before saving, {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}; or "
-    "use torch.save."
+    "Use torch.save, or copy each before saving: {name: tensor.contiguous().clone() for name, tensor in "
+    "model.state_dict().items()}."
 )
 
 

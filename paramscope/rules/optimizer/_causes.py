@@ -22,6 +22,12 @@ _FILTERED = (
     'Give what the filter leaves out a group of its own, {"params": …, "weight_decay": 0.0}, or freeze it: '
     "requires_grad_(False)."
 )
+_LEFT_OUT = 'Give what the filter leaves out a group of its own, {"params": …}, or freeze it: requires_grad_(False).'
+_SPECIAL = re.compile("norm|embed", re.IGNORECASE)
+"""Kinds of layers that go without weight decay, and so have a group of their own."""
+_SPECIAL_NAMES = frozenset({"weight", "bias", "gamma", "beta"})
+_ADDED = frozenset({"lora", "adapter", "adapters", "prompt", "prompts", "dora", "lokr", "loha", "vera"})
+"""Words for what is put into a model later."""
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -43,9 +49,9 @@ def reason(facts: Facts, missing: Collection[int]) -> tuple[str, str]:
             if slots:
                 into.kinds.append(kind)
                 into.slots.extend(slots)
-    filtered = _filter(facts, absent, held)
+    filtered, instead = _filter(facts, absent, held)
     if filtered:
-        return f": {filtered}", _FILTERED
+        return f": {filtered}", instead
     if all(kind.has_grad for kind in absent.kinds):
         return ": gradients lie there, and no step uses them.", _HAND_OVER
     # What has an optimizer to itself may be another network, which is trained beside this one.
@@ -71,29 +77,31 @@ def reason(facts: Facts, missing: Collection[int]) -> tuple[str, str]:
     return ": no step changes what is in no group.", _HAND_OVER
 
 
-def _filter(facts: Facts, absent: _Set, held: _Set) -> str:
-    """What kind of filter would leave out just these, as the end of a message; empty where none that is usual."""
+def _filter(facts: Facts, absent: _Set, held: _Set) -> tuple[str, str]:
+    """(what kind of filter would leave out just these, as the end of a message, what to write instead); empty where
+    none that is usual."""
     owners = {facts.snapshot.slot_columns.modules[slot] for slot in absent.slots}
     if not held.slots or len(absent.slots) < 2:
-        return ""
+        return "", ""
     few, many = set(map(_dims, absent.kinds)), set(map(_dims, held.kinds))
     if max(few) < 2 <= min(many) or max(many) < 2 <= min(few):
-        return "perhaps a filter by dimensions leaves out all that has " + (
-            "fewer than two." if max(few) < 2 else "two or more."
-        )
+        size = "fewer than two." if max(few) < 2 else "two or more."
+        return f"perhaps a filter by dimensions leaves out all that has {size}", _FILTERED
     if len(owners) < 2:
-        return ""
+        return "", ""
     names = {kind.name for kind in absent.kinds}
-    if len(names) == 1 and names.isdisjoint(kind.name for kind in held.kinds):
-        return "perhaps a filter leaves out all of that name."
+    if len(names) == 1 and names <= _SPECIAL_NAMES and names.isdisjoint(kind.name for kind in held.kinds):
+        return "perhaps a filter leaves out all of that name.", _FILTERED
     layers = {_layer(kind) for kind in absent.kinds}
     if len(layers) == 1 and layers.isdisjoint(map(_layer, held.kinds)):
-        return "perhaps a filter leaves out all layers of that kind."
+        # What is of another kind than all the rest may as well have been put in after the optimizer was built.
+        is_special = all(_SPECIAL.search(each.rpartition(".")[2]) for each in layers)
+        return ("perhaps a filter leaves out all layers of that kind.", _FILTERED) if is_special else ("", "")
     common = set.intersection(*(_words(path) for path in facts.paths(absent.slots)))
     spoken = set().union(*(_words(path) for path in facts.paths(held.slots)))
-    if common - spoken and len({facts.parents[owner] for owner in owners}) > 1:
-        return "perhaps a filter leaves out all of such a name."
-    return ""
+    if common - spoken and common.isdisjoint(_ADDED) and len({facts.parents[owner] for owner in owners}) > 1:
+        return "perhaps a filter leaves out all of such a name.", _LEFT_OUT
+    return "", ""
 
 
 def _words(path: str) -> set[str]:

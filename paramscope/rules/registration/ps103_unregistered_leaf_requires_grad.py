@@ -69,7 +69,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if slot.tensor in facts.cut_views:
                 continue
             message = (
-                "backward() gives gradients to {0}, but parameters() holds nothing that is no nn.Parameter: an "
+                "backward() gives gradients to {0}, but parameters() hands out nn.Parameters alone: an "
                 "optimizer built from them never steps {0|it, and it is|them, and they are} neither saved nor moved."
             )
             on_purpose = kind.is_parameter and is_put_past_on_purpose(facts, slot, held)
@@ -92,6 +92,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             elif held.kind in ("record", "object", "callable"):
                 instead = f"Register it, self.name = nn.Parameter(…), and hand that on to what lies in self.{name}."
             elif held.kind != "attribute":
-                instead = f"Make it a parameter: self.{name} = nn.ParameterList(…), or nn.ParameterDict(…)."
+                kept = "an nn.ParameterDict" if held.is_dict else "an nn.ParameterList"
+                instead = f"Make it an nn.Parameter, and let self.{name} be {kept}."
             is_harmless = on_purpose or (held.kind != "class" and assigned(facts, slot).is_only_forward)
             yield Problem((slot.path,), message, instead, Severity.INFO if is_harmless else None, cause="leaf")

@@ -60,7 +60,7 @@ RULE = Rule("PS105", "module-behind-callable", Severity.WARNING)
 _KINDS = {
     "partial": "a functools.partial",
     "method": "a bound method",
-    "function": "a function's closure or defaults",
+    "function": "the closure or the defaults of a function",
 }
 
 _OF_CALLABLES = ("->func", "->args", "->keywords", "->__self__", "->__defaults__", "->__kwdefaults__", "-><")
@@ -79,10 +79,12 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 def _problem(facts: Facts, hidden: Hidden, instead: str) -> Problem:
     held = hidden.held
     # The attribute is the callable itself, or what this lies in.
-    where = ", self." if held.steps.startswith(_OF_CALLABLES) else " in self."
+    where = f", self.{held.name}," if held.steps.startswith(_OF_CALLABLES) else f" in self.{held.name}"
+    # The closure or the defaults of a function are two.
+    knows = "know" if held.thing == "function" else "knows"
     return Problem(
         (hidden.path,),
-        hidden.told(f"Only {_KINDS.get(held.thing, 'a callable')}{where}{held.name} knows {{0}}"),
+        hidden.told(f"Only {_KINDS.get(held.thing, 'a callable')}{where} {knows} {{0}}"),
         instead,
         Severity.INFO if hidden.on_purpose else None,
         blame=to_blame(hidden.path),

@@ -59,7 +59,7 @@ from paramscope.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.registration._made import in_forward
 from paramscope.rules.rule import Blame, Problem, Rule, Undecided
-from paramscope.source import Assignment
+from paramscope.source import Assignment, locate
 from paramscope.source.causes import is_nothing
 from paramscope.text import name as printable
 
@@ -69,12 +69,15 @@ RULE = Rule("PS116", "buffer-filled-in-forward", Severity.INFO)
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Empty buffers that are saved once they are filled."""
     for kind in facts.slot_kinds:
-        if kind.role != "buffer" or not kind.is_registered or kind.spec is not None or kind.persistent is False:
+        if kind.role != "buffer" or not kind.is_registered or kind.persistent is False:
             continue
         filled = _filled(facts, kind)
         if filled is None:
             continue
         for path in facts.paths(kind.slots):
+            # What a call has filled was empty where the constructor says so.
+            if kind.spec is not None and not _is_registered_empty(facts, path):
+                continue
             name = printable(kind.name)
             yield Problem(
                 (path,),
@@ -92,3 +95,9 @@ def _filled(facts: Facts, kind: SlotKind) -> Assignment | None:
         if each.steps == (kind.name,) and not is_nothing(each.assignment.value):
             return each.assignment
     return None
+
+
+def _is_registered_empty(facts: Facts, path: str) -> bool:
+    """Whether its class registers a buffer as None in plain sight, and gives it nothing else in its constructor."""
+    made = [each for each in locate(facts.snapshot, path).assignments if each.method == "__init__"]
+    return bool(made) and all(each.how == "register_buffer" and is_nothing(each.value) for each in made)

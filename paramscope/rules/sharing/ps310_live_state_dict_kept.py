@@ -259,7 +259,9 @@ def _copy(kept: _Kept, *, is_named: bool) -> str:
     if not kept.container:
         return "Keep copies: self.register_buffer(name, p.detach().clone())."
     if is_named:
-        copied, code = "copy.deepcopy(….state_dict())", as_code(kept.container, "self")
+        # What stands in a list was appended, as a rule, and is not written by its number.
+        is_listed = any(_is_listed(f"{part}]") for part in kept.container.split("]"))
+        copied, code = "copy.deepcopy(….state_dict())", None if is_listed else as_code(kept.container, "self")
         return f"Keep a copy there: {copied}." if code is None else f"Keep a copy: {literal(code)} = {copied}."
     return "Keep copies: p.detach().clone() for each parameter p, in place of the parameters or views of them."
 

@@ -61,8 +61,11 @@ from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS212", "adapters-frozen", Severity.INFO, needs="optimizer")
 
-_ADAPTER = re.compile(r"(?:^|\.)(lora(?=[._]|$)|hada_|lokr_|ia3_|vera_lambda_|oft_|boft_|hra_|adaption_)")
-"""What libraries call the parts of an adapter; the layer that it belongs to holds them."""
+_ADAPTER = re.compile(
+    r"(?:^|\.)((?i:lora[._](?:\w+_)?(?:[ab]|down|up|layer)(?:_\w+)?(?=[._]|$))|lora_magnitude_vector|hada_|lokr_|ia3_|vera_lambda_|oft_|boft_|hra_|adaption_)"
+)
+"""What libraries call the parts of an adapter; the layer that it belongs to holds them. Not all that begins with
+"lora" is one: it has two matrices."""
 _COPY = re.compile(r"(?:^|\.)modules_to_save\.")
 _BASE = frozenset({"base", "base_layer", "base_model", "original", "original_module", "weight", "bias", "linear"})
 
@@ -83,8 +86,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             alike="merged",
         )
     names = {
-        "low-rank adapters": "If they are to be trained, leave them out where the rest is frozen: "
-        'p.requires_grad = "lora_" in name.',
+        "low-rank adapters": "If they are to be trained, call .requires_grad_(True) on the parameters of the "
+        "adapters, after the rest is frozen and before the optimizer is built.",
         "copies that modules_to_save made": "If they are to be trained, call .requires_grad_(True) on them.",
     }
     for (what, advice), pattern in zip(names.items(), (_ADAPTER, _COPY), strict=True):
