@@ -135,7 +135,7 @@ def test_a_common_norm_is_counted_where_it_is_used() -> None:
     """The name that registers it uses nothing; and a layer goes by its public name."""
     bn = nn.BatchNorm2d(4)
     model = nn.ModuleDict({"bn": bn, **{each: nn.Sequential(nn.Conv2d(3, 4, 1), bn) for each in ("left", "right")}})
-    assert "for 2 places" in told(model, "PS110").message
+    assert "in 2 places" in told(model, "PS110").message
     conv = nn.Conv2d(4, 8, 3)
     conv.weight = nn.Parameter(torch.zeros(8, 4, 5, 5))
     assert "its layer, Conv2d(" in told(conv, "PS501").message

@@ -114,7 +114,7 @@ def _problem(facts: Facts, group: Group) -> Problem:
             if is_frozen
             else f"training one rewrites {others}{frozen}."
         ),
-        f"As long as nothing trains them, nothing is to do. {said}" if is_frozen else said,
+        f"As long as nothing trains them, nothing need be done. {said}" if is_frozen else said,
         Severity.INFO if is_frozen else None,
         blame=last_assigned(facts, paths, "alias"),
         cause="alias",
