@@ -96,7 +96,9 @@ def test_pairs_are_never_joined_in_one_list(code: str, number: int) -> None:
             assert f"{first}.weight, {second}.weight" not in said
     assert len(said) < 900
     assert ("for 96 more pairs" in said) is (number == 100)
-    assert found.help.endswith("And so for the other." if number == 2 else f"And so for the {number - 1} others.")
+    assert found.help.endswith(
+        "Do so for the other, too." if number == 2 else f"Do so for the {number - 1} others, too."
+    )
 
 
 @pytest.mark.parametrize("code", ["PS301", "PS302", "PS306", "PS602"])

@@ -72,7 +72,9 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
     if others:
         asked = sorted({int(at) for at, *_ in _PLACE.findall(first.message)})
         message += _and_so(others, asked)
-        help_text += f" And so for the {len(others):,} others." if len(others) > 1 else " And so for the other."
+        help_text += (
+            f" Do so for the {len(others):,} others, too." if len(others) > 1 else " Do so for the other, too."
+        )
     paths = tuple(dict.fromkeys(path for problem in (*problems, *others) for path in problem.paths))
     location, unlocated = None, ""
     if first.blame is not None:
@@ -137,7 +139,8 @@ def _and_so(problems: list[Problem], asked: list[int]) -> str:
         shown.append(f"for {names}" + (f", at each {row.runs}" if row.runs else ""))
     left = sum(len(row.members) for row in rows[_NAMED:])
     if left:
-        shown.append(f"for {left:,} more {'pairs' if len(asked) == 2 else 'places' if len(asked) == 1 else 'groups'}")
+        kind = "pair" if len(asked) == 2 else "place" if len(asked) == 1 else "group"
+        shown.append(f"for {left:,} more {kind}{'s' if left > 1 else ''}")
     return f" The same holds {'; '.join(shown[:-1])}{'; and ' if len(shown) > 1 else ''}{shown[-1]}."
 
 

@@ -113,7 +113,7 @@ def _problems(facts: Facts) -> Iterator[Problem | Undecided]:
         yield Problem(
             paths,
             f"safetensors.torch.save_file() will refuse this state_dict{said.refuses}: "
-            f"memory of {{0}} is also that of {placeholders(len(together), 1)}.",
+            f"the memory of {{0}} is also that of {placeholders(len(together), 1)}.",
             said.help or (_SAVE_MODEL if has_whole else _CLONE),
             blame=last_assigned(facts, paths, "view"),
             alike=said.kind if said.kind else has_whole,

@@ -71,8 +71,8 @@ def reason(facts: Facts, missing: Collection[int]) -> tuple[str, str]:
         ), _COMPLETE
     if any(kind.has_grad for kind in held.kinds) and not any(kind.has_grad for kind in absent.kinds):
         return (
-            ": no step changes what is in no group. No gradient lies there, though on what is held some do: perhaps "
-            "it was added or thawed since, or forward does not use it."
+            ": no step changes what is in no group. There is no gradient, though some of what is held has one: "
+            "perhaps it was added or thawed since, or forward does not use it."
         ), _HAND_OVER
     return ": no step changes what is in no group.", _HAND_OVER
 

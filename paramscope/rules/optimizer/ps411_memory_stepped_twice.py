@@ -164,7 +164,7 @@ def _problem(facts: Facts, meeting: list[_Member]) -> Problem:
     return Problem(
         (*first, *further),
         f"{names} are different tensors with memory in common, {held} {then}",
-        ("As long as nothing trains them, nothing is to do. " if not stepped else "")
+        ("As long as nothing trains them, nothing need be done. " if not stepped else "")
         + f"Hand only one of them to the optimizer{_copy(facts, first)}.",
         None if stepped else Severity.INFO,
         blame=None,

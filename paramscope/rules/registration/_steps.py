@@ -17,6 +17,9 @@ _FIRST = re.compile(r"(?P<mark>->|::|)(?P<name><[^>]*>|(?:(?!->|::)[^.\[{])*)")
 _KEY = re.compile(r"\[(?!\d+\])")
 """A key of a dict, in the path of what lies there."""
 
+_ITEM = re.compile(r"\[(?:\d+|'[^']*'|\"[^\"]*\")\]|\{")
+"""A step into a container."""
+
 _LONGEST = 10_000
 """Characters of a path whose line is looked for."""
 
@@ -43,6 +46,11 @@ class Held(NamedTuple):
     """Whether an object on the way holds the very module that holds it, or one above, as a trainer does."""
     steps: str
     """The rest of the way, from the first attribute on."""
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether containers lie in the container: torch's own register none but modules and Parameters."""
+        return self.kind == "container" and len(_ITEM.findall(self.steps)) > 1
 
     @property
     def name(self) -> str:

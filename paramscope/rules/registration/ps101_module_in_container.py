@@ -60,10 +60,11 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         if held.kind != "container":
             continue
         name, wrap = held.name, _INSTEAD["dict" if held.is_dict else "list"]
-        instead = f"Register it: self.{name} = {wrap}(…)."
-        if hidden.on_purpose:
-            instead = f"If nobody else owns it, register it: self.{name} = {wrap}(…)."
-        elif hidden.is_frozen:
+        register = f"it: self.{name} = {wrap}(…)."
+        if held.is_nested:
+            register = f"each level: in self.{name} an nn.ModuleList for every list, an nn.ModuleDict for every dict."
+        instead = f"{'If nobody else owns it, register' if hidden.on_purpose else 'Register'} {register}"
+        if hidden.is_frozen and not hidden.on_purpose:
             instead += " If it is hidden on purpose, declare that."
         severity = Severity.WARNING if hidden.is_frozen else None
         yield Problem(

@@ -58,6 +58,11 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         if held.kind == "container":
             wrap = "nn.ParameterDict" if held.is_dict else "nn.ParameterList"
             where, instead = "A plain container", f"Register it: self.{held.name} = {wrap}(…)."
+            if held.is_nested:
+                instead = (
+                    f"Register each level: in self.{held.name} an nn.ModuleList or nn.ModuleDict for every list or "
+                    "dict of containers, and an nn.ParameterList or nn.ParameterDict for every one of Parameters."
+                )
         elif held.kind == "record":
             where = f"An object of class {held.thing}"
             instead = (

@@ -79,11 +79,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         elif not any(_is_within(path, each.path) for each in meant for path in paths):
             yield Problem(
                 paths,
-                "{0} is one module with "
-                + f"{len(paths) - 1:,} more "
-                + ("name" if len(paths) == 2 else "names")
-                + ": "
-                "all of them use, train and save the same tensors.",
+                f"{{0}} is one module under {len(paths):,} names: all of them use, train and save the same tensors.",
                 "If each place is to have weights of its own, build a module for each, or copy.deepcopy it.",
                 blame=last_assigned(facts, paths, "alias"),
                 alike=paths[0],
@@ -135,7 +131,8 @@ def _common(facts: Facts, found: Common, paths: tuple[str, ...]) -> Problem:
         help_text = f"Let the argument be None by default, and build {type}(…) in __init__ where it is None."
     return Problem(
         paths,
-        f"{{0}} is one {type} for {found.users:,} places whose other weights are their own: {_MIXED[found.kind]}",
+        f"{{0}} is one {type}, used in {found.users:,} places that otherwise have weights of their own: "
+        f"{_MIXED[found.kind]}",
         help_text,
         Severity.WARNING,
         blame=last_assigned(facts, paths, "alias"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
+from paramscope import text
 from paramscope.rules.code import is_container, to_code, to_code_within
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import unbraced
@@ -227,6 +228,26 @@ def slice_advice(facts: Facts, slots: Sequence[int]) -> str:
         return unbraced(f"{copied}; or register the whole once and slice it in forward.")
     keep = f"keep {to_code(facts, paths[0])} alone, and in forward {use_of(facts, paths[0], paths[1], view)}"
     return unbraced(f"{copied}; or {keep}.")
+
+
+def parts_advice(facts: Facts, whole: int, parts: Sequence[int]) -> str:
+    """For Parameters that are parts of another one, by slots: what to write for all of them, as a template; empty
+    where some is no simple view of it."""
+    forms = [form_of(facts, slot) for slot in (whole, *parts)]
+    if forms[0] is None:
+        return ""
+    views = [None if form is None else view_of(forms[0], form) for form in forms[1:]]
+    if not all(views):
+        return ""
+    of, *paths = facts.paths([whole, *parts])
+    told = [(path, view) for path, view in zip(paths, views, strict=True) if view][:_NAMED]
+    copies = text.listed([copy_of(facts, path) for path, _ in told])
+    slices = text.listed([use_of(facts, of, path, view) for path, view in told])
+    more = ", and so for the others" if len(paths) > _NAMED else ""
+    return unbraced(
+        f"Keep {to_code(facts, of)} alone, and in forward {slices}{more}; or give each part memory of its own, "
+        f"{copies}{more}."
+    )
 
 
 def capital(words: str) -> str:

@@ -66,7 +66,7 @@ RULE = Rule("PS301", "aliased-parameters", Severity.ERROR, yields_to=("PS306",))
 
 _STEPPED = "their gradients are not added up, an optimizer steps that memory once for each, and .to() parts them."
 _ON_META = "once they are given memory they are apart, and nothing keeps them equal."
-_FROZEN = "all of them are frozen, so that no step changes it, and .to() gives each memory of its own."
+_FROZEN = "all of them are frozen, so that no step changes that memory, and .to() gives each memory of its own."
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
@@ -89,7 +89,7 @@ def _problem(facts: Facts, group: Group) -> Problem:
     return Problem(
         paths,
         f"{group.names} are different Parameters over exactly the same memory: {then}",
-        f"As long as nothing trains them, nothing is to do; if they are to stay one, {said.one}."
+        f"As long as nothing trains them, nothing need be done; if they are to stay one, {said.one}."
         if is_frozen
         else f"{capital(said.one)}; or, if they are to differ, give one a copy: {said.copy}.",
         Severity.INFO if is_frozen else None,

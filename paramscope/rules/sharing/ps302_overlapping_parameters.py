@@ -45,13 +45,19 @@ When it is wrong to follow it
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._causes import by_cause
-from paramscope.rules.sharing._forms import slice_advice
+from paramscope.rules.sharing._forms import parts_advice, slice_advice
 from paramscope.rules.sharing._memory import Group, is_quiet, is_trainable, last_assigned, overlapping
+from paramscope.spans import extent
+from paramscope.text import listed
+
+_TOLD = 3
+"""Parts that a message names before it counts the rest."""
 
 RULE = Rule("PS302", "overlapping-parameters", Severity.ERROR)
 
@@ -63,22 +69,52 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     yield from by_cause(facts, found)
 
 
+def _whole(facts: Facts, group: Group) -> int | None:
+    """Which of more than two tensors the others are parts of, where these have no element in common."""
+    spans = [facts.spans(facts.snapshot.slot_columns.tensors[slots[0]])[0] for slots in group.tensors]
+    reach = [(span.layout[0], span.layout[0] + extent(span.layout)) for span in spans]
+    whole = min(range(len(reach)), key=lambda at: (reach[at][0], -reach[at][1]))
+    parts = sorted(each for at, each in enumerate(reach) if at != whole)
+    is_around = all(reach[whole][0] <= start and stop <= reach[whole][1] for start, stop in parts)
+    are_apart = all(one[1] <= other[0] for one, other in pairwise(parts))
+    return whole if len(parts) > 1 and is_around and are_apart else None
+
+
+def _of_parts(facts: Facts, group: Group, whole: int) -> tuple[str, str] | None:
+    """(message, help) for one Parameter that others are parts of; None where that has no simple form."""
+    slots = [each[0] for each in group.tensors]
+    parts = [at for at in range(len(slots)) if at != whole]
+    said = parts_advice(facts, slots[whole], [slots[at] for at in parts])
+    if not said:
+        return None
+    shown = [f"{{{at}}}" for at in parts[:_TOLD]]
+    shown += [f"{len(parts) - _TOLD:,} more"] if len(parts) > _TOLD else []
+    return f"{listed(shown)} are different Parameters, each of them a part of {{{whole}}}", said
+
+
 def _problem(facts: Facts, group: Group) -> Problem:
     paths = group.paths(facts)
     is_frozen = all(is_quiet(facts, slots) for slots in group.tensors)
     learns = {is_trainable(facts, slots) for slots in group.tensors}
     frozen = ", also of those that are frozen" if len(learns) > 1 else ""
     others = f"the other{'s' if len(group.tensors) > 2 else ''}"
-    said = slice_advice(facts, [slots[0] for slots in group.tensors])
+    names = f"{group.names} are different Parameters that have elements in common"
+    whole = _whole(facts, group)
+    of_parts = None if whole is None else _of_parts(facts, group, whole)
+    if of_parts is not None:
+        names, said = of_parts
+        others = "what it has in common with the others"
+    else:
+        said = slice_advice(facts, [slots[0] for slots in group.tensors])
     return Problem(
         paths,
-        f"{group.names} are different Parameters that have elements in common: "
+        f"{names}: "
         + (
             "all of them are frozen, so that no step changes these, and .to() gives each memory of its own."
             if is_frozen
             else f"training one rewrites {others}{frozen}."
         ),
-        f"As long as nothing trains them, nothing is to do. {said}" if is_frozen else said,
+        f"As long as nothing trains them, nothing need be done. {said}" if is_frozen else said,
         Severity.INFO if is_frozen else None,
         blame=last_assigned(facts, paths, "alias"),
         cause="alias",

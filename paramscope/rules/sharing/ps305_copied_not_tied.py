@@ -52,7 +52,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             tuple(path for paths in found for path in paths),
             _message(found),
             f"If they are meant to be one weight, tie them{_tie(facts, found)}. If they were cloned to begin alike, "
-            "nothing is to do.",
+            "nothing need be done.",
             blame=found[0][1],
             alike=found[0][0],
             cause="own",

@@ -92,7 +92,7 @@ def _problem(facts: Facts, group: Group, *, is_whole: bool) -> Problem:
     is_frozen = all(is_quiet(facts, slots) for slots in group.tensors)
     how = "occupy the same memory" if is_whole else "have memory in common"
     then = (
-        "all of them are frozen, so that no step changes it, and .to() gives each memory of its own."
+        "all of them are frozen, so that no step changes that memory, and .to() gives each memory of its own."
         if is_frozen
         else f"a step of one rewrites the {'others' if len(slots) > 2 else 'other'}, and nothing in torch can tell."
     )
@@ -100,7 +100,7 @@ def _problem(facts: Facts, group: Group, *, is_whole: bool) -> Problem:
     return Problem(
         paths,
         f"{group.names} {how} that torch takes for separate storages: {then}",
-        ("As long as nothing trains them, nothing is to do. " if is_frozen else "")
+        ("As long as nothing trains them, nothing need be done. " if is_frozen else "")
         + "Copy instead of mapping twice: nn.Parameter(torch.tensor(array)) for each. "
         + (f"Or, if they are meant to be one, {said.one}." if is_whole else f"Or: {slice_advice(facts, slots)}"),
         Severity.INFO if is_frozen else None,

@@ -87,9 +87,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             others = "others" if odd.is_plan else "siblings on either side"
             yield Problem(
                 (facts.modules.path_at(odd.module),),
-                f"In {{0}}, unlike in the {others}, {_difference(facts, odd)}: {odd.siblings:,} of one "
-                "structure stand in a row.",
-                f"If that is left over, use the {aspect} of the others; if it is meant, declare it.",
+                f"In {{0}}, unlike in the {others}, {_difference(facts, odd)}: {odd.siblings:,} "
+                "siblings of the same structure stand in a row.",
+                f"If that is an oversight, give {{0|it|them}} the {aspect} of the others; if not, declare it.",
                 Severity.INFO if odd.is_plan else None,
                 blame=None,
             )
