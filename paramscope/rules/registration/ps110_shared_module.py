@@ -41,7 +41,8 @@ model = Net()
 When it is wrong to follow it
 : Where the sharing is meant, as of a whole branch (siamese networks, one encoder for actor and critic), of frozen
   weights, or under a flag or name that says share: that is information. A norm that two branches begin with, over one
-  input, is no mistake either.
+  input, is no mistake either. One of two equals (two branches, template and search) is no copy, nor is a keeper of
+  averages that holds the model beside its copy.
 """
 
 from __future__ import annotations
