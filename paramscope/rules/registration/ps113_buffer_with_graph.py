@@ -77,7 +77,7 @@ _FAILS = (
 )
 _RENEWED = (
     "{0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph: copy.deepcopy of the "
-    "model fails once it has run."
+    "model fails."
 )
 
 
