@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from paramscope.rules.facts import Facts
@@ -223,3 +223,9 @@ def _hidden_parameters(facts: Facts) -> Iterator[Hidden]:
                 if held is not None and not facts.is_recomputed(held.path):
                     is_frozen = not kind.requires_grad
                     yield Hidden(slot.path, held, is_frozen, _on_purpose(facts, held, is_frozen=is_frozen))
+
+
+def nested_in(found: Iterable[Hidden]) -> frozenset[str]:
+    """Paths of the attributes in which some of what is hidden lies in containers within one another: what is to be
+    written instead is one thing for all that lies there."""
+    return frozenset(hidden.held.path for hidden in found if hidden.held.is_nested)

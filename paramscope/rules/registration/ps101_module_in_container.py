@@ -45,7 +45,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import hidden_modules, to_blame
+from paramscope.rules.registration._steps import hidden_modules, nested_in, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS101", "module-in-container", Severity.ERROR)
@@ -55,13 +55,14 @@ _INSTEAD = {"dict": "nn.ModuleDict", "list": "nn.ModuleList"}
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Unregistered modules at the top of what is hidden."""
+    nested = nested_in(hidden_modules(facts))
     for hidden in hidden_modules(facts):
         path, held = hidden.path, hidden.held
         if held.kind != "container":
             continue
         name, wrap = held.name, _INSTEAD["dict" if held.is_dict else "list"]
         register = f"it: self.{name} = {wrap}(…)."
-        if held.is_nested:
+        if held.path in nested:
             register = f"each level: in self.{name} an nn.ModuleList for every list, an nn.ModuleDict for every dict."
         instead = f"{'If nobody else owns it, register' if hidden.on_purpose else 'Register'} {register}"
         if hidden.is_frozen and not hidden.on_purpose:

@@ -45,7 +45,7 @@ from collections.abc import Iterator
 
 from paramscope.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import hidden_parameters, to_blame
+from paramscope.rules.registration._steps import hidden_parameters, nested_in, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS102", "parameter-in-container", Severity.ERROR, yields_to=("PS101",))
@@ -53,12 +53,13 @@ RULE = Rule("PS102", "parameter-in-container", Severity.ERROR, yields_to=("PS101
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Parameters that only containers or records hold."""
+    nested = nested_in(hidden_parameters(facts))
     for hidden in hidden_parameters(facts):
         path, held = hidden.path, hidden.held
         if held.kind == "container":
             wrap = "nn.ParameterDict" if held.is_dict else "nn.ParameterList"
             where, instead = "A plain container", f"Register it: self.{held.name} = {wrap}(…)."
-            if held.is_nested:
+            if held.path in nested:
                 instead = (
                     f"Register each level: in self.{held.name} an nn.ModuleList or nn.ModuleDict for every list or "
                     "dict of containers, and an nn.ParameterList or nn.ParameterDict for every one of Parameters."
