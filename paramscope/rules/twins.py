@@ -45,16 +45,18 @@ def copy_around(facts: Facts, module: int) -> tuple[int, int] | None:
     while module >= 0 and not is_trained[module]:
         twin = twin_of(facts, module)
         is_topmost = parents[module] < 0 or is_trained[parents[module]]
-        if twin is not None and (is_topmost or _is_one_for_one(built, module)):
+        if twin is not None and (is_topmost or _is_copied(built, module)):
             found = (module, twin)
         module = parents[module]
     return found
 
 
-def _is_one_for_one(built: _Built, module: int) -> bool:
-    """Whether each that is trained has one frozen copy: a block that is used here and there has not."""
+def _is_copied(built: _Built, module: int) -> bool:
+    """Whether each that is trained has one frozen copy, or there is one that has all of them: a block that is used
+    here and there is neither."""
     alike = built.alike[built.structures[module]]
-    return 2 * sum(built.is_trained[other] for other in alike) == len(alike)
+    trained = sum(built.is_trained[other] for other in alike)
+    return trained == 1 or 2 * trained == len(alike)
 
 
 def _built(facts: Facts) -> _Built:

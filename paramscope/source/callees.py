@@ -18,6 +18,8 @@ class Callee(NamedTuple):
 
     node: Function
     file: str
+    given: int = 0
+    """Parameters that the call does not hand over: the context of an `autograd.Function`."""
 
 
 class Package(NamedTuple):
@@ -42,9 +44,19 @@ def resolve(file: str, names: tuple[str, ...], hops: int = _HOPS) -> Callee | Pa
     known = _names(source).get(first)
     if isinstance(known, Function):
         return Callee(known, file) if not rest else None
+    if isinstance(known, ast.ClassDef):
+        return _applied(known, file) if rest == ["apply"] else None
     if known is None or hops == 0:
         return None
     return _imported(file, known, tuple(rest), hops)
+
+
+def _applied(cls: ast.ClassDef, file: str) -> Callee | None:
+    """What `Function.apply` of a class calls."""
+    for node in cls.body:
+        if isinstance(node, Function) and node.name == "forward":
+            return Callee(node, file, 1)
+    return None
 
 
 def _imported(file: str, known: _Import, rest: tuple[str, ...], hops: int) -> Callee | Package | None:
@@ -72,17 +84,17 @@ def _read(file: str) -> SourceFile | None:
         return None
 
 
-def _names(source: SourceFile) -> dict[str, Function | _Import]:
-    """What the functions and imports of a file call themselves; the last one counts."""
+def _names(source: SourceFile) -> dict[str, Function | ast.ClassDef | _Import]:
+    """What the functions, classes and imports of a file call themselves; the last one counts."""
     known = source.read.get(_names)
     if isinstance(known, dict):
         return known
-    found: dict[str, Function | _Import] = {}
+    found: dict[str, Function | ast.ClassDef | _Import] = {}
     pending: list[ast.stmt] = list(reversed(source.tree.body))
     while pending:
         node = pending.pop()
         match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 found[node.name] = node
             case ast.Import(names=aliases):
                 for alias in aliases:

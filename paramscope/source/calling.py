@@ -8,7 +8,7 @@ import ast
 from paramscope.source.callees import Callee, Package, dotted, resolve
 from paramscope.source.expressions import Frame, key_of, may_be_called
 from paramscope.source.holding import DEVICE, FOREIGN, HOST, INTEGER, OWN, Closure, Known, joined, whole
-from paramscope.source.methods import Function, Method
+from paramscope.source.methods import Function, Method, says_integer
 from paramscope.source.operations import (
     ASKING,
     BOUNDS,
@@ -17,6 +17,7 @@ from paramscope.source.operations import (
     PASSING,
     STRICT,
     TRUTH,
+    UNCAST,
     is_mover,
 )
 from paramscope.source.tensor_calls import TensorCalls
@@ -204,8 +205,14 @@ class Calling(TensorCalls):
             return self.bounded(given[0] if given else OWN, given[1:], last)
         if last == "functional_call":
             return self._layer(given)
+        if last in UNCAST:
+            given = [each._replace(hold=each.hold._replace(in_dtype=True)) if each.hold else each for each in given]
         result = self.meet(given, is_strict=last in STRICT)
-        if "device" in keywords and result.hold is None:
+        is_placed = any(
+            keyword.arg == "device" and value.kind != "host"
+            for keyword, value in zip(node.keywords, given[len(node.args) :], strict=True)
+        )
+        if is_placed and result.hold is None:
             return FOREIGN._replace(has_past=result.has_past)
         return result._replace(kind="own") if result.kind in ("host", "device", "dtype") else result
 
@@ -248,7 +255,8 @@ class Calling(TensorCalls):
                 given.append(found)
         for at, name in enumerate(names):
             if at < len(given):
-                inner.names[name] = self._with_name(name, given[at])
+                is_integer = given[at].hold is None and says_integer(positional[at + skip].annotation)
+                inner.names[name] = INTEGER if is_integer else self._with_name(name, given[at])
             elif spread is not None:
                 inner.names[name] = spread
             elif name not in inner.names:

@@ -113,6 +113,9 @@ class Expressions(Noting):
                 return self._compare(node, frame)
             case ast.IfExp(test=test, body=one, orelse=other):
                 self.host(self.value(test, frame))
+                truth = self.truth(test, frame)
+                if truth is not None:
+                    return self.value(one if truth else other, frame)
                 either = (self.value(one, frame), self.value(other, frame))
                 return joined(either, is_guarded=is_about_devices(test))
             case ast.NamedExpr(target=target, value=inner):
@@ -162,13 +165,32 @@ class Expressions(Noting):
                 self.consume(self.value(inner, frame))
         return FOREIGN
 
+    def truth(self, test: ast.expr, frame: Frame) -> bool | None:
+        """What a condition gives as long as the attribute is no Parameter that is trained; None for any other."""
+        match test:
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                inner = self.truth(operand, frame)
+                return None if inner is None else not inner
+            case ast.BoolOp(op=ast.And(), values=values):
+                return False if any(self.truth(each, frame) is False for each in values) else None
+            case ast.Attribute(value=ast.Name() | ast.Attribute() as base, attr=attr):
+                known = self.value(base, frame)
+                is_no = (
+                    attr in self.absent_under if known.kind == "self" else attr == "requires_grad" and known.is_place
+                )
+                if is_no and not self.is_learned:
+                    self.noted.add("stand-in")
+                    return False
+        return None
+
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Known:
         attr = node.attr
         base = self.value(node.value, frame)
         if base.kind == "self":
             return self.attribute(base, mangled(attr, frame.owner), frame)
         if attr == "device":
-            return DEVICE
+            is_its_own = base.hold is not None and not base.hold.on_device
+            return HOST if is_its_own else DEVICE
         if attr == "dtype" or (attr in DTYPES and isinstance(node.value, ast.Name) and base.hold is None):
             return DTYPE
         if attr in SIZES or attr in ASPECTS:
@@ -210,8 +232,9 @@ class Expressions(Noting):
             if -len(base.items) <= position < len(base.items):
                 return base.items[position]
         index = self.value(node.slice, frame)
-        if whole(index).hold is not None:
-            if base.kind == "foreign" and base.hold is None:
+        held = whole(index).hold
+        if held is not None:
+            if base.kind == "foreign" and base.hold is None and not held.is_element:
                 # An index of integers on the CPU is taken, but what it stands for is lost with it.
                 self.consume(index)
             else:

@@ -52,6 +52,8 @@ class Known(NamedTuple):
     """Whether it was cut off from its past, as it is or on one of several ways."""
     is_integer: bool = False
     """Whether it is surely an integer of Python's."""
+    is_cast: bool = False
+    """Whether the code gives it a dtype by name, whatever that of the model is."""
 
 
 FOREIGN, OWN, HOST, NONE = Known(), Known("own"), Known("host"), Known("host", is_none=True)
@@ -89,6 +91,7 @@ def joined(values: Iterable[Known], *, is_guarded: bool = False) -> Known:
         tuple(dict.fromkeys(text for each in found for text in each.texts)),
         is_cut=any(each.is_cut for each in found),
         is_integer=all(each.is_integer for each in found),
+        is_cast=all(each.is_cast for each in found),
     )
 
 
@@ -118,10 +121,12 @@ def whole(value: Known) -> Known:
 
 
 def is_about_devices(test: ast.expr) -> bool:
-    """Whether a condition looks at where something lies, or of which dtype it is."""
+    """Whether a condition looks at where something lies, or of which dtype it is or autocast makes it."""
     for node in ast.walk(test):
         match node:
             case ast.Attribute(attr="device" | "dtype" | "is_cuda" | "get_device" | "is_cpu" | "is_floating_point"):
+                return True
+            case ast.Attribute(attr=name) | ast.Name(id=name) if "autocast" in name:
                 return True
             case ast.Name(id=name) if "device" in name or "dtype" in name:
                 return True

@@ -90,6 +90,18 @@ class Methods:
         """Attributes that are integers, as far as the code tells."""
         return _counters(self.by_name)
 
+    def absent_under(self, name: str) -> frozenset[str]:
+        """Attributes that are False where this one is no Parameter: where one of them is true, the constructor makes
+        it one, and else puts something in its place."""
+        return frozenset(
+            flag
+            for method in self.by_name.get("__init__", ())
+            for node in ast.walk(method.node)
+            if isinstance(node, ast.If)
+            for flag in _flag(node.test, method.receiver)
+            if _puts(node.body, name, method.receiver) is True and _puts(node.orelse, name, method.receiver) is False
+        )
+
     def _read_calls(self, name: str, method: Method) -> None:
         parents = parents_in(method.node)
         for node, above in parents.items():
@@ -175,24 +187,57 @@ def _body(record: ClassRecord) -> ast.ClassDef | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
+def says_integer(annotation: ast.expr | None) -> bool:
+    """Whether an annotation is `int`, or that or None."""
+    match annotation:
+        case ast.Name(id="int") | ast.Constant(value="int" | "int | None" | "Optional[int]"):
+            return True
+        case ast.BinOp(left=one, op=ast.BitOr(), right=ast.Constant(value=None)):
+            return says_integer(one)
+        case ast.Subscript(value=ast.Name(id="Optional") | ast.Attribute(attr="Optional"), slice=one):
+            return says_integer(one)
+    return False
+
+
 def _counters(by_name: Mapping[str, Iterable[Method]]) -> frozenset[str]:
-    """The attributes that a constructor begins with an integer in the code, and that no call gives another value."""
+    """The attributes that are begun with an integer in the code, or declared as one, and that no call gives another
+    value than an integer."""
     begun: set[str] = set()
     others: set[str] = set()
     for name, methods in by_name.items():
         for method in methods:
+            arguments = method.node.args
+            integers = {
+                each.arg
+                for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+                if says_integer(each.annotation)
+            }
             for node in ast.walk(method.node):
-                if not isinstance(node, ast.Assign | ast.AugAssign):
+                if not isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign) or node.value is None:
                     continue
                 for each in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     if not isinstance(each, ast.Attribute) or not _is_of(each, method.receiver):
                         continue
-                    value = node.value
-                    if name == "__init__" and isinstance(value, ast.Constant) and type(value.value) is int:
+                    is_declared = isinstance(node, ast.AnnAssign) and says_integer(node.annotation)
+                    if is_declared or (name == "__init__" and _is_integer(node.value, integers)):
                         begun.add(each.attr)
-                    elif any(isinstance(at, ast.Call) for at in ast.walk(value)):
+                    elif not _is_integer(node.value, integers) and any(
+                        isinstance(at, ast.Call | ast.Name) for at in ast.walk(node.value)
+                    ):
                         others.add(each.attr)
     return frozenset(begun - others)
+
+
+def _is_integer(value: ast.expr, integers: set[str]) -> bool:
+    """Whether an expression is surely an integer; `integers` are the names of such."""
+    match value:
+        case ast.Constant(value=constant):
+            return type(constant) is int
+        case ast.Name(id=name):
+            return name in integers
+        case ast.Call(func=ast.Name(id="int" | "len")):
+            return True
+    return False
 
 
 def _decorators(node: Function) -> set[str]:
@@ -245,6 +290,22 @@ def parents_in(root: ast.AST) -> dict[ast.AST, ast.AST]:
                 found[child] = node
                 pending.append(child)
     return found
+
+
+def _flag(test: ast.expr, receiver: str | None) -> tuple[str, ...]:
+    """The attribute that a condition asks, as one word."""
+    return (test.attr,) if isinstance(test, ast.Attribute) and _is_of(test, receiver) else ()
+
+
+def _puts(body: list[ast.stmt], name: str, receiver: str | None) -> bool | None:
+    """Whether what some statements put into an attribute is a Parameter; None where they put nothing there."""
+    for node in body:
+        match node:
+            case ast.Assign(targets=[ast.Attribute(attr=attr) as target], value=value):
+                if attr == name and _is_of(target, receiver):
+                    func = value.func if isinstance(value, ast.Call) else None
+                    return getattr(func, "attr", getattr(func, "id", "")) == "Parameter"
+    return None
 
 
 class _Words(NamedTuple):

@@ -19,9 +19,20 @@ class Noting:
     NESTING = 100
     """Expressions and conditions within one another that are looked into, with those of functions gone into."""
 
-    def __init__(self, methods: Methods, place: tuple[str, ...], *, is_running: bool, is_row: bool = False) -> None:
-        """is_row: whether the tensor has one dimension, so that an integer takes one number of it."""
+    def __init__(
+        self,
+        methods: Methods,
+        place: tuple[str, ...],
+        *,
+        is_running: bool,
+        is_row: bool = False,
+        is_learned: bool = True,
+    ) -> None:
+        """is_row: whether the tensor has one dimension, so that an integer takes one number of it.
+        is_learned: whether it may be a Parameter, or require grad."""
         self.is_row = is_row
+        self.is_learned = is_learned
+        self.absent_under = frozenset() if is_learned or len(place) > 1 else methods.absent_under(place[0])
         self.methods = methods
         self.place = place
         self.is_running = is_running
@@ -73,7 +84,10 @@ class Noting:
         # What was brought to another tensor's device stands there as that does.
         others = [value for value in every if value.hold is None or value.kind == "foreign"]
         is_foreign = any(value.kind in ("foreign", "self") for value in others)
+        is_cast = is_foreign and all(value.is_cast for value in others if value.kind in ("foreign", "self"))
         if hold is not None and is_foreign:
+            # Where the other one has a dtype of the code's choice, that of the model does not show.
+            hold = hold._replace(in_dtype=hold.in_dtype or is_cast)
             if not hold.on_device or hold.in_dtype or is_strict:
                 self.consume(Known(hold=hold))
                 hold = None
@@ -83,7 +97,7 @@ class Noting:
         past = not gives_flags and not self.without_graph and any(value.has_past for value in every)
         kind = "foreign" if is_foreign else "host" if not holds and all(v.kind == "host" for v in every) else "own"
         is_integer = not is_quotient and not gives_flags and all(value.is_integer for value in every)
-        return Known(kind, hold, past, is_integer=is_integer)  # type: ignore[arg-type]
+        return Known(kind, hold, past, is_integer=is_integer, is_cast=is_cast)  # type: ignore[arg-type]
 
     def put(self, value: Known, *, is_added: bool = False) -> None:
         """Notes that something is assigned to the attribute.

@@ -53,6 +53,8 @@ STRICT = frozenset(
     }
 )
 """Operations that refuse two dtypes; others give the wider one."""
+UNCAST = frozenset({"stft", "istft"})
+"""Operations to which it is all the same whether their tensors have one dtype."""
 BOUNDS = frozenset({"clamp", "clip", "clamp_", "clip_", "clamp_min", "clamp_max"})
 LIKE = frozenset({"expand_as", "view_as", "reshape_as"})
 OVERWRITING = frozenset(

@@ -23,11 +23,13 @@ class _Owner(NamedTuple):
     """Number of steps from there to the path."""
 
 
-def locate(snapshot: Snapshot, path: str, *, below: str = "", with_changes: bool = False) -> Located:
+def locate(
+    snapshot: Snapshot, path: str, *, below: str = "", with_changes: bool = False, with_libraries: bool = False
+) -> Located:
     """Where the slot or module of a path was assigned. Raises KeyError for a path that is neither.
 
     below: an attribute of what stands there, which is then looked for instead. with_changes: what changes a tensor in
-    place counts, too.
+    place counts, too. with_libraries: what the classes of libraries assign does, too.
 
     What a library's layer holds is blamed on the nearest class above that is the user's own, where this assigns
     the step that leads there. An assignment from further above that reaches below that class
@@ -42,7 +44,11 @@ def locate(snapshot: Snapshot, path: str, *, below: str = "", with_changes: bool
     if not owners:
         return Located((), "it is a root: no attribute of a module holds it")
     classes = snapshot.classes
-    own = [i for i, owner in enumerate(owners) if _has_own(classes, owner.type)]
+    own = [
+        i
+        for i, owner in enumerate(owners)
+        if _has_own(classes, owner.type) or (with_libraries and not owner.type.startswith("torch."))
+    ]
     matches = _in_objects(snapshot, path, is_empty=is_empty, with_changes=with_changes)
     if not own:
         return to_located(matches, _no_owner(owners))

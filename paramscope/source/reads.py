@@ -15,6 +15,7 @@ from paramscope.source.holding import (
     FOREIGN,
     HOST,
     INTEGER,
+    OWN,
     SELF,
     Closure,
     Known,
@@ -22,7 +23,7 @@ from paramscope.source.holding import (
     joined,
     whole,
 )
-from paramscope.source.methods import FIRST, Function, Method, Methods
+from paramscope.source.methods import FIRST, Function, Method, Methods, says_integer
 from paramscope.source.stages import Stages
 
 Reading = Literal["unread", "host", "moved", "placed", "raw"]
@@ -51,12 +52,16 @@ class Reads(NamedTuple):
     """Whether it goes into a layer that gives the next one, as the state of a recurrent layer does."""
     is_by_number: bool
     """Whether one of its numbers is taken by an integer of Python's."""
+    is_stand_in: bool
+    """Whether it stands for a Parameter that is not there, and is asked only for being none."""
 
 
-def read(methods: Methods, stages: Stages, place: tuple[str, ...], *, is_row: bool = False) -> Reads:
+def read(
+    methods: Methods, stages: Stages, place: tuple[str, ...], *, is_row: bool = False, is_learned: bool = True
+) -> Reads:
     """What becomes of a tensor: of an attribute by its name, with the keys or attributes that lead on from there.
 
-    is_row: whether the tensor has one dimension.
+    is_row: whether the tensor has one dimension. is_learned: whether it may be a Parameter, or require grad.
     """
     noted: set[str] = set()
     renewing: list[bool] = []
@@ -66,7 +71,7 @@ def read(methods: Methods, stages: Stages, place: tuple[str, ...], *, is_row: bo
         if name in _ASIDE or is_building or name not in touching or (name in called and name not in methods.handed):
             continue
         is_running = name in stages.running or name in methods.handed
-        walk = _Walk(methods, place, is_running=is_running, is_row=is_row)
+        walk = _Walk(methods, place, is_running=is_running, is_row=is_row, is_learned=is_learned)
         walk.enter(found[0])
         walk.leave()
         if _MOVING.fullmatch(name) and "put-moved" in walk.noted:
@@ -90,6 +95,7 @@ def read(methods: Methods, stages: Stages, place: tuple[str, ...], *, is_row: bo
         "carried" in noted and noted.isdisjoint(("cut", "cut-off")),
         "recurrent" in noted,
         "by-number" in noted,
+        "stand-in" in noted and noted.isdisjoint(("raw", "placed", "moved")),
     )
 
 
@@ -135,8 +141,7 @@ class _Walk(Calling):
     def _bind_foreign(self, node: Function | ast.Lambda, frame: Frame) -> None:
         arguments = node.args
         for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
-            is_integer = isinstance(each.annotation, ast.Name) and each.annotation.id == "int"
-            frame.names[each.arg] = INTEGER if is_integer else self.by_name(each.arg)
+            frame.names[each.arg] = INTEGER if says_integer(each.annotation) else self.by_name(each.arg)
         for rest in (arguments.vararg, arguments.kwarg):
             if rest is not None:
                 frame.names[rest.arg] = FOREIGN
@@ -233,6 +238,9 @@ class _Walk(Calling):
 
     def _branches(self, test: ast.expr, body: list[ast.stmt], other: list[ast.stmt], frame: Frame) -> bool:
         self.host(self.value(test, frame))
+        truth = self.truth(test, frame)
+        if truth is not None:
+            return self._block(body if truth else other, frame)
         is_guarded, before = is_about_devices(test), frame.is_guarded
         names, state = dict(frame.names), self.state
         frame.is_guarded = before or is_guarded
@@ -279,7 +287,7 @@ class _Walk(Calling):
 
     def call_function(self, callee: Callee, call: ast.Call, frame: Frame) -> Known | None:
         """What a function of the file, or of one that it imports, gives; None where it is not gone into."""
-        return self._go_into(callee.node, Frame(callee.file, None), call, frame, skip=0)
+        return self._go_into(callee.node, Frame(callee.file, None), call, frame, skip=callee.given)
 
     def call_method(self, method: Method, call: ast.Call | None, frame: Frame, *, is_bound: bool) -> Known | None:
         """As `call_function`, for a method of the instance, or a property where there is no call."""
@@ -302,7 +310,7 @@ class _Walk(Calling):
             self.bind(node, call, inner, frame, skip=skip)
         positional = [*node.args.posonlyargs, *node.args.args]
         if skip and positional:
-            inner.names[positional[0].arg] = SELF
+            inner.names[positional[0].arg] = SELF if inner.method is not None else OWN
         self.running_now.append(node)
         result = self.run(node, inner)
         self.running_now.pop()

@@ -10,6 +10,7 @@ from paramscope.source.operations import (
     ASPECTS,
     BOUNDS,
     CASTS,
+    DTYPES,
     FILLING,
     LIKE,
     OUT_OF_GRAPH,
@@ -43,7 +44,7 @@ class TensorCalls(Expressions):
             return self.host(base)
         if attr in SIZES:
             return self.host(base)
-        if attr in ASPECTS:
+        if attr in ASPECTS or attr == "save_for_backward":
             return HOST
         if attr == "get_device":
             return DEVICE
@@ -57,6 +58,8 @@ class TensorCalls(Expressions):
                 return base._replace(hold=base.hold._replace(on_device=True), is_place=False)
             if attr in CASTS:
                 return base._replace(hold=base.hold._replace(in_dtype=True), is_place=False)
+        elif attr in CASTS and not given:
+            return base._replace(is_place=False, is_cast=True)
         if attr in OUT_OF_GRAPH:
             if base.is_place and attr == "detach_":
                 self.state = self.state._replace(has_past=False)
@@ -131,6 +134,7 @@ class TensorCalls(Expressions):
     def _moved(self, base: Known, node: ast.Call, frame: Frame) -> Known:
         """`.to(…)`, by what it is given."""
         on_device = in_dtype = False
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
         for arg in node.args:
             kind = self.value(arg, frame).kind if not isinstance(arg, ast.Starred) else "foreign"
             if isinstance(arg, ast.Constant) and not isinstance(arg.value, str):
@@ -142,7 +146,7 @@ class TensorCalls(Expressions):
             on_device = on_device or keyword.arg in ("device", "other", "tensor", None)
             in_dtype = in_dtype or keyword.arg in ("dtype", "other", "tensor", None)
         if base.hold is None:
-            return base._replace(is_place=False)
+            return base._replace(is_place=False, is_cast=base.is_cast or any(map(_is_named_dtype, given)))
         hold = Hold(base.hold.on_device or on_device, base.hold.in_dtype or in_dtype, base.hold.is_element)
         return base._replace(hold=hold, is_place=False)
 
@@ -162,3 +166,8 @@ class TensorCalls(Expressions):
         for each in given:
             self.host(each)
         return HOST
+
+
+def _is_named_dtype(node: ast.expr) -> bool:
+    """Whether an expression is a dtype by its name: `torch.float32`."""
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in DTYPES

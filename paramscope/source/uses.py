@@ -60,16 +60,21 @@ class Uses:
         """Whether to read a property runs the statement."""
         return self._stages.is_of_property(assignment)
 
-    def reads(self, name: str, *, is_row: bool = False) -> Reads:
+    def reads(self, name: str, *, is_row: bool = False, is_learned: bool = True) -> Reads:
         """What becomes of what an attribute holds; `name` may lead on, as `stats['mean']` and `state->mean` do.
 
-        is_row: whether that is a tensor of one dimension.
+        is_row: whether that is a tensor of one dimension. is_learned: whether it may be a Parameter, or require grad.
         """
-        return read(self._methods, self._stages, tuple(step.text for step in to_steps(name)), is_row=is_row)
+        place = tuple(step.text for step in to_steps(name))
+        return read(self._methods, self._stages, place, is_row=is_row, is_learned=is_learned)
+
+    def mentions(self, name: str) -> bool:
+        """Whether one of its methods has to do with an attribute of this name, of whatever object."""
+        return bool(self._methods.touching(name))
 
     def is_read_at_construction_alone(self, name: str) -> bool:
-        """Whether the constructor reads an attribute and no other method does, though there is a forward."""
-        if not self.has("forward"):
+        """Whether the constructor reads an attribute and no other method does, though there are others."""
+        if self._stages.constructing.issuperset(self._methods.by_name):
             return False
         readers = self._readers(name)
         return bool(readers) and readers <= self._stages.constructing - self._stages.running

@@ -12,6 +12,7 @@ from paramscope.rules.naming import numberless
 from paramscope.snapshot import SlotRecord
 from paramscope.source import Assignment, locate_cause
 from paramscope.source.causes import Cause, Fit, fit
+from paramscope.source.library import is_own
 from paramscope.source.locals import written_at
 from paramscope.source.stages import every_assignment
 from paramscope.source.steps import Steps, to_steps
@@ -188,8 +189,9 @@ def reads(facts: Facts, slot: SlotRecord) -> Reads:
     # When its methods run is known once it was asked when the attribute is assigned.
     found = assigned(facts, slot)
     is_row = slot.shape is not None and len(slot.shape) == 1
-    key = ("reads", type, slot.name, is_row)
-    own: Reads = facts.once(key, lambda: uses(facts, type).reads(slot.name, is_row=is_row))
+    is_learned = slot.requires_grad is not False
+    key = ("reads", type, slot.name, is_row, is_learned)
+    own: Reads = facts.once(key, lambda: uses(facts, type).reads(slot.name, is_row=is_row, is_learned=is_learned))
     above = _from_above(facts, slot) if not slot.is_leaf else None
     if above is None or above.assigned is not found or not above.type:
         return own
@@ -202,6 +204,17 @@ def is_read_at_construction_alone(facts: Facts, slot: SlotRecord) -> bool:
     type = facts.modules[slot.module].type
     key = ("construction", type, slot.name)
     return facts.once(key, lambda: uses(facts, type).is_read_at_construction_alone(slot.name))
+
+
+def is_unread(facts: Facts, slot: SlotRecord) -> bool:
+    """Whether a library's class keeps an attribute that neither its methods nor the user's classes read."""
+    own = facts.class_of(facts.modules[slot.module].type)
+    if own is None or own.file is None or is_own(own):
+        return False
+    name = to_steps(slot.name)[0].text
+    return not any(
+        is_own(record) and uses(facts, record.type).mentions(name) for record in facts.snapshot.classes.values()
+    )
 
 
 def _note_calls(facts: Facts) -> None:

@@ -16,7 +16,10 @@ def is_asked_for(facts: Facts, path: str) -> bool:
     """Whether the name of a place says that it is shared, or what assigns it hangs on a flag that does."""
     return facts.once(
         ("asked-for", numberless(path)),
-        lambda: any(map(says_shared, path.split("."))) or is_on_request(locate(facts.snapshot, path).assignments),
+        lambda: (
+            any(map(says_shared, path.split(".")))
+            or is_on_request(locate(facts.snapshot, path, with_libraries=True).assignments)
+        ),
     )
 
 

@@ -40,10 +40,12 @@ When it is wrong to follow it
   function or method that moves its argument, by what is made of it, by the forward's first statement, or by that of
   the module above, which calls this one); what Python alone reads (as a truth value, a number, an index of a list,
   by iteration); a row of which an integer of Python's takes one number, which works on every device; what
-  `__init__` alone reads; the state that a recurrent layer is begun with; and modules that move or save their
-  tensors themselves, or lie in one that does. What a quantized layer that saves itself keeps beside its weight is
-  left alone.
-: A table of floating point numbers that is brought to the input's device, but not to its dtype, stays a warning.
+  `__init__` alone reads; a stand-in for a Parameter that is not there, which the code asks for `requires_grad` before
+  it reads it; what a library keeps and neither its own code nor the model's reads; the state that a recurrent layer
+  is begun with; and modules that move or save their tensors themselves, or lie in one that does. What a quantized
+  layer that saves itself keeps beside its weight is left alone.
+: A table of floating point numbers that is brought to the input's device, but not to its dtype, stays a warning,
+  unless the code casts the input to a dtype of its own choice.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ from paramscope.rules.registration._assigned import (
     is_managed,
     is_moved_from_above,
     is_read_at_construction_alone,
+    is_unread,
     reads,
 )
 from paramscope.rules.registration._steps import Held, slot_held_by, to_blame
@@ -147,6 +150,8 @@ def _how_read(facts: Facts, slot: SlotRecord) -> str:
         return "moved where {0|it is|they are} read"
     if use.reading == "host":
         return "read one number at a time" if use.is_by_number else "read by Python alone"
+    if use.is_stand_in:
+        return "a stand-in for a Parameter that is not there"
     if use.is_recurrent:
         return "the state that a recurrent layer goes on from"
     if use.is_renewed:
@@ -155,6 +160,8 @@ def _how_read(facts: Facts, slot: SlotRecord) -> str:
         return "moved by the module above"
     if is_read_at_construction_alone(facts, slot):
         return "read only as the module is built"
+    if use.reading == "unread" and is_unread(facts, slot):
+        return "of a library whose code never reads {0|it|them}"
     return ""
 
 

@@ -27,9 +27,9 @@ model[0].eval()  # again after every model.train()
 
 When it is wrong to follow it
 : Where the statistics are meant to follow the new data, as in domain adaptation; declare it. In a frozen copy of
-  something that is trained (a momentum encoder, a teacher, an average: the same classes, names and shapes at another
-  place) they mostly are: information only. A norm whose own `forward` never looks at its mode, and so never updates
-  them, is left alone.
+  something that is trained (a momentum encoder, a teacher, one or more averages: the same classes, names and shapes
+  at another place) they mostly are: information only. A norm whose own `forward` never looks at its mode, and so
+  never updates them, is left alone.
 """
 
 from __future__ import annotations
