@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -22,8 +23,13 @@ def every_parameter(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
 
 
 def numel(tensors: Iterable[torch.Tensor]) -> int:
-    """Elements of all, those of lazy parameters being unknown."""
-    return sum(t.numel() for t in tensors if not is_lazy(t))
+    """Elements of all, those of lazy parameters being unknown; of packed ones, as many as they stand for."""
+    return sum(_stands_for(t) for t in tensors if not is_lazy(t))
+
+
+def _stands_for(tensor: torch.Tensor) -> int:
+    packed = getattr(tensor, "quant_state", None)  # of bitsandbytes, which keeps the shape of the weight there
+    return tensor.numel() if packed is None else math.prod(packed.shape)
 
 
 def is_lazy(tensor: torch.Tensor) -> bool:

@@ -207,9 +207,9 @@ def is_read_at_construction_alone(facts: Facts, slot: SlotRecord) -> bool:
 
 
 def is_unread(facts: Facts, slot: SlotRecord) -> bool:
-    """Whether a library's class keeps an attribute that neither its methods nor the user's classes read."""
+    """Whether a library's class makes an attribute that neither its methods nor the user's classes read."""
     own = facts.class_of(facts.modules[slot.module].type)
-    if own is None or own.file is None or is_own(own):
+    if own is None or own.file is None or is_own(own) or not assigned(facts, slot).stages:
         return False
     name = to_steps(slot.name)[0].text
     return not any(
