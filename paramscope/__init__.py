@@ -9,15 +9,17 @@ Importing this package does not import torch.
 
 from __future__ import annotations
 
+from paramscope.version import __version__ as __version__
+
 TYPE_CHECKING = False  # as type checkers know it, without the time that importing typing takes
 if TYPE_CHECKING:
     from paramscope.api import audit as audit
     from paramscope.api import capture as capture
-    from paramscope.finding import Finding as Finding
-    from paramscope.finding import Location as Location
-    from paramscope.finding import Severity as Severity
-    from paramscope.finding import Skipped as Skipped
-    from paramscope.report import Report as Report
+    from paramscope.report.face import Report as Report
+    from paramscope.report.finding import Finding as Finding
+    from paramscope.report.finding import Location as Location
+    from paramscope.report.finding import Severity as Severity
+    from paramscope.report.finding import Skipped as Skipped
     from paramscope.snapshot import Snapshot as Snapshot
 else:
 
@@ -40,15 +42,13 @@ else:
         return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
-__version__ = "0.1.0"
-
 __all__ = ["Finding", "Location", "Report", "Severity", "Skipped", "Snapshot", "audit", "capture"]
 _HOMES = {
-    "Finding": "paramscope.finding",
-    "Location": "paramscope.finding",
-    "Report": "paramscope.report",
-    "Severity": "paramscope.finding",
-    "Skipped": "paramscope.finding",
+    "Finding": "paramscope.report.finding",
+    "Location": "paramscope.report.finding",
+    "Report": "paramscope.report.face",
+    "Severity": "paramscope.report.finding",
+    "Skipped": "paramscope.report.finding",
     "Snapshot": "paramscope.snapshot",
     "audit": "paramscope.api",
     "capture": "paramscope.api",

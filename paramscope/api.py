@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from paramscope.report import Report
+from paramscope.report.face import Report
 from paramscope.snapshot import Snapshot
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from paramscope.errors import ParamscopeError
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 
 if sys.version_info >= (3, 11):
     import tomllib

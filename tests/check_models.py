@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paramscope import importing
+from paramscope.load import importing
 
 MODELS = """
     import torch

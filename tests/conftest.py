@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, settings
 
-from paramscope.render import _graph_layout
+from paramscope.render.picture import _layout
 
 pytest_plugins = "pytester"
 
@@ -43,4 +43,4 @@ settings.load_profile("suite")
 def _one_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are drawn by the wheel that the tests install, whichever Graphviz the system has besides."""
     if importlib.util.find_spec("pygraphviz") is not None:
-        monkeypatch.setattr(_graph_layout, "shutil", SimpleNamespace(which=lambda name: None))
+        monkeypatch.setattr(_layout, "shutil", SimpleNamespace(which=lambda name: None))

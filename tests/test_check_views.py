@@ -11,7 +11,7 @@ from wcwidth import wcswidth
 
 from paramscope import Finding, Location, Report, Severity, Skipped, capture
 from paramscope.render._findings import LISTED, counted, finding_lines, skipped_lines
-from paramscope.render._layout import Screen
+from paramscope.render.terminal._layout import Screen
 from paramscope.rules.engine import NEEDED
 
 SCREEN = Screen(80, color=False)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paramscope.config import Config, ConfigError, DeclaredIgnore, read_config, to_config
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 
 FULL = """
 [project]

@@ -12,7 +12,7 @@ from torch_layers import build, forms
 
 from fixtures import linear_shapes, soft_prompt
 from paramscope import Report, audit, capture
-from paramscope.declared import LAYERS, declared_shapes
+from paramscope.snapshot.declared import LAYERS, declared_shapes
 
 # torch.nn still exports classes that it is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated:FutureWarning")

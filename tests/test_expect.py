@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from paramscope import Report, audit, capture
-from paramscope.changes import KINDS, ParameterState, State, change_lines, changes_between, fold_paths, state_of
+from paramscope.analysis.changes import (
+    KINDS,
+    ParameterState,
+    State,
+    change_lines,
+    changes_between,
+    fold_paths,
+    state_of,
+)
 from paramscope.errors import NotAModule, NotAnOptimizer
 from paramscope.testing import ExpectationError, expect
 from paramscope.testing.memory import remembering, state_from_json, state_to_json

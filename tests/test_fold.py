@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from paramscope import audit
-from paramscope.fold import fold_slots, unfolded
+from paramscope.analysis.fold import fold_slots, unfolded
 from paramscope.text import ranges
 
 

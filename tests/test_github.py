@@ -13,7 +13,7 @@ from targets import run
 
 from paramscope import Location, Report, Severity
 from paramscope.render._findings import everything
-from paramscope.render.github import escape_markdown, escape_message, escape_property, job_summary, render
+from paramscope.render.ci.github import escape_markdown, escape_message, escape_property, job_summary, render
 
 folder = model_folder
 

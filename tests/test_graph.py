@@ -16,7 +16,7 @@ from fixtures import tying, vit
 from paramscope import Finding, Report, Severity, audit, capture
 from paramscope.api import judge
 from paramscope.errors import FormatError, GlobError
-from paramscope.graph import around, build_graph, only
+from paramscope.render.picture import around, build_graph, only
 
 TYPES = {
     "contains": ("module", "module"),

@@ -15,7 +15,7 @@ from test_hostile_names import NAMES
 from torch import nn
 
 from paramscope import Report, audit
-from paramscope.render.mermaid import escaped
+from paramscope.render.picture.mermaid import escaped
 
 NAMES = {
     **NAMES,

@@ -16,9 +16,9 @@ from torch import nn
 from benchmarks.models import gpt2, gpt2_lora, llama70b, resnet50
 from fixtures import tying, vit
 from paramscope import Finding, Report, Severity, audit
-from paramscope.render import _graph_layout
-from paramscope.render._graph_layout import NoGraphviz
-from paramscope.render._graph_scene import View
+from paramscope.render.picture import _layout
+from paramscope.render.picture._layout import NoGraphviz
+from paramscope.render.picture._scene import View
 
 
 def thawed_llama() -> nn.Module:
@@ -123,9 +123,9 @@ def test_states_differ_in_shape_or_border_and_in_words() -> None:
     assert {"trainable", "frozen", "mixed", "unstepped", "hidden", "tied", "aliased", "storage", "group"} <= set(
         looks
     )
-    from paramscope.render._graph_dot import _BORDERS, _STYLES
-    from paramscope.render.mermaid import _BORDERS as MERMAID
-    from paramscope.render.mermaid import _SHAPES
+    from paramscope.render.picture._dot import _BORDERS, _STYLES
+    from paramscope.render.picture.mermaid import _BORDERS as MERMAID
+    from paramscope.render.picture.mermaid import _SHAPES
 
     shapes = [(each.shape, each.style, each.peripheries, each.penwidth) for each in _STYLES.values()]
     assert len(set(shapes)) == len(shapes) == len(_BORDERS) == len(set(_BORDERS.values()))
@@ -232,7 +232,7 @@ def test_the_same_bytes_twice(name: str, format: str) -> None:
 def test_either_graphviz_draws(kind: str, format: str, start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "system" and not shutil.which("dot"):
         pytest.skip("this system has no Graphviz of its own")
-    monkeypatch.setattr(_graph_layout, "engine", lambda: kind)
+    monkeypatch.setattr(_layout, "engine", lambda: kind)
     result = report_of("tied").render(format)
     data = result.encode() if isinstance(result, str) else result
     assert data.startswith(start)
@@ -243,8 +243,8 @@ def test_either_graphviz_draws(kind: str, format: str, start: bytes, monkeypatch
 
 
 def test_with_neither_graphviz_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_graph_layout.shutil, "which", lambda name: None)
-    monkeypatch.setattr(_graph_layout.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(_layout.shutil, "which", lambda name: None)
+    monkeypatch.setattr(_layout.importlib.util, "find_spec", lambda name: None)
     for format in ("svg", "png", "pdf"):
         with pytest.raises(NoGraphviz) as error:
             report_of("tied").render(format)
@@ -255,6 +255,6 @@ def test_with_neither_graphviz_the_error_says_what_to_install(monkeypatch: pytes
 
 
 def test_without_the_systems_graphviz_the_wheel_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_graph_layout.shutil, "which", lambda name: None)
-    assert _graph_layout.engine() == "pygraphviz"
+    monkeypatch.setattr(_layout.shutil, "which", lambda name: None)
+    assert _layout.engine() == "pygraphviz"
     assert str(report_of("tied").render("svg")).startswith("<?xml")

@@ -13,8 +13,8 @@ from view_models import Net, report
 
 from paramscope import Finding, Report, Severity, audit
 from paramscope.errors import FormatError, GlobError
-from paramscope.render._html_style import PAGE, STYLE
-from paramscope.render.html import INSIDE, LINES
+from paramscope.render.document._html_style import PAGE, STYLE
+from paramscope.render.document.html import INSIDE, LINES
 
 
 class Page(HTMLParser):

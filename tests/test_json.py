@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from paramscope import Finding, Location, Report, Severity, Skipped, audit
+from paramscope.analysis.totals import Totals
 from paramscope.errors import ReportError
 from paramscope.snapshot import SlotRecord
-from paramscope.totals import Totals
 from paramscope.wire import reader
 from paramscope.wire.fields import LISTS, TOTALS
 from paramscope.wire.schema import SCHEMA_FILE, report_schema, schema_text

@@ -13,7 +13,7 @@ from targets import run
 
 from paramscope import Report, Severity, Skipped
 from paramscope.errors import FormatError
-from paramscope.render.junit import attribute, content, render
+from paramscope.render.ci.junit import attribute, content, render
 from paramscope.rules import discover
 
 folder = model_folder

@@ -96,16 +96,16 @@ def test_every_layer_is_named() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "expected"),
     [
-        ("paramscope.fold", "import torch", ["paramscope.fold imports torch"]),
+        ("paramscope.analysis.fold", "import torch", ["paramscope.analysis.fold imports torch"]),
         (
-            "paramscope.render.table",
+            "paramscope.render.terminal.table",
             "def f():\n    from torch import nn",
-            ["paramscope.render.table imports torch.nn"],
+            ["paramscope.render.terminal.table imports torch.nn"],
         ),
         (
             "paramscope.snapshot",
-            "from paramscope.report import Report",
-            ["paramscope.snapshot imports paramscope.report.Report, which is above it"],
+            "from paramscope.report.data import Report",
+            ["paramscope.snapshot imports paramscope.report.data.Report, which is above it"],
         ),
         (
             "paramscope.capture.walk",
@@ -122,7 +122,7 @@ def test_planted_violations_are_caught(module: str, source: str, expected: list[
 
 def test_all_but_the_torch_side_imports_with_torch_blocked() -> None:
     names = [name for name, _ in sources() if layer_of(name) not in TORCH_SIDE and not name.endswith("__main__")]
-    assert "paramscope.render.table" in names
+    assert "paramscope.render.terminal.table" in names
     code = "import sys; sys.modules['torch'] = None\n" + "\n".join(f"import {name}" for name in names)
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == ""

@@ -15,7 +15,7 @@ from torch import nn
 
 from paramscope import Finding, Report, audit
 from paramscope.exceptions import Exceptions, apply
-from paramscope.importing import import_file
+from paramscope.load.importing import import_file
 
 SEVEN = '''
 import torch

@@ -12,8 +12,8 @@ from view_models import Net, report
 
 from paramscope import Finding, Report, Severity, audit
 from paramscope.errors import FormatError, GlobError
-from paramscope.render._html_pieces import Name, Prose, told
-from paramscope.render._markdown_text import code
+from paramscope.render.document._html_pieces import Name, Prose, told
+from paramscope.render.document._markdown_text import code
 
 TABLE = """\
 | path                            | status    | shape   | dtype     |   elements | gradient   | stepped   | saved   | moved   | groups   |

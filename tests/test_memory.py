@@ -13,7 +13,7 @@ from test_sharing import holder, sharing
 from torch import nn
 
 from paramscope import audit, capture
-from paramscope.overlap import Budget
+from paramscope.analysis.overlap import Budget
 
 
 def test_two_parameters_from_one_numpy_array() -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from benchmarks.models import gpt2, llama70b, resnet50
 from fixtures import tying
 from paramscope import audit
-from paramscope.render.mermaid import FOLDED_FURTHER, MOST_EDGES, MOST_TEXT
+from paramscope.render.picture.mermaid import FOLDED_FURTHER, MOST_EDGES, MOST_TEXT
 
 
 def drawn(model: Any, **options: Any) -> str:

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
-from paramscope import overlap
-from paramscope.overlap import Budget, overlaps_itself, share_bytes
-from paramscope.sharing import connected
+from paramscope.analysis import overlap
+from paramscope.analysis.overlap import Budget, overlaps_itself, share_bytes
+from paramscope.analysis.sharing import connected
 from paramscope.snapshot import TensorSpec
-from paramscope.spans import Layout, covered_bytes, layout_of, reached_bytes
+from paramscope.snapshot.spans import Layout, covered_bytes, layout_of, reached_bytes
 
 Strided = tuple[int, tuple[int, ...], tuple[int, ...], int]
 """Offset, shape and stride in elements, and bytes an element."""
@@ -178,7 +178,7 @@ def test_many_views_of_one_storage_are_told_apart_without_looking_at_every_pair(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
-    monkeypatch.setattr("paramscope.sharing.share_bytes", lambda a, b, _: asked.append((a, b)))
+    monkeypatch.setattr("paramscope.analysis.sharing.share_bytes", lambda a, b, _: asked.append((a, b)))
     columns = sorted(filter(None, (layout((i, (50,), (3_000,), 4)) for i in range(3_000))))
     assert connected(columns, Budget()) == ([[i] for i in range(3_000)], 0)
     nested = sorted(filter(None, (layout((0, (i + 1,), (1,), 4)) for i in range(3_000))))

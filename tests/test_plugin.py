@@ -428,7 +428,7 @@ def test_a_cache_that_cannot_be_written_fails_no_test(pytester: pytest.Pytester)
         """
         import pytest
         from pytest_paramscope.cache import CachedMemory
-        from paramscope.changes import State
+        from paramscope.analysis.changes import State
 
         class Cache:
             def get(self, key, default):

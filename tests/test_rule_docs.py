@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.docs import (
     HEADINGS,
     first_sentence,

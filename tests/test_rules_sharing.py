@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-import paramscope.overlap
+import paramscope.analysis.overlap
 from paramscope import Snapshot, capture
 from paramscope.rules import check, discover
 from paramscope.snapshot import Mark
@@ -72,8 +72,8 @@ def hard(model: nn.Module) -> nn.Module:
 
 
 def test_what_is_past_the_bounds_is_skipped_and_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paramscope.overlap, "WORK_BOUND", 10)
-    monkeypatch.setattr(paramscope.overlap, "RUN_BOUND", 10)
+    monkeypatch.setattr(paramscope.analysis.overlap, "WORK_BOUND", 10)
+    monkeypatch.setattr(paramscope.analysis.overlap, "RUN_BOUND", 10)
     snapshot = capture(hard(nn.Module()))
     assert [note.kind for note in snapshot.notes].count("overlap") >= 2
     checked = check(snapshot, [RULES["PS302"], RULES["PS303"]])
@@ -83,8 +83,8 @@ def test_what_is_past_the_bounds_is_skipped_and_not_guessed(monkeypatch: pytest.
 
 
 def test_what_was_not_decided_of_buffers_and_attributes_is_nobody_s_concern(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paramscope.overlap, "WORK_BOUND", 10)
-    monkeypatch.setattr(paramscope.overlap, "RUN_BOUND", 10)
+    monkeypatch.setattr(paramscope.analysis.overlap, "WORK_BOUND", 10)
+    monkeypatch.setattr(paramscope.analysis.overlap, "RUN_BOUND", 10)
     model = nn.Module()
     for name, parameter in list(hard(nn.Module()).named_parameters()):
         setattr(model, name, parameter.data)

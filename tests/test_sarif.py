@@ -15,7 +15,7 @@ from targets import run
 
 from paramscope import Location, Report, Severity, Skipped
 from paramscope.render._findings import Checked
-from paramscope.render.sarif import message_text, render, render_checks
+from paramscope.render.ci.sarif import message_text, render, render_checks
 from paramscope.rules import discover
 
 folder = model_folder

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from paramscope import capture
-from paramscope.declared import LAYERS, is_unread
+from paramscope.snapshot.declared import LAYERS, is_unread
 
 Inputs = tuple[torch.Tensor, ...]
 CASES: dict[str, tuple[Callable[[], nn.Module], Inputs]] = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from paramscope import Report, audit, text
-from paramscope.render._layout import Screen, grid
+from paramscope.render.terminal._layout import Screen, grid
 
 NAMES = st.sampled_from(
     ["w", "W", "bias", "weight", "a_name_of_the_kind_that_some_people_write_for_a_parameter", "\u6743\u91cd", "k_7"]

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
+from paramscope.analysis.sharing import find_sharing
 from paramscope.capture.adapters import add_adapters
 from paramscope.capture.classes import is_a, is_mapping, mapping_items, short_name
 from paramscope.capture.declared_ties import declared_ties, saved_once
@@ -29,10 +30,9 @@ from paramscope.capture.optimizer import OptimizerReader
 from paramscope.capture.quantized import add_quantized
 from paramscope.capture.values import value_facts
 from paramscope.capture.walk import Walk
-from paramscope.collector import paused_collector
 from paramscope.errors import NameClash, NotAModule
-from paramscope.sharing import find_sharing
 from paramscope.snapshot import Interned, Snapshot
+from paramscope.snapshot.collector import paused_collector
 
 
 def is_module(thing: object) -> bool:

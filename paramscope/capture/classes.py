@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from paramscope.declared import LAYERS
 from paramscope.snapshot import ClassRecord
+from paramscope.snapshot.declared import LAYERS
 
 _name_of = type.__dict__["__qualname__"].__get__
 _mro_of = type.__dict__["__mro__"].__get__

@@ -18,8 +18,8 @@ from paramscope.capture.register import TensorRegister
 from paramscope.capture.stepping import mro_names, read_state, steps_as, what_fits
 from paramscope.capture.strangers import Strangers
 from paramscope.capture.tensors import tensor_facts
-from paramscope.hyperparameters import PUT_BY_TORCH
 from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord, StateRecord
+from paramscope.snapshot.hyperparameters import PUT_BY_TORCH
 
 DEPTH_BOUND = 8
 """Lists within lists of which an option's value is shown."""

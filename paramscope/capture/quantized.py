@@ -26,8 +26,8 @@ from paramscope.capture.classes import (
 from paramscope.capture.kinds import attribute_steps
 from paramscope.capture.parts import tensor_dict
 from paramscope.capture.walk import Walk
-from paramscope.declared import declared_shapes
 from paramscope.snapshot import ATTRIBUTE, PARAMETER, Mark, Note, TensorSpec, slot_path
+from paramscope.snapshot.declared import declared_shapes
 
 Shape = tuple[int, ...]
 

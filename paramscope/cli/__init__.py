@@ -28,7 +28,7 @@ class Commands(click.Group):
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's shape
     if value and not ctx.resilient_parsing:
-        from paramscope import __version__
+        from paramscope.version import __version__
 
         click.echo(f"paramscope {__version__}")
         ctx.exit()

@@ -25,13 +25,14 @@ from paramscope.exceptions import (
     to_baseline,
     write_baseline,
 )
-from paramscope.finding import Severity
 from paramscope.render._findings import Checked
-from paramscope.report import Report
+from paramscope.report.face import Report
+from paramscope.report.finding import Severity
 from paramscope.rules import Loaded, discover
 from paramscope.rules.choice import choose, matching, meant_by
 from paramscope.snapshot import Snapshot
 from paramscope.source.comments import IgnoreComment
+from paramscope.wire.writer import write_report
 
 _ENDINGS = {".json": "json", ".sarif": "sarif", ".xml": "junit"}
 _FORMATS = ("text", "json", "github", "sarif", "junit")
@@ -151,10 +152,10 @@ def _captured(
             )
         from paramscope.wire.reader import read_report_file
 
-        saved = read_report_file(Path(target))
+        saved = read_report_file(Path(target), Report)
         return saved.snapshot, saved.target or target
     from paramscope.api import capture
-    from paramscope.target import load_optimizer, load_target
+    from paramscope.load.target import load_optimizer, load_target
 
     built = load_target(target, arguments=arguments, meta=meta)
     made = [load_optimizer(each, built.model) for each in optimizers]
@@ -199,8 +200,8 @@ def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judge
 def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | None, *, show_ignored: bool) -> str:
     """All targets in one format."""
     from paramscope.cli._output import terminal_width, wants_color
-    from paramscope.render import github, junit, sarif
-    from paramscope.render.text import render_checks
+    from paramscope.render.ci import github, junit, sarif
+    from paramscope.render.terminal.text import render_checks
 
     every = [each.checked for each in checks]
     if format_ == "json":
@@ -214,7 +215,7 @@ def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | N
 
 def _as_json(checks: Sequence[Checked]) -> str:
     """A report, which `inspect` and `check` read back; of several targets an object that holds a report each."""
-    texts = [each.report.to_json() for each in checks]
+    texts = [write_report(each.report) for each in checks]
     if len(texts) == 1:
         return texts[0] + "\n"
     head = json.dumps({"format": "paramscope.reports", "version": 1}, separators=(",", ":"))
@@ -237,7 +238,7 @@ def write_job_summary(checks: Sequence[Judged]) -> None:
     file = os.environ.get("GITHUB_STEP_SUMMARY")
     if not file:
         return
-    from paramscope.render.github import job_summary
+    from paramscope.render.ci.github import job_summary
 
     try:
         with open(file, "a", encoding="utf-8", errors="backslashreplace") as summary:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paramscope.errors import ParamscopeError, TargetError
-from paramscope.report import Report
+from paramscope.report.face import Report
 
 
 class ArgumentError(ParamscopeError):
@@ -46,14 +46,14 @@ def load_report(target: str, optimizers: Sequence[str], given: Sequence[str], *,
             )
         from paramscope.wire.reader import read_report_file
 
-        return read_report_file(Path(target))
+        return read_report_file(Path(target), Report)
     from paramscope.api import audit
-    from paramscope.target import load_optimizer, load_target
+    from paramscope.load.target import load_optimizer, load_target
 
     built = load_target(target, arguments=arguments, meta=meta)
     made = [load_optimizer(each, built.model) for each in optimizers]
     report = audit(built.model, optimizer=combine(built.optimizer, made))
-    return Report(report.snapshot, findings=report.findings, skipped=report.skipped, target=target)
+    return report.having(target=target)
 
 
 def combine(brought: Any, made: Sequence[Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from paramscope import text
-from paramscope.render._layout import Screen, paint
+from paramscope.render.terminal._layout import Screen, paint
 from paramscope.rules.docs import NEEDS, first_sentence, sections
 from paramscope.rules.rule import Loaded
 from paramscope.text import plain

@@ -16,7 +16,7 @@ def command(code: str) -> None:
     """
     from paramscope.cli._output import terminal_width, wants_color
     from paramscope.cli._rule_text import explained
-    from paramscope.render._layout import Screen
+    from paramscope.render.terminal._layout import Screen
     from paramscope.rules import discover
     from paramscope.rules.choice import exactly
 

@@ -62,7 +62,7 @@ def command(
 
     format_ = _format(format_, output)
     if format_ in ("svg", "png", "pdf"):
-        from paramscope.render._graph_layout import engine
+        from paramscope.render.picture._layout import engine
 
         engine()  # building a large model takes longer than finding out that it cannot be drawn
     check_writable(output)

@@ -16,7 +16,7 @@ def command() -> None:
     """
     from paramscope.cli._output import terminal_width
     from paramscope.cli._rule_text import listing
-    from paramscope.render._layout import Screen
+    from paramscope.render.terminal._layout import Screen
     from paramscope.rules import discover
     from paramscope.text import plain
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from paramscope.config import DeclaredIgnore
 from paramscope.errors import ParamscopeError
 from paramscope.exceptions.baseline import Baseline
 from paramscope.exceptions.fingerprint import fingerprints
-from paramscope.finding import Finding, Severity, is_meant, real_file, shown_file
 from paramscope.glob import any_of
-from paramscope.report import Report
+from paramscope.report.data import ReportData
+from paramscope.report.finding import Finding, Severity, is_meant, real_file, shown_file
 from paramscope.snapshot import Snapshot
 from paramscope.source.comments import IgnoreComment, ignores_at, ignores_in
 from paramscope.source.library import is_own
+
+Made = TypeVar("Made", bound=ReportData)
 
 
 class CommentError(ParamscopeError, ValueError):
@@ -104,19 +106,13 @@ def apply(findings: Iterable[Finding], exceptions: Exceptions, target: str | Non
 
 
 def accepted(
-    report: Report, exceptions: Exceptions, severities: Mapping[str, Severity], defaults: Mapping[str, Severity]
-) -> tuple[Report, Applied]:
+    report: Made, exceptions: Exceptions, severities: Mapping[str, Severity], defaults: Mapping[str, Severity]
+) -> tuple[Made, Applied]:
     """A report with a project's severities and without what it accepts, which stands in `ignored`."""
     findings = overridden(report.findings, severities, defaults)
     applied = apply(findings, exceptions, report.target)
-    changed = Report(
-        report.snapshot,
-        findings=applied.findings,
-        ignored=(*report.ignored, *(each.finding for each in applied.ignored)),
-        skipped=report.skipped,
-        target=report.target,
-    )
-    return changed, applied
+    ignored = (*report.ignored, *(each.finding for each in applied.ignored))
+    return report.having(findings=applied.findings, ignored=ignored), applied
 
 
 def check_comments(comments: Iterable[IgnoreComment]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from paramscope.errors import ParamscopeError
 from paramscope.exceptions.fingerprint import fingerprints, plain_target
-from paramscope.finding import Finding
+from paramscope.report.finding import Finding
 
 FORMAT = "paramscope.baseline"
 VERSION = 1

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
-from paramscope.finding import Finding
+from paramscope.report.finding import Finding
 
 _LENGTH = 32
 

@@ -10,8 +10,8 @@ from paramscope.config import DeclaredIgnore
 from paramscope.exceptions.apply import Applied, Exceptions, key_of
 from paramscope.exceptions.baseline import Entry
 from paramscope.exceptions.fingerprint import plain_target
-from paramscope.finding import is_meant, real_file, shown_file
 from paramscope.glob import any_of
+from paramscope.report.finding import is_meant, real_file, shown_file
 from paramscope.source.comments import IgnoreComment
 
 _LISTED = 3

@@ -1,4 +1,5 @@
-"""Report → text or picture. A file a format; each is a pure function `render(report, *, options) -> str | bytes`.
+"""Report → text or picture. A file a format, in the folder of its kind; each is a pure function
+`render(report, *, options) -> str | bytes`.
 
 Installed packages add formats through entry points of the group `paramscope.renderers`: name → such a function.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
 import sys
 import traceback
@@ -21,7 +23,7 @@ from paramscope.errors import FormatError, ParamscopeError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from paramscope.report import Report
+    from paramscope.report.data import ReportData
 
 GROUP = "paramscope.renderers"
 
@@ -29,9 +31,9 @@ Renderer = Callable[..., "str | bytes"]
 
 
 def formats() -> tuple[str, ...]:
-    """Names of all formats: the files of this folder, but for helpers, whose names begin with `_`, and what
+    """Names of all formats: the files in the folders here, but for helpers, whose names begin with `_`, and what
     installed packages offer."""
-    return tuple(sorted(_built_in() | _offered(tuple(sys.path)).keys()))
+    return tuple(sorted(_built_in().keys() | _offered(tuple(sys.path)).keys()))
 
 
 @cache
@@ -41,8 +43,9 @@ def renderer(format: str) -> Renderer:
     NOTE: our own formats are looked for first and never among entry points: these take 20 ms to read, and cannot
     replace one of ours.
     """
-    if format in _built_in():
-        found: Renderer = importlib.import_module(f"{__name__}.{format}").render
+    home = _built_in().get(format)
+    if home is not None:
+        found: Renderer = importlib.import_module(home).render
         return found
     offers = _offered(tuple(sys.path)).get(format)
     if offers is not None:
@@ -74,7 +77,7 @@ def takers_of(option: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def render(report: Report, format: str, **options: Any) -> str | bytes:
+def render(report: ReportData, format: str, **options: Any) -> str | bytes:
     """A report in one format.
 
     Raises FormatError for an unknown format, an option that it does not take, or a format of another package
@@ -89,8 +92,15 @@ def render(report: Report, format: str, **options: Any) -> str | bytes:
 
 
 @cache
-def _built_in() -> frozenset[str]:
-    return frozenset(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+def _built_in() -> dict[str, str]:
+    """Our own formats; the module of each."""
+    return {
+        module.name: f"{__name__}.{folder.name}.{module.name}"
+        for folder in pkgutil.iter_modules(__path__)
+        if folder.ispkg
+        for module in pkgutil.iter_modules([os.path.join(__path__[0], folder.name)])
+        if not module.name.startswith("_")
+    }
 
 
 @cache
@@ -133,7 +143,7 @@ def _loaded(format: str, offers: tuple[EntryPoint, ...]) -> Renderer:
     return found
 
 
-def _drawn_by_others(draw: Renderer, report: Report, format: str, options: dict[str, Any]) -> str | bytes:
+def _drawn_by_others(draw: Renderer, report: ReportData, format: str, options: dict[str, Any]) -> str | bytes:
     (point,) = _offered(tuple(sys.path)).get(format) or (None,)
     origin = _origin(point) if point else "another package"
     try:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from paramscope import text
-from paramscope.codes import shown
 from paramscope.errors import FormatError
 from paramscope.render._lines import Line
-from paramscope.report import Report
+from paramscope.report.data import ReportData
+from paramscope.report.finding_codes import shown
 from paramscope.snapshot import FATES
 
 _SHORT_ROLES = {"parameter": "param", "attribute": "attr"}
@@ -21,7 +21,7 @@ class Column(NamedTuple):
     """One column."""
 
     header: str
-    cell: Callable[[Line, Report], str]
+    cell: Callable[[Line, ReportData], str]
     is_right: bool = False
     """Whether its cells are figures, which are read from the right."""
 
@@ -39,7 +39,7 @@ def line_codes(line: Line) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*line.codes, *line.codes_above)))
 
 
-def _findings(line: Line, report: Report) -> str:
+def _findings(line: Line, report: ReportData) -> str:
     return text.name(" ".join(line_codes(line)))
 
 
@@ -51,7 +51,7 @@ def role(line: Line) -> str:
     return status if status in ("hidden", "empty", "unknown") else line.record.role
 
 
-def _short_role(line: Line, report: Report) -> str:
+def _short_role(line: Line, report: ReportData) -> str:
     found = role(line)
     return _SHORT_ROLES.get(found, found)
 
@@ -63,8 +63,8 @@ def shape(line: Line) -> str:
     return "" if line.record.status == "empty" else text.shape(line.record.shape)
 
 
-def _common(name: str) -> Callable[[Line, Report], str]:
-    def cell(line: Line, report: Report) -> str:
+def _common(name: str) -> Callable[[Line, ReportData], str]:
+    def cell(line: Line, report: ReportData) -> str:
         return line.closed.common[name] if line.closed else str(getattr(line.record, name) or "")
 
     return cell
@@ -88,10 +88,10 @@ def fates(line: Line) -> str:
     return "".join("?" if value is None else _LETTERS[fate] if value else "-" for fate, value in values)
 
 
-def _fate(name: str) -> Callable[[Line, Report], str]:
+def _fate(name: str) -> Callable[[Line, ReportData], str]:
     position = FATES.index(name)
 
-    def cell(line: Line, report: Report) -> str:
+    def cell(line: Line, report: ReportData) -> str:
         if line.closed:
             return line.closed.fates[position]
         return "" if line.record.status == "empty" else _WORDS[getattr(line.record, name)]
@@ -99,30 +99,30 @@ def _fate(name: str) -> Callable[[Line, Report], str]:
     return cell
 
 
-def _groups(line: Line, report: Report) -> str:
+def _groups(line: Line, report: ReportData) -> str:
     return "" if line.closed else " ".join(f"{text.name(g.optimizer)}:{g.group}" for g in line.record.groups)
 
 
-def _declared(line: Line, report: Report) -> str:
+def _declared(line: Line, report: ReportData) -> str:
     declared = None if line.closed else line.record.declared
     return "" if declared is None else text.shape(declared)
 
 
-def _storage(line: Line, report: Report) -> str:
+def _storage(line: Line, report: ReportData) -> str:
     storages = sorted({s for slot in line.slots if (s := _storage_of(report, slot)) >= 0})
     return text.ranges(storages)
 
 
-def _storage_of(report: Report, slot: int) -> int:
+def _storage_of(report: ReportData, slot: int) -> int:
     tensor = report.snapshot.slot_columns.tensors[slot]
     return -1 if tensor < 0 else report.snapshot.tensor_columns.storages[tensor]
 
 
-def _type(line: Line, report: Report) -> str:
+def _type(line: Line, report: ReportData) -> str:
     return text.name((line.closed.type if line.closed else line.record.type or "").rpartition(".")[2])
 
 
-def _share(line: Line, report: Report) -> str:
+def _share(line: Line, report: ReportData) -> str:
     """Of all parameters; nothing for what is none, or was counted before, so that a column adds up to 100 %."""
     if not line.closed and (line.record.status not in ("trainable", "frozen") or line.is_counted):
         return ""
@@ -130,7 +130,7 @@ def _share(line: Line, report: Report) -> str:
     return f"{text.share(part, report.totals.parameters)}%"
 
 
-def _module_type(line: Line, report: Report) -> str:
+def _module_type(line: Line, report: ReportData) -> str:
     kind = line.closed.type if line.closed else report.modules[line.record.module].type
     return text.name(kind.rpartition(".")[2])
 

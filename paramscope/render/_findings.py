@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.exceptions.apply import Ignored
-from paramscope.finding import Finding, Location, Severity, Skipped, real_file
-from paramscope.render._layout import Screen, paint
-from paramscope.report import Report
+from paramscope.render.terminal._layout import Screen, paint
+from paramscope.report.data import ReportData
+from paramscope.report.finding import Finding, Location, Severity, Skipped, real_file
 from paramscope.rules.engine import NEEDED
 from paramscope.rules.rule import Loaded
 from paramscope.source.library import is_own
@@ -28,7 +28,7 @@ SEVERITIES = tuple(sorted(Severity, reverse=True))
 class Checked(NamedTuple):
     """One target as a check tells of it."""
 
-    report: Report
+    report: ReportData
     rules: tuple[Loaded, ...] = ()
     """Those that were asked."""
     ignored: Mapping[Finding, Ignored] = MappingProxyType({})
@@ -40,7 +40,7 @@ class Checked(NamedTuple):
         return self.report.target or "model"
 
 
-def everything(report: Report) -> Checked:
+def everything(report: ReportData) -> Checked:
     """A report as if every rule that is installed had been asked for it."""
     from paramscope.rules import discover
 
@@ -92,13 +92,13 @@ def _hanging(words: str, first: str, rest: str, width: int) -> list[str]:
     return [(rest if number else first) + line for number, line in enumerate(wrapped)]
 
 
-def legend(report: Report) -> str:
+def legend(report: ReportData) -> str:
     """What the mark of a finding means, shown by the worst of them."""
     worst = max(report.findings, key=lambda finding: finding.severity.rank)
     return f"!{text.name(worst.code)}: see findings"
 
 
-def finding_lines(report: Report, screen: Screen) -> list[str]:
+def finding_lines(report: ReportData, screen: Screen) -> list[str]:
     """The block of a view: the worst findings, a count of the rest, and how many are accepted; nothing for none."""
     findings = by_severity(report.findings)
     if not findings:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from paramscope.codes import Named, folded, named
+from paramscope.analysis.fold import Node, Row, rows_below, unfolded
+from paramscope.analysis.fold import unfolded_tree as tree_unfolded
+from paramscope.analysis.fold.signatures import tree_of
 from paramscope.errors import FormatError
-from paramscope.fold import Node, Row, rows_below, unfolded
-from paramscope.fold import unfolded_tree as tree_unfolded
-from paramscope.fold.signatures import tree_of
-from paramscope.report import Report, select_or_explain
+from paramscope.report.data import ReportData, select_or_explain
+from paramscope.report.finding_codes import Named, folded, named
 from paramscope.snapshot import FATES, SharingKind, SlotRecord
 
 SHARING_MARKS: dict[SharingKind, str] = {
@@ -101,7 +101,7 @@ class Lines(NamedTuple):
     """Codes of findings by what they name."""
 
 
-def lines_of(report: Report, selection: Selection) -> Lines:
+def lines_of(report: ReportData, selection: Selection) -> Lines:
     """The lines of a view. Raises GlobError where the glob matches nothing, FormatError for unknown choices."""
     check(selection)
     found_at = named(report)
@@ -143,7 +143,7 @@ def check(selection: Selection) -> None:
         )
 
 
-def nothing(report: Report, selection: Selection) -> str:
+def nothing(report: ReportData, selection: Selection) -> str:
     """What is said where a view has no line."""
     if selection.status:
         return f"no slot is {' or '.join(selection.status)}"
@@ -152,12 +152,12 @@ def nothing(report: Report, selection: Selection) -> str:
     return "no tensors: this model holds no parameters, buffers or tensor attributes"
 
 
-def is_incomplete(report: Report) -> bool:
+def is_incomplete(report: ReportData) -> bool:
     """Whether a model may hold tensors that are not among its slots: notes say where."""
     return any(note.kind in _INCOMPLETE for note in report.snapshot.notes)
 
 
-def sharing_groups(report: Report, rows: list[Row]) -> list[tuple[SharingKind, list[list[int]]]]:
+def sharing_groups(report: ReportData, rows: list[Row]) -> list[tuple[SharingKind, list[list[int]]]]:
     """Sharing of one kind between the same rows, as one: (kind, slots of each record)."""
     if not report.sharing:
         return []
@@ -171,7 +171,7 @@ def sharing_groups(report: Report, rows: list[Row]) -> list[tuple[SharingKind, l
     return [(kind, records) for (kind, _), records in groups.items()]
 
 
-def sharing_marks(report: Report, rows: list[Row]) -> dict[int, str]:
+def sharing_marks(report: ReportData, rows: list[Row]) -> dict[int, str]:
     """For each shared slot the marks of its sharing, such as ` =1`, numbered as `sharing_groups` has them."""
     marks: dict[int, str] = {}
     for number, (kind, records) in enumerate(sharing_groups(report, rows), 1):
@@ -181,7 +181,7 @@ def sharing_marks(report: Report, rows: list[Row]) -> dict[int, str]:
     return marks
 
 
-def _wanted(report: Report, selection: Selection) -> set[int] | None:
+def _wanted(report: ReportData, selection: Selection) -> set[int] | None:
     """Positions of the slots that are chosen; None where all are."""
     wanted: set[int] | None = None
     if selection.path is not None:
@@ -192,7 +192,7 @@ def _wanted(report: Report, selection: Selection) -> set[int] | None:
     return wanted
 
 
-def _of_status(report: Report, choices: frozenset[str]) -> Iterator[int]:
+def _of_status(report: ReportData, choices: frozenset[str]) -> Iterator[int]:
     shared = set(report.slots.positions(path for record in report.sharing for path in record.slots))
     memberships = report.snapshot.interned.memberships
     columns, tensors = report.snapshot.tensor_columns, report.snapshot.slot_columns.tensors
@@ -205,7 +205,7 @@ def _of_status(report: Report, choices: frozenset[str]) -> Iterator[int]:
             yield slot
 
 
-def _chosen(report: Report, row: Row, wanted: set[int] | None) -> list[Row]:
+def _chosen(report: ReportData, row: Row, wanted: set[int] | None) -> list[Row]:
     """A row as it stands if all its slots are wanted; else those that are, each as a row."""
     if wanted is None:
         return [row]
@@ -233,7 +233,7 @@ def _parts(tree: list[Node], rows: list[Row], depth: int | None) -> Iterator[tup
 class _Counting:
     """Elements and bytes of rows, every tensor in the first row of the model that holds it."""
 
-    def __init__(self, report: Report, rows: list[Row]) -> None:
+    def __init__(self, report: ReportData, rows: list[Row]) -> None:
         self._tensors = report.snapshot.slot_columns.tensors
         self._specs, self._columns = report.snapshot.interned.specs, report.snapshot.tensor_columns
         self._first: dict[int, int] = {}
@@ -271,7 +271,7 @@ class _Counting:
 class _Codes:
     """Codes of findings, by the lines that they belong to."""
 
-    def __init__(self, report: Report, found: Named) -> None:
+    def __init__(self, report: ReportData, found: Named) -> None:
         self._slots, self._named, _ = found
         self._module_of = report.snapshot.slot_columns.modules
         roots = {report.modules.position(root) for root in report.snapshot.roots} if self._named else set()
@@ -310,7 +310,7 @@ def _open(row: Row, record: SlotRecord, counting: _Counting, marks: dict[int, st
 
 
 def _closed(
-    report: Report, node: Node, rows: list[Row], counting: _Counting, marks: dict[int, str], codes: _Codes
+    report: ReportData, node: Node, rows: list[Row], counting: _Counting, marks: dict[int, str], codes: _Codes
 ) -> Line:
     there = [(row, record) for row in rows if (record := report.slots.at(row.slots[0])).status != "empty"]
     records = [record for _, record in there]

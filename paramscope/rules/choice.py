@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from paramscope.errors import ParamscopeError
-from paramscope.finding import is_meant
+from paramscope.report.finding import is_meant
 from paramscope.rules.rule import Loaded
 
 

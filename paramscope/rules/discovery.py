@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import NamedTuple
 
-from paramscope.finding import Skipped
+from paramscope.report.finding import Skipped
 from paramscope.rules.rule import Loaded, Rule
 
 GROUP = "paramscope.rules"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
-from paramscope.finding import Finding, Skipped
+from paramscope.report.finding import Finding, Skipped
 from paramscope.rules.discovery import discover
 from paramscope.rules.facts import Facts
 from paramscope.rules.findings import to_findings

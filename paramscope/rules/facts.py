@@ -7,7 +7,7 @@ from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple, TypeVar
 
-from paramscope.fold.signatures import tree_of
+from paramscope.analysis.fold.signatures import tree_of
 from paramscope.snapshot import (
     ATTRIBUTE,
     HAS_GRAD,
@@ -29,7 +29,7 @@ from paramscope.snapshot import (
     Snapshot,
     TensorSpec,
 )
-from paramscope.spans import Layout, layout_of
+from paramscope.snapshot.spans import Layout, layout_of
 
 T = TypeVar("T")
 

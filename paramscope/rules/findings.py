@@ -7,8 +7,8 @@ import re
 from collections.abc import Hashable, Iterable
 from functools import cache
 
-from paramscope.changes import fold_groups, fold_paths
-from paramscope.finding import Finding, Location, real_file
+from paramscope.analysis.changes import fold_groups, fold_paths
+from paramscope.report.finding import Finding, Location, real_file
 from paramscope.rules.code import as_code
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import BRACE, numberless

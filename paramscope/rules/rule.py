@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.source import Assignment
 from paramscope.source.causes import Cause
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from paramscope.fold.signatures import tree_of
+from paramscope.analysis.fold.signatures import tree_of
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import numberless
 from paramscope.snapshot import ATTRIBUTE, HOLDS, PARAMETER, REQUIRES_GRAD

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paramscope.snapshot.columns import ATTRIBUTE, REGISTERED, TRANSIENT_BUFFER
-from paramscope.spans import Layout, covered_bytes, layout_of
+from paramscope.snapshot.spans import Layout, covered_bytes, layout_of
 
 if TYPE_CHECKING:
     from paramscope.snapshot.records import TensorSpec

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from paramscope.declared import declared_shapes
 from paramscope.snapshot.columns import (
     ATTRIBUTE,
     HAS_GRAD,
@@ -21,6 +20,7 @@ from paramscope.snapshot.columns import (
     StorageColumns,
     TensorColumns,
 )
+from paramscope.snapshot.declared import declared_shapes
 from paramscope.snapshot.facts import ClassRecord, DeclaredTie, Mark, Note, ValueRecord
 from paramscope.snapshot.records import (
     NO_OPTIMIZER,

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from paramscope.declared import LAYERS
 from paramscope.snapshot import ClassRecord
+from paramscope.snapshot.declared import LAYERS
 from paramscope.source.causes import called
 from paramscope.source.definitions import find_node
 from paramscope.source.files import SourceFile, Unreadable

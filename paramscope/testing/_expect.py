@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from paramscope import api
-from paramscope.changes import State, change_lines, changes_between, state_of
+from paramscope.analysis.changes import State, change_lines, changes_between, state_of
 from paramscope.errors import ParamscopeError
-from paramscope.report import Report
+from paramscope.report.face import Report
 from paramscope.snapshot import Snapshot
 from paramscope.testing.counts import check_counts
 from paramscope.testing.memory import current_memory

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from paramscope import text
-from paramscope.changes import aligned, fold_paths, with_facts
-from paramscope.report import Report
+from paramscope.analysis.changes import aligned, fold_paths, with_facts
+from paramscope.report.face import Report
 from paramscope.snapshot import SlotRecord
 from paramscope.testing.explain import NUMBER, Part, accounts_for
 from paramscope.testing.message import Unmet

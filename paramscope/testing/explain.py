@@ -6,7 +6,7 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from paramscope.changes import PathRow, fold_paths, with_facts
+from paramscope.analysis.changes import PathRow, fold_paths, with_facts
 
 
 class Part(NamedTuple):

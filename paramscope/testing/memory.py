@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from math import prod
 from typing import Any, Protocol, get_args
 
-from paramscope.changes import ParameterState, ParameterStatus, State
+from paramscope.analysis.changes import ParameterState, ParameterStatus, State
 
 FORMAT, VERSION = "paramscope.state", 1
 

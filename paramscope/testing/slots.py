@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from paramscope import text
-from paramscope.changes import PathRow, aligned, fold_paths, sizes, tie_lines, tied_parameters, with_facts
+from paramscope.analysis.changes import PathRow, aligned, fold_paths, sizes, tie_lines, tied_parameters, with_facts
 from paramscope.glob import close_to, compile_glob
 from paramscope.snapshot import SlotRecord, Snapshot
 from paramscope.testing.message import Unmet, quoted

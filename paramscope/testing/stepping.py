@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from paramscope import text
-from paramscope.changes import aligned, fold_paths, sizes, tied_parameters, with_facts
-from paramscope.report import Report
+from paramscope.analysis.changes import aligned, fold_paths, sizes, tied_parameters, with_facts
+from paramscope.report.face import Report
 from paramscope.snapshot import ForeignRecord, SlotRecord
 from paramscope.testing.message import Unmet, quoted
 from paramscope.testing.slots import matching, registered_parameters, slot_lines, unmatched_globs

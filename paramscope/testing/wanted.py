@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from paramscope.errors import ParamscopeError
-from paramscope.report import Report
+from paramscope.report.face import Report
 from paramscope.snapshot import Snapshot
 
 

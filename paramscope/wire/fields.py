@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeVar, get_args
 
+from paramscope.analysis.totals import Totals
 from paramscope.errors import ReportError
-from paramscope.finding import Finding, Location, Severity, Skipped
+from paramscope.report.finding import Finding, Location, Severity, Skipped
 from paramscope.snapshot import (
     AliasRecord,
     ClassRecord,
@@ -30,7 +31,6 @@ from paramscope.snapshot import (
     TensorSpec,
     ValueRecord,
 )
-from paramscope.totals import Totals
 from paramscope.wire.kinds import (
     FLAG,
     NATURAL,

@@ -9,12 +9,11 @@ from contextlib import suppress
 from math import prod
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 
-from paramscope.collector import paused_collector
 from paramscope.errors import ReportError
-from paramscope.finding import Finding, Location
-from paramscope.report import Report
+from paramscope.report.data import ReportData
+from paramscope.report.finding import Finding, Location
 from paramscope.snapshot import (
     NO_SUCH_SLOTS,
     REGISTERED,
@@ -30,19 +29,21 @@ from paramscope.snapshot import (
     TensorSpec,
     ValueRecord,
 )
+from paramscope.snapshot.collector import paused_collector
 from paramscope.wire import FORMAT, VERSION
 from paramscope.wire.fields import LISTS, TOTALS, VALUE, damaged, read_record
 from paramscope.wire.slots import SlotReader, flags_of
 from paramscope.wire.texts import OWN, Alike, Unlike, in_texts, read_objects, read_texts, refuse_constant
 
+Made = TypeVar("Made", bound=ReportData)
 MAX_BYTES = 1 << 30
 """Reports above 1 GiB are not read: a million slots take less."""
 
 _SAVE_AGAIN = "Save it with: paramscope inspect TARGET -o FILE.json"
 
 
-def read_report_file(path: Path) -> Report:
-    """A report from a file. Raises ReportError, also where the file cannot be read."""
+def read_report_file(path: Path, make: type[Made]) -> Made:
+    """A report from a file, as `make` holds it. Raises ReportError, also where the file cannot be read."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -53,7 +54,7 @@ def read_report_file(path: Path) -> Report:
     try:
         text = _decoded(data)
         del data  # as large as the text
-        return read_report(text)
+        return read_report(text, make)
     except ReportError as error:
         raise ReportError(f"{path}: {error.problem}", error.advice) from None
 
@@ -67,13 +68,13 @@ def _decoded(data: bytes) -> str:
         ) from None
 
 
-def read_report(text: str | bytes) -> Report:
-    """A report from JSON text. Raises ReportError."""
+def read_report(text: str | bytes, make: type[Made]) -> Made:
+    """A report from JSON text, as `make` holds it. Raises ReportError."""
     with paused_collector():
-        return _read(text)
+        return _read(text, make)
 
 
-def _read(text: str | bytes) -> Report:
+def _read(text: str | bytes, make: type[Made]) -> Made:
     if len(text) > MAX_BYTES:
         raise ReportError(f"this is {len(text):,} long: reports above {MAX_BYTES:,} bytes are not read", _SAVE_AGAIN)
     decoded = _decoded(text) if isinstance(text, bytes) else text
@@ -83,11 +84,11 @@ def _read(text: str | bytes) -> Report:
         # What the writer has written is read without all of it being parsed. Whatever is odd is read as any JSON,
         # which also says what is wrong.
         with suppress(ReportError, Unlike):
-            return _read_parsed(_parse(cut[0]), cut[1], mark)
-    return _read_parsed(_parse(decoded), {}, "")
+            return _read_parsed(_parse(cut[0]), cut[1], mark, make)
+    return _read_parsed(_parse(decoded), {}, "", make)
 
 
-def _read_parsed(found: Any, texts: dict[str, list[str]], mark: str) -> Report:
+def _read_parsed(found: Any, texts: dict[str, list[str]], mark: str, make: type[Made]) -> Made:
     """The report. texts: by name, the lists that are not among what was parsed; there stands the mark."""
     if type(found) is not dict or found.get("format") != FORMAT:
         raise ReportError("this JSON is no paramscope report", _SAVE_AGAIN)
@@ -122,7 +123,7 @@ def _read_parsed(found: Any, texts: dict[str, list[str]], mark: str) -> Report:
     if target is not None and type(target) is not str:
         raise damaged("target", "should be a string")
     files = {os.path.realpath(each.file) for each in lists["classes"] if each.file and os.path.isabs(each.file)}
-    report = Report(
+    report = make(
         _snapshot(lists, many, tuple(roots), producer["torch"], _values(found.get("values"))),
         findings=tuple(_at_its_file(each, files) for each in lists["findings"]),
         ignored=tuple(_at_its_file(each, files) for each in lists["ignored"]),

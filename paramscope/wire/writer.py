@@ -6,17 +6,18 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from paramscope.collector import paused_collector
+from paramscope.snapshot.collector import paused_collector
+from paramscope.version import __version__
 from paramscope.wire import FORMAT, VERSION
 from paramscope.wire.fields import LISTS, TOTALS, VALUE, write_record
 from paramscope.wire.many import modules_text, storages_text
 from paramscope.wire.slots import slots_text
 
 if TYPE_CHECKING:
-    from paramscope.report import Report
+    from paramscope.report.data import ReportData
 
 
-def write_report(report: Report) -> str:
+def write_report(report: ReportData) -> str:
     """The report as JSON text on one line, with what is not ASCII escaped."""
     parts = []
     with paused_collector():
@@ -34,10 +35,8 @@ def _dumps(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def _pieces(report: Report) -> Iterator[tuple[str, Any]]:
+def _pieces(report: ReportData) -> Iterator[tuple[str, Any]]:
     """What a report's JSON holds, key by key; the long lists are written by themselves."""
-    from paramscope import __version__
-
     snapshot = report.snapshot
     roots = [snapshot.modules[path] for path in snapshot.roots]
     modes = {root.training for root in roots}

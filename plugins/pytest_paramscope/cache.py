@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from paramscope.changes import State
+from paramscope.analysis.changes import State
 from paramscope.testing.memory import current_memory, state_from_json, state_to_json
 
 VERSION = 1

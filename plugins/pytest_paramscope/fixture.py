@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from paramscope.api import audit
 from paramscope.errors import ParamscopeError
-from paramscope.report import Report
+from paramscope.report.face import Report
 from paramscope.testing import expect
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 from paramscope import text
 from paramscope.errors import ParamscopeError
-from paramscope.target import load_optimizer, load_target
+from paramscope.load.target import load_optimizer, load_target
 from paramscope.testing import ExpectationError, expect
 from pytest_paramscope.cache import current_cached_memory
 from pytest_paramscope.randomness import untouched_randomness

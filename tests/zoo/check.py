@@ -16,7 +16,7 @@ from torch import nn
 from wcwidth import wcswidth
 
 from paramscope import Report, audit, capture
-from paramscope.fold import fold_slots
+from paramscope.analysis.fold import fold_slots
 from paramscope.snapshot import ModuleRecord, SlotRecord
 from zoo.trust import suspicions
 

@@ -47,7 +47,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, Span
 from paramscope.rules.optimizer._members import distinct
 from paramscope.rules.registration._steps import held_by

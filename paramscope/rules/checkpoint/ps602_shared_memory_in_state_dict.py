@@ -49,7 +49,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.checkpoint._pretrained import said_of_pretrained
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import placeholders
@@ -57,7 +57,7 @@ from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._causes import by_cause
 from paramscope.rules.sharing._memory import last_assigned
 from paramscope.snapshot import ATTRIBUTE, TRANSIENT_BUFFER
-from paramscope.spans import extent
+from paramscope.snapshot.spans import extent
 
 RULE = Rule("PS602", "shared-memory-in-state-dict", Severity.INFO)
 

@@ -48,11 +48,11 @@ from collections.abc import Iterator
 from functools import partial
 
 from paramscope import text
-from paramscope.declared import is_unread
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.naming import literal
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot.declared import is_unread
 
 RULE = Rule("PS501", "declared-shape-mismatch", Severity.ERROR)
 

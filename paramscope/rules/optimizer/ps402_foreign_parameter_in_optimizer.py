@@ -42,7 +42,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paramscope import text
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._lines import builder_of, forward_line

@@ -38,7 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.optimizer._lines import builder_of
 from paramscope.rules.optimizer._members import distinct, groups, number_of

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.optimizer._lines import builder_of
 from paramscope.rules.optimizer._members import class_name, distinct, groups, is_set, number_of, torch_class

@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._lines import builder_of
 from paramscope.rules.optimizer._members import distinct, groups, is_set, strangers

@@ -36,7 +36,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.optimizer._members import class_name, distinct, groups, number_of, torch_class
 from paramscope.rules.rule import Problem, Rule, Undecided

@@ -49,17 +49,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from paramscope.finding import Severity
-from paramscope.overlap import Budget
+from paramscope.analysis.overlap import Budget
+from paramscope.analysis.sharing import connected
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import unbraced
 from paramscope.rules.optimizer._members import strangers
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._forms import copy_of
 from paramscope.rules.sharing._memory import is_quiet
-from paramscope.sharing import connected
 from paramscope.snapshot import ForeignRecord, TensorSpec
-from paramscope.spans import Layout, layout_of
+from paramscope.snapshot.spans import Layout, layout_of
 
 RULE = Rule(
     "PS411",

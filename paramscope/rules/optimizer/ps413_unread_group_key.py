@@ -42,12 +42,12 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from paramscope.finding import Severity
-from paramscope.hyperparameters import PUT_BY_TORCH, SPELLINGS
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._members import class_name, place
 from paramscope.rules.rule import Blame, Problem, Rule, Undecided
+from paramscope.snapshot.hyperparameters import PUT_BY_TORCH, SPELLINGS
 from paramscope.text import option
 
 RULE = Rule("PS413", "unread-group-key", Severity.WARNING, needs="optimizer")

@@ -43,7 +43,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.registration._steps import hidden_modules, nested_in, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided

@@ -46,7 +46,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.registration._assigned import assigned
 from paramscope.rules.registration._steps import is_put_past_on_purpose, slot_held_by

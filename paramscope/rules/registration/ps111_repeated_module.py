@@ -43,7 +43,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.registration._repeats import repeated_modules
 from paramscope.rules.registration._requests import is_repeat_asked_for

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from paramscope.overlap import Budget
+from paramscope.analysis.overlap import Budget
+from paramscope.analysis.sharing import connected
 from paramscope.rules.facts import Facts, Span
 from paramscope.rules.naming import numberless, placeholders
 from paramscope.rules.rule import Undecided
-from paramscope.sharing import connected
 from paramscope.snapshot import HAS_GRAD, NO_SUCH_SLOTS, PARAMETER, REQUIRES_GRAD, SharingKind
+from paramscope.snapshot.spans import Layout
 from paramscope.source import locate_cause
 from paramscope.source.causes import Cause, Fit, fit
-from paramscope.spans import Layout
 
 _ASKED = 4
 """Slots of one finding whose lines are looked for."""

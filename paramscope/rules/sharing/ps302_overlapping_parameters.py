@@ -47,13 +47,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._causes import by_cause
 from paramscope.rules.sharing._forms import parts_advice, slice_advice
 from paramscope.rules.sharing._memory import Group, is_quiet, is_trainable, last_assigned, overlapping
-from paramscope.spans import extent
+from paramscope.snapshot.spans import extent
 from paramscope.text import listed
 
 _TOLD = 3

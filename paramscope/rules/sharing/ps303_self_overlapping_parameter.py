@@ -43,8 +43,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paramscope import text
-from paramscope.finding import Severity
-from paramscope.overlap import overlaps_itself
+from paramscope.analysis.overlap import overlaps_itself
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import heads, placeholders, unbraced

@@ -52,15 +52,15 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from math import prod
 
-from paramscope.finding import Severity
-from paramscope.overlap import Budget, share_bytes
+from paramscope.analysis.overlap import Budget, share_bytes
+from paramscope.report.finding import Severity
 from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._memory import is_trainable, registered_parameters, slots_in
 from paramscope.snapshot import ATTRIBUTE, PARAMETER, TensorSpec
-from paramscope.spans import Layout, extent
+from paramscope.snapshot.spans import Layout, extent
 
 RULE = Rule("PS307", "aliased-by-unregistered", Severity.INFO, yields_to=("PS310",))
 

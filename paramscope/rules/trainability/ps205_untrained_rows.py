@@ -32,8 +32,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paramscope import text
-from paramscope.finding import Severity
-from paramscope.padding import untrained_rows
+from paramscope.analysis.untrained_rows import untrained_rows
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
 

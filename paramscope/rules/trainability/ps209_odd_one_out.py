@@ -35,7 +35,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from paramscope.finding import Severity
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.trainability._siblings import Aspect, Structures, varying

@@ -1,0 +1,1 @@
+"""What a command line names → the objects that it stands for."""

@@ -1,0 +1,1 @@
+"""Formats for what runs checks, and annotates code with them."""

@@ -1,0 +1,97 @@
+"""Findings → JUnit XML: a test suite for each target, in it a test case for each rule, passed ones too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+from paramscope.errors import FormatError
+from paramscope.render._findings import Checked, everything, place
+from paramscope.report.data import ReportData
+from paramscope.report.finding import Finding, Severity
+from paramscope.text import plain
+
+
+def render(report: ReportData, *, fail_on: str = "warning") -> str:
+    """One report as a test suite. fail_on: the least severity that fails a test case: `error`, `warning`, `info`, or
+    `never`. Raises FormatError for another word."""
+    if fail_on not in ("never", *(each.value for each in Severity)):
+        raise FormatError(f"fail_on cannot be {fail_on!r}", "Choose from error, warning, info, never.")
+    return render_checks([everything(report)], fail_on=None if fail_on == "never" else Severity(fail_on))
+
+
+def render_checks(checks: Sequence[Checked], *, fail_on: Severity | None = Severity.WARNING) -> str:
+    """Several targets. fail_on: the least severity that fails a test case; None for nothing."""
+    suites = [_suite(checked, fail_on) for checked in checks]
+    tests, failures, skipped = (sum(counts[i] for counts, _ in suites) for i in range(3))
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f'<testsuites name="paramscope" tests="{tests}" failures="{failures}" errors="0" skipped="{skipped}">',
+        *(line for _, lines in suites for line in lines),
+        "</testsuites>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _suite(checked: Checked, fail_on: Severity | None) -> tuple[tuple[int, int, int], list[str]]:
+    """((tests, failures, skipped), lines) of one target."""
+    report = checked.report
+    names = {loaded.rule.code: loaded.rule.name for loaded in checked.rules}
+    # A rule that this machine does not have may still stand in a saved report.
+    names.update((each.code, each.name) for each in (*report.findings, *report.ignored) if each.code not in names)
+    reasons: dict[str, list[str]] = {}
+    for each in report.skipped:
+        reasons.setdefault(each.code, []).append(each.reason)
+        names.setdefault(each.code, "")
+    failures = skipped = 0
+    lines = []
+    for code in sorted(names):
+        findings = [finding for finding in report.findings if finding.code == code]
+        told = [_accepted(checked, each) for each in report.ignored if each.code == code]
+        bad = [each for each in findings if fail_on is not None and each.severity >= fail_on]
+        told += [_told(each) for each in findings if each not in bad]
+        inside: list[str] = []
+        if bad:
+            failures += 1
+            message = bad[0].message + (f" (and {len(bad) - 1} more)" if len(bad) > 1 else "")
+            body = "\n".join(map(_told, bad))
+            inside.append(
+                f"      <failure type={attribute(bad[0].severity.value)} message={attribute(message)}>"
+                f"{content(body)}</failure>"
+            )
+        elif code in reasons and not findings:
+            skipped += 1
+            inside.append(f"      <skipped message={attribute('; '.join(reasons[code]))}/>")
+        if told:
+            inside.append(f"      <system-out>{content(chr(10).join(told))}</system-out>")
+        name = attribute(f"{code} {names[code]}".rstrip())
+        head = f'    <testcase classname={attribute(checked.target)} name={name} time="0"'
+        lines += [f"{head}>", *inside, "    </testcase>"] if inside else [f"{head}/>"]
+    counts = len(names), failures, skipped
+    head = f'tests="{counts[0]}" failures="{failures}" errors="0" skipped="{skipped}" time="0"'
+    return counts, [f"  <testsuite name={attribute(checked.target)} {head}>", *lines, "  </testsuite>"]
+
+
+def _accepted(checked: Checked, finding: Finding) -> str:
+    why = checked.ignored.get(finding)
+    return f"ignored: {_told(finding)}" + (f" ({why.origin}: {plain(why.reason)})" if why is not None else "")
+
+
+def _told(finding: Finding) -> str:
+    help_text = f" {plain(finding.help)}" if finding.help else ""
+    return f"{place(finding)}: {finding.severity.value} {finding.code}: {plain(finding.message)}{help_text}"
+
+
+def content(words: str) -> str:
+    """A text between tags."""
+    return escape(_legal(words))
+
+
+def attribute(words: str) -> str:
+    """A text as the value of an attribute, with its quotes."""
+    return '"' + escape(_legal(words), {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}) + '"'
+
+
+def _legal(words: str) -> str:
+    """Line by line without what XML 1.0 cannot hold, not even as a reference, and what turns the reading order."""
+    return "\n".join(map(plain, words.split("\n")))

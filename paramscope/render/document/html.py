@@ -1,0 +1,165 @@
+"""Report → HTML without script: a folded table whose rows open, for notebooks and as a page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+
+from paramscope import text
+from paramscope.render._columns import words
+from paramscope.render._lines import STATUSES, Line, Selection, lines_of, nothing
+from paramscope.render.document._html_parts import (
+    Grid,
+    Section,
+    findings,
+    legend,
+    sections,
+    slot_grid,
+    status,
+    title,
+)
+from paramscope.render.document._html_pieces import Name, Pieces, told
+from paramscope.render.document._html_style import PAGE, STYLE
+from paramscope.render.terminal._totals import total_lines
+from paramscope.report.data import ReportData
+
+LINES = 2_000
+"""Lines that are listed."""
+INSIDE = 4_000
+"""Paths that all the lines that open hold together."""
+_EACH = 100
+"""Paths that one of them holds."""
+_STATUSES = (*STATUSES, "mixed", "")
+
+
+def render(
+    report: ReportData,
+    *,
+    fold: bool = True,
+    path: str | None = None,
+    status: str | Sequence[str] = (),
+    sort: str = "model",
+    depth: int | None = None,
+    page: bool = True,
+) -> str:
+    """Slots as a table of at most 2,000 lines, totals, sharing, optimizers and findings.
+
+    fold: repeated siblings as one line, which opens, and empty slots left out. path: a glob; only slots that match
+    are listed, the totals stay those of the model. status: what the slots have to be: `trainable`, `frozen,hidden`.
+    sort: `model`, `path`, `elements`, `bytes`, `status` or `dtype`. depth: modules so many steps below the root are
+    one line. page: a whole page; else only its body with its style, as a notebook wants it.
+
+    Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
+    """
+    selection = Selection(fold, path, words(status), sort, depth)
+    lines = lines_of(report, selection)
+    blocks = [f'<p class="ps-title">{_html(title(report))}</p>']
+    blocks += _findings(report)
+    if lines.shown:
+        blocks += [_slots(report, lines.shown), *_legend(report, lines.shown)]
+    else:
+        blocks.append(f"<p>{escape(nothing(report, selection))}</p>")
+    blocks += [f"<p>{escape(line.replace('||', '·'))}</p>" for line in total_lines(report, 10_000, lines.left_out)]
+    blocks += [_section(section) for section in sections(report, lines.rows)]
+    body = "\n".join(blocks)
+    if not page:
+        return f'<div class="paramscope">\n<style>\n{STYLE}</style>\n{body}\n</div>\n'
+    head = "".join(text.name(piece) for piece in title(report))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # Whatever is overlooked runs nothing and loads nothing.
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>{escape(head)}</title>\n<style>\n{PAGE}{STYLE}</style>\n</head>\n<body>\n"
+        f'<div class="paramscope">\n{body}\n</div>\n</body>\n</html>\n'
+    )
+
+
+def _html(pieces: Pieces) -> str:
+    return "".join(
+        f"<code>{_data(piece)}</code>" if isinstance(piece, Name) else escape(piece) for piece in told(pieces)
+    )
+
+
+def _data(name: str) -> str:
+    return escape(text.name(name) or '""')
+
+
+def _findings(report: ReportData) -> list[str]:
+    severities = [finding.severity.value for finding in report.findings]
+    # What follows the findings says how many there are more, or were ignored.
+    kinds = [*severities, *["info"] * 2]
+    return [
+        f'<div class="ps-{kind}">{_html(point)}</div>' for kind, point in zip(kinds, findings(report), strict=False)
+    ]
+
+
+def _slots(report: ReportData, lines: list[Line]) -> str:
+    grid = slot_grid(report, lines, LINES)
+    openings = _Openings(report)
+    wide = {0: [openings.html(line, cell[0]) for line, cell in zip(lines, grid.rows, strict=False)]}
+    kinds = [found if (found := status(line)) in _STATUSES else "unknown" for line in lines[:LINES]]
+    drawn = _grid(grid, wide, [f' class="ps-{kind}"' for kind in kinds])
+    if len(lines) > LINES:
+        more = text.plural(len(lines) - LINES, "more line")
+        drawn += f"\n<p>… and {more}: choose with path, status or depth, or take another format</p>"
+    return drawn
+
+
+class _Openings:
+    """First cells, which open where a line stands for several slots; together they hold no more than INSIDE paths."""
+
+    def __init__(self, report: ReportData) -> None:
+        self._path_at: Callable[[int], str] = report.slots.path_at
+        self._left = INSIDE
+
+    def html(self, line: Line, cell: Pieces) -> str:
+        if len(line.slots) < 2 or self._left <= 0:
+            return _html(cell)
+        shown = min(_EACH, self._left, len(line.slots))
+        self._left -= shown
+        items = "".join(f"<li><code>{_data(self._path_at(slot))}</code></li>" for slot in line.slots[:shown])
+        if len(line.slots) > shown:
+            items += f"<li>… and {len(line.slots) - shown:,} more</li>"
+        return f"<details><summary>{_html(cell)}</summary><ul>{items}</ul></details>"
+
+
+def _grid(grid: Grid, wide: dict[int, list[str]], attributes: Sequence[str]) -> str:
+    """A table. wide: finished cells of columns that may take more than one line."""
+    classes = {**dict.fromkeys(grid.right, ' class="ps-right"'), **dict.fromkeys(wide, ' class="ps-wide"')}
+    heads = "".join(f'<th scope="col"{classes.get(i, "")}>{head}</th>' for i, head in enumerate(grid.headers))
+    rows = "".join(
+        f"<tr{attributes[number] if attributes else ''}>{''.join(_cells(grid, number, row, wide, classes))}</tr>\n"
+        for number, row in enumerate(grid.rows)
+    )
+    return f'<div class="ps-scroll"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>'
+
+
+def _cells(
+    grid: Grid, number: int, row: list[Pieces], wide: dict[int, list[str]], classes: dict[int, str]
+) -> Iterator[str]:
+    for i, (head, cell) in enumerate(zip(grid.headers, row, strict=True)):
+        # In a narrow place cells stand below one another, each with its heading.
+        label = f' data-label="{head}"' if i not in wide and head != "status" else ""
+        drawn = wide[i][number] if i in wide else _html(cell)
+        if head == "status":
+            drawn = f'<span class="ps-status">{drawn}</span>'
+        elif drawn == "no":
+            drawn = '<span class="ps-no">no</span>'
+        yield f"<td{classes.get(i, '')}{label}>{drawn}</td>"
+
+
+def _legend(report: ReportData, lines: list[Line]) -> list[str]:
+    remarks = "; ".join(map(_html, legend(report, lines)))
+    return [f'<p class="ps-quiet">{remarks}</p>'] if remarks else []
+
+
+def _section(section: Section) -> str:
+    parts = []
+    if section.grid:
+        last = len(section.grid.headers) - 1
+        parts.append(_grid(section.grid, {last: [_html(row[last]) for row in section.grid.rows]}, []))
+    if section.points:
+        parts.append(f"<ul>{''.join(f'<li>{_html(point)}</li>' for point in section.points)}</ul>")
+    heading = f"<summary>{_html(section.heading)}</summary>"
+    return f'<details class="ps-section" open>{heading}\n{"".join(parts)}\n</details>'

@@ -1,0 +1,109 @@
+"""Graph → the part of it that was asked for: around one path, or only ties, frozen, hidden, optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+
+from paramscope.errors import FormatError, GlobError
+from paramscope.glob import close_to
+from paramscope.render.picture._graph import build_graph
+
+if TYPE_CHECKING:
+    from paramscope.report.data import ReportData
+
+ONLY = ("ties", "frozen", "hidden", "optimizer")
+"""What `only` takes."""
+
+Graph = nx.MultiDiGraph
+
+
+def around(report: ReportData, graph: Graph[str], path: str) -> Graph[str]:
+    """The part of a graph that a path is about: who holds it, what shares its memory, who steps it.
+
+    path: of a slot or a module, also one with ranges as the output shows it. A path that the graph folds away is
+    looked up in the unfolded graph. What was asked for carries `focus`. Raises GlobError where nothing has the path.
+    """
+    focus = _at(graph, path)
+    if not focus and (path in report.slots or path in report.modules):
+        graph = build_graph(report, fold=False)
+        focus = _at(graph, path)
+    if not focus:
+        raise GlobError(*_nothing_at(report, graph, path))
+    wanted = set(focus)
+    for name in focus:
+        if graph.nodes[name]["kind"] == "module":
+            wanted |= nx.descendants(graph, name)
+    tensors = {name for name in wanted if graph.nodes[name]["kind"] == "tensor"}
+    storages = {head for tensor in tensors for head in graph.successors(tensor)}
+    sharers = {tail for storage in storages for tail in graph.predecessors(storage)}
+    wanted |= storages | sharers
+    groups = {tail for tensor in tensors for tail in graph.predecessors(tensor) if _kind(graph, tail) == "group"}
+    found = _with_holders(graph, wanted | groups)
+    for name in focus:
+        found.nodes[name]["focus"] = True
+    return found
+
+
+def only(graph: Graph[str], what: str) -> Graph[str]:
+    """The part of a graph that holds what is tied, frozen, hidden, or stepped. Raises FormatError for other words."""
+    tests: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "ties": lambda facts: facts["kind"] == "storage" or bool(facts.get("sharing")),
+        "frozen": lambda facts: facts["kind"] == "tensor" and facts["status"] == "frozen",
+        "hidden": lambda facts: facts.get("status") == "hidden" or facts.get("registered") is False,
+        "optimizer": lambda facts: facts["kind"] == "group" or bool(facts.get("groups") or facts.get("not_stepped")),
+    }
+    if what not in tests:
+        raise FormatError(f"a graph cannot show only {what!r}", f"Choose from {', '.join(ONLY)}.")
+    is_wanted = tests[what]
+    wanted = {
+        name
+        for name, facts in graph.nodes(data=True)
+        if (facts["kind"] != "module" or what == "hidden") and is_wanted(facts)
+    }
+    return _with_holders(graph, wanted)
+
+
+def _with_holders(graph: Graph[str], wanted: Iterable[str]) -> Graph[str]:
+    """Some nodes with the modules above them, and the roots."""
+    kept = set(wanted)
+    pending = [name for name in kept if graph.nodes[name]["kind"] in ("module", "tensor")]
+    while pending:
+        for above in graph.predecessors(pending.pop()):
+            if above not in kept and graph.nodes[above]["kind"] == "module":
+                kept.add(above)
+                pending.append(above)
+    kept |= {
+        name for name, facts in graph.nodes(data=True) if facts["kind"] == "module" and not graph.in_degree(name)
+    }
+    found = graph.__class__(**graph.graph)
+    # A subgraph of networkx goes in the order of a set.
+    found.add_nodes_from((name, dict(facts)) for name, facts in graph.nodes(data=True) if name in kept)
+    for tail, head, facts in graph.edges(data=True):
+        if tail in kept and head in kept:
+            found.add_edge(tail, head, **facts)
+    return found
+
+
+def _at(graph: Graph[str], path: str) -> list[str]:
+    """The tensors in the slot of a path, or else the modules that have it."""
+    held = [head for _, head, facts in graph.edges(data=True) if facts["kind"] == "holds" and facts["path"] == path]
+    if held:
+        return list(dict.fromkeys(held))
+    return [name for name, facts in graph.nodes(data=True) if facts["kind"] == "module" and path in facts["paths"]]
+
+
+def _kind(graph: Graph[str], name: str) -> str:
+    kind: str = graph.nodes[name]["kind"]
+    return kind
+
+
+def _nothing_at(report: ReportData, graph: Graph[str], path: str) -> tuple[str, str]:
+    if path in report.modules:
+        return f"the module {path!r} holds no tensor, nor does what is below it", "Name one that does."
+    if path in report.slots:
+        return f"the slot {path!r} is empty, or lies below a second path of a module", "Name the first path."
+    near = close_to(path, [*report.modules, *report.slots])
+    return f"no slot or module is called {path!r}", f"Near it: {', '.join(near)}." if near else ""

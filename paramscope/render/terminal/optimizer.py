@@ -1,0 +1,149 @@
+"""Report → the optimizers' view: who is stepped, with what learning rate and decay, who is not, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from paramscope import text
+from paramscope.render._columns import elements, line_name
+from paramscope.render._lines import Line, Selection, lines_of
+from paramscope.render.terminal._layout import Screen, grid, paint, sentence
+from paramscope.render.terminal._totals import note_lines, title
+from paramscope.report.data import ReportData
+from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord
+
+_TOLD = ("lr", "weight_decay")
+"""Options with a column of their own."""
+
+
+def render(
+    report: ReportData, *, width: int = 80, color: bool = False, fold: bool = True, path: str | None = None
+) -> str:
+    """What the optimizers will do with each slot.
+
+    width: terminal columns that no line passes. color: ANSI colours. fold: repeated siblings as one. path: a glob;
+    only slots that match are listed. Raises GlobError where it matches nothing.
+    """
+    screen = Screen(width, color)
+    lines = lines_of(report, Selection(fold, path)).shown
+    stepped = [line for line in lines if line.record.groups]
+    others = [line for line in lines if not line.record.groups]
+    blocks = [title(report, width), *_stepped(report, stepped, screen), *_strangers(report, screen)]
+    if not report.optimizers:
+        blocks.append(
+            sentence(["no optimizer was given: hand it over with -O, or audit(model, optimizer=opt)"], width)
+        )
+    blocks += [_not_stepped(report, others, screen), note_lines(report, width)]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _stepped(report: ReportData, lines: list[Line], screen: Screen) -> Iterator[list[str]]:
+    """A table for each optimizer."""
+    members: dict[Membership, list[tuple[Line, int]]] = {}
+    for line in lines:
+        for place, times in Counter(line.record.groups).items():
+            members.setdefault(place, []).append((line, times))
+    for optimizer in report.optimizers:
+        kind = text.name(optimizer.type.rpartition(".")[2])
+        heading = sentence([f"optimizer {text.name(optimizer.name)}: {kind}"], screen.width)
+        cells, styles = [], []
+        for group in optimizer.groups:
+            for line, times in members.get(Membership(optimizer.name, group.index), ()):
+                often = f" (×{times} in the group)" if times > 1 else ""
+                note = _note(line)
+                cells.append([line_name(line) + often, str(group.index), *_options(group), elements(line), note])
+                styles.append("warning" if note or often else None)
+        if not cells:
+            yield [*(paint(each, "heading", screen) for each in heading), "  nothing of this model"]
+            continue
+        headers = ["path", "group", "lr", "decay", "elements", ""]
+        if not any(row[-1] for row in cells):
+            headers, cells = headers[:-1], [row[:-1] for row in cells]
+        drawn = grid(list(zip(*cells, strict=True)), headers, right=(1, 2, 3, 4), screen=screen, styles=styles)
+        yield [*(paint(each, "heading", screen) for each in heading), *drawn, *_others(optimizer, screen.width)]
+
+
+def _options(group: GroupRecord) -> list[str]:
+    known: dict[str, Any] = dict(group.options)
+    return [text.option(known[name]) if name in known else "" for name in _TOLD]
+
+
+def _others(optimizer: OptimizerRecord, width: int) -> list[str]:
+    """The rest of the options, once where all groups agree."""
+    lines = []
+    told: dict[tuple[str, ...], list[int]] = {}
+    for group in optimizer.groups:
+        words = tuple(
+            f"{text.name(name)} {text.option(value)}"
+            for name, value in group.options
+            if name not in _TOLD and value is not False and value is not None
+        )
+        told.setdefault(words, []).append(group.index)
+    for words, groups in told.items():
+        if words:
+            label = "" if len(told) == 1 else f"group {text.ranges(groups)}: "
+            lines += sentence([label + words[0], *words[1:]], width, indent="  ")
+    return lines
+
+
+def _note(line: Line) -> str:
+    record = line.record
+    if not record.requires_grad:
+        return "frozen, yet stepped: its gradient is left over" if record.has_grad else "frozen: passed over"
+    if not record.registered:
+        return "hidden: not saved"
+    return "in several groups" if len({place[:2] for place in record.groups}) > 1 else ""
+
+
+def _strangers(report: ReportData, screen: Screen) -> Iterator[list[str]]:
+    """Tensors in the optimizers that the model does not have."""
+    cells = []
+    for optimizer in report.optimizers:
+        for group in optimizer.groups:
+            for stranger in group.foreign:
+                place = f"{text.name(optimizer.name)}[{group.index}][{stranger.position}]"
+                became = (
+                    ""
+                    if stranger.replaced_by is None
+                    else f"{text.name(stranger.replaced_by)}, by {stranger.evidence}"
+                )
+                if stranger.name:
+                    place += f" {text.name(stranger.name)}"
+                cells.append([place, text.shape(stranger.shape), stranger.dtype or "no tensor", became])
+    if cells:
+        heading = paint("stepped, but not in the model", "heading", screen)
+        shown = cells[:50]
+        headers = ["place", "shape", "dtype", "looks replaced by"]
+        drawn = grid(list(zip(*shown, strict=True)), headers, screen=screen, styles=["warning"] * len(shown))
+        more = [f"… and {len(cells) - len(shown):,} more"] if len(cells) > len(shown) else []
+        yield [heading, *drawn, *more]
+
+
+def _not_stepped(report: ReportData, lines: list[Line], screen: Screen) -> list[str]:
+    if not lines:
+        return []
+    why = [_why(report, line) for line in lines]
+    styles = [
+        "warning" if line.record.status in ("trainable", "hidden") and report.optimizers else None for line in lines
+    ]
+    cells = [[line_name(line) for line in lines], [elements(line) for line in lines], why]
+    heading = "not stepped" if report.optimizers else "what an optimizer could step, and what not"
+    drawn = grid(cells, ["path", "elements", "why"], right=(1,), screen=screen, styles=styles)
+    return [paint(heading, "heading", screen), *drawn]
+
+
+def _why(report: ReportData, line: Line) -> str:
+    record = line.record
+    if record.status == "trainable":
+        return "trainable, but in no group" if report.optimizers else "trainable"
+    if record.status == "hidden":
+        return "hidden: parameters() lacks it"
+    return {
+        "frozen": "frozen",
+        "buffer": "buffer",
+        "attribute": "plain tensor",
+        "empty": "empty",
+        "unknown": "unknown",
+    }[record.status]

@@ -1,0 +1,57 @@
+"""Report: the data with its face, which renders itself, writes itself and reads itself back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from paramscope.report.data import ReportData
+from paramscope.snapshot.collector import paused_collector
+
+if TYPE_CHECKING:
+    from networkx import MultiDiGraph
+
+
+class Report(ReportData):
+    """What was seen in a model and what is thought of it; plain values that do not change."""
+
+    def __str__(self) -> str:
+        text = self.render("table")
+        assert isinstance(text, str)
+        return text
+
+    def _repr_html_(self) -> str:
+        text = self.render("html", page=False)
+        assert isinstance(text, str)
+        return text
+
+    def render(self, format: str, **options: Any) -> str | bytes:
+        """The report in one of the formats of `paramscope.render`; bytes for pictures.
+
+        Raises FormatError for a format that does not exist or an option that it does not take.
+        """
+        from paramscope.render import render
+
+        with paused_collector():
+            return render(self, format, **options)
+
+    def to_networkx(self, *, fold: bool = True) -> MultiDiGraph[str]:
+        """The graph that pictures are made from: modules, tensors, storages, optimizer groups, and their edges.
+
+        fold: repeated siblings as one node. Attributes are those of `paramscope.render.picture.build_graph`.
+        """
+        from paramscope.render.picture import build_graph
+
+        return build_graph(self, fold=fold)
+
+    def to_json(self) -> str:
+        """The report as versioned JSON, from which `from_json` makes an equal one."""
+        from paramscope.wire.writer import write_report
+
+        return write_report(self)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Report:
+        """A saved report. Raises ReportError for what is damaged, foreign, hostile, or too new."""
+        from paramscope.wire.reader import read_report
+
+        return read_report(text, cls)
