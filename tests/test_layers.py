@@ -24,7 +24,7 @@ LAYERS = (
     ("wire", "capture"),
     ("render",),
     ("report.face",),
-    ("api",),
+    ("api", "plugin"),
     ("load",),
     ("testing",),
     ("cli", "pytest_paramscope"),
