@@ -41,8 +41,8 @@ A rule's `check(facts)` receives a `Facts`. This page lists the questions it ans
 consist of. It is generated from the docstrings by `make docs`, and a test fails when it is stale.
 
 Start from `slot_kinds` and `module_kinds`: even a model of a million slots has only a few dozen of them. Records cost
-more to build, so ask for them only for the slots that remain. A position (an `int`) numbers slots and modules in model
-order.
+more to build, so ask for them only for the slots that remain. A position (an `int`) numbers slots and modules in the
+order of the model.
 """
 
 
