@@ -2,10 +2,10 @@
 
 What it finds
 : Names in `state_dict()` whose tensors share memory: ties, aliases and overlapping views of one storage. These are
-  the sets that safetensors names when it refuses, told the way it tells them.
+  the sets that safetensors names when it refuses, determined the way it does.
 
-  Of a model of transformers it says besides whether `save_pretrained()` knows of the tie: its class declares it in
-  `_tied_weights_keys`, or it raises, too.
+  For a transformers model it also says whether `save_pretrained()` knows of the tie: unless its class declares it in
+  `_tied_weights_keys`, that raises, too.
 
 Why it matters
 : `save_file` raises "Some tensors share memory", often at the end of a long training. `torch.save` takes them.
@@ -40,8 +40,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Nearly always: a tie is nothing wrong. Keep it, and write it with `safetensors.torch.save_model(model, file)`, with
-  transformers' `save_pretrained()` where the class declares the tie, or with `torch.save`.
+: Nearly always: there is nothing wrong with a tie. Keep it, and write it with `safetensors.torch.save_model(model,
+  file)`, with transformers' `save_pretrained()` where the class declares the tie, or with `torch.save`.
 """
 
 from __future__ import annotations

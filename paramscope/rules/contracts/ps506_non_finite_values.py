@@ -23,7 +23,7 @@ model = nn.Linear(2, 2)
 ```
 
 When it is wrong to follow it
-: An infinite buffer is a mask, and no finding.
+: Infinity in a buffer is taken for a mask, and is not reported.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""A frozen parameter stands in a param group.
+"""A frozen parameter is in a param group.
 
 What it finds
-: A registered parameter with `requires_grad=False` in an optimizer; an error where a `.grad` still lies on it.
-  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
+: A registered parameter with `requires_grad=False` in an optimizer; an error if it still has a `.grad`. The line is
+  the one that builds the optimizer, if it is found in the files that define the model's classes.
 
 Why it matters
-: An optimizer asks for `.grad`, not for `requires_grad`: with a gradient left over from before the freezing, each
-  step goes on changing the parameter, by momentum and weight decay too. Without one it is only passed over.
+: An optimizer looks at `.grad`, not at `requires_grad`: with a gradient left over from before the freezing, each step
+  keeps changing the parameter, through momentum and weight decay as well. Without one it is simply skipped.
 
 Example
 ```python
@@ -33,7 +33,7 @@ optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
 ```
 
 When it is wrong to follow it
-: Without a gradient it is information only: handing over all of `parameters()` is common, and lets you unfreeze later
+: Without a gradient it is information only: passing all of `parameters()` is common, and lets you unfreeze later
   without touching the optimizer.
 """
 

@@ -1,12 +1,12 @@
-"""A buffer holds a graph.
+"""A buffer carries an autograd graph.
 
 What it finds
-: A registered buffer that is no leaf: it was computed from tensors that require grad, and remembers how.
-  The line is one that can have made that graph: never one that registers zeros, or that runs under no_grad.
+: A registered buffer that is not a leaf: it was computed from tensors that require grad, and remembers how. The line
+  is one that can have created that graph, never one that registers zeros or runs under `no_grad`.
 
 Why it matters
-: The next step goes on from it, through the graph of the step before: the second backward fails, or the graph,
-  and the memory with it, grows from step to step. `copy.deepcopy` of the model fails as well.
+: The next step continues from it, through the graph of the previous step: the second backward fails, or the graph,
+  and the memory it holds, grows from step to step. `copy.deepcopy` of the model fails as well.
 
 Example
 ```python
@@ -38,12 +38,12 @@ class Net(nn.Module):
 model = Net()
 ```
 
-A buffer that is computed once from parameters that are trained is another thing: `.detach()` would leave these
-without any gradient. Compute it in forward.
+A buffer computed once from trained parameters is a different case: with `.detach()` they would get no gradient at
+all. Compute it in forward.
 
 When it is wrong to follow it
-: Where the graph over several steps is meant, as in truncated backpropagation through time. Then keep it in a plain
-  attribute and cut it off yourself. Where each forward computes the buffer anew and the class copies itself
+: Where a graph over several steps is intended, as in truncated backpropagation through time; then keep it in a plain
+  attribute and detach it yourself. Where each forward recomputes the buffer and the class defines how it is copied
   (`__deepcopy__`), nothing fails: that is information only.
 """
 

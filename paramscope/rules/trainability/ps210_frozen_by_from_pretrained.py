@@ -1,11 +1,11 @@
-"""An Embedding's weight is frozen, and all around it trains.
+"""An Embedding's weight is frozen, while everything around it is trained.
 
 What it finds
 : An Embedding whose weight is the only frozen parameter among its siblings, and that nothing but `from_pretrained`
   can have frozen.
 
 Why it matters
-: `nn.Embedding.from_pretrained` freezes by default, also a tensor that requires grad: the vectors are never tuned.
+: `nn.Embedding.from_pretrained` freezes by default, even a tensor that requires grad: the vectors are never tuned.
 
 Example
 ```python
