@@ -104,7 +104,7 @@ def _problems(facts: Facts) -> Iterator[Problem | Undecided]:
             records = [facts.slots.at(area.slot) for area in together]
             unknown = next((record for record in records if record.saved is None), None)
             if unknown is not None:
-                yield Undecided(f"what state_dict() holds cannot be told: {dict(unknown.unknown)['saved']}")
+                yield Undecided(f"what state_dict() contains is not known: {dict(unknown.unknown)['saved']}")
                 continue
         # It keeps the name of a tensor that is the whole storage, and refuses where there is none.
         has_whole = any((area.start, area.stop) == (block.start, block.start + block.nbytes) for area in together)
@@ -114,7 +114,7 @@ def _problems(facts: Facts) -> Iterator[Problem | Undecided]:
         yield Problem(
             paths,
             f"safetensors.torch.save_file() will refuse this state_dict{said.refuses}: "
-            f"the memory of {{0}} is also that of {placeholders(len(together), 1)}.",
+            f"{{0}} {{0|shares|share}} memory with {placeholders(len(together), 1)}.",
             said.help or (_SAVE_MODEL if has_whole else _CLONE),
             blame=last_assigned(facts, paths, "view"),
             alike=said.kind if said.kind else has_whole,

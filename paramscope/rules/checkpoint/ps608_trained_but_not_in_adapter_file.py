@@ -86,9 +86,9 @@ def _problem(facts: Facts, slot: int, root: int, severity: Severity) -> Problem:
     perhaps = "" if severity is Severity.WARNING else ", unless peft sees that the vocabulary was resized"
     return Problem(
         (facts.slots.path_at(slot),),
-        f"In training, but not in the adapter's file: {{0}}. save_pretrained() of {model} writes the adapters and "
-        f"what modules_to_save names{perhaps}; who loads it has the base model's old values there.",
-        "Name the modules in the config, as in LoraConfig(…, modules_to_save=[…]), in place of thawing them by hand.",
+        f"{{0}} {{0|is|are}} trained, but not in the adapter's file: save_pretrained() of {model} writes the "
+        f"adapters and what modules_to_save names{perhaps}; whoever loads it gets the base model's old values.",
+        "Name the modules in the config, LoraConfig(…, modules_to_save=[…]), instead of unfreezing them by hand.",
         severity,
         blame=None,
         alike=root,

@@ -94,7 +94,7 @@ def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...])
         yield Problem(
             (path,),
             f"{says}. {{0|It is|They are}} tied to {literal(facts.slots.path_at(tied))}, which declares that shape, "
-            "and forward works, as it never asks for the layer's own sizes; who reads them gets another answer.",
+            "and forward works, as it never reads the layer's own sizes; code that does gets the wrong ones.",
             f"Build the layer with the sizes of what it is tied to: {text.shape(found)}.",
             Severity.INFO,
         )

@@ -79,7 +79,7 @@ def _left_real(facts: Facts, kinds: list[SlotKind]) -> Problem:
     return Problem(
         tuple(paths),
         f"{{0}}{more} {hold} values, while the rest of the model is on the meta device: torch.Tensor(…) and the "
-        "like heed no `with torch.device('meta')`.",
+        "like ignore `with torch.device('meta')`.",
         "Nothing to do if the model is there to be looked at; else load it, or give it memory: model.to_empty(…).",
         Severity.INFO,
     )

@@ -53,6 +53,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             (path,),
             f"{{0}} {{0|holds|hold}} {' and '.join(found)}: whatever is computed with {{0|it|them}} is not "
             f"finite either.",
-            "Look at what wrote it, such as a step on a gradient that was not finite, and load a sound checkpoint.",
+            "Look at what wrote it, such as a step on a gradient that was not finite, and load an intact checkpoint.",
             blame=None,
         )

@@ -52,6 +52,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         if "normalized_shape" not in dict(facts.modules[slot.module].settings):
             yield Problem(
                 (record.path,),
-                "All elements of {0} are equal: units that begin as one and get equal gradients stay one.",
-                "If it is not meant to begin so, such as by nn.init.zeros_: nn.init.xavier_uniform_({0}).",
+                "All elements of {0} are equal: units that start out equal and get equal gradients stay equal.",
+                "If that is not intended, as with nn.init.zeros_: nn.init.xavier_uniform_({0}).",
             )

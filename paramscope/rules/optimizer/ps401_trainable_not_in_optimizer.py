@@ -88,7 +88,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             made = forward_line(facts, facts.slots.path_at(slot))
             yield Problem(
                 tuple(facts.paths([slot, *further])),
-                f"No optimizer holds {{0}}, though trainable{why if made is None else _MADE}",
+                f"{{0}} {{0|is|are}} trainable, but in no optimizer{why if made is None else _MADE}",
                 instead if made is None else BUILD_IT_FIRST,
                 blame=made or builder(facts),
                 alike="missing" if made is None else ("made", made.at),
@@ -141,8 +141,8 @@ def _copies(facts: Facts, twin: Twin, missing: _Missing) -> Iterator[Problem]:
     for slot in mine:
         yield Problem(
             tuple(facts.paths([slot, *missing.pop(slot)])),
-            f"No optimizer holds {{0}}, though trainable: {name} is built like {of}, which is stepped, and looks "
-            "like a copy of it (a target network, a teacher or an average).",
+            f"{{0}} {{0|is|are}} trainable, but in no optimizer: {name} is built like {of}, which is stepped, and "
+            "looks like a copy of it (a target network, a teacher or an average).",
             f"If it is one, freeze it: requires_grad_(False) on {name}. If it is to learn from gradients as {of} "
             "does, it was forgotten when the optimizer was built.",
             Severity.INFO if twin.rests else Severity.WARNING,

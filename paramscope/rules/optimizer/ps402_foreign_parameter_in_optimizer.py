@@ -97,8 +97,8 @@ def _unexplained(stranger: Stranger, looks: str) -> Problem:
     """looks: of all that the optimizer holds and nothing explains."""
     return Problem(
         stranger.places,
-        f"The model does not have {{0}}, {looks}: the optimizer steps what this audit does not see, or what "
-        "nothing uses any more.",
+        f"The model does not have {{0}}, {looks}: the optimizer steps something this audit does not see, or "
+        "something nothing uses any more.",
         'If it belongs to another module, audit both: {"model": model, "criterion": criterion}. If it was part of '
         "this model, build the optimizer anew.",
         Severity.WARNING,
@@ -152,8 +152,8 @@ def _replaced(
     if made is not None:
         return Problem(
             paths,
-            "The forward makes {1} anew, in the place of {0}: the optimizer goes on stepping what was there before, "
-            "and what is there now is never trained.",
+            "The forward makes {1} anew, in the place of {0}: the optimizer keeps stepping the old one, and the new "
+            "one is never trained.",
             "Make it once, in __init__, and compute what is derived from it in forward, under another name; a layer "
             "whose size is known in forward only can be a Lazy layer, such as nn.LazyLinear.",
             blame=made,

@@ -56,8 +56,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for slot, further in distinct(facts, (kind for kind in frozen if kind.has_grad)):
         yield Problem(
             tuple(facts.paths([slot, *further])),
-            "An optimizer holds {0}, frozen while a gradient from before still lies there: each step goes on "
-            "changing it.",
+            "An optimizer holds {0}, frozen but with a gradient from before: each step keeps changing it.",
             "Set its .grad to None when you freeze it, as zero_grad() does, or build the optimizer without it.",
             Severity.ERROR,
             blame=builder(facts),
@@ -66,7 +65,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for slot, further in distinct(facts, (kind for kind in frozen if not kind.has_grad)):
         yield Problem(
             tuple(facts.paths([slot, *further])),
-            "An optimizer holds {0}, though frozen: steps pass it over as long as no gradient lies there.",
+            "An optimizer holds {0}, though frozen: steps skip {0|it|them} as long as there is no gradient.",
             "Hand over what trains: [p for p in model.parameters() if p.requires_grad].",
             blame=builder(facts),
             alike="frozen",

@@ -163,7 +163,7 @@ def _problem(facts: Facts, meeting: list[_Member]) -> Problem:
     held = f"all in an optimizer{':' if stepped > 1 else ','}"
     return Problem(
         (*first, *further),
-        f"{names} are different tensors with memory in common, {held} {then}",
+        f"{names} are different tensors that share memory, {held} {then}",
         ("As long as nothing trains them, nothing need be done. " if not stepped else "")
         + f"Hand only one of them to the optimizer{_copy(facts, first)}.",
         None if stepped else Severity.INFO,

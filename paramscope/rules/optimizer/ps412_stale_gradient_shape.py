@@ -55,7 +55,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             continue
         yield Problem(
             (mark.path,),
-            f"{{0}} {{0|is|are}} {text.shape(slot.shape)}, but the gradient that lies on {{0|it|them}} is "
+            f"{{0}} {{0|is|are}} {text.shape(slot.shape)}, but {{0|its|their}} gradient is "
             f"{text.shape(mark.value)}: the next backward or step fails.",
             "Set {0}.grad = None wherever its .data is given another shape.",
             blame=None,

@@ -58,7 +58,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             yield Problem(
                 (place(optimizer, group.index),),
                 "A scheduler was made before {0} was added (only other groups have an initial_lr): its next step "
-                "raises, or passes the group over.",
+                "raises, or skips the group.",
                 "Add all groups before the scheduler is made, or make it anew after adding one.",
                 blame=Blame.optimizer(optimizer.name),
                 alike=optimizer.name,

@@ -69,21 +69,21 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if slot.tensor in facts.cut_views:
                 continue
             message = (
-                "backward() gives gradients to {0}, but parameters() hands out nn.Parameters alone: an "
+                "backward() gives gradients to {0}, but parameters() contains only nn.Parameters: an "
                 "optimizer built from them never steps {0|it, and it is|them, and they are} neither saved nor moved."
             )
             on_purpose = kind.is_parameter and is_put_past_on_purpose(facts, slot, held)
             if kind.is_parameter:
                 message = (
-                    "nn.Module's own __setattr__ never saw {0}: parameters() does not hold what is put past it, so "
+                    "nn.Module's own __setattr__ never saw {0}: parameters() does not contain what bypasses it, so "
                     "an optimizer built from them never steps {0|it, and it is|them, and they are} neither saved "
                     "nor moved."
                 )
             if on_purpose:
                 message = (
-                    "nn.Module's own __setattr__ never saw {0}, on purpose, as it seems, since "
-                    "{0|it is an argument|they are arguments}: parameters() does not hold {0|it|them}, so whoever "
-                    "else owns {0|it|them} has to train, save and move {0|it|them}."
+                    "nn.Module's own __setattr__ never saw {0}, apparently on purpose, since "
+                    "{0|it is an argument|they are arguments}: parameters() does not contain {0|it|them}, so the "
+                    "other owner has to train, save and move {0|it|them}."
                 )
             name = held.name
             instead = f"Make it a parameter: self.{name} = nn.Parameter(…)."

@@ -91,19 +91,19 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 _PLAIN = "{0} {0|is a plain tensor|are plain tensors}"
 _PLACED = (
-    "{0} {0|is a plain tensor that is|are plain tensors that are} brought to the device where {0|it is|they are} "
-    "read, but not to the dtype: after .half() or .to(torch.bfloat16) {0|it still has|they still have} the old one, "
-    "and state_dict() does not hold {0|it|them}."
+    "{0} {0|is a plain tensor that is|are plain tensors that are} moved to the device where {0|it is|they are} "
+    "read, but not cast to the dtype: after .half() or .to(torch.bfloat16) {0|it still has|they still have} the old "
+    "one, and state_dict() does not contain {0|it|them}."
 )
 _FLOATING = ("float", "bfloat")
 
 
 def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Problem:
     reason = _why_harmless(facts, kind, slot, held)
-    message = f"{_PLAIN}: .to() leaves {{0|it|them}} behind, and state_dict() does not hold {{0|it|them}}."
+    message = f"{_PLAIN}: .to() leaves {{0|it|them}} behind, and state_dict() does not contain {{0|it|them}}."
     if reason:
         message = (
-            f"{_PLAIN}, {reason}: .to() does not move {{0|it|them}}, and state_dict() does not hold {{0|it|them}}."
+            f"{_PLAIN}, {reason}: .to() does not move {{0|it|them}}, and state_dict() does not contain {{0|it|them}}."
         )
     elif _is_placed(facts, slot, held):
         message = _PLACED
@@ -134,7 +134,7 @@ def _why_harmless(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) ->
         return "of a module that is not registered"
     found = assigned(facts, slot)
     if found.is_only_forward or found.is_of_property:
-        return "assigned in the forward alone"
+        return "assigned only in the forward"
     if found.is_of_torch:
         return "kept by torch itself"
     if not found.stages and facts.has_gradients:
@@ -148,13 +148,13 @@ def _how_read(facts: Facts, slot: SlotRecord) -> str:
     if use.reading == "moved" or (use.reading == "placed" and not _is_floating(slot)):
         return "moved where {0|it is|they are} read"
     if use.reading == "host":
-        return "read one number at a time" if use.is_by_number else "read by Python alone"
+        return "read one number at a time" if use.is_by_number else "read only by Python"
     if use.is_stand_in:
-        return "a stand-in for a Parameter that is not there"
+        return "a placeholder for an absent Parameter"
     if use.is_recurrent:
-        return "the state that a recurrent layer goes on from"
+        return "the initial state of a recurrent layer"
     if use.is_renewed:
-        return "made anew by each forward"
+        return "recomputed by each forward"
     if is_moved_from_above(facts, slot):
         return "moved by the module above"
     if is_read_at_construction_alone(facts, slot):

@@ -81,7 +81,7 @@ def _problem(facts: Facts, hidden: Hidden) -> Problem:
         )
     return Problem(
         (hidden.path,),
-        hidden.told(f"An object of class {held.thing}, which is no nn.Module, hides {{0}}"),
+        hidden.told(f"An object of class {held.thing}, which is not an nn.Module, hides {{0}}"),
         instead,
         Severity.INFO if hidden.on_purpose else None,
         blame=to_blame(hidden.path),

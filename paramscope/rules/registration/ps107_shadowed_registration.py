@@ -68,7 +68,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 f"{{0}} {{0|is|are}} registered, but the instance's __dict__ holds something else as {name}: "
                 f"the forward uses "
                 "that, and the optimizer steps the registered one.",
-                f"Assign it with self.{name} = … alone, which registers it, and not into self.__dict__.",
+                f"Assign it with self.{name} = …, which registers it, and never into self.__dict__.",
                 blame=hiding[0],
             )
 

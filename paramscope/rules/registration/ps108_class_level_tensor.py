@@ -69,7 +69,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 yield Problem(
                     (slot.path,),
                     "All instances of the class share {0}, {0|a tensor|tensors} in its body: .to() does not move "
-                    "{0|it|them}, and state_dict() does not hold {0|it|them}.",
+                    "{0|it|them}, and state_dict() does not contain {0|it|them}.",
                     "If each instance is to move it, register it in __init__: "
                     f'self.register_buffer("{held.name}", …, persistent=False).',
                     Severity.INFO,

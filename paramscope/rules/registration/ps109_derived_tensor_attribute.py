@@ -64,11 +64,11 @@ _KEPT = (
     "{0|it is neither saved nor moved|they are neither saved nor moved}."
 )
 _CARRIED = (
-    "{0|is|are} computed in forward from {0|its|their} own past value, with that value's graph: the graph grows from "
+    "{0|is|are} computed in forward from {0|its|their} own previous value, graph included: the graph grows from "
     "call to call, and the second backward() through it raises."
 )
 _STALE = (
-    "{0|was|were} computed from other tensors once and {0|is no leaf|are no leaves}: no optimizer updates "
+    "{0|was|were} computed from other tensors once and {0|is not a leaf|are not leaves}: no optimizer updates "
     "{0|it|them}, {0|it does|they do} not follow what {0|it was|they were} computed from, "
     "{0|it is neither saved nor moved|they are neither saved nor moved}, and copy.deepcopy of the model raises."
 )

@@ -96,9 +96,9 @@ def _copy(facts: Facts, found: Copy) -> Problem:
             f"{{0}} is frozen, but for what it shares with {{1}}, which is trained ({some}): these change with it."
         )
     elif found.shared == found.held:
-        message = "{0} is a copy by its name, and yet all its weights are those of {1}: the two never differ."
+        message = "{0} is named like a copy, yet all of its weights are those of {1}: the two never differ."
     else:
-        message = f"{{0}} is a copy by its name, and yet {some} are those of {{1}}, which train: these never differ."
+        message = f"{{0}} is named like a copy, yet {some} are those of {{1}}, which are trained: these never differ."
     copied = f"{to_code(facts, found.path)} = copy.deepcopy({to_code(facts, found.original)}).requires_grad_(False)"
     original = facts.modules[found.original].type if found.original in facts.modules else ""
     is_whole = facts.modules[found.path].type == original

@@ -94,7 +94,7 @@ def _problem(facts: Facts, kind: SlotKind, position: int) -> Problem:
         if copies_itself:
             message = (
                 "{0} {0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph; the "
-                "class copies itself, so that copy.deepcopy of the model works."
+                "class defines how it is copied, so copy.deepcopy of the model works."
             )
         instead = f"Keep {{0|it|them}} in a local variable, or cut {{0|it|them}} off for keeping: {place}."
         return Problem((slot.path,), message, instead, Severity.INFO if copies_itself else None, cause="graph")

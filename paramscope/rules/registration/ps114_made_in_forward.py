@@ -77,7 +77,7 @@ def _is_there(facts: Facts, path: str) -> bool:
 
 
 _ANEW = (
-    "anew in each call: what was there is thrown away, with all that it had learned, while an optimizer goes on "
+    "anew in each call: the previous one is discarded with all that it had learned, while an optimizer keeps "
     "stepping it."
 )
 _LATE = (

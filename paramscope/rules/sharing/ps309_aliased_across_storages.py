@@ -99,7 +99,7 @@ def _problem(facts: Facts, group: Group, *, is_whole: bool) -> Problem:
     said = advice(facts, slots)
     return Problem(
         paths,
-        f"{group.names} {how} that torch takes for separate storages: {then}",
+        f"{group.names} {how} that torch sees as separate storages: {then}",
         ("As long as nothing trains them, nothing need be done. " if is_frozen else "")
         + "Copy instead of mapping twice: nn.Parameter(torch.tensor(array)) for each. "
         + (f"Or, if they are meant to be one, {said.one}." if is_whole else f"Or: {slice_advice(facts, slots)}"),

@@ -231,7 +231,7 @@ def _problem(facts: Facts, kept: _Kept, *, is_named: bool) -> Problem:
     them = "it" if kept.container else "them"
     return Problem(
         tuple(facts.paths(entries)),
-        f"{{0}}{more} {are} the parameters' own memory{names}: {what} {change} with every step, and to load {them} "
+        f"{{0}}{more} {are} the parameters' own memory{names}: {what} {change} with every step, and loading {them} "
         "back changes nothing.",
         _copy(kept, is_named=is_named),
         alike=(facts.modules.at(kept.module).type, kept.container),
@@ -246,7 +246,7 @@ def _of_parameters(facts: Facts, backup: Backup) -> Problem:
     return Problem(
         backup.parameters,
         f"self.{name} holds the Parameters themselves, {{0}} and {len(backup.parameters) - 1:,} more, and no copy of "
-        "them: what lies there changes with every step, and to load it back changes nothing.",
+        "them: what lies there changes with every step, and loading it back changes nothing.",
         f"Keep copies in self.{name}: p.detach().clone() for each parameter p.",
         blame=Blame.line(lines[0]) if lines else None,
         alike=(type, backup.attribute),

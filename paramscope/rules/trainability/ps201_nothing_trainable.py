@@ -61,9 +61,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         else f"{count}, yet there is an optimizer: it has nothing to train, and loss.backward() raises."
         if is_error
         else f"{count}: all of the model is frozen.",
-        "Thaw what is to be trained, such as model.head.requires_grad_(True), before the optimizer is built."
+        "Unfreeze what is to be trained, such as model.head.requires_grad_(True), before the optimizer is built."
         if is_error
-        else "Nothing to do if it is to be used as it is; else thaw what is to be trained: requires_grad_(True).",
+        else "Nothing to do if you use it as it is; otherwise unfreeze what is to be trained: requires_grad_(True).",
         Severity.ERROR if is_error else None,
         blame=None,
     )

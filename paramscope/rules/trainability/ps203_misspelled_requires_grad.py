@@ -68,16 +68,14 @@ def _on_module(mark: Mark) -> Problem:
     message = _OVERWRITTEN
     if mark.name != "requires_grad_":
         message = (
-            f"{mark.name!r} was assigned on {{0}}: PyTorch never reads it of a module, and the parameters in it stay "
+            f"{mark.name!r} was assigned on {{0}}: PyTorch ignores it on a module, and the module's parameters stay "
             "as they were."
         )
     instead = f"Call .requires_grad_({_flag(mark)}) on {{0}}."
     return Problem((mark.path,), message, instead, blame=_line(mark), alike=("module", mark.name))
 
 
-_OVERWRITTEN = (
-    "requires_grad_ of {0} was assigned instead of called: nothing is frozen by it, and the method is gone."
-)
+_OVERWRITTEN = "requires_grad_ of {0} was assigned instead of called: that freezes nothing, and the method is gone."
 
 
 def _line(mark: Mark) -> Blame:

@@ -78,7 +78,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                     (facts.slots.path_at(slot),),
                     "{0} {0|is|are} frozen, and nothing beside {0|it|them} is: Embedding.from_pretrained "
                     "freezes by default, whatever "
-                    "its tensor requires.",
+                    "the tensor's requires_grad.",
                     "If it is to be tuned: nn.Embedding.from_pretrained(vectors, freeze=False), or "
                     "{0}.requires_grad_(True).",
                 )

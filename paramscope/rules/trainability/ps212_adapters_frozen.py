@@ -80,9 +80,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for mark in merged:
         yield Problem(
             (mark.path,),
-            "Merged into the base weights while an optimizer is at work: the adapters of {0}. forward passes them "
-            "by, so they get no gradient.",
-            "Call model.unmerge_adapter() before training goes on.",
+            "The adapters of {0} are merged into the base weights, though there is an optimizer: forward bypasses "
+            "them, so they get no gradient.",
+            "Call model.unmerge_adapter() before you go on training.",
             blame=None,
             alike="merged",
         )
