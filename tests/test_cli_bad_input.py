@@ -44,14 +44,14 @@ BAD_INPUT = [
         ["broken.py:build"],
         'error: broken.py:build raised SyntaxError\n  File "TMP/broken.py", line 1\n    def build(:\n'
         "              ^\nSyntaxError: invalid syntax\n"
-        "help: The error is in the target: once it runs by itself, so will this.\n",
+        "help: The error is in the target: once it runs by itself, this will, too.\n",
     ),
     (
         ["needs.py:build"],
         "error: needs.py:build raised ModuleNotFoundError\nTraceback (most recent call last):\n"
         '  File "TMP/needs.py", line 1, in <module>\n    import a_package_that_is_not_there\n'
         "ModuleNotFoundError: No module named 'a_package_that_is_not_there'\n"
-        "help: Install a_package_that_is_not_there, or run where it can be imported.\n",
+        "help: Install a_package_that_is_not_there, or run this where it can be imported.\n",
     ),
     (
         ["net.py:fails"],
@@ -59,7 +59,7 @@ BAD_INPUT = [
         '  File "TMP/net.py", line N, in fails\n    return nn.Linear(3, 4)(torch.zeros(2, 5))\n'
         "           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
         "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x5 and 3x4)\n"
-        "help: The error is in the target: once it runs by itself, so will this.\n",
+        "help: The error is in the target: once it runs by itself, this will, too.\n",
     ),
     (
         ["net.py:bare_weight"],
@@ -87,7 +87,7 @@ BAD_INPUT = [
         ["net.py:stops"],
         "error: net.py:stops raised SystemExit\nTraceback (most recent call last):\n"
         '  File "TMP/net.py", line N, in stops\n    raise SystemExit(3)\nSystemExit: 3\n'
-        "help: A target must not exit: keep what runs the training under `if __name__ == '__main__':`.\n",
+        "help: A target must not exit: put the code that runs the training under `if __name__ == '__main__':`.\n",
     ),
     (
         ["net.py:sized", "--arg", "dim=3"],
@@ -96,7 +96,7 @@ BAD_INPUT = [
     (["net.py:build", "--arg", "dims=3"], "error: net.py:build takes no argument 'dims'\nhelp: Did you mean dim?\n"),
     (
         ["net.py:built", "--arg", "dim=3"],
-        "error: net.py:built is a module already, so it takes no --arg\nhelp: Leave --arg out.\n",
+        "error: net.py:built is already a module, so it takes no --arg\nhelp: Leave --arg out.\n",
     ),
     (["net.py:build", "--arg", "dim"], "error: --arg 'dim' is not name=value\nhelp: Write --arg dim=64.\n"),
     (

@@ -63,7 +63,7 @@ WRONG = [
     ("ignore = 'PS104'", "ignore is not a list", "reason ="),
     ("ignore = ['PS104']", "ignore[0] is 'PS104': an ignore has to say why", "reason ="),
     ("ignore = [3]", "ignore[0]: an ignore has to say why", "reason ="),
-    ("ignore = [{code = 'PS104'}]", "ignore[0]: the ignore of PS104 has no reason", "Say why it is right"),
+    ("ignore = [{code = 'PS104'}]", "ignore[0]: the ignore of PS104 has no reason", "Say why this is right"),
     ("ignore = [{code = 'PS104', reason = ' '}]", "ignore[0]: the ignore of PS104 has no reason", "Say why"),
     ("ignore = [{reason = 'x'}]", "ignore[0] names no code", "code ="),
     ("ignore = [{code = 'PS104', reson = 'x'}]", "ignore[0] has an unknown key 'reson'", "Did you mean reason?"),

@@ -85,7 +85,7 @@ def to_plan(
 ) -> Plan:
     """Options and configuration as one. Raises RuleError, OptionError, ConfigError, BaselineError."""
     if baseline is not None and write_to is not None:
-        raise OptionError("--baseline and --write-baseline contradict each other", "Write it first, then read it.")
+        raise OptionError("--baseline and --write-baseline contradict each other", "Write first, then read it.")
     config = read_config(Path.cwd())
     found = discover()
     warnings = _unknown_codes(config, found.rules, has_failed=bool(found.failed))

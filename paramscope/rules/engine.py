@@ -1,4 +1,4 @@
-"""Snapshot → findings and skipped rules: each rule runs by itself, and one that crashes stops no other."""
+"""Snapshot → findings and skipped rules: each rule runs by itself, and one that crashes does not stop the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEEDED = {"optimizer": "no optimizer was given", "values": "tensor values were n
 
 
 class Checked(NamedTuple):
-    """What the rules say."""
+    """What the rules found."""
 
     findings: tuple[Finding, ...]
     """Most severe first, then by code and place."""
@@ -30,8 +30,8 @@ class Checked(NamedTuple):
 def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
     """What rules find in a snapshot.
 
-    rules: all that are installed, if none are given. Those that a given rule yields to are run with it, and tell
-    nothing themselves.
+    rules: all that are installed, if none are given. Those that a given rule yields to are run with it, but
+    report nothing themselves.
     """
     discovered = discover()
     wanted = discovered.rules if rules is None else tuple(rules)

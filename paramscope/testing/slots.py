@@ -42,7 +42,7 @@ def check_trainable_only(snapshot: Snapshot, globs: Sequence[str]) -> Iterator[U
 
 
 def check_tied(snapshot: Snapshot, groups: Sequence[frozenset[str]]) -> Iterator[Unmet]:
-    """Expected ties that are none, and ties that are not expected."""
+    """Expected ties that do not exist, and ties that were not expected."""
     known = {slot.path for slot in registered_parameters(snapshot)}
     unknown = sorted({path for group in groups for path in group} - known)
     for path in unknown:

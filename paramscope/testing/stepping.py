@@ -1,4 +1,4 @@
-"""What the optimizers step and should not, or should and do not."""
+"""What the optimizers step but should not, or should but do not."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def _paramscope() -> Paramscope:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Lets every `expect` of a test, its fixtures included, remember the model that it last held for."""
+    """Lets every `expect` of a test, including its fixtures, remember the model for which it last held."""
     from paramscope.testing.memory import remembering
     from pytest_paramscope.cache import CachedMemory
 

@@ -26,7 +26,7 @@ def current_cached_memory() -> CachedMemory | None:
 
 
 class CachedMemory:
-    """The memory of one test. Without a cache (`-p no:cacheprovider`) it knows nothing and keeps nothing."""
+    """The memory of one test. Without a cache (`-p no:cacheprovider`) it remembers nothing."""
 
     def __init__(self, item: pytest.Item) -> None:
         self._cache: pytest.Cache | None = getattr(item.config, "cache", None)
@@ -42,7 +42,7 @@ class CachedMemory:
 
     @contextmanager
     def series(self, name: str) -> Iterator[None]:
-        """Within it, expectations are counted by themselves, so that a mark more does not shift the others."""
+        """Within it, expectations are counted separately, so that one more mark does not shift the others."""
         outer, self._series = self._series, name
         try:
             yield
