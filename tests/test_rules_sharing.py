@@ -12,6 +12,7 @@ import paramscope.analysis.overlap
 from paramscope import Snapshot, capture
 from paramscope.rules import check, discover
 from paramscope.snapshot import Mark
+from paramscope.snapshot.data import SnapshotData
 
 RULES = {loaded.rule.code: loaded for loaded in discover().rules}
 
@@ -25,7 +26,7 @@ def marked(model: nn.Module, *paths: str) -> Snapshot:
     """A snapshot in which some slots are made anew before each forward, as those of FSDP are."""
     snapshot = capture(model)
     marks = (*snapshot.marks, *(Mark(path, "recomputed", "fsdp", None) for path in paths))
-    facts: dict[str, Any] = {name: getattr(snapshot, name) for name in snapshot.__slots__ if name[0] != "_"}
+    facts: dict[str, Any] = {name: getattr(snapshot, name) for name in SnapshotData.__slots__ if name[0] != "_"}
     return Snapshot(**{**facts, "marks": marks})
 
 

@@ -54,8 +54,8 @@ class _Search:
         self._snapshot = snapshot
         self._repeated = repeated
         self._folded = folded
-        self._memories = snapshot.storage_columns.memories
-        self._crowded = crowded | self._memories.keys()
+        self._memory = snapshot.memory
+        self._crowded = crowded | snapshot.storage_columns.memories.keys()
         self._slots_of: dict[int, list[int]] = {}
         self._views: dict[int, list[tuple[int, Layout]]] = {}
         """(tensor, bytes) by the number of the memory, which is that of its first storage."""
@@ -83,7 +83,7 @@ class _Search:
             self._repeated,
             self._folded,
         )
-        specs, parts = self._snapshot.interned.specs, tensors.parts
+        parts = tensors.parts
         for slot, tensor in enumerate(self._snapshot.slot_columns.tensors):
             if tensor < 0:
                 continue
@@ -96,16 +96,9 @@ class _Search:
             members.append(slot)
             if len(members) > 1:
                 continue
-            if storage in crowded:
-                self._add_view(tensor, storage, layout_of(specs[tensors.specs[tensor]], tensors.offsets[tensor]))
-            for part in parts.get(tensor, ()):
-                if part.storage in crowded:
-                    self._add_view(tensor, part.storage, layout_of(part.spec, part.offset))
-
-    def _add_view(self, tensor: int, storage: int, layout: Layout | None) -> None:
-        if layout is not None:
-            memory, start = self._memories.get(storage, (storage, 0))
-            self._views.setdefault(memory, []).append((tensor, (layout[0] + start, layout[1])))
+            for span in self._memory.spans(tensor):
+                if span.storage in crowded:
+                    self._views.setdefault(span.memory, []).append((tensor, span.layout))
 
     def _add(self, kind: SharingKind, members: list[int], storage: int, nbytes: int) -> None:
         paths = tuple(map(self._snapshot.slots.path_at, members))

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from paramscope.analysis.fold import Node, Row, rows_below, unfolded
 from paramscope.analysis.fold import unfolded_tree as tree_unfolded
-from paramscope.analysis.fold.signatures import tree_of
 from paramscope.errors import FormatError
 from paramscope.report.data import ReportData, select_or_explain
 from paramscope.report.finding_codes import Named, folded, named
@@ -277,7 +276,7 @@ class _Codes:
         roots = {report.modules.position(root) for root in report.snapshot.roots} if self._named else set()
         self._modules = {module: codes for module, codes in self._named.items() if module not in roots}
         if self._modules:
-            for module, parent in enumerate(tree_of(report.snapshot)[0]):  # a module stands behind the one above it
+            for module, parent in enumerate(report.snapshot.tree.parents):  # a module stands behind the one above it
                 if parent in self._modules:
                     self._modules[module] = _united([self._modules[parent], self._modules.get(module, ())])
 

@@ -7,6 +7,7 @@ from keyword import iskeyword
 
 from paramscope.rules.facts import Facts
 from paramscope.snapshot import join
+from paramscope.snapshot.path import is_at_or_below, names_below
 
 _LISTS = tuple(f"torch.nn.modules.container.{name}" for name in ("ModuleList", "Sequential", "ParameterList"))
 _DICTS = tuple(f"torch.nn.modules.container.{name}" for name in ("ModuleDict", "ParameterDict"))
@@ -25,7 +26,7 @@ def to_code(facts: Facts, path: str) -> str:
     Where the first step has no name that Python can write after nothing, it begins at `model`; in one of several
     roots it begins at that one's name.
     """
-    root = max((each for each in facts.snapshot.roots if _is_within(path, each)), key=len, default="")
+    root = max((each for each in facts.snapshot.roots if is_at_or_below(path, each)), key=len, default="")
     start = root if not root or _is_name(root) else f"models[{root!r}]"
     code = start + _steps(facts, root, path)
     return code.removeprefix(".") if code.startswith(".") else code if root else f"model{code}"
@@ -41,14 +42,10 @@ def is_container(facts: Facts, module: str) -> bool:
     return facts.modules[module].type in (*_LISTS, *_DICTS)
 
 
-def _is_within(path: str, module: str) -> bool:
-    return not module or path == module or path.startswith(f"{module}.")
-
-
 def _steps(facts: Facts, module: str, path: str) -> str:
     """What leads from a module down to a path."""
     code, here = "", module
-    for step in filter(None, path[len(module) :].removeprefix("." if module else "").split(".")):
+    for step in names_below(path, module):
         code += _step(facts, here, step)
         here = join(here, step)
     return code

@@ -28,11 +28,10 @@ class Discovered(NamedTuple):
 @cache
 def discover() -> Discovered:
     """Every rule, our own and those of plugins. A plugin that fails is named, and the others are still there."""
-    import paramscope.rules
-
+    ours = importlib.import_module(__name__.rpartition(".")[0])
     found: dict[str, Loaded] = {}
     failed: list[Skipped] = []
-    for module in _modules_of(paramscope.rules):
+    for module in _modules_of(ours):
         _add(found, failed, module, "paramscope", module.__name__)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cached_property
-from math import prod
 from typing import Any, NamedTuple, TypeVar
 
-from paramscope.analysis.fold.signatures import tree_of
 from paramscope.snapshot import (
     ATTRIBUTE,
     HAS_GRAD,
@@ -29,19 +27,10 @@ from paramscope.snapshot import (
     Snapshot,
     TensorSpec,
 )
-from paramscope.snapshot.spans import Layout, layout_of
+from paramscope.snapshot.memory import Span
+from paramscope.snapshot.path import parent
 
 T = TypeVar("T")
-
-
-class Span(NamedTuple):
-    """Bytes that a tensor, or a part of one, reaches."""
-
-    storage: int
-    memory: int
-    """Number of the first storage over the same memory."""
-    layout: Layout
-    """Counted from the first byte of that memory."""
 
 
 class SlotKind(NamedTuple):
@@ -195,33 +184,24 @@ class Facts:
                 kinds[module] = kind.number
         return kinds
 
-    @cached_property
+    @property
     def parents(self) -> list[int]:
         """For each module the position of the module above; -1 for roots."""
-        return tree_of(self.snapshot)[0]
+        return self.snapshot.tree.parents
 
-    @cached_property
+    @property
     def children(self) -> dict[int, list[int]]:
         """Positions of the modules directly below each module that has any."""
-        found: dict[int, list[int]] = {}
-        for module, parent in enumerate(self.parents):
-            if parent >= 0:
-                found.setdefault(parent, []).append(module)
-        return found
+        return self.snapshot.tree.children
 
-    @cached_property
+    @property
     def first_slots(self) -> list[int]:
         """The slots of module `m` are `range(first_slots[m], first_slots[m + 1])`."""
-        first = [0] * (len(self.snapshot.module_columns.paths) + 1)
-        for module in self.snapshot.slot_columns.modules:
-            first[module + 1] += 1
-        for module in range(len(first) - 1):
-            first[module + 1] += first[module]
-        return first
+        return self.snapshot.tree.first_slots
 
     def slots_of(self, module: int) -> list[SlotRecord]:
         """Slots that one module holds itself."""
-        return [self.slots.at(slot) for slot in range(self.first_slots[module], self.first_slots[module + 1])]
+        return list(map(self.slots.at, self.snapshot.tree.slots_of(module)))
 
     def module_of(self, slot: int) -> ModuleRecord:
         """The module that holds a slot, by the slot's position."""
@@ -229,11 +209,7 @@ class Facts:
 
     def subtree(self, module: int) -> Iterator[int]:
         """A module and all modules below it, in order."""
-        stack = [module]
-        while stack:
-            at = stack.pop()
-            yield at
-            stack.extend(reversed(self.children.get(at, ())))
+        return self.snapshot.tree.below(module)
 
     def paths(self, slots: Sequence[int]) -> list[str]:
         """Paths of slots by their positions."""
@@ -327,7 +303,7 @@ class Facts:
             if any(
                 holds[slot] != ATTRIBUTE and tensors[slot] >= 0
                 for module in below
-                for slot in range(self.first_slots[module], self.first_slots[module + 1])
+                for slot in self.snapshot.tree.slots_of(module)
             ):
                 found.update(below)
         return frozenset(found)
@@ -354,33 +330,7 @@ class Facts:
 
     def spans(self, tensor: int) -> tuple[Span, ...]:
         """The bytes of a tensor, by its number, and of the tensors that it is made of; none where it reaches none."""
-        return self.once(("spans", tensor), lambda: self._spans(tensor))
-
-    def _spans(self, tensor: int) -> tuple[Span, ...]:
-        tensors, memories = self.snapshot.tensor_columns, self.snapshot.storage_columns.memories
-        found = []
-        spec, storage, offset = tensors.specs[tensor], tensors.storages[tensor], tensors.offsets[tensor]
-        if storage >= 0 and spec not in self._layouts:
-            self._layouts[spec] = layout_of(self.snapshot.interned.specs[spec], 0)
-        pieces = [(self._layouts[spec], storage, offset * self._itemsize(spec))] if storage >= 0 else []
-        for part in tensors.parts.get(tensor, ()):
-            layout = layout_of(part.spec, part.offset)
-            if part.storage is not None:
-                pieces.append((layout, part.storage, 0))
-        for layout, storage, moved in pieces:
-            if layout is not None:
-                memory, start = memories.get(storage, (storage, 0))
-                found.append(Span(storage, memory, (layout[0] + moved + start, layout[1])))
-        return tuple(found)
-
-    def _itemsize(self, spec: int) -> int:
-        of = self.snapshot.interned.specs[spec]
-        return of.nbytes // prod(of.shape) if of.nbytes and of.shape is not None else 0
-
-    @cached_property
-    def _layouts(self) -> dict[int, Layout | None]:
-        """By the number of a spec, what tensors of it reach from the first byte of a storage on."""
-        return {}
+        return self.once(("spans", tensor), lambda: tuple(self.snapshot.memory.spans(tensor)))
 
     @cached_property
     def cut_views(self) -> frozenset[int]:
@@ -403,28 +353,24 @@ class Facts:
 
     def is_over_registered_memory(self, slot: SlotRecord) -> bool:
         """Whether a tensor lies in a storage of something registered, or over the same memory."""
-        return slot.storage is not None and self._memory(slot.storage) in self._registered_memories
+        return slot.storage is not None and self.snapshot.memory.of(slot.storage) in self._registered_memories
 
     @cached_property
     def _registered_memories(self) -> frozenset[int]:
         tensors, storages = self.snapshot.slot_columns.tensors, self.snapshot.tensor_columns.storages
         return frozenset(
-            self._memory(storages[tensors[position]])
+            self.snapshot.memory.of(storages[tensors[position]])
             for kind in self.slot_kinds
             if kind.is_registered and kind.spec is not None
             for position in kind.slots
         )
-
-    def _memory(self, storage: int) -> int:
-        """Number of the first storage over the same memory."""
-        return self.snapshot.storage_columns.memories.get(storage, (storage, 0))[0]
 
     def is_offloaded(self, module: str) -> bool:
         """Whether a hook of a module, or of one above it, takes its tensors away between uses."""
         while self._offloaded and module not in self._offloaded:
             if not module:
                 return False
-            module = module.rpartition(".")[0]
+            module = parent(module)
         return bool(self._offloaded)
 
     @cached_property

@@ -11,9 +11,10 @@ from paramscope.analysis.changes import fold_groups, fold_paths
 from paramscope.report.finding import Finding, Location, real_file
 from paramscope.rules.code import as_code
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import BRACE, numberless
+from paramscope.rules.naming import BRACE
 from paramscope.rules.rule import Blame, Problem, Rule
 from paramscope.snapshot import Snapshot
+from paramscope.snapshot.path import numberless
 from paramscope.source import (
     Assignment,
     Located,

@@ -1,16 +1,11 @@
-"""How messages name places: placeholders for their paths, and what paths have in common."""
+"""How messages name places: placeholders for their paths."""
 
 from __future__ import annotations
-
-import re
-from collections.abc import Sequence
 
 from paramscope import text
 
 _TOLD = 3
 """Paths that a message names before it counts the rest."""
-_NUMBER = re.compile(r"\d+")
-
 
 BRACE = "\ue000"
 """Stands in a template for a brace that begins no placeholder; a name that holds it shows it spelled out."""
@@ -32,18 +27,3 @@ def placeholders(end: int, first: int = 0) -> str:
     if end > _TOLD:
         shown.append(f"{end - _TOLD:,} more")
     return text.listed(shown)
-
-
-def numberless(path: str) -> str:
-    """A path in which all numbers are one: that of a place among siblings."""
-    return _NUMBER.sub("#", path)
-
-
-def heads(paths: Sequence[str]) -> tuple[str, ...]:
-    """What is left of paths without the last names that all of them end in: of all that two modules have in common,
-    these modules."""
-    steps = [path.split(".") for path in paths]
-    same = 0
-    while all(len(each) > same + 1 for each in steps) and len({each[-1 - same] for each in steps}) == 1:
-        same += 1
-    return tuple(".".join(each[: len(each) - same]) for each in steps)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from paramscope.analysis.fold.signatures import tree_of
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import numberless
 from paramscope.snapshot import ATTRIBUTE, HOLDS, PARAMETER, REQUIRES_GRAD
+from paramscope.snapshot.path import numberless
 
 
 class _Built(NamedTuple):
@@ -62,7 +61,7 @@ def _is_copied(built: _Built, module: int) -> bool:
 def _built(facts: Facts) -> _Built:
     snapshot = facts.snapshot
     modules, slots, tensors = snapshot.module_columns, snapshot.slot_columns, snapshot.tensor_columns
-    names, specs = tree_of(snapshot)[1], snapshot.interned.specs
+    names, specs = snapshot.tree.names, snapshot.interned.specs
     count = len(modules.paths)
     built = _Built([0] * count, [0] * count, [False] * count, {})
     numbers: dict[Hashable, int] = {}

@@ -27,6 +27,8 @@ from paramscope.snapshot.facts import MarkKind as MarkKind
 from paramscope.snapshot.facts import Note as Note
 from paramscope.snapshot.facts import NoteKind as NoteKind
 from paramscope.snapshot.facts import ValueRecord as ValueRecord
+from paramscope.snapshot.path import join as join
+from paramscope.snapshot.path import slot_path as slot_path
 from paramscope.snapshot.records import EMPTY_SLOT as EMPTY_SLOT
 from paramscope.snapshot.records import FATES as FATES
 from paramscope.snapshot.records import NO_OPTIMIZER as NO_OPTIMIZER
@@ -48,12 +50,10 @@ from paramscope.snapshot.records import Status as Status
 from paramscope.snapshot.records import StorageRecord as StorageRecord
 from paramscope.snapshot.records import TensorRecord as TensorRecord
 from paramscope.snapshot.records import TensorSpec as TensorSpec
+from paramscope.snapshot.snapshot import Snapshot as Snapshot
 from paramscope.snapshot.ties import NO_SUCH_SLOTS as NO_SUCH_SLOTS
 from paramscope.snapshot.ties import is_simple_pattern as is_simple_pattern
 from paramscope.snapshot.ties import without_wrappers as without_wrappers
 from paramscope.snapshot.views import ModuleRecords as ModuleRecords
 from paramscope.snapshot.views import Records as Records
 from paramscope.snapshot.views import SlotRecords as SlotRecords
-from paramscope.snapshot.views import join as join
-from paramscope.snapshot.views import slot_path as slot_path
-from paramscope.snapshot.whole import Snapshot as Snapshot

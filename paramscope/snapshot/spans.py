@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from paramscope.snapshot import TensorSpec
+from paramscope.snapshot.records import TensorSpec
 
 RUN_BOUND = 250_000
 """Runs of bytes that are listed to see what strided spans have in common."""

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 from itertools import cycle
-from typing import TYPE_CHECKING
 
+from paramscope.snapshot.data import SnapshotData
 from paramscope.snapshot.facts import DeclaredTie
-from paramscope.snapshot.views import join
-
-if TYPE_CHECKING:
-    from paramscope.snapshot.whole import Snapshot
+from paramscope.snapshot.path import join
+from paramscope.snapshot.views import ModuleRecords, SlotRecords
 
 PAIR_BOUND = 10_000
 """Pairs of slots that one declaration stands for, at most."""
@@ -34,7 +32,7 @@ _BETWEEN = (
 )
 
 
-def resolved(snapshot: Snapshot, declarations: tuple[DeclaredTie, ...]) -> tuple[DeclaredTie, ...]:
+def resolved(snapshot: SnapshotData, declarations: tuple[DeclaredTie, ...]) -> tuple[DeclaredTie, ...]:
     """Each declaration with the pairs of slots that its names stand for."""
     names = _Names(snapshot)
     found = []
@@ -66,9 +64,9 @@ def without_wrappers(name: str) -> str:
 class _Names:
     """Looks up declared names in one snapshot."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: SnapshotData) -> None:
         self._snapshot = snapshot
-        self._children: dict[str, list[str]] | None = None
+        self._slots, self._modules = SlotRecords(snapshot), ModuleRecords(snapshot)
         self._training: set[str] | None = None
 
     def pair(self, module: str, target: str, source: str) -> tuple[tuple[str, str], ...]:
@@ -86,7 +84,7 @@ class _Names:
         prefix = module + "." if module else ""
         names = sorted(
             path.removeprefix(prefix)
-            for index, path in enumerate(self._snapshot.slots)
+            for index, path in enumerate(self._slots)
             if path.startswith(prefix) and self._snapshot.is_registered(index)
         )
         try:
@@ -104,28 +102,28 @@ class _Names:
 
     def _slot(self, module: str, name: str) -> str | None:
         """The path of the slot of a dotted name below a module."""
-        snapshot = self._snapshot
+        slots, modules = self._slots, self._modules
         direct = join(module, name)
-        if direct in snapshot.slots and snapshot.slot_columns.tensors[snapshot.slots.position(direct)] >= 0:
+        if direct in slots and self._snapshot.slot_columns.tensors[slots.position(direct)] >= 0:
             return direct
         *steps, last = name.split(".")
         here = module
         for step in steps:
             for wrapper in self._through(here):
-                if join(wrapper, step) in snapshot.modules:
+                if join(wrapper, step) in modules:
                     here = join(wrapper, step)
                     break
             else:
                 return None
         for wrapper in self._through(here):
             for path in (join(wrapper, last), join(wrapper, f"parametrizations.{last}.original")):
-                if path in snapshot.slots and snapshot.slots[path].tensor is not None:
+                if path in slots and slots[path].tensor is not None:
                     return path
         return None
 
     def _through(self, path: str) -> list[str]:
         """A module, then what it wraps, if it is a wrapper; an adapter's own copy goes before the original."""
-        modules = self._snapshot.modules
+        modules = self._modules
         found = [path]
         for here in found:
             saved = join(here, "modules_to_save")
@@ -142,13 +140,9 @@ class _Names:
 
     def _training_modules(self) -> set[str]:
         if self._training is None:
-            self._training = {slot.module for slot in self._snapshot.slots.records() if slot.trainable}
+            self._training = {slot.module for slot in self._slots.records() if slot.trainable}
         return self._training
 
     def _child_names(self, path: str) -> list[str]:
-        if self._children is None:
-            self._children = {}
-            for each in self._snapshot.modules:
-                parent, _, name = each.rpartition(".")
-                self._children.setdefault(parent, []).append(name)
-        return self._children.get(path, [])
+        tree = self._snapshot.tree
+        return [tree.names[child] for child in tree.children.get(self._modules.position(path), ())]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from paramscope.snapshot.columns import (
-    ATTRIBUTE,
     HAS_GRAD,
     HOLDS,
     IS_LEAF,
@@ -15,10 +14,9 @@ from paramscope.snapshot.columns import (
     REQUIRES_GRAD,
     TRAINING,
 )
+from paramscope.snapshot.data import SnapshotData
+from paramscope.snapshot.path import slot_path
 from paramscope.snapshot.records import EMPTY_SLOT, ModuleRecord, SlotRecord
-
-if TYPE_CHECKING:
-    from paramscope.snapshot.whole import Snapshot
 
 R = TypeVar("R")
 
@@ -28,7 +26,7 @@ class Records(Mapping[str, R], Generic[R]):
 
     __slots__ = ("_snapshot",)
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: SnapshotData) -> None:
         self._snapshot = snapshot
 
     def path_at(self, index: int) -> str:
@@ -99,20 +97,6 @@ class ModuleRecords(Records[ModuleRecord]):
             interned.settings[columns.settings[index]],
             columns.unknown.get(index, ()),
         )
-
-
-def join(module: str, name: str) -> str:
-    """The path of something that a module holds: a dot before a name, nothing before another step."""
-    if not module or name.startswith(("->", "::")):
-        return module + name
-    return f"{module}.{name}"
-
-
-def slot_path(module: str, name: str, hold: int) -> str:
-    """The path of a slot: what is registered stands behind a dot, whatever its name looks like."""
-    if hold == ATTRIBUTE or not module:
-        return join(module, name)
-    return f"{module}.{name}"
 
 
 class SlotRecords(Records[SlotRecord]):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 
 from paramscope.snapshot import Snapshot
+from paramscope.snapshot.path import to_steps
 from paramscope.source.causes import IN_PLACE, Cause, Fit, able, fit
 from paramscope.source.finder import Assignment
 from paramscope.source.optimizers import locate_optimizer
 from paramscope.source.outside import Outside, narrowed, outside, own_files
 from paramscope.source.owners import locate
 from paramscope.source.search import Located
-from paramscope.source.steps import to_steps
 
 
 def locate_cause(snapshot: Snapshot, path: str, cause: Cause) -> Located:

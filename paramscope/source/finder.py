@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from paramscope.snapshot import ClassRecord
+from paramscope.snapshot.path import PathStep, Steps
 from paramscope.source import contents
 from paramscope.source.definitions import Definition, short
 from paramscope.source.reader import Event
-from paramscope.source.steps import PathStep, Steps, is_numbered, leads_to
+from paramscope.source.steps import is_numbered, leads_to
 from paramscope.source.texts import NUMBER, is_unknown, literal
 from paramscope.source.values import Root, Step, mangled
 

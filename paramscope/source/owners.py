@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from paramscope.snapshot import ClassRecord, Snapshot, join
+from paramscope.snapshot.path import PathStep, Steps, last_name, parent, to_steps
 from paramscope.source.finder import Assignment, Goal, Match
 from paramscope.source.library import is_own
 from paramscope.source.locals import bound_to
 from paramscope.source.search import Located, search, to_located
-from paramscope.source.steps import PathStep, Steps, is_numbered, to_steps
+from paramscope.source.steps import is_numbered
 
 
 class _Owner(NamedTuple):
@@ -134,8 +135,8 @@ def _above(snapshot: Snapshot, path: str) -> tuple[str, Steps] | None:
         return None
     module = snapshot.modules[path]
     if module.registered:
-        head, _, name = path.rpartition(".")
-        return head, (_counted(snapshot, head, PathStep("name", name)),)
+        head = parent(path)
+        return head, (_counted(snapshot, head, PathStep("name", last_name(path))),)
     for cut in range(len(path) - 1, -1, -1):
         is_step = path[cut] in ".[{" or path.startswith(("->", "::"), cut)
         if (is_step or cut == 0) and _has_module(snapshot, path[:cut]):

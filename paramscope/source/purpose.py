@@ -7,10 +7,10 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 
 from paramscope.snapshot import ClassRecord
+from paramscope.snapshot.path import PathStep, Steps, to_steps
 from paramscope.source.definitions import body_of, short
 from paramscope.source.finder import Assignment
 from paramscope.source.reader import own_name
-from paramscope.source.steps import PathStep, Steps, to_steps
 from paramscope.source.values import mangled
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

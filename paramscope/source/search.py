@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from paramscope.snapshot import ClassRecord
+from paramscope.snapshot.path import PathStep, Steps, to_steps
 from paramscope.source.definitions import body_of, find_definition, short
 from paramscope.source.files import Unreadable
 from paramscope.source.finder import Assignment, Finder, Goal, Match
 from paramscope.source.library import is_of_python, is_own
-from paramscope.source.steps import PathStep, Steps, to_steps
 
 _MODULE = "torch.nn.modules.module.Module"
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from paramscope.snapshot import ClassRecord
+from paramscope.snapshot.path import Steps
 from paramscope.source.definitions import find_definition
 from paramscope.source.files import Unreadable
 from paramscope.source.finder import Assignment, Finder, Goal, Match
 from paramscope.source.library import is_of_python, is_own
 from paramscope.source.methods import FIRST, RUNNING, Function, Methods
-from paramscope.source.steps import Steps
 
 Stage = Literal["construction", "forward", "other"]
 """When a statement runs."""

@@ -7,6 +7,7 @@ import ast
 from collections.abc import Mapping
 
 from paramscope.snapshot import ClassRecord
+from paramscope.snapshot.path import to_steps
 from paramscope.source.finder import Assignment
 from paramscope.source.helpers import is_kept_by_helper
 from paramscope.source.methods import Methods, OutsideCall, parents_in
@@ -15,7 +16,6 @@ from paramscope.source.reads import Reads as Reads
 from paramscope.source.reads import read
 from paramscope.source.stages import Stage as Stage
 from paramscope.source.stages import Stages
-from paramscope.source.steps import to_steps
 from paramscope.source.values import mangled
 
 _LOADING = frozenset({"load_state_dict", "copy_", "set_", "swap_tensors"})

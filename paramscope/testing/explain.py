@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from paramscope.analysis.changes import PathRow, fold_paths, with_facts
+from paramscope.snapshot.path import parent
 
 
 class Part(NamedTuple):
@@ -67,7 +68,7 @@ def _subtrees(parts: Sequence[Part], elements: int) -> Iterator[PathRow]:
 def _prefixes(path: str) -> Iterator[str]:
     """The modules above a slot, the root excepted."""
     while True:
-        path = path.rpartition(".")[0]
+        path = parent(path)
         if not path:
             return
         yield path

@@ -32,18 +32,10 @@ class Signatures:
     def __init__(self, snapshot: Snapshot, told: Told) -> None:
         self.snapshot = snapshot
         self._told = told
-        self.parents, self.names = tree_of(snapshot)
-        count = len(self.parents)
-        self.children: dict[int, list[int]] = {}
-        for module, parent in enumerate(self.parents):
-            if parent >= 0:
-                self.children.setdefault(parent, []).append(module)
-        # Slots lie module by module.
-        self.first_slot = first = [0] * (count + 1)
-        for module in snapshot.slot_columns.modules:
-            first[module + 1] += 1
-        for module in range(count):
-            first[module + 1] += first[module]
+        tree = self.tree = snapshot.tree
+        self.parents, self.names, self.children = tree.parents, tree.names, tree.children
+        self.first_slot = tree.first_slots
+        count = len(tree.parents)
         self.ties: dict[int, list[Tie]] = {}
         """By slot."""
         self._patterns: dict[int, tuple[Any, ...]] = {}
@@ -58,10 +50,7 @@ class Signatures:
 
     def depth(self, module: int) -> int:
         """Modules above one."""
-        depth = 0
-        while (module := self.parents[module]) >= 0:
-            depth += 1
-        return depth
+        return sum(1 for _ in self.tree.above(module))
 
     def ties_below(self, slot: int, depth: int) -> tuple[Any, ...]:
         """What the sharing of a slot looks like from within a module that has `depth` modules above it."""
@@ -168,35 +157,3 @@ class Signatures:
                 members.add(parent)
                 heappush(pending, -parent)
         return -pending[0]
-
-
-def tree_of(snapshot: Snapshot) -> tuple[list[int], list[str]]:
-    """For each module the position of the module above (-1 for roots) and its own part of the path."""
-    paths = snapshot.module_columns.paths
-    positions: dict[str, int] = {}
-    find = positions.get
-    parents: list[int] = []
-    names: list[str] = []
-    roots = frozenset(snapshot.roots)
-    for index, path in enumerate(paths):
-        above, _, name = path.rpartition(".")
-        parent = find(above)
-        if parent is None or path in roots:
-            parent, name = _parent(path, positions, is_root=path in roots and path not in positions)
-            if parent >= 0 and paths[parent]:
-                name = path[len(paths[parent]) + 1 :]
-        parents.append(parent)
-        names.append(name)
-        positions.setdefault(path, index)
-    return parents, names
-
-
-def _parent(path: str, positions: dict[str, int], *, is_root: bool) -> tuple[int, str]:
-    """The nearest module above by its path, where that is not the path less its last name."""
-    above = path
-    while above and not is_root:
-        above = above.rpartition(".")[0]
-        found = positions.get(above)
-        if found is not None:
-            return found, path
-    return -1, path

@@ -48,10 +48,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
-from paramscope.rules.facts import Facts, Span
+from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._members import distinct
 from paramscope.rules.registration._steps import held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot.memory import Span
 
 RULE = Rule("PS601", "optimized-but-not-saved", Severity.ERROR, needs="optimizer")
 

@@ -139,7 +139,7 @@ def _areas(facts: Facts) -> dict[_Block, list[_Area]]:
         if len(spans) != 1 or tensor in tensors.parts:
             continue
         ((storage, memory, layout),) = spans
-        start = storages.memories.get(storage, (storage, 0))[1]
+        start = snapshot.memory.start(storage)
         block = _Block(_root(facts, path), storages.devices[storage], memory, start, storages.nbytes[storage])
         found.setdefault(block, []).append(_Area(layout[0], layout[0] + extent(layout), path, slot))
     return found

@@ -52,6 +52,7 @@ from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import REGISTERED
+from paramscope.snapshot.path import parent
 
 RULE = Rule("PS603", "state-dict-may-differ", Severity.INFO)
 
@@ -94,7 +95,7 @@ def _packed_layers(facts: Facts) -> Iterator[int]:
     for note in facts.notes("packed"):
         path, found = note.path, None
         while path:
-            path = path.rpartition(".")[0]
+            path = parent(path)
             if path not in facts.modules:
                 continue
             module = facts.modules.at(facts.modules.position(path))

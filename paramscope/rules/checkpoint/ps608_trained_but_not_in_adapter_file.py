@@ -43,6 +43,7 @@ from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.naming import literal
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot.path import names_below
 
 RULE = Rule("PS608", "trained-but-not-in-adapter-file", Severity.WARNING)
 
@@ -148,7 +149,7 @@ def _part(facts: Facts, slot: int) -> tuple[str, list[str]] | None:
         record = facts.modules.at(module)
         known = facts.class_of(record.type)
         if any(name.startswith("peft.") for name in (record.type, *(known.bases if known else ()))):
-            return record.type, path[len(record.path) :].removeprefix(".").split(".")
+            return record.type, names_below(path, record.path)
     return None
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.optimizer._members import is_beside
+from paramscope.snapshot.path import last_name
 from paramscope.text import plural
 
 _HAND_OVER = (
@@ -95,7 +96,7 @@ def _filter(facts: Facts, absent: _Set, held: _Set) -> tuple[str, str]:
     layers = {_layer(kind) for kind in absent.kinds}
     if len(layers) == 1 and layers.isdisjoint(map(_layer, held.kinds)):
         # What is of another kind than all the rest may as well have been put in after the optimizer was built.
-        is_special = all(_SPECIAL.search(each.rpartition(".")[2]) for each in layers)
+        is_special = all(_SPECIAL.search(last_name(each)) for each in layers)
         return ("perhaps a filter leaves out all layers of that kind.", _FILTERED) if is_special else ("", "")
     common = set.intersection(*(_words(path) for path in facts.paths(absent.slots)))
     spoken = set().union(*(_words(path) for path in facts.paths(held.slots)))

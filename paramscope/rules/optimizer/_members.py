@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.snapshot import ForeignRecord, GroupRecord, Membership, OptimizerRecord
+from paramscope.snapshot.path import last_name
 
 HALVES = ("float16", "bfloat16")
 """Floating-point types of half precision."""
@@ -108,7 +109,7 @@ def class_name(optimizer: OptimizerRecord) -> str:
 def torch_class(optimizer: OptimizerRecord) -> str | None:
     """The class of torch.optim whose `step` it runs, by its own name; None for a `step` that somebody else wrote."""
     steps = optimizer.steps_as or ""
-    own = steps.rpartition(".")[2]
+    own = last_name(steps)
     return own if steps.startswith("torch.optim.") and own != "Optimizer" else None
 
 

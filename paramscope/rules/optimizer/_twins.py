@@ -9,6 +9,7 @@ from typing import NamedTuple
 from paramscope.rules.facts import Facts
 from paramscope.rules.trainability._siblings import Structures
 from paramscope.snapshot import REGISTERED, TRAINING
+from paramscope.snapshot.path import last_name
 
 _AVERAGES = (
     "torch.optim.swa_utils.AveragedModel",
@@ -192,7 +193,7 @@ def _is_numbered(own: set[str], theirs: set[str], *, is_deep: bool) -> bool:
 def _is_listed(facts: Facts, module: int) -> bool:
     """Whether a module is one of a list, whose others stand beside it."""
     paths = facts.snapshot.module_columns.paths
-    return paths[module].rpartition(".")[2].isdigit() and facts.parents[module] >= 0
+    return last_name(paths[module]).isdigit() and facts.parents[module] >= 0
 
 
 def _held(facts: Facts, missing: Collection[int]) -> Held:

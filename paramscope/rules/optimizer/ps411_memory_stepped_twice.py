@@ -104,7 +104,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 def _crowded(facts: Facts) -> dict[int, list[_Member]]:
     """Members by the memory they lie in, where there may be several."""
     columns, tensors = facts.snapshot.slot_columns, facts.snapshot.tensor_columns
-    memories = facts.snapshot.storage_columns.memories
+    memory = facts.snapshot.memory
     held = [each for each in strangers(facts) if each.record.storage is not None]
     storages = {each.record.storage for each in held}
     slots: dict[int, list[int]] = {}
@@ -115,10 +115,10 @@ def _crowded(facts: Facts) -> dict[int, list[_Member]]:
                 slots.setdefault(columns.tensors[slot], []).append(slot)
     if storages:
         # One storage may be known under several numbers, and strangers name one of these.
-        wanted = {memories.get(storage, (storage, 0))[0] for storage in storages if storage is not None}
+        wanted = {memory.of(storage) for storage in storages if storage is not None}
         for slot, tensor in enumerate(columns.tensors):
             storage = tensors.storages[tensor] if tensor >= 0 else -1
-            if storage >= 0 and memories.get(storage, (storage, 0))[0] in wanted:
+            if storage >= 0 and memory.of(storage) in wanted:
                 slots.setdefault(tensor, []).append(slot)
     found: dict[int, list[_Member]] = {}
     interned = facts.snapshot.interned.memberships
@@ -134,10 +134,10 @@ def _crowded(facts: Facts) -> dict[int, list[_Member]]:
     for each in held:
         layout = _layout(each.record)
         if layout is not None and each.record.storage is not None:
-            memory, start = memories.get(each.record.storage, (each.record.storage, 0))
+            span = memory.span(each.record.storage, layout)
             quiet = not each.record.requires_grad
-            member = _Member((0, each.record.tensor), each.places, (layout[0] + start, layout[1]), quiet)
-            found.setdefault(memory, []).append(member)
+            member = _Member((0, each.record.tensor), each.places, span.layout, quiet)
+            found.setdefault(span.memory, []).append(member)
     return found
 
 

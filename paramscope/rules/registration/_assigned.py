@@ -8,14 +8,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import numberless
 from paramscope.snapshot import SlotRecord
+from paramscope.snapshot.path import Steps, numberless, to_steps
 from paramscope.source import Assignment, locate_cause
 from paramscope.source.causes import Cause, Fit, fit
 from paramscope.source.library import is_own
 from paramscope.source.locals import written_at
 from paramscope.source.stages import every_assignment
-from paramscope.source.steps import Steps, to_steps
 from paramscope.source.uses import Reads, Stage, Uses
 
 _CONTAINERS = frozenset({"dict", "list", "tuple", "set", "deque", "OrderedDict", "defaultdict"})

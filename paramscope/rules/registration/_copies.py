@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import heads
 from paramscope.snapshot import PARAMETER, REQUIRES_GRAD, join
+from paramscope.snapshot.path import heads, last_name, parent
 
 _COPY = frozenset(
     {
@@ -128,7 +128,7 @@ def _copy_above(path: str) -> str | None:
 
 def _says_copy(facts: Facts, path: str, original: str) -> bool:
     """Whether the name of a module says that it is a copy of another one, and not something else with such a word."""
-    above, _, step = path.rpartition(".")
+    above, step = parent(path), last_name(path)
     words = {word for word in text.words(step) if not word.isdecimal()}
     others = {word for part in original.split(".") for word in text.words(part)}
     said = words & _COPY
@@ -136,7 +136,7 @@ def _says_copy(facts: Facts, path: str, original: str) -> bool:
         return False
     if not (words & others).isdisjoint(_EQUALS):
         return False
-    if said <= _NEIGHBOURS and original.rpartition(".")[0] != above:
+    if said <= _NEIGHBOURS and parent(original) != above:
         return False
     # A table of targets is no target network.
     return not facts.is_a(facts.modules[path].type, *_EMBEDDINGS)

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import numberless
 from paramscope.rules.registration._repeats import Repeated
 from paramscope.snapshot import ATTRIBUTE, PARAMETER
+from paramscope.snapshot.path import last_name, numberless, parent
 from paramscope.source import Assignment, has_made_default, is_handed_on, is_on_request, locate, says_shared
 
 
@@ -51,7 +51,7 @@ def _shared_parts(facts: Facts, module: int) -> Iterator[str]:
     columns, slots = facts.snapshot.module_columns, facts.snapshot.slot_columns
     for child in facts.children.get(module, ()):
         if child in columns.repeats or any(each == child for each in columns.repeats.values()):
-            yield columns.paths[child].rpartition(".")[2]
+            yield last_name(columns.paths[child])
     for slot in range(facts.first_slots[module], facts.first_slots[module + 1]):
         if slots.holds[slot] == PARAMETER and slots.tensors[slot] >= 0:
             yield slots.names[slot]
@@ -82,7 +82,7 @@ def _is_whole_copy(facts: Facts, found: Repeated) -> bool:
     def held(module: int) -> list[tuple[str, int]]:
         children = facts.children.get(module, ())
         return [
-            *((columns.paths[child].rpartition(".")[2], columns.repeats.get(child, child)) for child in children),
+            *((last_name(columns.paths[child]), columns.repeats.get(child, child)) for child in children),
             *(
                 (slots.names[slot], slots.tensors[slot])
                 for slot in range(facts.first_slots[module], facts.first_slots[module + 1])
@@ -96,7 +96,7 @@ def _is_whole_copy(facts: Facts, found: Repeated) -> bool:
 
 def _is_made_anew(facts: Facts, path: str) -> bool:
     """Whether the class of its owner makes it by a call: what it holds now was put there later."""
-    owner = path.rpartition(".")[0]
+    owner = parent(path)
     type = facts.modules[owner].type
     mine: list[Assignment] = [
         each for each in locate(facts.snapshot, path).assignments if each.type == type and each.value is not None

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import numberless
 from paramscope.snapshot import REGISTERED, SlotRecord, join
+from paramscope.snapshot.path import numberless
 from paramscope.source import locate_attribute
 from paramscope.source.purpose import is_handed_in, is_hidden_on_purpose, looks_after
 from paramscope.text import name as printable

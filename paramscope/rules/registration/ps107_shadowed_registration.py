@@ -49,6 +49,7 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.registration._steps import held_by, slot_held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import join
+from paramscope.snapshot.path import last_name
 from paramscope.text import name as printable
 
 RULE = Rule("PS107", "shadowed-registration", Severity.ERROR)
@@ -61,7 +62,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     yield from _by_class(facts)
     for path, hiding in _by_instance(facts).items():
         if _is_something(facts, path):
-            name = printable(path.rpartition(".")[2])
+            name = printable(last_name(path))
             yield Problem(
                 (path, *hiding),
                 f"{{0}} {{0|is|are}} registered, but the instance's __dict__ holds something else as {name}: "

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from paramscope import text
 from paramscope.rules.facts import Facts
 from paramscope.snapshot import PARAMETER, REGISTERED
-from paramscope.source.steps import Steps, to_steps
+from paramscope.snapshot.path import Steps, parent, to_steps
 
 _BACKUP = frozenset(
     {"best", "initial", "init", "start", "saved", "backup", "snapshot", "before", "rollback", "restore", "undo"}
@@ -49,7 +49,7 @@ def _holder(facts: Facts, path: str) -> int:
     head = path[: path.index("[")]
     flags = facts.snapshot.module_columns.flags
     while "." in head:
-        head = head.rpartition(".")[0]
+        head = parent(head)
         if head in facts.modules and flags[at := facts.modules.position(head)] & REGISTERED:
             return at
     return 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import heads, numberless
 from paramscope.rules.rule import Problem, Undecided
+from paramscope.snapshot.path import heads, numberless
 
 
 def by_cause(facts: Facts, found: Iterable[Problem | Undecided]) -> Iterator[Problem | Undecided]:

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from paramscope.analysis.overlap import Budget
 from paramscope.analysis.sharing import connected
-from paramscope.rules.facts import Facts, Span
-from paramscope.rules.naming import numberless, placeholders
+from paramscope.rules.facts import Facts
+from paramscope.rules.naming import placeholders
 from paramscope.rules.rule import Undecided
 from paramscope.snapshot import HAS_GRAD, NO_SUCH_SLOTS, PARAMETER, REQUIRES_GRAD, SharingKind
+from paramscope.snapshot.memory import Span
+from paramscope.snapshot.path import numberless
 from paramscope.snapshot.spans import Layout
 from paramscope.source import locate_cause
 from paramscope.source.causes import Cause, Fit, fit

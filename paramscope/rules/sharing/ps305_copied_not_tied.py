@@ -33,8 +33,9 @@ from collections.abc import Iterator
 from paramscope.report.finding import Severity
 from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import heads, placeholders, unbraced
+from paramscope.rules.naming import placeholders, unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot.path import heads
 
 RULE = Rule("PS305", "copied-not-tied", Severity.INFO, needs="values")
 

@@ -59,8 +59,8 @@ from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.rules.sharing._backups import Backup, backups
 from paramscope.rules.sharing._memory import registered_parameters, slots_in
 from paramscope.snapshot import ATTRIBUTE, PARAMETER, REGISTERED, REQUIRES_GRAD, TRANSIENT_BUFFER
+from paramscope.snapshot.path import to_steps
 from paramscope.source import locate_attribute
-from paramscope.source.steps import to_steps
 from paramscope.text import name as printable
 
 RULE = Rule("PS310", "live-state-dict-kept", Severity.WARNING)

@@ -35,8 +35,8 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import numberless
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot.path import numberless
 
 RULE = Rule("PS204", "partly-frozen-layer", Severity.INFO)
 

@@ -49,6 +49,7 @@ from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import PARAMETER, REGISTERED, REQUIRES_GRAD
+from paramscope.snapshot.path import names_below
 from paramscope.source.freezing import freezes
 
 RULE = Rule("PS210", "frozen-by-from-pretrained", Severity.INFO)
@@ -135,7 +136,7 @@ def _is_frozen_in_plain_sight(facts: Facts, slot: int) -> bool:
     module = facts.snapshot.slot_columns.modules[slot]
     while module >= 0:
         record = facts.modules.at(module)
-        below = path[len(record.path) :].removeprefix(".").split(".")
+        below = names_below(path, record.path)
         known = facts.class_of(record.type)
         for name in (record.type, *(known.bases if known else ())):
             each = facts.class_of(name)

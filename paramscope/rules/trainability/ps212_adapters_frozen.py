@@ -58,6 +58,7 @@ from collections.abc import Iterator
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot.path import last_name, parent
 
 RULE = Rule("PS212", "adapters-frozen", Severity.INFO, needs="optimizer")
 
@@ -118,9 +119,9 @@ def _all_frozen(facts: Facts, pattern: re.Pattern[str]) -> list[int]:
 
 def _is_beside(path: str, layers: frozenset[str]) -> bool:
     """Whether something lies in the layer of an adapter and is none of its base: a method may train such a part."""
-    above, _, name = path.rpartition(".")
+    above, name = parent(path), last_name(path)
     while above:
         if above in layers and name not in _BASE:
             return True
-        above, _, name = above.rpartition(".")
+        above, name = parent(above), last_name(above)
     return False

@@ -1,17 +1,12 @@
-"""The snapshot: columns, and the facts that are told from them."""
+"""What a snapshot holds: columns, and what is told of one of their entries."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from paramscope.snapshot.columns import (
-    ATTRIBUTE,
     HAS_GRAD,
     IS_LEAF,
-    IS_PARAMETER,
-    PARAMETER,
-    REGISTERED,
     REQUIRES_GRAD,
     TRANSIENT_BUFFER,
     Interned,
@@ -21,9 +16,10 @@ from paramscope.snapshot.columns import (
     TensorColumns,
 )
 from paramscope.snapshot.declared import declared_shapes
-from paramscope.snapshot.facts import ClassRecord, DeclaredTie, Mark, Note, ValueRecord
+from paramscope.snapshot.facts import DeclaredTie, Mark, Note, ValueRecord
+from paramscope.snapshot.fates import Fates, fates_of, is_registered, status_of
+from paramscope.snapshot.memory import Memory
 from paramscope.snapshot.records import (
-    NO_OPTIMIZER,
     AliasRecord,
     OptimizerRecord,
     SharingRecord,
@@ -31,17 +27,11 @@ from paramscope.snapshot.records import (
     StorageRecord,
     TensorRecord,
 )
-from paramscope.snapshot.saving import saved_bytes
-from paramscope.snapshot.ties import resolved
-from paramscope.snapshot.views import ModuleRecords, SlotRecords
+from paramscope.snapshot.tree import Tree
 
 
-class Snapshot:
-    """Everything that was seen in one model (or several roots), as plain values that do not change.
-
-    Snapshots pickle, compare equal when taken twice, and load without torch. `slots` and `modules` are
-    mappings from path to record. The columns are for code of this package that must be fast.
-    """
+class SnapshotData:
+    """The columns, and the facts that are told from them by position."""
 
     __slots__ = (
         "_derived",
@@ -124,46 +114,20 @@ class Snapshot:
         raise AttributeError(f"a Snapshot does not change: {name!r} cannot be deleted")
 
     def _facts(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in sorted(self.__slots__) if not name.startswith("_")}
+        return {name: getattr(self, name) for name in sorted(SnapshotData.__slots__) if not name.startswith("_")}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self._facts(),)
+        return _restore, (type(self), self._facts())
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Snapshot):
+        if not isinstance(other, SnapshotData):
             return NotImplemented
         return self._facts() == other._facts()
 
     __hash__ = None  # type: ignore[assignment]  # as large as the model: nobody means to hash it
 
     def __repr__(self) -> str:
-        return f"<Snapshot of {len(self.modules)} modules, {len(self.slots)} slots>"
-
-    @property
-    def modules(self) -> ModuleRecords:
-        """Modules by path, in `named_modules` order, hidden ones last."""
-        return ModuleRecords(self)
-
-    @property
-    def slots(self) -> SlotRecords:
-        """Slots by path, module by module: parameters, buffers, then attributes."""
-        return SlotRecords(self)
-
-    @property
-    def classes(self) -> Mapping[str, ClassRecord]:
-        """The classes of all modules and what they inherit from, by qualified name."""
-        known: Mapping[str, ClassRecord] = self._derived.get("classes") or {}
-        if not known:
-            known = self._derived["classes"] = {each.type: each for each in reversed(self.interned.classes)}
-        return known
-
-    @property
-    def declared_ties(self) -> tuple[DeclaredTie, ...]:
-        """The ties that the model says it has, with the slots that these names stand for."""
-        known: tuple[DeclaredTie, ...] | None = self._derived.get("ties")
-        if known is None:
-            known = self._derived["ties"] = resolved(self, self.declarations)
-        return known
+        return f"<Snapshot of {len(self.module_columns.paths)} modules, {len(self.slot_columns.names)} slots>"
 
     @property
     def is_truncated(self) -> bool:
@@ -188,12 +152,23 @@ class Snapshot:
     def storage(self, index: int) -> StorageRecord:
         """One storage by its number."""
         columns = self.storage_columns
-        memory, start = columns.memories.get(index, (index, 0))
         saved = self._derived.get("saved")
         if saved is None:
-            saved = self._derived["saved"] = saved_bytes(self)
+            saved = self._derived["saved"] = self.memory.reached(self._saved_tensors())
+        memory = self.memory
         device = self.interned.devices[columns.devices[index]]
-        return StorageRecord(index, device, columns.nbytes[index], memory, start, saved.get(index))
+        return StorageRecord(
+            index, device, columns.nbytes[index], memory.of(index), memory.start(index), saved.get(index)
+        )
+
+    def _saved_tensors(self) -> set[int]:
+        """Those in registered, persistent slots: what a checkpoint is meant to hold."""
+        columns = self.slot_columns
+        return {
+            tensor
+            for slot, tensor in enumerate(columns.tensors)
+            if tensor >= 0 and columns.holds[slot] != TRANSIENT_BUFFER and self.is_registered(slot)
+        }
 
     def declared_shape(self, module: int, name: str) -> tuple[int, ...] | None:
         """The shape that a torch.nn layer's settings give to what it holds under a name.
@@ -210,64 +185,52 @@ class Snapshot:
             shapes = known[setting] = declared_shapes(dict(self.interned.settings[setting]))
         return shapes.get(name)
 
+    @property
+    def tree(self) -> Tree:
+        """How its modules lie below one another."""
+        known: Tree | None = self._derived.get("tree")
+        if known is None:
+            paths, slots = self.module_columns.paths, self.slot_columns.modules
+            known = self._derived["tree"] = Tree(paths, self.roots, slots)
+        return known
+
+    @property
+    def memory(self) -> Memory:
+        """Which bytes of which memory its tensors reach."""
+        known: Memory | None = self._derived.get("memory")
+        if known is None:
+            columns = self.tensor_columns, self.storage_columns
+            known = self._derived["memory"] = Memory(*columns, self.interned.specs)
+        return known
+
     def is_registered(self, slot: int) -> bool:
-        """Whether the root sees a slot: its module is registered and holds it as parameter or buffer."""
+        """Whether the root sees a slot, by its position."""
         columns = self.slot_columns
-        flags = self.module_columns.flags[columns.modules[slot]]
-        return columns.holds[slot] != ATTRIBUTE and bool(flags & REGISTERED)
+        return is_registered(columns.holds[slot], self.module_columns.flags[columns.modules[slot]])
 
     def status(self, slot: int) -> Status:
-        """The one word for what a slot is."""
-        tensor = self.slot_columns.tensors[slot]
+        """The one word for what a slot is, by its position."""
+        slots, tensors = self.slot_columns, self.tensor_columns
+        module_flags, tensor = self.module_columns.flags[slots.modules[slot]], slots.tensors[slot]
         if tensor < 0:
             return "empty"
-        spec = self.interned.specs[self.tensor_columns.specs[tensor]]
-        if spec.dtype is None:
-            return "unknown"
-        flags = self.tensor_columns.flags[tensor]
-        hold = self.slot_columns.holds[slot]
-        if self.is_registered(slot):
-            if hold == PARAMETER:
-                return "trainable" if flags & REQUIRES_GRAD else "frozen"
-            return "buffer"
-        # A tensor computed from others (a non-leaf) is no place where anything is learned.
-        learns = REQUIRES_GRAD | IS_LEAF
-        if hold == PARAMETER or flags & IS_PARAMETER or flags & learns == learns:
-            return "hidden"
-        return "attribute" if hold == ATTRIBUTE else "buffer"
+        spec = self.interned.specs[tensors.specs[tensor]]
+        return status_of(slots.holds[slot], module_flags, tensors.flags[tensor], spec)
 
-    def fates(
-        self, slot: int
-    ) -> tuple[tuple[bool | None, bool | None, bool | None, bool | None], tuple[tuple[str, str], ...]]:
-        """(gradient, stepped, saved, moved) of a slot that is not empty, and why those that are None are."""
-        tensor = self.slot_columns.tensors[slot]
-        flags = self.tensor_columns.flags[tensor]
-        spec = self.interned.specs[self.tensor_columns.specs[tensor]]
-        unknown: list[tuple[str, str]] = []
-        learns = REQUIRES_GRAD | IS_LEAF
-        gradient = flags & learns == learns and spec.is_differentiable
-        stepped: bool | None = None
-        if self.optimizers:
-            in_group = bool(self.interned.memberships[self.tensor_columns.memberships[tensor]])
-            stepped = in_group and bool(flags & (REQUIRES_GRAD | HAS_GRAD))
-        else:
-            unknown.append(("stepped", NO_OPTIMIZER))
-        module = self.slot_columns.modules[slot]
-        reasons = self.module_columns.unknown.get(module, ())
-        hold = self.slot_columns.holds[slot]
-        registered = self.is_registered(slot)
-        saved: bool | None = registered and hold != TRANSIENT_BUFFER
-        moved: bool | None = registered
-        for fate, reason in reasons:
-            # One reason for each: the first is enough.
-            if (fate == "saved" or (fate == "attributes_saved" and not registered)) and saved is not None:
-                saved = None
-                unknown.append(("saved", reason))
-            elif fate == "attributes_moved" and not registered and moved is not None:
-                moved = None
-                unknown.append(("moved", reason))
-        return (gradient, stepped, saved, moved), tuple(unknown)
+    def fates(self, slot: int) -> tuple[Fates, tuple[tuple[str, str], ...]]:
+        """The fates of a slot that is not empty, by its position, and why those that are None are."""
+        slots, tensors, modules = self.slot_columns, self.tensor_columns, self.module_columns
+        module, tensor = slots.modules[slot], slots.tensors[slot]
+        groups = self.interned.memberships[tensors.memberships[tensor]]
+        return fates_of(
+            slots.holds[slot],
+            modules.flags[module],
+            tensors.flags[tensor],
+            self.interned.specs[tensors.specs[tensor]],
+            modules.unknown.get(module, ()),
+            is_in_group=bool(groups) if self.optimizers else None,
+        )
 
 
-def _restore(facts: dict[str, Any]) -> Snapshot:
-    return Snapshot(**facts)
+def _restore(cls: type[SnapshotData], facts: dict[str, Any]) -> SnapshotData:
+    return cls(**facts)
