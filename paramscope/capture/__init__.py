@@ -25,7 +25,7 @@ from paramscope.capture.handed import has_optimizers as has_optimizers
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.isolation import isolated
 from paramscope.capture.kinds import plain_name
-from paramscope.capture.odd import add_copy_marks, add_tensor_marks
+from paramscope.capture.odd_tensors import add_copy_marks, add_tensor_marks
 from paramscope.capture.optimizer import OptimizerReader
 from paramscope.capture.quantized import add_quantized
 from paramscope.capture.values import value_facts

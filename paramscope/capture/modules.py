@@ -10,7 +10,7 @@ from paramscope.capture.classbook import Class, look_up, look_up_module_class, m
 from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, hook_reason, is_a
 from paramscope.capture.idioms import flat_views, is_class_forward, recomputed_by
 from paramscope.capture.kinds import is_inert
-from paramscope.capture.odd import odd_mark, uses_itself
+from paramscope.capture.odd_attributes import odd_mark, uses_itself
 from paramscope.snapshot import ClassRecord, DeclaredTie, Mark, Setting, join
 from paramscope.source.library import is_own
 

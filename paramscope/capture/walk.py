@@ -19,7 +19,7 @@ from paramscope.capture.idioms import compiled_state, scripted_state
 from paramscope.capture.isolation import isolated
 from paramscope.capture.kinds import INERT, NOTHING, Kind, is_inert, kind_of, plain_name
 from paramscope.capture.modules import PLAIN, ClassEntry, ModuleFacts, Reasons, plain
-from paramscope.capture.odd import ODD_NAMES
+from paramscope.capture.odd_attributes import ODD_NAMES
 from paramscope.capture.register import TensorRegister
 from paramscope.snapshot import (
     ATTRIBUTE,
