@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +32,6 @@ from paramscope.rules import Loaded, discover
 from paramscope.rules.choice import choose, matching, meant_by
 from paramscope.snapshot import Snapshot
 from paramscope.source.comments import IgnoreComment
-from paramscope.wire.writer import write_report
 
 _ENDINGS = {".json": "json", ".sarif": "sarif", ".xml": "junit"}
 _FORMATS = ("text", "json", "github", "sarif", "junit")
@@ -215,11 +214,14 @@ def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | N
 
 def _as_json(checks: Sequence[Checked]) -> str:
     """A report, which `inspect` and `check` read back; of several targets an object that holds a report each."""
-    texts = [write_report(each.report) for each in checks]
-    if len(texts) == 1:
-        return texts[0] + "\n"
-    head = json.dumps({"format": "paramscope.reports", "version": 1}, separators=(",", ":"))
-    return f'{head[:-1]},"reports":[{",".join(texts)}]}}\n'
+    from paramscope.wire.writer import as_text, report_pieces, write_report
+
+    if len(checks) == 1:
+        return write_report(checks[0].report, end="\n")
+    pieces = [report_pieces(each.report) for each in checks]
+    between = chain.from_iterable(([","], each) for each in pieces[1:])
+    head = '{"format":"paramscope.reports","version":1,"reports":['
+    return as_text(chain([head], pieces[0], *between, ["]}\n"]))
 
 
 def stale_lines(checks: Sequence[Judged], plan: Plan) -> list[str]:
