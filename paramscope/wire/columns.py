@@ -54,11 +54,13 @@ class ModuleReader:
         self.positions: dict[str, int] = {}
         """By path; of two equal ones the first."""
         for index, module in enumerate(modules):
-            self.positions.setdefault(module.path, index)
-            columns.paths.append(module.path)
+            path = module.path
+            self.positions.setdefault(path, index)
+            columns.paths.append(path)
             columns.types.append(types.setdefault(module.type, len(types)))
             columns.flags.append((module.registered and REGISTERED) | (module.training and TRAINING))
-            columns.settings.append(settings.setdefault(tuple(module.settings.items()), len(settings)))
+            setting = tuple(module.settings.items())
+            columns.settings.append(settings.setdefault(setting, len(settings)) if setting else 0)
             if module.object > index:
                 raise damaged(f"modules[{index}].object", "points behind itself")
             if module.object != index:
@@ -167,18 +169,21 @@ class TensorReader:
                 raise damaged("slots", f"hold no tensor {number}")
             kind, storage, offset = tensors[number]
             parts = kind.record.parts
-            views = [storage, *(part.storage for part in parts)]
-            is_placed = storage is None or offset is not None
-            if not is_placed or any(view is not None and view >= storages for view in views):
-                raise damaged(f"tensor {number}", "views no storage that is there")
-            alike = known.get(kind.number) or known.setdefault(kind.number, self._alike(kind.record))
-            columns.specs.append(alike[0])
-            columns.storages.append(-1 if storage is None else storage)
-            columns.offsets.append(offset or 0)
-            columns.flags.append(alike[1])
-            columns.memberships.append(alike[2])
+            is_placed = storage is None or (storage < storages and offset is not None)
             if parts:
                 columns.parts[number] = parts
+                is_placed = is_placed and all(part.storage is None or part.storage < storages for part in parts)
+            if not is_placed:
+                raise damaged(f"tensor {number}", "views no storage that is there")
+            alike = known.get(kind.number)
+            if alike is None:
+                alike = known[kind.number] = self._alike(kind.record)
+            spec, flags, membership = alike
+            columns.specs.append(spec)
+            columns.storages.append(-1 if storage is None else storage)
+            columns.offsets.append(offset or 0)
+            columns.flags.append(flags)
+            columns.memberships.append(membership)
         self.specs = tuple(self._specs)
         self.memberships = tuple(self._memberships)
 
