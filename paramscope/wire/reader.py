@@ -65,28 +65,34 @@ def read_report(text: str | bytes, make: type[Made]) -> Made:
     """A report from JSON text, as `make` holds it. Raises ReportError."""
     if len(text) > MAX_BYTES:
         raise ReportError(f"this is {len(text):,} long: reports above {MAX_BYTES:,} bytes are not read", _SAVE_AGAIN)
-    with paused_collector():
-        try:
-            found = msgspec.json.decode(text, type=_Cut)
-            lists = _Lists(
-                map(msgspec.json.Decoder(Module).decode, found.modules),
-                map(msgspec.json.Decoder(Slot).decode, found.slots),
-                len(found.slots),
-                map(msgspec.json.Decoder(Storage).decode, found.storages),
-                len(found.storages),
-            )
-            return _report(found, lists, make)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            pass
+    try:
+        with paused_collector():
+            return _read(text, make)
+    except RecursionError:
+        raise ReportError("this JSON is nested too deeply to be a report", _SAVE_AGAIN) from None
+
+
+def _read(text: str | bytes, make: type[Made]) -> Made:
+    try:
+        found = msgspec.json.decode(text, type=_Cut)
+        lists = _Lists(
+            map(msgspec.json.Decoder(Module).decode, found.modules),
+            map(msgspec.json.Decoder(Slot).decode, found.slots),
+            len(found.slots),
+            map(msgspec.json.Decoder(Storage).decode, found.storages),
+            len(found.storages),
+        )
+        return _report(found, lists, make)
+    except (msgspec.MsgspecError, UnicodeError):
         # What is wrong is told from all of it, parsed; or nothing is, but for half a surrogate pair in a name, which
         # msgspec does not read, and Python does.
         sound = _sound(_parsed(text))
-        lists = _Lists(sound.modules, sound.slots, len(sound.slots), sound.storages, len(sound.storages))
-        return _report(sound, lists, make)
+    lists = _Lists(sound.modules, sound.slots, len(sound.slots), sound.storages, len(sound.storages))
+    return _report(sound, lists, make)
 
 
 def _parsed(text: str | bytes) -> Any:
-    """Any JSON. Raises ReportError where it is none."""
+    """Any JSON. Raises ReportError where it is none, RecursionError where it is too deep."""
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
         return json.loads(decoded, parse_constant=_refuse, parse_float=_finite)
@@ -94,8 +100,6 @@ def _parsed(text: str | bytes) -> Any:
         raise ReportError(
             "this is no JSON text (and pickles are never opened)", "Name a report that was saved as .json."
         ) from None
-    except RecursionError:
-        raise ReportError("this JSON is nested too deeply to be a report", _SAVE_AGAIN) from None
     except json.JSONDecodeError as error:
         ends = "ends too early" if error.pos >= len(error.doc.rstrip()) - 1 else "is no JSON"
         where = f"line {error.lineno}, column {error.colno}"
