@@ -11,6 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
 
+from paramscope.collector import paused_collector
 from paramscope.errors import ReportError
 from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding, Location
@@ -29,7 +30,6 @@ from paramscope.snapshot import (
     TensorSpec,
     ValueRecord,
 )
-from paramscope.snapshot.collector import paused_collector
 from paramscope.wire import FORMAT, VERSION
 from paramscope.wire.fields import LISTS, TOTALS, VALUE, damaged, read_record
 from paramscope.wire.slots import SlotReader, flags_of

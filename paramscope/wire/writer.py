@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from paramscope.snapshot.collector import paused_collector
+from paramscope.collector import paused_collector
 from paramscope.version import __version__
 from paramscope.wire import FORMAT, VERSION
 from paramscope.wire.fields import LISTS, TOTALS, VALUE, write_record
