@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import pkgutil
 import sys
@@ -66,7 +67,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def run() -> NoReturn:
-    """As `main`, for the program `paramscope`, which is the whole process: ends it without tearing it down."""
+    """As `main`, for the program `paramscope`, which is the whole process: ends it without tearing it down.
+
+    It is short-lived, and nearly all that it makes stays: modules and a model. A full collection in the middle, which
+    importing torch and ours would set off, takes longer than looking at the model.
+    """
+    gc.set_threshold(50_000, 20, 100)
     try:
         main()
     except SystemExit as end:

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
+from paramscope.collector import paused_collector
 from paramscope.errors import ReportError
 from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding, Location
 from paramscope.snapshot import NO_SUCH_SLOTS, Interned, Snapshot
-from paramscope.snapshot.collector import paused_collector
 from paramscope.wire.columns import ModuleReader, SlotReader, TensorReader, damaged, read_storages
 from paramscope.wire.records import FORMAT, VERSION, Module, Report, Slot, Storage, to_record
 

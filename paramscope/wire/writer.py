@@ -8,8 +8,8 @@ from itertools import chain, islice
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
+from paramscope.collector import paused_collector
 from paramscope.snapshot import Snapshot, slot_path
-from paramscope.snapshot.collector import paused_collector
 from paramscope.version import __version__
 from paramscope.wire.records import FORMAT, VERSION, Report, field_names, to_plain
 
