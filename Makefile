@@ -53,13 +53,18 @@ bench: .venv/.bench
 bench-quick: .venv/.bench
 	$(BIN)/python -m benchmarks --quick
 
+# What the README and tests/goldens say that the program prints, written anew; read the diff before you commit it.
+goldens: .venv/.test
+	PARAMSCOPE_UPDATE_GOLDENS=1 $(BIN)/python -m pytest -q tests/test_readme.py tests/test_plugin.py
+
 # With the system's Graphviz, or with the wheel that the tests install.
 pictures: .venv/.test
 	$(BIN)/python docs/pictures.py
 
-# The rules' pages and the README's table, from the docstrings of the rules.
+# The rules' pages, the README's table and docs/facts.md, from docstrings.
 docs: .venv/.package
 	$(BIN)/python -m paramscope.rules.docs
+	$(BIN)/python docs/facts.py
 
 schema: .venv/.package
 	$(BIN)/python -m paramscope.wire.schema

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from drawn_findings import HOSTILE, REPORTS, finding, report
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.drawn_findings import HOSTILE, REPORTS, finding, report
 from torch import nn
 from wcwidth import wcswidth
 

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from check_models import line_of, model_folder
-from drawn_findings import HOSTILE, REPORTS, WORDS, finding, report
 from hypothesis import given
-from targets import run
+from support.check_models import line_of, model_folder
+from support.drawn_findings import HOSTILE, REPORTS, WORDS, finding, report
+from support.targets import run
 
 from paramscope import Location, Report, Severity
 from paramscope.render._findings import everything

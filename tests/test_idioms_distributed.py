@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import forking
 import pytest
 import torch
+from support import forking
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch is not distributed")
 
@@ -14,7 +14,7 @@ warnings.simplefilter("ignore")
 import torch
 import torch.distributed as dist
 from torch import nn
-from test_idioms import look, marks, only, shared, unregistered
+from support.idioms import look, marks, only, shared, unregistered
 from paramscope import audit
 
 def net():
@@ -34,7 +34,8 @@ CPU = torch.device("cpu")
 
 # What the cases import takes ten seconds; it is imported once for all of them.
 IMPORTED = (
-    "test_trust",
+    "support.idioms",
+    "support.language_model",
     "zoo.trust",
     "torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook",
     "torch.distributed.device_mesh",
@@ -329,7 +330,7 @@ assert report.sharing == ()
 
 
 SILENT = """
-from test_trust import Net
+from support.language_model import Net
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel as FSDP, fully_shard
 from torch.distributed.tensor import distribute_module

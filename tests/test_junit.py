@@ -6,10 +6,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from check_models import model_folder
-from drawn_findings import REPORTS, WORDS, finding, report
 from hypothesis import given
-from targets import run
+from support.check_models import model_folder
+from support.drawn_findings import REPORTS, WORDS, finding, report
+from support.targets import run
 
 from paramscope import Report, Severity, Skipped
 from paramscope.errors import FormatError

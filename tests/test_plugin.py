@@ -7,8 +7,8 @@ import os
 import re
 from pathlib import Path
 
-import forking
 import pytest
+from support import forking
 
 GOLDENS = Path(__file__).parent / "goldens"
 

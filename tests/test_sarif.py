@@ -8,10 +8,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from check_models import forget_imports, line_of, model_folder, write_models
-from drawn_findings import HOSTILE, REPORTS, finding, report
 from hypothesis import given, settings
-from targets import run
+from support.check_models import forget_imports, line_of, model_folder, write_models
+from support.drawn_findings import HOSTILE, REPORTS, finding, report
+from support.targets import run
 
 from paramscope import Location, Report, Severity, Skipped
 from paramscope.render._findings import Checked

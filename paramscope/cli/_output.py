@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import click
@@ -15,6 +13,8 @@ from paramscope.errors import OutputError
 
 def terminal_width() -> int:
     """COLUMNS, or the terminal's, or 80; at least 40."""
+    import shutil  # 2 ms that only text for people is worth
+
     return max(40, shutil.get_terminal_size((80, 24)).columns)
 
 
@@ -46,6 +46,8 @@ def write(result: str | bytes, output: str | None) -> None:
         else:
             click.echo(result.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
         return
+    import tempfile
+
     data = result.encode("utf-8", "backslashreplace") if isinstance(result, str) else result
     path = Path(output)
     part: Path | None = None

@@ -1,4 +1,4 @@
-"""A snapshot as rules look at it: what thousands of slots have in common is looked at once."""
+"""A snapshot as rules see it: what thousands of slots have in common is examined once."""
 
 from __future__ import annotations
 
@@ -34,23 +34,30 @@ T = TypeVar("T")
 
 
 class SlotKind(NamedTuple):
-    """Slots that nothing tells apart but where they are and which tensor they hold."""
+    """Slots that differ only in where they are and which tensor they hold."""
 
     name: str
-    """As the owner knows it."""
+    """The name under which the owner holds them."""
     role: str
+    """`parameter`, `buffer` or `attribute`."""
     persistent: bool | None
+    """For buffers: whether `state_dict()` is meant to hold them."""
     is_registered: bool
+    """Whether the root sees them."""
     spec: TensorSpec | None
     """None for empty slots."""
     requires_grad: bool
     is_leaf: bool
     has_grad: bool
+    """Whether a `.grad` is present."""
     is_parameter: bool
+    """Whether the tensor's class is `nn.Parameter` or derives from it."""
     groups: tuple[Membership, ...]
+    """The param groups that hold the tensor."""
     owner: ModuleKind
+    """The kind of module that holds them."""
     slots: list[int]
-    """Their positions in the snapshot, rising."""
+    """Their positions in the snapshot, ascending."""
 
     @property
     def is_trainable(self) -> bool:
@@ -59,7 +66,7 @@ class SlotKind(NamedTuple):
 
     @property
     def is_frozen(self) -> bool:
-        """Registered parameters that do not."""
+        """Registered parameters that do not require grad."""
         return self.role == "parameter" and self.is_registered and not self.requires_grad and self.spec is not None
 
     @property
@@ -70,41 +77,47 @@ class SlotKind(NamedTuple):
 
 
 class ModuleKind(NamedTuple):
-    """Modules that nothing tells apart but where they are and what they hold."""
+    """Modules that differ only in where they are and what they hold."""
 
     type: str
     """Qualified name of the class."""
     is_registered: bool
+    """Whether the root sees them."""
     training: bool
+    """Their own `training` flag."""
     settings: dict[str, Setting]
-    """What a torch.nn layer says of itself, with its `layer`, the qualified name of the torch.nn class."""
+    """A torch.nn layer's own settings (`in_features`, `padding_idx`, …), and as `layer` the qualified name of the
+    torch.nn class; empty for other modules."""
     number: int
+    """The kind's position in `module_kinds`."""
 
 
 class Facts:
-    """Everything that a rule may ask, each question answered once. Nothing in it is the rule's to change."""
+    """Everything a rule may ask; each answer is computed once and shared, so a rule must not modify it."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        """The snapshot that all answers come from."""
         self.slots = snapshot.slots
         """Slot records by path; `slots.at(position)`, `slots.path_at(position)`."""
         self.modules = snapshot.modules
         """Module records by path; `modules.at(position)`."""
         self.optimizers = snapshot.optimizers
+        """Optimizer records in the order in which the optimizers were given."""
 
     @property
     def has_optimizer(self) -> bool:
-        """Whether any was given."""
+        """Whether any optimizer was given."""
         return bool(self.optimizers)
 
     @property
     def has_values(self) -> bool:
-        """Whether the values of tensors were looked at."""
+        """Whether tensor values were read."""
         return self.snapshot.values is not None
 
     @cached_property
     def slot_kinds(self) -> tuple[SlotKind, ...]:
-        """All slots, by what they have in common: few even for a model of millions of slots."""
+        """All slots, grouped by what they have in common: few groups, even for a model of millions of slots."""
         snapshot = self.snapshot
         slots, tensors = snapshot.slot_columns, snapshot.tensor_columns
         kinds = self._kind_of_module
@@ -153,7 +166,7 @@ class Facts:
 
     @cached_property
     def module_kinds(self) -> tuple[tuple[ModuleKind, list[int]], ...]:
-        """All modules, by what they have in common, with their positions in the snapshot."""
+        """All modules, grouped by what they have in common, with their positions in the snapshot."""
         columns, interned = self.snapshot.module_columns, self.snapshot.interned
         found: dict[tuple[int, int, int], list[int]] = {}
         for index, key in enumerate(zip(columns.types, columns.flags, columns.settings, strict=True)):
@@ -186,7 +199,7 @@ class Facts:
 
     @property
     def parents(self) -> list[int]:
-        """For each module the position of the module above; -1 for roots."""
+        """For each module, the position of its parent; -1 for roots."""
         return self.snapshot.tree.parents
 
     @property
@@ -200,7 +213,7 @@ class Facts:
         return self.snapshot.tree.first_slots
 
     def slots_of(self, module: int) -> list[SlotRecord]:
-        """Slots that one module holds itself."""
+        """The slots that a module holds itself, not those of its children."""
         return list(map(self.slots.at, self.snapshot.tree.slots_of(module)))
 
     def module_of(self, slot: int) -> ModuleRecord:
@@ -239,7 +252,7 @@ class Facts:
 
     @cached_property
     def slots_of_tensor(self) -> dict[int, list[int]]:
-        """By tensor, the slots that hold it."""
+        """For each tensor, the positions of the slots that hold it."""
         found: dict[int, list[int]] = {}
         for slot, tensor in enumerate(self.snapshot.slot_columns.tensors):
             if tensor >= 0:
@@ -248,7 +261,7 @@ class Facts:
 
     @cached_property
     def tied(self) -> frozenset[int]:
-        """Tensors that stand in several slots."""
+        """Tensors held by several slots."""
         ties = (record for record in self.snapshot.sharing if record.kind == "tied")
         tensors = self.snapshot.slot_columns.tensors
         return frozenset(tensors[self.slots.position(record.slots[0])] for record in ties)
@@ -266,11 +279,11 @@ class Facts:
         return found
 
     def class_of(self, type: str) -> ClassRecord | None:
-        """What is known of a class of modules."""
+        """What is known about a class of modules; None for a class that was not seen."""
         return self.snapshot.classes.get(type)
 
     def is_a(self, type: str, *names: str) -> bool:
-        """Whether a class is one of some by qualified name, or inherits from one."""
+        """Whether a class is one of the named ones (qualified names), or inherits from one."""
         if type in names:
             return True
         record = self.snapshot.classes.get(type)
@@ -285,7 +298,7 @@ class Facts:
 
     @cached_property
     def quantized_modules(self) -> frozenset[str]:
-        """Paths of modules that hold a quantized weight, and beside it what gives its elements their values."""
+        """Paths of modules that hold a quantized weight and, beside it, what its values are computed with."""
         return frozenset(self.slots[mark.path].module for mark in self.marks("quantized"))
 
     @cached_property
@@ -310,15 +323,15 @@ class Facts:
 
     @cached_property
     def has_gradients(self) -> bool:
-        """Whether any registered parameter has a gradient, so that the model has run."""
+        """Whether any registered parameter has a gradient, which means the model has been run."""
         return any(kind.has_grad and kind.role == "parameter" and kind.is_registered for kind in self.slot_kinds)
 
     def is_recomputed(self, path: str) -> bool:
-        """Whether an attribute is made anew before each forward, as weight_norm and pruning do."""
+        """Whether an attribute is recomputed before each forward, as by weight_norm and pruning."""
         return any(mark.kind == "recomputed" for mark in self.marked.get(path, ()))
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What rules work out for one another: made the first time that a key of theirs is asked for."""
+        """A result that several rules share: computed the first time its key is asked for."""
         if key not in self._made:
             self._made[key] = make()
         made: T = self._made[key]
@@ -329,19 +342,19 @@ class Facts:
         return {}
 
     def spans(self, tensor: int) -> tuple[Span, ...]:
-        """The bytes of a tensor, by its number, and of the tensors that it is made of; none where it reaches none."""
+        """The bytes that a tensor (by its number), and the tensors it is made of, occupy; empty if there are none."""
         return self.once(("spans", tensor), lambda: tuple(self.snapshot.memory.spans(tensor)))
 
     @cached_property
     def cut_views(self) -> frozenset[int]:
-        """Tensors that say they require grad, and that no backward reaches: views taken under `no_grad`."""
+        """Tensors that require grad but that no backward reaches: views taken under `no_grad`."""
         return frozenset(
             self.snapshot.slot_columns.tensors[self.slots.position(mark.path)] for mark in self.marks("cut-view")
         )
 
     @cached_property
     def recomputed_tensors(self) -> frozenset[int]:
-        """Tensors that a hook, a parametrization or FSDP makes anew before each forward."""
+        """Tensors that a hook, a parametrization or FSDP recomputes before each forward."""
         found = set()
         for mark in self.marks("recomputed"):
             try:
@@ -352,7 +365,7 @@ class Facts:
         return frozenset(found)
 
     def is_over_registered_memory(self, slot: SlotRecord) -> bool:
-        """Whether a tensor lies in a storage of something registered, or over the same memory."""
+        """Whether a slot's tensor lies in the same storage, or over the same memory, as something registered."""
         return slot.storage is not None and self.snapshot.memory.of(slot.storage) in self._registered_memories
 
     @cached_property
@@ -366,7 +379,7 @@ class Facts:
         )
 
     def is_offloaded(self, module: str) -> bool:
-        """Whether a hook of a module, or of one above it, takes its tensors away between uses."""
+        """Whether a hook on a module, or on one above it, moves its tensors away between uses."""
         while self._offloaded and module not in self._offloaded:
             if not module:
                 return False
@@ -378,5 +391,5 @@ class Facts:
         return frozenset(mark.path for mark in self.marks("offloaded"))
 
     def notes(self, kind: NoteKind) -> list[Note]:
-        """Everything of one kind that capture did not look into."""
+        """Everything of one kind that capture did not examine, and why."""
         return [note for note in self.snapshot.notes if note.kind == kind]

@@ -69,9 +69,12 @@ def names_below(path: str, module: str) -> list[str]:
     return rest.split(".") if rest else []
 
 
-def prefixes(path: str) -> Iterator[str]:
-    """What a path begins with and might be the path of a module, shortest first, without the path itself."""
-    for end, character in enumerate(path):
+def prefixes(path: str, longest: int | None = None) -> Iterator[str]:
+    """What a path begins with and might be the path of a module, shortest first, without the path itself.
+
+    longest: characters of the longest one that is of use.
+    """
+    for end, character in enumerate(path if longest is None else path[: longest + 1]):
         if character in ".[{" or path.startswith(("->", "::"), end):
             yield path[:end]
 

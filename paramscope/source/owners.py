@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from paramscope.snapshot import ClassRecord, Snapshot, join
-from paramscope.snapshot.path import PathStep, Steps, last_name, parent, to_steps
+from paramscope.snapshot.path import PathStep, Steps, last_name, parent, prefixes, to_steps
 from paramscope.source.finder import Assignment, Goal, Match
 from paramscope.source.library import is_own
 from paramscope.source.locals import bound_to
@@ -137,13 +137,12 @@ def _above(snapshot: Snapshot, path: str) -> tuple[str, Steps] | None:
     if module.registered:
         head = parent(path)
         return head, (_counted(snapshot, head, PathStep("name", last_name(path))),)
-    for cut in range(len(path) - 1, -1, -1):
-        is_step = path[cut] in ".[{" or path.startswith(("->", "::"), cut)
-        if (is_step or cut == 0) and _has_module(snapshot, path[:cut]):
-            steps = to_steps(path[cut:])
-            if len(steps) == 1 and path[cut] == ".":
-                steps = (_counted(snapshot, path[:cut], steps[0]),)
-            return path[:cut], steps
+    for head in reversed(("", *prefixes(path))):
+        if _has_module(snapshot, head):
+            steps = to_steps(path[len(head) :])
+            if len(steps) == 1 and path[len(head)] == ".":
+                steps = (_counted(snapshot, head, steps[0]),)
+            return head, steps
     return None
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from paramscope import Report
-from paramscope.text import name
+from paramscope.plugin import Report, printable_name
 
 
 def render(report: Report, *, path: str | None = None) -> str:
@@ -14,4 +13,4 @@ def render(report: Report, *, path: str | None = None) -> str:
     """
     slots = report.slots if path is None else [slot.path for slot in report.select(path)]
     # A name is data and may hold a line break or worse.
-    return "".join(f"{name(each)}\n" for each in slots)
+    return "".join(f"{printable_name(each)}\n" for each in slots)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.sax.saxutils import escape
 
 from paramscope.errors import FormatError
 from paramscope.render._findings import Checked, everything, place
 from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding, Severity
 from paramscope.text import plain
+
+# xml.sax.saxutils escapes the same, and imports urllib with all of http and ssl.
+_CONTENT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_ATTRIBUTE = _CONTENT | str.maketrans({'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
 
 
 def render(report: ReportData, *, fail_on: str = "warning") -> str:
@@ -84,12 +87,12 @@ def _told(finding: Finding) -> str:
 
 def content(words: str) -> str:
     """A text between tags."""
-    return escape(_legal(words))
+    return _legal(words).translate(_CONTENT)
 
 
 def attribute(words: str) -> str:
     """A text as the value of an attribute, with its quotes."""
-    return '"' + escape(_legal(words), {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}) + '"'
+    return f'"{_legal(words).translate(_ATTRIBUTE)}"'
 
 
 def _legal(words: str) -> str:

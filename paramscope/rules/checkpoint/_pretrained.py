@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal, unbraced
 from paramscope.snapshot import is_simple_pattern, join, without_wrappers
+from paramscope.snapshot.path import is_at_or_below
 
 _PRETRAINED = "transformers.modeling_utils.PreTrainedModel"
 _PEFT = "peft.peft_model.PeftModel"
@@ -98,11 +99,11 @@ def _read(facts: Facts, model: str) -> tuple[list[str] | None, set[str]]:
     patterns = [
         re.escape(without_wrappers(join(tie.module, tie.names[0]).removeprefix(f"{model}." if model else "")))
         for tie in facts.snapshot.declared_ties
-        if tie.source == "instance" and (not model or tie.module == model or tie.module.startswith(f"{model}."))
+        if tie.source == "instance" and is_at_or_below(tie.module, model)
     ]
     dropped: set[str] = set()
     for mark in facts.marks("saved-once"):
-        if mark.path != model and model and not mark.path.startswith(f"{model}."):
+        if not is_at_or_below(mark.path, model):
             continue
         if mark.value:
             if mark.path == model:

@@ -57,6 +57,7 @@ from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._causes import by_cause
 from paramscope.rules.sharing._memory import last_assigned
 from paramscope.snapshot import ATTRIBUTE, TRANSIENT_BUFFER
+from paramscope.snapshot.path import is_at_or_below
 from paramscope.snapshot.spans import extent
 
 RULE = Rule("PS602", "shared-memory-in-state-dict", Severity.INFO)
@@ -163,5 +164,5 @@ def _sets(areas: list[_Area]) -> Iterator[list[_Area]]:
 
 def _root(facts: Facts, path: str) -> str:
     """The root that saves a slot."""
-    roots = [root for root in facts.snapshot.roots if not root or path.startswith(f"{root}.")]
+    roots = [root for root in facts.snapshot.roots if is_at_or_below(path, root)]
     return max(roots, key=len, default="")

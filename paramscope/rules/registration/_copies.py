@@ -8,7 +8,7 @@ from typing import NamedTuple
 from paramscope import text
 from paramscope.rules.facts import Facts
 from paramscope.snapshot import PARAMETER, REQUIRES_GRAD, join
-from paramscope.snapshot.path import heads, last_name, parent
+from paramscope.snapshot.path import heads, is_at_or_below, last_name, parent
 
 _COPY = frozenset(
     {
@@ -59,7 +59,7 @@ def _copies(facts: Facts) -> Iterator[Copy]:
     yield from named
     below = tuple(each.path for each in named)
     for copy in _frozen(facts, tied):
-        if not any(_is_within(copy.path, path) or _is_within(copy.original, path) for path in below):
+        if not any(is_at_or_below(copy.path, path) or is_at_or_below(copy.original, path) for path in below):
             yield copy
 
 
@@ -199,7 +199,3 @@ def _parameters(facts: Facts, path: str) -> dict[str, int]:
         for slot in range(facts.first_slots[each], facts.first_slots[each + 1])
         if slots.holds[slot] == PARAMETER and slots.tensors[slot] >= 0
     }
-
-
-def _is_within(path: str, module: str) -> bool:
-    return path == module or path.startswith(f"{module}.")

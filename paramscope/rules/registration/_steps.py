@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from paramscope.rules.facts import Facts
 from paramscope.snapshot import REGISTERED, SlotRecord, join
-from paramscope.snapshot.path import numberless
+from paramscope.snapshot.path import numberless, prefixes
 from paramscope.source import locate_attribute
 from paramscope.source.purpose import is_handed_in, is_hidden_on_purpose, looks_after
 from paramscope.text import name as printable
@@ -108,14 +108,13 @@ def _owner(facts: Facts, path: str) -> str:
     longest = facts.once("longest-path", lambda: _longest(facts))
     best = ""
     # NOTE: keys of dicts may be of any length, those of registered modules are names that somebody wrote.
-    for end, character in enumerate(path[: longest + 1]):
-        if character in ".[{" or path.startswith(("->", "::"), end):
-            try:
-                module = facts.modules.position(path[:end])
-            except KeyError:
-                continue
-            if facts.snapshot.module_columns.flags[module] & REGISTERED:
-                best = path[:end]
+    for above in prefixes(path, longest):
+        try:
+            module = facts.modules.position(above)
+        except KeyError:
+            continue
+        if facts.snapshot.module_columns.flags[module] & REGISTERED:
+            best = above
     return best
 
 

@@ -60,6 +60,7 @@ from paramscope.rules.registration._repeats import holds_tensors, repeated_modul
 from paramscope.rules.registration._requests import is_asked_for
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._memory import last_assigned
+from paramscope.snapshot.path import is_at_or_below
 
 RULE = Rule("PS110", "shared-module", Severity.INFO, yields_to=("PS111",))
 
@@ -77,7 +78,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         paths = tuple(map(facts.modules.path_at, places))
         if tuple(places) in common:
             yield _common(facts, common[tuple(places)], paths)
-        elif not any(_is_within(path, each.path) for each in meant for path in paths):
+        elif not any(is_at_or_below(path, each.path) for each in meant for path in paths):
             yield Problem(
                 paths,
                 f"{{0}} is one module under {len(paths):,} names: all of them use, train and save the same tensors.",
@@ -86,10 +87,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 alike=paths[0],
                 cause="alias",
             )
-
-
-def _is_within(path: str, module: str) -> bool:
-    return path == module or path.startswith(f"{module}.")
 
 
 def _copy(facts: Facts, found: Copy) -> Problem:

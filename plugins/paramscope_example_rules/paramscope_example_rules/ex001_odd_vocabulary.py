@@ -29,8 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paramscope.report.finding import Severity
-from paramscope.rules import Facts, Problem, Rule, Undecided
+from paramscope.plugin import Facts, Problem, Rule, Severity, Undecided
 
 RULE = Rule("EX001", "odd-vocabulary", Severity.WARNING)
 
