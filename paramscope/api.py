@@ -1,4 +1,4 @@
-"""The one place where the stages are composed: capture, then rules, then a report.
+"""The only place where the stages are composed: capture, then rules, then a report.
 
 Each stage is imported when it is reached, with the garbage collector paused: the modules that come in with the first
 audit of a process would set off a full collection, which takes longer than the audit.
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def capture(model: nn.Module | dict[str, nn.Module], *, optimizer: Any = None, values: bool = False) -> Snapshot:
-    """Everything that can be told of a model without running it, as plain values: facts only, no rules.
+    """Everything that can be said about a model without running it, as plain values: facts only, no rules.
 
     model: a Module, or several roots by name (`{"model": m, "criterion": c}`), whose names then begin every
-    path. optimizer: anything with `param_groups`, a list of them, or a dict of them by name. values: read the
-    elements of registered tensors, too, for NaN, constants and copies; it takes as long as reading all of the model.
+    path. optimizer: anything with `param_groups`, a list of them, or a dict of them by name. values: also
+    read the elements of registered tensors, for NaN, constants and copies, which takes as long as reading the model.
 
     The model is not changed, none of its code runs, and the result keeps nothing of it alive.
 

@@ -71,16 +71,16 @@ BAD_INPUT = [
     ),
     (
         ["net.py:forgets"],
-        "error: net.py:forgets returned no model but None\nhelp: Did it forget to return the model?\n",
+        "error: net.py:forgets returned None, not a model\nhelp: Did it forget to return the model?\n",
     ),
     (
         ["net.py:other"],
-        "error: net.py:other returned no model but a list of 2\n"
+        "error: net.py:other returned a list of 2, not a model\n"
         "help: It has to return an nn.Module, a (model, optimizer) pair, or a dict of modules by name.\n",
     ),
     (
         ["net.py:number"],
-        "error: net.py:number is neither a module nor a function that builds one, but an int\n"
+        "error: net.py:number is an int, neither a module nor a function that builds one\n"
         "help: Write one of: net.py:Net, net.py:build, net.py:sized, net.py:pair, net.py:roots, net.py:fails, …\n",
     ),
     (
@@ -101,17 +101,17 @@ BAD_INPUT = [
     (["net.py:build", "--arg", "dim"], "error: --arg 'dim' is not name=value\nhelp: Write --arg dim=64.\n"),
     (
         ["net.py:build", "--arg", "dim=big"],
-        "error: --arg dim: 'big' is no Python literal\n"
+        "error: --arg dim: 'big' is not a Python literal\n"
         "help: Text needs quotes that reach paramscope: --arg dim=\"'big'\".\n",
     ),
     (
         ["net.py:build", "--arg", "dim=__import__('os').getpid()"],
-        "error: --arg dim: \"__import__('os').getpid()\" is no Python literal\n"
+        "error: --arg dim: \"__import__('os').getpid()\" is not a Python literal\n"
         "help: Text needs quotes that reach paramscope: --arg dim=\"'__import__('os').getpid()'\".\n",
     ),
     (
         ["net.py:build", "--arg", "dim=1", "--arg", "dim=2"],
-        "error: --arg dim is given twice\nhelp: Keep one of them.\n",
+        "error: --arg dim was given twice\nhelp: Keep one of them.\n",
     ),
     (
         ["net.py:build", "-O", "net.py:wrong_name"],
@@ -124,7 +124,7 @@ BAD_INPUT = [
     ),
     (
         ["net.py:build", "-O", "net.py:no_optimizer"],
-        "error: net.py:no_optimizer returned no optimizer but a Net\nhelp: It has to return what has param_groups: "
+        "error: net.py:no_optimizer returned a Net, not an optimizer\nhelp: It has to return something with param_groups: "
         "def make(model): return torch.optim.AdamW(model.parameters(), lr=1e-3)\n",
     ),
     (
@@ -157,7 +157,7 @@ BAD_INPUT = [
     (["net.py:build", "--sort", "size"], "error: lines cannot be sorted by 'size'\nhelp: Sort by model, path, …\n"),
     (
         ["net.py:build", "-o", "no/such/folder/report.json"],
-        "error: no/such/folder/report.json cannot be written: no/such/folder is no folder\n"
+        "error: no/such/folder/report.json cannot be written: no/such/folder is not a folder\n"
         "help: mkdir -p no/such/folder\n",
     ),
     (["net.py:build", "-o", "pkg"], "error: pkg is a folder\nhelp: Name a file in it: pkg/report.json\n"),
@@ -172,7 +172,7 @@ BAD_INPUT = [
     ),
     (
         ["missing.json", "-O", "net.py:adam"],
-        "error: missing.json is a saved report: nothing is built, so -O, --arg and --meta mean nothing\n"
+        "error: missing.json is a saved report: nothing is built, so -O, --arg and --meta do not apply\n"
         "help: Leave them out, or name the code: path/model.py:build.\n",
     ),
 ]

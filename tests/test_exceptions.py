@@ -241,7 +241,7 @@ def test_a_lowered_rule_fails_no_check(folder: Path) -> None:
 def test_a_baseline_accepts_what_was_found_and_nothing_new(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", "models.py:hidden", *ONLY, "--write-baseline", "b.json") == 0
     assert capsys.readouterr().err == (
-        "b.json: 1 finding written down; paramscope check --baseline b.json accepts what is there\n"
+        "b.json: 1 finding written; paramscope check --baseline b.json accepts what is in it\n"
     )
     path = folder / "models.py"
     path.write_text("# moved\n\n\n" + path.read_text())

@@ -14,7 +14,7 @@ from paramscope.errors import ParamscopeError
 
 
 class Commands(click.Group):
-    """Commands are the files of this folder, imported when they are asked for."""
+    """The commands are the files of this folder, imported on first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         names = (module.name for module in pkgutil.iter_modules(__path__))
@@ -84,6 +84,6 @@ def run() -> NoReturn:
 
 
 def error_text(error: ParamscopeError) -> str:
-    """The problem, what the user's own code had to say of it, and what to write instead."""
+    """The problem, the traceback of the user's own code if there is one, and what to write instead."""
     parts = [f"error: {error.problem}", error.detail, f"help: {error.advice}" if error.advice else ""]
     return "\n".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""What a check does: rules and exceptions are chosen, each target is judged, and the verdict is told."""
+"""What a check does: rules and exceptions are chosen, each target is judged, and the verdict is given."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Judged(NamedTuple):
 
 
 def format_for(format_: str | None, output: str | None) -> str:
-    """The format that is asked for, or that the output's ending tells. Raises FormatError."""
+    """The requested format, or the one that the output's ending implies. Raises FormatError."""
     if format_ is None:
         return _ENDINGS.get(Path(output or "").suffix.lower(), "text")
     if format_ not in _FORMATS:
@@ -90,7 +90,7 @@ def to_plan(
 ) -> Plan:
     """Options and configuration as one. Raises RuleError, OptionError, ConfigError, BaselineError."""
     if baseline is not None and write_to is not None:
-        raise OptionError("--baseline and --write-baseline contradict each other", "Write first, then read it.")
+        raise OptionError("--baseline and --write-baseline contradict each other", "Write it first, then read it.")
     config = read_config(Path.cwd())
     found = discover()
     warnings = _unknown_codes(config, found.rules, has_failed=bool(found.failed))
@@ -115,7 +115,7 @@ def _unknown_codes(config: Config, rules: Sequence[Loaded], *, has_failed: bool)
     if unknown and not has_failed:
         meant_by(rules, *unknown[0])
     return tuple(
-        f"{where}: there is no rule {code!r}; a plugin that may bring it cannot be loaded" for code, where in unknown
+        f"{where}: there is no rule {code!r}, unless in a plugin that cannot be loaded" for code, where in unknown
     )
 
 
@@ -152,7 +152,7 @@ def _captured(
     if target.endswith(".json"):
         if optimizers or arguments or meta or values:
             raise TargetError(
-                f"{target} is a saved report: nothing is built, so -O, --arg, --meta and --values mean nothing",
+                f"{target} is a saved report: nothing is built, so -O, --arg, --meta and --values do not apply",
                 "Leave them out, or name the code: path/model.py:build.",
             )
         from paramscope.wire.reader import read_report_file
@@ -170,7 +170,7 @@ def _captured(
 def check_all(
     targets: Sequence[str], plan: Plan, optimizers: Sequence[str], given: Sequence[str], *, meta: bool, values: bool
 ) -> tuple[list[Judged], list[ParamscopeError]]:
-    """All targets that can be built or read, judged; and what is wrong with the others, which stops none of them."""
+    """All targets that can be built or read, judged, and the errors of the others, which do not stop it."""
     checks: list[Judged] = []
     failed: list[ParamscopeError] = []
     for target in targets:
@@ -193,7 +193,7 @@ def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judge
     baseline = to_baseline([(each.checked.report.target, each.checked.report.findings) for each in checks], file)
     write(write_baseline(baseline), file)
     what = text.plural(len(baseline.entries), "finding")
-    click.echo(f"{file}: {what} written down; paramscope check --baseline {file} accepts what is there", err=True)
+    click.echo(f"{file}: {what} written; paramscope check --baseline {file} accepts what is in it", err=True)
     found = []
     for each in checks:
         report, applied = accepted(each.checked.report, Exceptions((), baseline), {}, {})
@@ -263,6 +263,6 @@ def write_job_summary(checks: Sequence[Judged]) -> None:
 
 
 def exit_code(checks: Sequence[Judged], plan: Plan) -> int:
-    """1 where something is found at or above what a check is to fail on."""
+    """1 if anything is found at or above the severity that fails a check, else 0."""
     worst = [each.checked.report.worst() for each in checks]
     return int(plan.fail_on is not None and any(each is not None and each >= plan.fail_on for each in worst))

@@ -1,4 +1,4 @@
-"""What commands are given: targets, `--arg`, optimizers."""
+"""What commands receive: targets, `--arg`, optimizers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def parse_arguments(given: Sequence[str]) -> dict[str, Any]:
         if not equals or not name.isidentifier():
             raise ArgumentError(f"--arg {each!r} is not name=value", "Write --arg dim=64.")
         if name in found:
-            raise ArgumentError(f"--arg {name} is given twice", "Keep one of them.")
+            raise ArgumentError(f"--arg {name} was given twice", "Keep one of them.")
         try:
             found[name] = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise ArgumentError(
-                f"--arg {name}: {value!r} is no Python literal",
+                f"--arg {name}: {value!r} is not a Python literal",
                 f"""Text needs quotes that reach paramscope: --arg {name}="'{value}'".""",
             ) from None
     return found
@@ -41,7 +41,7 @@ def load_report(target: str, optimizers: Sequence[str], given: Sequence[str], *,
     if target.endswith(".json"):
         if optimizers or arguments or meta:
             raise TargetError(
-                f"{target} is a saved report: nothing is built, so -O, --arg and --meta mean nothing",
+                f"{target} is a saved report: nothing is built, so -O, --arg and --meta do not apply",
                 "Leave them out, or name the code: path/model.py:build.",
             )
         from paramscope.wire.reader import read_report_file

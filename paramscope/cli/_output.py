@@ -30,14 +30,14 @@ def wants_color(output: str | None) -> bool:
 
 
 def check_writable(output: str | None) -> None:
-    """Raises OutputError before any work is done, where the folder of an output file is not there."""
+    """Raises OutputError, before any work is done, if the folder of an output file does not exist."""
     if output is None:
         return
     path = Path(output)
     if path.is_dir():
         raise OutputError(f"{output} is a folder", f"Name a file in it: {path / 'report.json'}")
     if not path.parent.is_dir():
-        raise OutputError(f"{output} cannot be written: {path.parent} is no folder", f"mkdir -p {path.parent}")
+        raise OutputError(f"{output} cannot be written: {path.parent} is not a folder", f"mkdir -p {path.parent}")
 
 
 def _encoded(text: str, encoding: str) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""`paramscope check`: what is wrong with models, for people and for CI; the exit code tells whether to stop."""
+"""`paramscope check`: what is wrong with models, for people and for CI; the exit code says whether to stop."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import click
     multiple=True,
     help="A function that is called with each model and returns its optimizer; may be given several times.",
 )
-@click.option("--select", metavar="CODES", multiple=True, help="Only these rules: PS101, PS1 for all that begin so.")
+@click.option("--select", metavar="CODES", multiple=True, help="Only these rules: PS101, or PS1 for all PS1xx.")
 @click.option("--ignore", metavar="CODES", multiple=True, help="Not these rules.")
 @click.option("--fail-on", metavar="SEVERITY", help="error, warning (the default), info, or never.")
 @click.option("-f", "--format", "format_", metavar="FORMAT", help="text (the default), json, github, sarif or junit.")
-@click.option("-o", "--output", metavar="FILE", help="Write to a file; .json, .sarif and .xml tell the format.")
-@click.option("--show-ignored", is_flag=True, help="In text: accepted findings, too, with the reasons.")
-@click.option("--baseline", metavar="FILE", help="Accept the findings that this file holds.")
+@click.option("-o", "--output", metavar="FILE", help="Write to a file; .json, .sarif and .xml imply the format.")
+@click.option("--show-ignored", is_flag=True, help="In text: also list accepted findings, with the reasons.")
+@click.option("--baseline", metavar="FILE", help="Accept the findings in this file.")
 @click.option("--write-baseline", metavar="FILE", help="Accept all of today's findings: write them to this file.")
 @click.option("--arg", "arguments", metavar="K=V", multiple=True, help="Keyword argument for the targets.")
 @click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
-@click.option("--values", is_flag=True, help="Look at the values of tensors, too: NaN, constants, copies.")
+@click.option("--values", is_flag=True, help="Also read the values of tensors: NaN, constants, copies.")
 def command(
     targets: tuple[str, ...],
     optimizers: tuple[str, ...],
@@ -45,7 +45,7 @@ def command(
     --fail-on, 1 if something is, 2 if a target or an option is wrong.
 
     Rules, severities and accepted findings may be declared under [tool.paramscope] in pyproject.toml; a finding is
-    accepted on its line, too: `# paramscope: ignore[PS104] why this is right`.
+    also accepted on its line: `# paramscope: ignore[PS104] why this is right`.
 
     \b
     paramscope check model.py:build -O train.py:make_optimizer

@@ -33,7 +33,7 @@ ENDINGS = {
 @click.option("--depth", metavar="N", type=int, help="Close modules N steps below the root.")
 @click.option("--around", metavar="PATH", help="Who holds it, what shares its memory, who steps it.")
 @click.option("--only", metavar="WHAT", help="ties, frozen, hidden or optimizer.")
-@click.option("--no-fold", is_flag=True, help="Repeated modules each in their own box.")
+@click.option("--no-fold", is_flag=True, help="A box of its own for each repeated module.")
 @click.option("--arg", "arguments", metavar="K=V", multiple=True, help="Keyword argument for the target.")
 @click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
 def command(
@@ -71,7 +71,7 @@ def command(
 
 
 def _format(format_: str | None, output: str | None) -> str:
-    """The format that is asked for. Raises FormatError."""
+    """The requested format. Raises FormatError."""
     from paramscope.errors import FormatError
 
     if format_ is not None:

@@ -26,8 +26,8 @@ from paramscope.errors import FormatError
     metavar="FORMAT",
     help="table (the default), tree, optimizer, summary, markdown, csv, json, …",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending tells the format.")
-@click.option("--no-fold", is_flag=True, help="Every slot on its own row, empty ones too.")
+@click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending implies the format.")
+@click.option("--no-fold", is_flag=True, help="Every slot on its own row, including empty ones.")
 @click.option("--path", "glob", metavar="GLOB", help="Only slots that match: 'encoder.*', '*.bias'.")
 @click.option(
     "--status",

@@ -12,7 +12,7 @@ from paramscope.rules.findings import to_findings
 from paramscope.rules.rule import Loaded, Problem
 from paramscope.snapshot import Snapshot
 
-NEEDED = {"optimizer": "no optimizer was given", "values": "values were not looked at"}
+NEEDED = {"optimizer": "no optimizer was given", "values": "tensor values were not read"}
 """Why a rule is skipped that was not given what it needs."""
 
 

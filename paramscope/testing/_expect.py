@@ -88,14 +88,14 @@ def expect(
 
 
 def _report(model: Any, optimizer: Any) -> Report:
-    """Raises ExpectationError for an optimizer beside a report that knows none."""
+    """Raises ExpectationError for an optimizer passed with a report that was made without one."""
     if not isinstance(model, (Report, Snapshot)):
         return api.audit(model, optimizer=optimizer)
     report = model if isinstance(model, Report) else Report(model)
     if optimizer is not None and not report.optimizers:
         raise ExpectationError(
             "this report was made without an optimizer, and cannot be given one now",
-            "Write expect(audit(model, optimizer=optimizer), …), or hand over the model itself.",
+            "Write expect(audit(model, optimizer=optimizer), …), or pass the model itself.",
         )
     return report
 

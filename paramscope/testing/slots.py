@@ -49,7 +49,7 @@ def check_tied(snapshot: Snapshot, groups: Sequence[frozenset[str]]) -> Iterator
         near = _kind_of(path, snapshot) or _near(path, known, "it takes paths, such as 'lm_head.weight'")
         yield Unmet(f"tied: there is no parameter {path!r}; {near}")
     if snapshot.is_truncated:
-        yield Unmet("tied: cannot be told, for a shared module has more paths than are listed")
+        yield Unmet("tied: unknown, because a shared module has more paths than are listed")
         return
     found = tied_parameters(snapshot)
     in_group = {path: number for number, group in enumerate(found) for path in group}
