@@ -12,7 +12,7 @@ from torch import nn
 
 from paramscope import Finding, Report, Severity, audit
 from paramscope.errors import FormatError, GlobError
-from paramscope.render.document._html_pieces import Name, Prose, told
+from paramscope.render._pieces import Name, Prose, told
 from paramscope.render.document._markdown_text import code
 
 TABLE = """\

@@ -33,7 +33,7 @@ from paramscope.exceptions import (
     to_baseline,
     write_baseline,
 )
-from paramscope.render._findings import Checked
+from paramscope.exceptions.checked import Checked, as_checked
 from paramscope.report.face import Report
 from paramscope.report.finding import Severity
 from paramscope.rules import Loaded, discover
@@ -135,11 +135,8 @@ def checked(
                 meant_by(discover().rules, code, f"{comment.file}:{comment.line}")
     defaults = {loaded.rule.code: loaded.rule.severity for loaded in plan.rules}
     report, applied = accepted(report, plan.exceptions, plan.severities, defaults)
-    return Judged(_as_checked(report, applied, plan), applied, comments)
-
-
-def _as_checked(report: Report, applied: Applied, plan: Plan) -> Checked:
-    return Checked(report, plan.rules, {each.finding: each for each in applied.ignored})
+    ignored = {each.finding: each for each in applied.ignored}
+    return Judged(as_checked(report, plan.rules, ignored), applied, comments)
 
 
 def _captured(
@@ -198,7 +195,7 @@ def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judge
     for each in checks:
         report, applied = accepted(each.checked.report, Exceptions((), baseline), {}, {})
         ignored = {**each.checked.ignored, **{one.finding: one for one in applied.ignored}}
-        found.append(each._replace(checked=Checked(report, plan.rules, ignored)))
+        found.append(each._replace(checked=as_checked(report, plan.rules, ignored)))
     return found
 
 
@@ -215,7 +212,7 @@ def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | N
     if format_ == "junit":
         from paramscope.render.ci import junit
 
-        return junit.render_checks(every, fail_on=plan.fail_on)
+        return junit.render_checks(every, fail_on=plan.fail_on.value if plan.fail_on else "never")
     if format_ == "github":
         from paramscope.render.ci import github
 
