@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from importlib.util import find_spec
 
 from torch import nn
 
@@ -28,9 +27,16 @@ def _audit(model: nn.Module) -> Work:
     return run
 
 
+def _json(model: nn.Module) -> Work:
+    report = audit(model)
+    return report.to_json
+
+
 BASELINE = Tool("B", "`named_modules`, `named_parameters` and `named_buffers`, exhausted", _walk)
 CAPTURE = Tool("paramscope capture", "`capture(model)`", lambda model: lambda: capture(model))
 AUDIT = Tool("paramscope audit", "`audit(model)` and its `totals`", _audit)
 TABLE = Tool("paramscope table", "`str(audit(model))`: the folded table", lambda model: lambda: str(audit(model)))
 
-OURS = (CAPTURE, AUDIT, TABLE) if find_spec("paramscope.render") else (CAPTURE, AUDIT)
+JSON = Tool("paramscope JSON", "`report.to_json()`", _json)
+
+OURS = (CAPTURE, AUDIT, TABLE, JSON)

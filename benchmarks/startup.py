@@ -1,4 +1,4 @@
-"""Milliseconds that an import and `--help` take over a bare interpreter, each in a process of its own."""
+"""Milliseconds that whole programs take, each in a process of its own, in turns with what they are held against."""
 
 from __future__ import annotations
 
@@ -7,55 +7,134 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 
-BARE = "pass"
-IMPORT = "import paramscope"
-HELP = "import sys; from paramscope.cli import main; sys.argv = ['paramscope', '--help']; sys.exit(main())"
-# Shows on stderr whether torch was imported, whatever way the program ends.
-_WATCH = "import atexit, sys; atexit.register(lambda: sys.stderr.write('torch:%s' % ('torch' in sys.modules))); "
+BARE = ("-c", "pass")
+MODEL = """
+from torch import nn
+
+def build():
+    return nn.Sequential(*(nn.Sequential(nn.Linear(64, 64), nn.LayerNorm(64)) for _ in range(24)))
+"""
+GPT2 = """
+import sys
+from paramscope import audit
+from benchmarks.models import gpt2
+open(sys.argv[1], "w", encoding="utf-8").write(audit(gpt2()).to_json())
+"""
+FIRST = """
+import gc, sys, time
+import torch, model
+built = model.build()
+full = gc.get_stats()[2]["collections"]
+start = time.perf_counter()
+from paramscope import audit
+audit(built)
+print((time.perf_counter() - start) * 1000, gc.get_stats()[2]["collections"] - full)
+"""
+TESTS = 1_000
+"""Tests of a run that is long, to tell what one costs."""
+# The exit code first: a program that fails is no program that is fast.
+_COMMANDS = ("rules", "explain PS101", "inspect gpt2.json", "check gpt2.json --fail-on never")
 
 
 class Startup(NamedTuple):
-    """What starting one program costs."""
+    """What one program costs."""
 
     what: str
-    milliseconds: float | None
-    """Median over the turns, less the bare interpreter of the same turn; None where it cannot be run."""
+    unit: str
+    limit: float
+    measured: float | None
+    """Median over the turns; None where it cannot be run."""
     spread: tuple[float, float] = (0.0, 0.0)
     """Least and greatest of the turns."""
-    bare_milliseconds: float = 0.0
-    imports_torch: bool = False
     trouble: str = ""
+
+    @property
+    def is_hit(self) -> bool | None:
+        """Whether the median keeps within the limit."""
+        return None if self.measured is None or self.trouble else self.measured <= self.limit
 
 
 def startup_costs(repeats: int) -> list[Startup]:
-    """`import paramscope` and `paramscope --help`, in turns with a bare interpreter."""
-    programs = {"`import paramscope`": IMPORT, "`paramscope --help`": HELP}
-    broken: dict[str, str] = {}
-    torches: dict[str, bool] = {}
-    for what, code in programs.items():
-        trial = run_installed(_WATCH + code)  # also writes the bytecode
-        torches[what] = trial.stderr.endswith("torch:True")
-        if trial.returncode:
-            lines = trial.stderr.partition("torch:")[0].strip().splitlines() or ["no message"]
-            broken[what] = f"cannot be run: {lines[-1]}"
-    works = {what: code for what, code in programs.items() if what not in broken}
-    turns = [{what: _milliseconds(code) for what, code in {"bare": BARE, **works}.items()} for _ in range(repeats)]
-    bare = statistics.median(turn["bare"] for turn in turns)
-    found = []
-    for what in programs:
-        if what in broken:
-            found.append(Startup(what, None, trouble=broken[what]))
-            continue
-        over = [turn[what] - turn["bare"] for turn in turns]
-        found.append(Startup(what, statistics.median(over), (min(over), max(over)), bare, torches[what]))
-    return found
+    """Every program, each in so many turns."""
+    with TemporaryDirectory(prefix="startup") as name:
+        folder = Path(name)
+        (folder / "model.py").write_text(MODEL, encoding="utf-8")
+        for count in (1, TESTS):
+            text = f"import pytest\n\n@pytest.mark.parametrize('n', range({count}))\ndef test(n):\n    pass\n"
+            (folder / f"test_{count}.py").write_text(text, encoding="utf-8")
+        run(["-c", GPT2, str(folder / "gpt2.json")])
+        return [*_programs(folder, repeats), _first_audit(folder, repeats), *_plugin(folder, repeats)]
+
+
+def _programs(folder: Path, repeats: int) -> Iterator[Startup]:
+    build = ("-c", "import torch, model; model.build()")
+    inspect = ("-m", "paramscope", "inspect", "model.py:build")
+    ratios, trouble = _turns(folder, repeats, (inspect, build), lambda seconds: seconds[0] / seconds[1])
+    yield _startup("`paramscope inspect f.py:build`", "× importing torch and building", 1.0, ratios, trouble)
+    for command in _COMMANDS:
+        arguments = ("-m", "paramscope", *command.split())
+        over, trouble = _turns(folder, repeats, (arguments, BARE), lambda times: (times[0] - times[1]) * 1000)
+        what = f"`paramscope {command.replace(' --fail-on never', '')}`"
+        yield _startup(what, "ms over `python -c pass`", 60.0, over, trouble)
+
+
+def _first_audit(folder: Path, repeats: int) -> Startup:
+    times, full = [], 0
+    for _ in range(repeats):
+        done = run(["-c", FIRST], folder)
+        if done.returncode:
+            return Startup("the first audit in a process that has torch", "ms", 40.0, None, trouble=_last_line(done))
+        taken, collections = done.stdout.split()
+        times.append(float(taken))
+        full += int(collections)
+    trouble = f"{full} full garbage collections within" if full else ""
+    return _startup("the first audit in a process that has torch", "ms", 40.0, times, trouble)
+
+
+def _plugin(folder: Path, repeats: int) -> Iterator[Startup]:
+    """What pytest takes longer where the plugin is installed: a whole run, and each test of a long one."""
+
+    def arguments(count: int, *more: str) -> tuple[str, ...]:
+        return ("-m", "pytest", "-q", "-p", "no:cacheprovider", *more, f"test_{count}.py")
+
+    without = ("-p", "no:paramscope")
+    programs = (arguments(1), arguments(1, *without), arguments(TESTS), arguments(TESTS, *without))
+    turns, trouble = _turns(folder, 3 * repeats, programs, lambda seconds: seconds)
+    short = [(turn[0] - turn[1]) * 1000 for turn in turns]
+    yield _startup("the pytest plugin, installed and unused", "ms a run", 2.0, short, trouble)
+    long = [((turn[2] - turn[3]) - (turn[0] - turn[1])) * 1e6 / (TESTS - 1) for turn in turns]
+    yield _startup("the same", "µs a test", 15.0, long, trouble)
+
+
+def _turns(
+    folder: Path, repeats: int, programs: Sequence[Sequence[str]], figure: Callable[[list[float]], T]
+) -> tuple[list[T], str]:
+    """(what `figure` makes of the seconds of each turn, what went wrong)."""
+    for program in programs:
+        done = run(program, folder)  # also writes the bytecode
+        if done.returncode:
+            return [], _last_line(done)
+    return [figure([_seconds(program, folder) for program in programs]) for _ in range(repeats)], ""
+
+
+def _startup(what: str, unit: str, limit: float, values: Sequence[float], trouble: str) -> Startup:
+    if not values:
+        return Startup(what, unit, limit, None, trouble=trouble)
+    return Startup(what, unit, limit, statistics.median(values), (min(values), max(values)), trouble)
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+    return f"cannot be run: {lines[-1]}"
 
 
 @cache
@@ -63,16 +142,17 @@ def _installed() -> tuple[TemporaryDirectory[str], dict[str, str]]:
     """An environment in which Python keeps bytecode, as it does of what pip has installed, and the folder for it."""
     folder = TemporaryDirectory(prefix="bytecode")
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return folder, {**kept, "PYTHONPYCACHEPREFIX": folder.name}
+    path = os.pathsep.join(filter(None, (str(ROOT), str(ROOT / "plugins"), kept.get("PYTHONPATH", ""))))
+    return folder, {**kept, "PYTHONPYCACHEPREFIX": folder.name, "PYTHONPATH": path}
 
 
-def run_installed(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program as one that is installed; the first time it is compiled."""
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, cwd=ROOT, env=_installed()[1], capture_output=True, text=True, check=False)
+def run(arguments: Sequence[str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Runs Python as a user would, with what is installed; the first time it is compiled."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, env=_installed()[1], capture_output=True, text=True, check=False)
 
 
-def _milliseconds(code: str) -> float:
+def _seconds(arguments: Sequence[str], folder: Path) -> float:
     start = time.perf_counter()
-    run_installed(code)
-    return (time.perf_counter() - start) * 1000
+    run(arguments, folder)
+    return time.perf_counter() - start

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from benchmarks.measure import ROUND_SECONDS, Cost, Tool
 from benchmarks.models import TREE_LEAF
-from benchmarks.ours import AUDIT, BASELINE, CAPTURE, OURS, TABLE
+from benchmarks.ours import BASELINE, OURS
 from benchmarks.peers import PEERS, PEFT_PEERS
 from benchmarks.results import LARGE_REPEATS, LARGE_TREE, PEER_TREE_LIMIT, Results
-from benchmarks.targets import AUDIT_LIMIT, CAPTURE_LIMIT, TABLE_LIMIT, table_surplus, verdicts
+from benchmarks.seconds import Job
+from benchmarks.startup import Startup
+from benchmarks.targets import figured, verdicts
 
 NOT_MEASURED = "–"
 
@@ -62,12 +64,8 @@ def _sections(results: Results) -> Iterator[str]:
     columns = [each.costs for each in results.models]
     yield table(
         ("tool", *(each.subject.name for each in results.models)),
-        [
-            *_rows((*OURS, *PEERS, *PEFT_PEERS), columns),
-            *([("table less audit", *map(_surplus, columns))] if TABLE in OURS else []),
-        ],
+        list(_rows((*OURS, *PEERS, *PEFT_PEERS), columns)),
     )
-    yield _judged(results)
     yield (
         f"“Once”: its trial took longer than {effort.once_seconds:g} s, so it was measured once. “Stopped”: "
         f"the trial was ended after {effort.stop_seconds:g} s. The peft functions speak of adapters only. "
@@ -128,39 +126,28 @@ def _sections(results: Results) -> Iterator[str]:
             for name, kept in results.kept.items()
         ],
     )
-    yield "## Start-up"
+    yield "## Programs"
     yield (
-        f"Over `python -c pass`, each in a process of its own, in {effort.startup_repeats} turns: the median "
-        "of the differences within a turn, with the least and the greatest."
+        "Whole programs, compiled, each in a process of its own, in turns with what they are held against "
+        f"({effort.startup_repeats} turns; the plugin three times as many): the median, the least and the greatest."
     )
     yield table(
-        ("program", "over a bare interpreter, ms", "bare, ms", "imports torch"),
-        [
-            (each.what, each.trouble, NOT_MEASURED, NOT_MEASURED)
-            if each.milliseconds is None
-            else (
-                each.what,
-                f"{each.milliseconds:.0f} ({each.spread[0]:.0f}–{each.spread[1]:.0f})",
-                f"{each.bare_milliseconds:.0f}",
-                "yes" if each.imports_torch else "no",
-            )
-            for each in results.startups
-        ],
+        ("program", "measured", "unit"),
+        [(each.what, each.trouble or _spread(each), each.unit) for each in results.startups],
     )
-
     yield "## Jobs"
     yield (
-        "Seconds on the MoE, with torch imported and the model built where either is needed; of `check` the whole "
-        f"process, start-up and reading included, without torch. The median of {effort.job_repeats}, the least and "
-        "the greatest."
+        "On the MoE, with torch imported and the model built where either is needed; of `check` the whole process, "
+        f"without torch. The median of {effort.job_repeats}, the least and the greatest."
     )
     yield table(
-        ("job", "seconds"),
-        [
-            (each.what, each.trouble or f"{each.seconds:.2f} ({each.spread[0]:.2f}–{each.spread[1]:.2f})")
-            for each in results.jobs
-        ],
+        ("job", "measured", "unit"), [(each.what, each.trouble or _spread(each), each.unit) for each in results.jobs]
     )
+
+
+def _spread(each: Startup | Job) -> str:
+    low, high = each.spread
+    return f"{figured(each.measured or 0)} ({figured(low)}–{figured(high)})"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -170,27 +157,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     sides = ["---" if any(len(row[i]) > 28 for row in lines[1:]) or not i else "---:" for i in range(len(head))]
     every = [head, sides, *lines[1:]]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in every)
-
-
-def _judged(results: Results) -> str:
-    """Models by whether they hit the targets, in words."""
-    lines = []
-    for tool, limit in ((CAPTURE, CAPTURE_LIMIT), (AUDIT, AUDIT_LIMIT)):
-        costs = {each.subject.name: each.costs[tool.name] for each in results.models if each.subject.is_judged}
-        ratios = {name: cost.ratio for name, cost in costs.items() if cost.ratios}
-        lines.append(_sentence(f"`{tool.name}` ≤ {limit:g} B", ratios, limit))
-    if TABLE in OURS:
-        surplus = {each.subject.name: table_surplus(each.costs) for each in results.models if each.subject.is_judged}
-        known = {name: ratio for name, ratio in surplus.items() if ratio is not None}
-        lines.append(_sentence(f"`table less audit` ≤ {TABLE_LIMIT:g} B", known, TABLE_LIMIT))
-    return "\n".join(lines)
-
-
-def _sentence(what: str, ratios: dict[str, float], limit: float) -> str:
-    hit = [f"{name} {ratio:.2f}" for name, ratio in ratios.items() if ratio <= limit]
-    missed = [f"{name} {ratio:.2f}" for name, ratio in ratios.items() if ratio > limit]
-    parts = [f"{word} on {', '.join(names)}" for word, names in (("hit", hit), ("missed", missed)) if names]
-    return f"- {what}: {'; '.join(parts) or 'not measured'}."
 
 
 def _rows(tools: Iterable[Tool], columns: Sequence[dict[str, Cost]]) -> Iterator[tuple[str, ...]]:
@@ -208,11 +174,6 @@ def _ratio(cost: Cost | None) -> str:
     if len(cost.ratios) == 1:
         return f"{cost.ratio:,.{digits}f} (once)"
     return f"{cost.ratio:,.{digits}f} ({min(cost.ratios):,.{digits}f}–{max(cost.ratios):,.{digits}f})"
-
-
-def _surplus(costs: dict[str, Cost]) -> str:
-    surplus = table_surplus(costs)
-    return NOT_MEASURED if surplus is None else f"{surplus:.2f}"
 
 
 def _milliseconds(cost: Cost | None) -> str:

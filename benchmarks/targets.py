@@ -1,23 +1,23 @@
-"""The targets, each with the figure it is held against."""
+"""The targets, each with the figure it is held against: what a user feels first, the core as a ratio last."""
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from benchmarks.measure import Cost
-from benchmarks.ours import AUDIT, BASELINE, CAPTURE, TABLE
+from benchmarks.ours import AUDIT, BASELINE, CAPTURE, JSON, TABLE
 from benchmarks.results import Measured, Results
 
-CAPTURE_LIMIT = 2.0
-AUDIT_LIMIT = 4.0
-TABLE_LIMIT = 1.0
-EXPONENT_LIMIT = 1.05
-SLOT_LIMIT = 1024
-IMPORT_LIMIT = 50.0
-HELP_LIMIT = 150.0
+MICROSECONDS = 10.0
+MILLISECONDS = 3.0
+BESIDE, BESIDE_LARGE = 0.6, 0.5
+"""Of torchinfo's and Lightning's time: on any model, and from 500 tensors on."""
+LARGE = 500
+GROWTH = 0.02
+SLOT_LIMIT = 160
+CORE = {CAPTURE.name: (3.5, 2.0), AUDIT.name: (6.0, 3.0)}
+"""In B: on models of fewer than 500 tensors, and from 1,000 modules on."""
+_SUMMARIES = ("torchinfo", "Lightning ModelSummary")
 
 
 class Verdict(NamedTuple):
@@ -37,78 +37,72 @@ class Verdict(NamedTuple):
 
 def verdicts(results: Results) -> Iterator[Verdict]:
     """Every target, judged by the worst of the models where there are several."""
-    yield _worst(results, "`capture(model)`", CAPTURE_LIMIT, lambda costs: _ratio(costs, CAPTURE.name))
-    yield _worst(results, "`audit(model)` and totals", AUDIT_LIMIT, lambda costs: _ratio(costs, AUDIT.name))
-    yield _worst(results, "the folded table, on top of `audit`", TABLE_LIMIT, table_surplus)
-    largest = max(results.trees)
-    grown = results.exponent(CAPTURE.name)
-    yield Verdict(
-        f"growth of `capture` up to {largest:,} modules",
-        f"exponent ≤ {EXPONENT_LIMIT}",
-        "too few sizes" if grown is None else f"{grown:.3f} (B: {results.exponent(BASELINE.name) or 0:.3f})",
-        None if grown is None else grown <= EXPONENT_LIMIT,
-    )
-    grown = results.exponent_of_views(CAPTURE.name)
-    yield Verdict(
-        f"growth of `capture` up to {max(results.views):,} views of one storage",
-        f"exponent ≤ {EXPONENT_LIMIT}",
-        "too few sizes" if grown is None else f"{grown:.3f} (B: {results.exponent_of_views(BASELINE.name) or 0:.3f})",
-        None if grown is None else grown <= EXPONENT_LIMIT,
-    )
-    name, kept = max(results.kept.items(), key=lambda pair: pair[1].per_slot)
-    yield Verdict(
-        "memory a Snapshot keeps",
-        f"≤ {SLOT_LIMIT:,} bytes a slot",
-        f"{kept.per_slot:,.0f} bytes ({name})",
-        kept.per_slot <= SLOT_LIMIT,
-    )
-    for startup, limit in zip(results.startups, (IMPORT_LIMIT, HELP_LIMIT), strict=True):
-        taken = startup.milliseconds
-        torch_note = ", and imports torch" if startup.imports_torch else ", without torch"
-        yield Verdict(
-            f"{startup.what} over a bare interpreter",
-            f"≤ {limit:g} ms, without torch",
-            startup.trouble if taken is None else f"{taken:.0f} ms{torch_note}",
-            None if taken is None else taken <= limit and not startup.imports_torch,
-        )
-
+    for each in results.startups:
+        figure = each.trouble if each.measured is None else f"{figured(each.measured)}{_because(each.trouble)}"
+        is_hit = False if each.trouble and each.measured is not None else each.is_hit
+        yield Verdict(each.what, f"≤ {each.limit:g} {each.unit}", figure, is_hit)
+    judged = [each for each in (*results.models, *results.trees.values()) if each.subject.is_judged]
+    warm = [(m.costs[AUDIT.name].seconds, m) for m in judged if AUDIT.name in m.costs]
+    a_tensor = [(seconds * 1e6 / m.tensors, m) for seconds, m in warm]
+    yield _worst("`audit`, warm", "µs a tensor", MICROSECONDS, a_tensor)
+    known = [(seconds * 1e3, m) for seconds, m in warm if m.subject.name in ("GPT-2", "ResNet-50")]
+    yield _worst("`audit`, warm, GPT-2 and ResNet-50", "ms", MILLISECONDS, known)
+    yield from _beside(judged)
+    yield from _growth(results)
     for job in results.jobs:
+        yield Verdict(job.what, f"≤ {job.limit:g} {job.unit}", job.trouble or figured(job.measured), job.is_hit)
+    name, kept = max(results.kept.items(), key=lambda pair: pair[1].per_slot)
+    measured = f"{kept.per_slot:,.0f} ({name})"
+    yield Verdict("kept by a Snapshot", f"≤ {SLOT_LIMIT} bytes a slot", measured, kept.per_slot <= SLOT_LIMIT)
+    for tool, (few, many) in CORE.items():
+        ratios = [(m.costs[tool].ratio, m) for m in judged if tool in m.costs and m.costs[tool].ratios]
+        yield _worst(
+            f"`{tool}`, below {LARGE} tensors", "B", few, [each for each in ratios if each[1].tensors < LARGE]
+        )
+        large = [each for each in ratios if each[1].modules >= 1_000]
+        yield _worst(f"`{tool}`, from 1,000 modules on", "B", many, large)
+
+
+def _beside(judged: Iterable[Measured]) -> Iterator[Verdict]:
+    """The table beside what other tools print."""
+    for is_large, limit in ((False, BESIDE), (True, BESIDE_LARGE)):
+        found = [
+            (m.costs[TABLE.name].ratio / m.costs[peer].ratio, m)
+            for m in judged
+            for peer in _SUMMARIES
+            if (m.tensors >= LARGE) is is_large
+            and all(name in m.costs and m.costs[name].ratios for name in (TABLE.name, peer))
+        ]
+        size = f"from {LARGE} tensors on" if is_large else f"below {LARGE} tensors"
+        yield _worst(f"`str(audit(m))`, {size}", "× torchinfo and Lightning", limit, found)
+
+
+def _growth(results: Results) -> Iterator[Verdict]:
+    largest = max(results.trees)
+    for tool in (CAPTURE, AUDIT, JSON):
+        grown, base = results.exponent(tool.name), results.exponent(BASELINE.name)
         yield Verdict(
-            job.what,
-            f"≤ {job.limit:g} s",
-            job.trouble or f"{job.seconds:.2f} s",
-            not job.trouble and job.seconds <= job.limit,
+            f"growth of {tool.what} to {largest:,} modules",
+            f"exponent of B + {GROWTH:g}",
+            "too few sizes" if grown is None or base is None else f"{grown:.3f} (B: {base:.3f})",
+            None if grown is None or base is None else grown <= base + GROWTH,
         )
 
 
-def table_surplus(costs: dict[str, Cost]) -> float | None:
-    """What the folded table costs more than `audit`, in B; the median over the turns."""
-    table, audit = costs.get(TABLE.name), costs.get(AUDIT.name)
-    if table is None or audit is None or table.trouble or audit.trouble:
-        return None
-    return statistics.median(t - a for t, a in zip(table.ratios, audit.ratios, strict=False))
-
-
-def _ratio(costs: dict[str, Cost], tool: str) -> float | None:
-    cost = costs.get(tool)
-    return cost.ratio if cost is not None and cost.ratios else None
-
-
-def _worst(results: Results, what: str, limit: float, figure: Callable[[dict[str, Cost]], float | None]) -> Verdict:
-    every: list[tuple[float, Measured]] = []
-    for measured in (*results.models, *results.trees.values()):
-        if not measured.subject.is_judged:
-            continue
-        ratio = figure(measured.costs)
-        if ratio is None:
-            trouble = next((cost.trouble for cost in measured.costs.values() if cost.trouble), "")
-            text = trouble or f"nothing to measure on {measured.subject.name}"
-            return Verdict(what, f"≤ {limit:g} B", text, None)
-        every.append((ratio, measured))
+def _worst(what: str, unit: str, limit: float, every: list[tuple[float, Measured]]) -> Verdict:
+    if not every:
+        return Verdict(what, f"≤ {limit:g} {unit}", "no such model was measured", None)
     worst, where = max(every, key=lambda pair: pair[0])
-    middle = statistics.median(ratio for ratio, _ in every)
-    hits = sum(ratio <= limit for ratio, _ in every)
-    text = f"{worst:.2f} B at worst ({where.subject.name}), {middle:.2f} B in the middle"
+    text = f"{figured(worst)} at worst ({where.subject.name})"
     if worst > limit:
-        text += f"; {hits} of {len(every)} models hit"
-    return Verdict(what, f"≤ {limit:g} B", text, worst <= limit and not math.isnan(worst))
+        text += f"; {sum(figure <= limit for figure, _ in every)} of {len(every)} hit"
+    return Verdict(what, f"≤ {limit:g} {unit}", text, worst <= limit)
+
+
+def figured(value: float) -> str:
+    """A figure with as many digits as it is worth."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _because(trouble: str) -> str:
+    return f"; {trouble}" if trouble else ""

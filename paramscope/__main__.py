@@ -1,5 +1,5 @@
 """`python -m paramscope` is the command line."""
 
-from paramscope.cli import main
+from paramscope.cli import run
 
-main()
+run()

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from paramscope.errors import ParamscopeError
+from paramscope.errors import ParamscopeError, nearest
 from paramscope.report.finding import Severity
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _NAME = "pyproject.toml"
 _SIZE_BOUND = 1 << 22
@@ -76,6 +70,11 @@ def read_config(folder: Path) -> Config:
 
 
 def _parse(path: Path, shown: str) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         if path.stat().st_size > _SIZE_BOUND:
             raise ConfigError(f"{shown} is larger than {_SIZE_BOUND:,} bytes", "Is it the right file?")
@@ -150,13 +149,13 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
 def _check_keys(table: dict[str, Any], known: Iterable[str], where: str) -> None:
     for key in table:
         if key not in known:
-            near = get_close_matches(key.lower().replace("_", "-"), known, n=1)
+            near = nearest(key.lower().replace("_", "-"), known, n=1)
             advice = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(known)}."
             raise ConfigError(f"{where} has an unknown key {key!r}", advice)
 
 
 def _check_word(word: Any, known: Iterable[str], where: str) -> None:
     if word not in known:
-        near = get_close_matches(word.lower(), known, n=1) if type(word) is str else []
+        near = nearest(word.lower(), known, n=1) if type(word) is str else []
         advice = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(known)}."
         raise ConfigError(f"{where} cannot be {word!r}", advice)

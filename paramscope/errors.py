@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class ParamscopeError(Exception):
     """Something the user can fix: `problem` says what is wrong, `advice` what to write instead.
@@ -61,3 +63,11 @@ class GlobError(ParamscopeError, ValueError):
 
 class OutputError(ParamscopeError):
     """The result cannot be written to the requested place."""
+
+
+def nearest(word: str, known: Iterable[str], *, n: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Words that a mistyped one may have meant, nearest first: as `difflib.get_close_matches`, which is imported only
+    where something is mistyped."""
+    from difflib import get_close_matches
+
+    return get_close_matches(word, list(known), n=n, cutoff=cutoff)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from paramscope.errors import GlobError
+from paramscope.errors import GlobError, nearest
 
 
 def compile_glob(glob: str) -> Callable[[str], bool]:
@@ -25,8 +25,6 @@ def any_of(globs: Iterable[str]) -> Callable[[str], bool]:
 
 def close_to(glob: str, paths: Iterable[str], *, most: int = 3) -> list[str]:
     """Paths that a mistyped glob may have meant, nearest first."""
-    from difflib import get_close_matches  # slow to import, and rarely needed
-
     known = list(dict.fromkeys(paths))[:5_000]
     wanted = glob.strip("*").strip(".")
-    return get_close_matches(wanted, known, n=most, cutoff=0.5)
+    return nearest(wanted, known, n=most, cutoff=0.5)

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 from paramscope.render.picture import _layout
 
 pytest_plugins = "pytester"
+# What the shared helpers assert is explained as what the tests assert is.
+pytest.register_assert_rewrite("support")
 
 # What a shell or a build server may say to every program. It changes what ours and pytest print, so no test inherits it.
 for name in (

@@ -6,9 +6,9 @@ import copy
 
 import pytest
 import torch
-from oracle import assert_moved, assert_stepped, assert_torch_agrees, is_lazy, registered
+from support.oracle import assert_moved, assert_stepped, assert_torch_agrees, is_lazy, registered
+from support.torch_layers import LAYERS, build, exported, forms
 from torch import nn
-from torch_layers import LAYERS, build, exported, forms
 from zoo.trust import suspicions
 
 from paramscope import Severity, audit

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from check_models import line_of, model_folder
-from targets import run
+from support.check_models import line_of, model_folder
+from support.targets import run
 from wcwidth import wcswidth
 
 from paramscope import Report

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from check_models import line_of, model_folder, write_models
-from targets import run
+from support.check_models import line_of, model_folder, write_models
+from support.targets import run
 
 folder = model_folder
 

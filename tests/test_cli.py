@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import forking
 import pytest
-from targets import run, target_folder
+from support import forking
+from support.targets import run, target_folder
 
 from paramscope import Report
 

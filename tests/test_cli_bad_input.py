@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from targets import run, target_folder
+from support.targets import run, target_folder
 
 folder = target_folder
 

@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from targets import run
+from support.targets import run
 
 from paramscope.rules.code import as_code
 

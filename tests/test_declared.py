@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from support.torch_layers import build, forms
 from torch import nn
 from torch.nn.utils import parametrize
-from torch_layers import build, forms
 
 from fixtures import linear_shapes, soft_prompt
 from paramscope import Report, audit, capture

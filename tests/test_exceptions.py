@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from check_models import forget_imports, line_of, model_folder, write_models
 from hypothesis import given
 from hypothesis import strategies as st
-from targets import run
+from support.check_models import forget_imports, line_of, model_folder, write_models
+from support.targets import run
 
 from paramscope import Finding, Report, Severity
 from paramscope.config import DeclaredIgnore

@@ -6,14 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
-from check_models import line_of, model_folder
-from drawn_findings import HOSTILE, REPORTS, WORDS, finding, report
 from hypothesis import given
-from targets import run
+from support.check_models import line_of, model_folder
+from support.drawn_findings import HOSTILE, REPORTS, WORDS, finding, rendering, report
+from support.targets import run
 
 from paramscope import Location, Report, Severity
-from paramscope.render._findings import everything
-from paramscope.render.ci.github import escape_markdown, escape_message, escape_property, job_summary, render
+from paramscope.exceptions.checked import Checked
+from paramscope.render.ci.github import escape_markdown, escape_message, escape_property, job_summary
+
+render = rendering("github")
 
 folder = model_folder
 
@@ -100,7 +102,7 @@ def cells_of(row: str) -> list[str]:
 
 @given(REPORTS)
 def test_the_summary_is_one_table_that_nothing_breaks_out_of(drawn: Report) -> None:
-    lines = job_summary([everything(drawn)]).split("\n")
+    lines = job_summary([Checked(drawn)]).split("\n")
     rows = [line for line in lines if line.startswith("|")]
     assert len(rows) == (2 + len(drawn.findings) if drawn.findings else 0)
     assert all(len(cells_of(row)) == 4 for row in rows)

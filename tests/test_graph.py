@@ -9,6 +9,7 @@ from typing import Any
 import networkx as nx
 import pytest
 import torch
+from support.graph_models import Hidden, frozen_but_one, gan
 from torch import nn
 
 from benchmarks.models import gpt2, moe
@@ -49,38 +50,6 @@ def check(report: Report, *, fold: bool) -> nx.MultiDiGraph[str]:
         assert sum(graph.nodes[root][what] for root in roots) == getattr(report.totals, what), what
     assert nx.is_directed_acyclic_graph(graph)
     return graph
-
-
-class Hidden(nn.Module):
-    """Three Linears in a plain list, a Parameter in another, a view of a Parameter, and a tie."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.enc, self.dec = nn.Linear(4, 4), nn.Linear(4, 4)
-        self.dec.weight = self.enc.weight
-        self.layers = [nn.Linear(4, 4) for _ in range(3)]
-        self.scale = [nn.Parameter(torch.zeros(3))]
-        self.whole = nn.Parameter(torch.zeros(8))
-        self.register_buffer("part", self.whole.data[:4])
-
-
-def frozen_but_one() -> nn.Module:
-    """Eight blocks, all frozen but the fourth."""
-    model = nn.ModuleList(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2)) for _ in range(8))
-    model.requires_grad_(False)
-    model[3].requires_grad_(True)
-    return model
-
-
-def gan() -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]:
-    """Two roots, each with its own optimizer; the second forgets its last bias."""
-    made = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 6))
-    judge = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1))
-    optimizers: dict[str, torch.optim.Optimizer] = {
-        "gen": torch.optim.Adam(made.parameters(), lr=2e-4),
-        "disc": torch.optim.SGD(list(judge.parameters())[:3], lr=1e-4),
-    }
-    return {"generator": made, "discriminator": judge}, optimizers
 
 
 @cache

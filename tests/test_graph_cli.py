@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from targets import run
-from test_graph_boxes import Picture
+from support.boxes import Picture
+from support.targets import run
 
 from paramscope.render.picture import _layout
 

@@ -9,9 +9,9 @@ from typing import Any
 import pygraphviz
 import pytest
 import torch
-from hostile_models import check_text
-from test_graph_boxes import SVG, Picture
-from test_hostile_names import NAMES
+from support.boxes import SVG, Picture
+from support.hostile_models import check_text
+from support.names import NAMES
 from torch import nn
 
 from paramscope import Report, audit

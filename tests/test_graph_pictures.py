@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_graph import Hidden, frozen_but_one, gan
-from test_graph_boxes import SVG, Picture, labels, outline
+from support.boxes import SVG, Picture, labels, outline
+from support.graph_models import Hidden, frozen_but_one, gan
 from torch import nn
 
 from benchmarks.models import gpt2, gpt2_lora, llama70b, resnet50

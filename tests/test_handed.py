@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from targets import run
+from support.targets import run
 from torch import nn
 from torch.optim import lr_scheduler
 

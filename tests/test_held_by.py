@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_hidden import FORMS, Parts, Plain, Slotted, closure
+from support.hiding import FORMS, Parts, Plain, Slotted, closure
 from torch import nn
 
 from paramscope import Snapshot, capture

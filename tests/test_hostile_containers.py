@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import torch
-from hostile_models import Everything, Holder, everything, examine, many
+from support.hostile_models import Everything, Holder, everything, examine, many
+from support.traps import ran, trip, watched
 from torch import nn
-from traps import ran, trip, watched
 
 
 def parameter() -> nn.Parameter:

@@ -9,76 +9,16 @@ from typing import Any
 
 import pytest
 import torch
-from hostile_models import Holder, check_text, examine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.hostile_models import Holder, check_text, examine
+from support.names import NAMES
 from torch import nn
 from wcwidth import wcswidth
 
 from paramscope import Report, audit
 from paramscope.errors import NameClash
 from paramscope.render import formats
-
-NAMES: dict[str, str] = {
-    "HTML": "<script>alert('x')</script>",
-    "an entity": "&lt;&#x202e;&amp;",
-    "double quotes": 'a"b',
-    "single quotes": "a'b",
-    "a backslash": "a\\nb\\",
-    "a newline": "a\nb",
-    "newlines of every kind": "a\r\nb\rc\vd\fe\x1cf\x1dg\x1eh\x85i\u2028j\u2029k",
-    "a tab": "a\tb",
-    "ANSI": "\x1b[31mred\x1b[0m",
-    "a title of a terminal": "\x1b]0;owned\x07",
-    "a clearing of the screen": "\x1b[2J\x1b[H\x9b2J",
-    "a link of a terminal": "\x1b]8;;http://x\x1b\\y\x1b]8;;\x1b\\",
-    "NUL": "a\0b",
-    "DEL": "a\x7f\x08\x08b",
-    "a lone high surrogate": "a\ud800b",
-    "a lone low surrogate": "\udfff",
-    "surrogates that make no pair": "\udc00\ud800",
-    "a mark of direction": "a\u202eb\u202c\u2066\u2069\u200f",
-    "zero width": "a\u200b\u200d\ufeff\u00adb",
-    "combining marks": "a" + "\u0301" * 300,
-    "Chinese": "权重.层",
-    "emoji": "👩‍👩‍👧‍👦🏳️‍🌈",
-    "Arabic": "وزن",
-    "not a character": "\uffff\ufffe\U0010ffff\ue000",
-    "dots": "a.b.c",
-    "dots alone": "...",
-    "empty": "",
-    "a space": " ",
-    "a broad space": "\u3000\u00a0",
-    "long": "x" * 10_000,
-    "long Chinese": "层" * 10_000,
-    "long with newlines": "x\n" * 5_000,
-    "an item": "[0]",
-    "a key": "['k']",
-    "an attribute": "->x",
-    "a cell": "-><x>",
-    "a class's": "::y",
-    "a set's": "{0}",
-    "a fold": "[0-31]",
-    "a glob": "*?",
-    "a format": "{0}{x}%s%(y)s$z`w`",
-    "a GitHub command": "%0A::error file=x::y",
-    "another": "\n::set-output name=x::y",
-    "a formula": "=cmd|'/c calc'!A0",
-    "another formula": "+1;@SUM(1,2)\t-3",
-    "Markdown": "[x](javascript:y) | **b** `c` | ![](z)",
-    "DOT": '"]; a -> b [label="x',
-    "mermaid": 'A["x"] --> B; click A "javascript:y"',
-    "XML": "]]></testcase><!-- --><![CDATA[",
-    "a path": "../../etc/passwd\\..\\x",
-    "digits": "0",
-    "digits of another script": "٣",
-    "a number to fold": "007",
-    "weight": "weight",
-    "dunder": "__class__",
-    "a list's comma": "a, b; c",
-    "a cross": "×32 …",
-    "marks of sharing": "weight =1 ~2",
-}
 
 
 def control_free(text: str) -> None:

@@ -13,9 +13,9 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import pytest
 import torch
-from hostile_models import DUNDERS, EXTRAS, Everything, Holder, everything, examine
+from support.hostile_models import DUNDERS, EXTRAS, Everything, Holder, everything, examine
+from support.traps import hostile, mine, ran, trip, watched
 from torch import nn
-from traps import hostile, mine, ran, trip, watched
 
 from paramscope import audit
 from paramscope.errors import NotAModule

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from hostile_models import Everything, Holder, everything, examine, many
+from support.hostile_models import Everything, Holder, everything, examine, many
+from support.traps import hostile, mine, trip
 from torch import nn
-from traps import hostile, mine, trip
 
 from paramscope import Report, audit
 from paramscope.errors import NotAnOptimizer

@@ -38,9 +38,9 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from hostile_models import Everything, Holder, everything, examine
+from support.hostile_models import Everything, Holder, everything, examine
+from support.traps import mine, ran, trip, watched
 from torch import nn
-from traps import mine, ran, trip, watched
 
 from paramscope import audit
 

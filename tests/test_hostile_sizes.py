@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from hostile_models import Holder, examine, many
+from support.hostile_models import Holder, examine, many
+from support.traps import trip
 from torch import nn
-from traps import trip
 
 from paramscope import Report
 

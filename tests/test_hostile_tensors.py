@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hostile_models import Everything, Holder, examine
+from support.hostile_models import Everything, Holder, examine
+from support.traps import mine, ran, trip, watched
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from traps import mine, ran, trip, watched
 
 from paramscope import Report
 

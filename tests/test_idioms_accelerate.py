@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_idioms import look, marks, only, shared, small, unregistered
+from support.idioms import look, marks, only, shared, small, unregistered
 from torch import nn
 
 from paramscope import Report, audit

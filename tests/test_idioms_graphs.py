@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_idioms import look, marks, only, shared, small, unregistered
+from support.idioms import look, marks, only, shared, small, unregistered
 from torch import nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper, offload_wrapper
 

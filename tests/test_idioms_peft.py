@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from oracle import numel
-from test_idioms import look, marks, shared, unregistered
+from support.idioms import look, marks, shared, unregistered
+from support.oracle import numel
 from torch import nn
 
 from paramscope import Report, audit
@@ -16,7 +16,7 @@ from paramscope import Report, audit
 peft = pytest.importorskip("peft")
 pytest.importorskip("transformers")
 
-from test_idioms_transformers import gpt2, llama  # noqa: E402  # it needs transformers
+from support.tiny_transformers import gpt2, llama  # noqa: E402  # it needs transformers
 
 pytestmark = [
     # peft asks transformers in words that transformers has given up, and says much of tied weights.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_idioms import look, shared, traces, unregistered
+from support.idioms import look, shared, traces, unregistered
 from torch import nn
 
 from paramscope import Report, audit

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_idioms import look, shared, unregistered
+from support.idioms import look, shared, unregistered
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.masked import masked_tensor

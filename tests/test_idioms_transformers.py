@@ -7,43 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from test_idioms import look, marks, only, shared, unregistered
+from support.idioms import look, marks, only, shared, unregistered
+from support.tiny_transformers import gpt2, llama, transformers
 from torch import nn
 from torch.nn.utils import parametrizations
 
 from paramscope import Report, audit
 from paramscope.snapshot import DeclaredTie
-
-transformers = pytest.importorskip("transformers")
-
-GPT2 = {
-    "n_embd": 8,
-    "n_layer": 1,
-    "n_head": 2,
-    "vocab_size": 11,
-    "n_positions": 6,
-    "bos_token_id": 1,
-    "eos_token_id": 1,
-}
-LLAMA = {
-    "hidden_size": 8,
-    "intermediate_size": 12,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-    "vocab_size": 11,
-}
-
-
-def gpt2(cls: Any = None, **config: Any) -> Any:
-    """A tiny GPT-2, tied."""
-    return (cls or transformers.GPT2LMHeadModel)(transformers.GPT2Config(**GPT2, **config))
-
-
-def llama(**config: Any) -> Any:
-    """A tiny Llama, not tied."""
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**LLAMA, **config))
-
 
 TIE = ("lm_head.weight", "transformer.wte.weight")
 TIED = ("tied", ("transformer.wte.weight", "lm_head.weight"))

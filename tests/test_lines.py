@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from targets import run
+from support.targets import run
 from torch import nn
 
 from paramscope import Finding, Report, audit

@@ -7,12 +7,12 @@ import re
 import pytest
 import torch
 from markdown_it import MarkdownIt
+from support.view_models import Net, report
 from torch import nn
-from view_models import Net, report
 
 from paramscope import Finding, Report, Severity, audit
 from paramscope.errors import FormatError, GlobError
-from paramscope.render.document._html_pieces import Name, Prose, told
+from paramscope.render._pieces import Name, Prose, told
 from paramscope.render.document._markdown_text import code
 
 TABLE = """\
@@ -37,39 +37,6 @@ by name: 564 · buffers: 3 · hidden: 18 · attributes: 5 · memory: 2.1 KiB · 
 **Optimizer `0`: `AdamW`**
 
 """  # noqa: W291  # two spaces end a line in Markdown
-
-
-MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-BLOCKS = {
-    *("paragraph_open", "paragraph_close", "inline", "bullet_list_open", "bullet_list_close", "html_block"),
-    *("list_item_open", "list_item_close"),
-    *(f"{part}_{end}" for part in ("table", "thead", "tbody", "tr", "th", "td") for end in ("open", "close")),
-}
-INLINES = {"text", "code_inline", "strong_open", "strong_close", "hardbreak", "softbreak"}
-OWN_HTML = re.compile(r"<details>\n<summary>[\d,]+ lines</summary>\n|</details>\n")
-# What GitHub makes something of outside of code: mentions, issues, emoji, addresses, commits, mathematics.
-GITHUB = re.compile(r"[@#]\w|:\w+:|GH-\d|https?:|www\.|\b[0-9a-f]{7,40}\b|[$`<>&]")
-
-
-def check_markdown(text: str, report: Report) -> None:
-    """Nothing but our own markup, and every row with all its cells."""
-    assert len(text) <= 65_536
-    for token in MARKDOWN.parse(text):
-        assert token.type in BLOCKS, token.type
-        if token.type == "html_block":
-            assert OWN_HTML.fullmatch(token.content), token.content
-        for inline in token.children or ():
-            assert inline.type in INLINES, (inline.type, inline.content)
-            assert inline.type != "text" or not GITHUB.search(inline.content), inline.content
-    columns = None
-    for line in text.split("\n"):
-        if not line.startswith("|"):
-            columns = None
-            continue
-        # Both as GitHub reads a row, where a backslash takes the next character whatever it is, and as others do.
-        cells = [len(re.findall(r"(?:\\.|[^|])+", line[1:])), len(re.split(r"(?<!\\)\|", line)) - 2]
-        columns = columns or cells
-        assert cells == columns == [columns[0]] * 2, line
 
 
 def written(of: Report, **options: object) -> str:

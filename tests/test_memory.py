@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_sharing import holder, sharing
+from support.sharing import holder, sharing
 from torch import nn
 
 from paramscope import audit, capture

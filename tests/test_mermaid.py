@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_graph import Hidden
+from support.graph_models import Hidden
 from torch import nn
 
 from benchmarks.models import gpt2, llama70b, resnet50

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import torch
-from hostile_models import check_text
-from test_csv import check_csv
-from test_html import Page, check_html
-from test_markdown import MARKDOWN, check_markdown
+from support.comments import MARKDOWN, check_markdown
+from support.csv_checks import check_csv
+from support.hostile_models import check_text
+from support.pages import Page, check_html
 from torch import nn
 from wcwidth import wcswidth
 

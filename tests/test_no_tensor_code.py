@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from support.traps import audit_watched, ran, trip, watched
 from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from traps import audit_watched, ran, trip, watched
 
 from paramscope import audit
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from support.traps import audit_watched, hostile, ran, trip, watched
 from torch import nn
 from torch.nn.utils import parametrize
-from traps import audit_watched, hostile, ran, trip, watched
 
 OBJECT = ("__eq__", "__hash__", "__repr__", "__getattribute__", "__setattr__", "__format__")
 Module = hostile(nn.Module, *OBJECT, "__getattr__", "__dir__", "named_parameters", "_named_members", "_apply")

@@ -7,8 +7,8 @@ import os
 import re
 from pathlib import Path
 
-import forking
 import pytest
+from support import forking
 
 GOLDENS = Path(__file__).parent / "goldens"
 
@@ -221,10 +221,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """A run of pytest in a process of its own, which has imported torch."""
-    code = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
-    done = forking.run(
-        code, f"--basetemp={project.path / 'temp'}", *arguments, cwd=project.path, imported=["torch._dynamo"]
-    )
+    temp = f"--basetemp={project.path / 'temp'}"
+    done = forking.run_pytest(temp, *arguments, cwd=project.path, imported=["torch._dynamo"])
     return pytest.RunResult(done.returncode, done.stdout.splitlines(), done.stderr.splitlines(), 0.0)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from oracle import assert_moved, assert_stepped, assert_torch_agrees, registered
+from support.oracle import assert_moved, assert_stepped, assert_torch_agrees, registered
+from support.trees import Maker, Slotted
 from torch import nn
-from trees import Maker, Slotted
 
 from paramscope import Report, audit, capture
 from paramscope.snapshot import AliasRecord

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from targets import run
+from support.targets import run
 
 from paramscope import Report
 from paramscope.wire.schema import SCHEMA_FILE

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import forking
 import pytest
 import torch
+from support import forking
 from torch import nn
 
 import paramscope.render as rendering

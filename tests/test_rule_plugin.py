@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import forking
 import pytest
+from support import forking
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "plugins" / "paramscope_example_rules"

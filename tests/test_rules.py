@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from rule_fixtures import FOLDER, Case, cases, codes
+from support.rule_fixtures import FOLDER, Case, cases, codes
 from torch import nn
 
 from paramscope import Severity, capture

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from support.torch_layers import build, forms
 from torch import nn
-from torch_layers import build, forms
 
 from paramscope import capture
 from paramscope.rules import check, discover

@@ -8,15 +8,17 @@ from typing import Any
 
 import jsonschema
 import pytest
-from check_models import forget_imports, line_of, model_folder, write_models
-from drawn_findings import HOSTILE, REPORTS, finding, report
 from hypothesis import given, settings
-from targets import run
+from support.check_models import forget_imports, line_of, model_folder, write_models
+from support.drawn_findings import HOSTILE, REPORTS, finding, rendering, report
+from support.targets import run
 
 from paramscope import Location, Report, Severity, Skipped
-from paramscope.render._findings import Checked
-from paramscope.render.ci.sarif import message_text, render, render_checks
+from paramscope.exceptions.checked import Checked
+from paramscope.render.ci.sarif import message_text, render_checks
 from paramscope.rules import discover
+
+render = rendering("sarif")
 
 folder = model_folder
 # As the SARIF authors publish it for validators; the file is theirs, unchanged.

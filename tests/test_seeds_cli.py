@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from targets import run
+from support.targets import run
 
 ROOT = Path(__file__).parent.parent
 

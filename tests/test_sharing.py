@@ -3,24 +3,8 @@
 from __future__ import annotations
 
 import torch
+from support.sharing import holder, sharing
 from torch import nn
-
-from paramscope import Report, audit
-
-
-def sharing(model: nn.Module) -> list[tuple[str, tuple[str, ...], int]]:
-    """(kind, slots, bytes) of every fact."""
-    report = audit(model)
-    assert Report.from_json(report.to_json()) == report
-    return [(record.kind, record.slots, record.nbytes) for record in report.sharing]
-
-
-def holder(**tensors: torch.Tensor) -> nn.Module:
-    """A module with a Parameter for each tensor."""
-    model = nn.Module()
-    for name, tensor in tensors.items():
-        model.register_parameter(name, nn.Parameter(tensor))
-    return model
 
 
 def test_one_tensor_in_two_slots_is_tied() -> None:

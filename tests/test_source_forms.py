@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import indent
 
 import pytest
-from source_models.asking import ask, check, load, marks
+from support.asking import ask, check, load, marks
 
 STATEMENTS = {
     "plain": "self.w = 1 * x  # 1",

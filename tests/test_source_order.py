@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from source_models.asking import ask, check, load, marks
+from support.asking import ask, check, load, marks
 
 from paramscope.source import Located
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from source_models.asking import load, marks
+from support.asking import load, marks
 from torch import nn
 
 from paramscope import capture

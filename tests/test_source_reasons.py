@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from source_models.asking import ask, check, imported, load, marks, records, written
+from support.asking import ask, check, imported, load, marks, records, written
 from torch import nn
 
 import paramscope.source.files as files

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from oracle import assert_moved, assert_saved, assert_stepped, assert_torch_agrees, ties_by_id
+from support.oracle import assert_moved, assert_saved, assert_stepped, assert_torch_agrees, ties_by_id
 from torch import nn
 
 from paramscope import audit

@@ -172,7 +172,7 @@ def test_a_copy_on_write_tensor_stays_one() -> None:
 
 # Where an interruption may strike: at the start of the walk, after it, while it looks further, near the end.
 PLACES = [
-    "paramscope.capture.walk.Walk.modules",
+    "paramscope.capture.walk.Walk.walk_registered",
     "paramscope.capture.modules.look_up_module_class",
     "paramscope.capture.tensors.qualified_name",
     "paramscope.capture.hidden.HiddenSearch.run",

@@ -6,8 +6,8 @@ import re
 
 import pytest
 import torch
+from support.view_models import Net, report
 from torch import nn
-from view_models import Net, report
 from wcwidth import wcswidth
 
 from paramscope import Report, audit

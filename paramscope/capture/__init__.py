@@ -25,14 +25,14 @@ from paramscope.capture.handed import has_optimizers as has_optimizers
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.isolation import isolated
 from paramscope.capture.kinds import plain_name
-from paramscope.capture.odd import add_copy_marks, add_tensor_marks
+from paramscope.capture.odd_tensors import add_copy_marks, add_tensor_marks
 from paramscope.capture.optimizer import OptimizerReader
 from paramscope.capture.quantized import add_quantized
 from paramscope.capture.values import value_facts
 from paramscope.capture.walk import Walk
+from paramscope.collector import paused_collector
 from paramscope.errors import NameClash, NotAModule
 from paramscope.snapshot import Interned, Snapshot
-from paramscope.snapshot.collector import paused_collector
 
 
 def is_module(thing: object) -> bool:
@@ -109,8 +109,7 @@ def capture_snapshot(model: Any, optimizer: Any = None, *, values: bool = False)
 
 def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: bool) -> Snapshot:
     walk = Walk()
-    walk.modules(roots, registered=True)
-    walk.seal()
+    walk.walk_registered(roots)
     HiddenSearch(walk).run()
     walk.add_flat_marks()
     tensors = walk.tensors
@@ -137,7 +136,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: 
         "roots": tuple(path for path, _ in roots),
         "torch_version": str(torch.__version__),
         "module_columns": walk.module_columns(),
-        "slot_columns": walk.slot_columns(),
+        "slot_columns": walk.slots.columns(),
         "tensor_columns": tensor_columns,
         "storage_columns": storage_columns,
         "interned": Interned(
@@ -156,7 +155,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: 
         "values": looked_at,
     }
     bare = Snapshot(**facts)
-    sharing, undecided = find_sharing(bare, walk.repeated_tensors, tensors.crowded)
+    sharing, undecided = find_sharing(bare, tensors.repeated, tensors.crowded)
     if not sharing and not undecided:
         return bare
     if sharing:

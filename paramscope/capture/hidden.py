@@ -255,7 +255,7 @@ class HiddenSearch:
                     self._add_way(candidate, name, way)
                 if not way.is_copied:
                     walk.facts.marks.append(Mark(path, "not-copied", "", None))
-                walk.modules([(path, module)], registered=False, inherited=walk.reasons_below(candidate.module))
+                walk.walk_hidden(path, module, walk.reasons_below(candidate.module))
             elif "->" not in name and "::" not in name:
                 # An object or a method that knows the module it belongs to is no second place of it.
                 walk.aliases.append(AliasRecord(path, known))

@@ -10,12 +10,13 @@ from paramscope.capture.classbook import Class, look_up, look_up_module_class, m
 from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, hook_reason, is_a
 from paramscope.capture.idioms import flat_views, is_class_forward, recomputed_by
 from paramscope.capture.kinds import is_inert
-from paramscope.capture.odd import odd_mark, uses_itself
+from paramscope.capture.odd_attributes import odd_mark, uses_itself
 from paramscope.snapshot import ClassRecord, DeclaredTie, Mark, Setting, join
 from paramscope.source.library import is_own
 
-PLAIN = frozenset(map(id, (int, float, bool, str, type(None))))
-"""Settings that need no second look: the ids of their classes."""
+# Settings that need no second look: the ids of their classes.
+_PLAIN = frozenset(map(id, (int, float, bool, str, type(None))))
+_NUMBERS = frozenset({id(int)})
 
 Reasons = tuple[tuple[str, str], ...]
 """(fate, why it cannot be told) pairs."""
@@ -82,11 +83,22 @@ class ModuleFacts:
         self._object_classes.update(dict.fromkeys(look_up(base).record for base in mro_of(cls)))
         self.marks.append(Mark(path, "object-class", kind, record.type))
 
-    def new_setting(self, entry: ClassEntry, values: tuple[Any, ...]) -> int:
-        """The number of settings that were not met before in this class."""
-        # Two classes may have one name, so the layer goes with its settings.
-        settings = (("layer", entry.facts.layer), *zip(entry.facts.settings, map(plain, values), strict=True))
-        number = entry.known[values] = self._settings.setdefault(settings, len(self._settings))
+    def setting_of(self, entry: ClassEntry, state: dict[str, Any]) -> int:
+        """The number of what a torch.nn layer says of itself."""
+        try:
+            values = entry.read(state)  # type: ignore[misc]
+        except KeyError:
+            values = tuple(map(state.get, entry.facts.settings))
+        for value in values:
+            cls = type(value)
+            if id(cls) not in _PLAIN and (cls is not tuple or not _NUMBERS.issuperset(map(id, map(type, value)))):
+                values = tuple(map(plain, values))
+                break
+        number = entry.known.get(values)
+        if number is None:
+            # Two classes may have one name, so the layer goes with its settings.
+            settings = (("layer", entry.facts.layer), *zip(entry.facts.settings, map(plain, values), strict=True))
+            number = entry.known[values] = self._settings.setdefault(settings, len(self._settings))
         return number
 
     def describe(

@@ -95,7 +95,7 @@ def add_quantized(walk: Walk) -> None:
 def _slots(walk: Walk, wanted: set[int]) -> Iterator[_Slot]:
     """Parameters, and the largest buffer of each module: zero points and indices are smaller than the weight."""
     largest: dict[int, _Slot] = {}
-    for module, name, hold, tensor in walk.slots():
+    for module, name, hold, tensor in walk.slots:
         if tensor in wanted and hold != ATTRIBUTE:
             slot = _Slot(module, slot_path(walk.paths[module], name, hold), name, hold, tensor)
             if hold == PARAMETER:
@@ -200,4 +200,4 @@ def _with_floats(walk: Walk) -> frozenset[int]:
     """Modules that hold floating tensors: scales, or a bias."""
     floating = [number for number, spec in enumerate(walk.tensors.interned_specs) if "float" in (spec.dtype or "")]
     specs = walk.tensors.specs
-    return frozenset(module for module, _, _, tensor in walk.slots() if tensor >= 0 and specs[tensor] in floating)
+    return frozenset(module for module, _, _, tensor in walk.slots if tensor >= 0 and specs[tensor] in floating)

@@ -7,7 +7,7 @@ fake and empty tensors, and asking a copy-on-write tensor for it copies.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import attrgetter, itemgetter, mul
 from typing import Any
@@ -36,7 +36,8 @@ _CHUNK = 512
 _Base: Any = torch._C.TensorBase
 # Reading these classes through their own attributes runs nothing but torch.
 _PLAIN = frozenset(map(id, (torch.Tensor, nn.Parameter)))
-_NONE = frozenset({id(None)})
+_NO_TENSOR = id(None)
+_NONE = frozenset({_NO_TENSOR})
 # One call that reads much is cheaper than many that read little.
 _read = attrgetter("shape", "dtype", "device", "requires_grad", "is_leaf")
 _read_gradient = attrgetter("grad")
@@ -78,6 +79,8 @@ class TensorRegister:
         """Tensors whose shape cannot be read without running the code of their class."""
         self.unusual: list[int] = []
         """Tensors of a class of their own, by number."""
+        self.repeated: set[int] = set()
+        """Tensors that stand in more than one slot."""
         self.crowded: set[int] = set()
         """Storages that more than one tensor views."""
         self._has_borrowed = False
@@ -98,6 +101,23 @@ class TensorRegister:
         number = self.numbers[id(tensor)] = len(self.held)
         self.held.append(tensor)
         return number
+
+    def enter_all(self, tensors: list[Any]) -> Sequence[int]:
+        """The numbers of the first tensors of all; -1 for each None."""
+        numbers = dict(zip(map(id, tensors), range(len(tensors)), strict=True))
+        if len(numbers) < len(tensors) or _NO_TENSOR in numbers:
+            return [-1 if tensor is None else self.number_of(tensor) for tensor in tensors]
+        self.numbers = numbers
+        self.held = tensors
+        return range(len(tensors))
+
+    def number_of(self, tensor: Any) -> int:
+        """The number of a tensor in one more slot; it is entered if it is new."""
+        known = self.numbers.get(id(tensor))
+        if known is None:
+            return self.enter(tensor)
+        self.repeated.add(known)
+        return known
 
     def flush(self) -> None:
         """Reads the tensors that were entered since the last time."""

@@ -1,4 +1,4 @@
-"""One cycle-safe pass over the modules below the roots, yielding slots in `named_parameters` order.
+"""One cycle-safe pass over the modules below the roots, listing slots in `named_parameters` order.
 
 An explicit stack, so 1,500 nested modules are no deeper than one. A module under several names is listed
 under each of them, as `remove_duplicate=False` does; what looks odd on the way (a tensor or a container in
@@ -11,48 +11,32 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-import torch
-from torch import nn
-
-from paramscope.capture.classes import class_dict, is_text, short_name
-from paramscope.capture.idioms import compiled_state, scripted_state
+from paramscope.capture.classes import ClassFacts, short_name
 from paramscope.capture.isolation import isolated
 from paramscope.capture.kinds import INERT, NOTHING, Kind, is_inert, kind_of, plain_name
-from paramscope.capture.modules import PLAIN, ClassEntry, ModuleFacts, Reasons, plain
-from paramscope.capture.odd import ODD_NAMES
+from paramscope.capture.modules import ClassEntry, ModuleFacts, Reasons
+from paramscope.capture.odd_attributes import ODD_NAMES
 from paramscope.capture.register import TensorRegister
-from paramscope.snapshot import (
-    ATTRIBUTE,
-    BUFFER,
-    PARAMETER,
-    REGISTERED,
-    TRAINING,
-    TRANSIENT_BUFFER,
-    AliasRecord,
-    Mark,
-    ModuleColumns,
-    Note,
-    Setting,
-    SlotColumns,
-    join,
-    slot_path,
+from paramscope.capture.slots import AS_PARAMETER, SlotList, buffer_holds
+from paramscope.capture.states import (
+    LAST_OWN,
+    OWN,
+    OWN_COUNT,
+    Hooks,
+    Registered,
+    early_attributes,
+    instance_dict,
+    is_registered_name,
+    read_needed,
+    transient_names,
+    usual_state,
 )
+from paramscope.snapshot import ATTRIBUTE, REGISTERED, TRAINING, AliasRecord, Mark, ModuleColumns, Note, Setting
+from paramscope.snapshot.path import join, slot_path
 
 REPEAT_BOUND = 20_000
 """Paths to modules that were already met under another path, before the walk stops listing more of them: a
 chain of 40 `Sequential(x, x)` has 2**40 paths."""
-
-# What `nn.Module.__init__` puts into every instance, in this order.
-_OWN = frozenset(nn.Module().__dict__)
-_OWN_COUNT = len(_OWN)
-# Those that the walk cannot do without, and what torch makes them of.
-_NEEDED = frozenset({"training", "_parameters", "_buffers", "_modules", "_state_dict_hooks", "_state_dict_pre_hooks"})
-_NUMBERS = frozenset({id(int)})
-_Slots, _Hooks = type(nn.Module()._parameters), type(nn.Module()._state_dict_hooks)
-# Asked of the class that makes the dict: a subclass may define a property of that name.
-_instance_dict: Callable[[Any], dict[str, Any]] = class_dict(nn.Module)["__dict__"].__get__
-# What a module without Module.__init__ is taken to hold.
-_NOTHING: dict[str, Any] = nn.Module().__dict__
 
 Ancestors: TypeAlias = "tuple[int, Ancestors] | None"
 """Positions of the modules above, each by its first path, nearest first."""
@@ -72,324 +56,151 @@ class Walk:
 
     def __init__(self) -> None:
         self.tensors = TensorRegister()
+        self.slots = SlotList(self.tensors)
         self.candidates: list[Candidate] = []
         self.notes: list[Note] = []
         self.facts = ModuleFacts()
         self.numbers: dict[int, int] = {}
         """Position of each module's first path by id; the modules are held in `_held`."""
         self._held: list[Any] = []
-        self.repeated_tensors: set[int] = set()
-        """Tensors that stand in more than one slot."""
         self.aliases: list[AliasRecord] = []
         self._is_truncated = False
         self._sealed = 0
         """Tensors of a lower number are registered."""
         self._registered_paths: dict[int, str] | None = None
+        self.kinds: dict[int, Kind] = {}
+        """How to look into values of a class, by its id."""
         # Columns, one entry a module path.
         self.paths: list[str] = []
         self._types = array("i")
-        self.module_flags = bytearray()
+        self._flags = bytearray()
         self._repeats: dict[int, int] = {}
         self._settings = array("i")
-        # Columns, one entry a slot.
-        self._slot_modules = array("i")
-        self._slot_names: list[str] = []
-        self._holds = bytearray()
-        self._slot_tensors = array("i")
-        self._is_late = False
-        self.kinds: dict[int, Kind] = {}
-        """How to look into values of a class, by its id."""
 
-    def seal(self) -> None:
-        """Ends the walk over what is registered: what is met from here on is hidden, or a second way to a
-        tensor that is not."""
+    def walk_registered(self, roots: Iterable[tuple[str, Any]]) -> None:
+        """Enters all that the roots of the capture see: what is met from then on is hidden, or a second way to it."""
+        self._walk(roots, REGISTERED, (), self.slots.add_all)
+        self.slots.number_all()
         self._sealed = len(self.tensors.held)
         self._tell_names_apart()
 
-    def _tell_names_apart(self) -> None:
-        """Gives each module a path of its own: with names of dots or of nothing, two have the same."""
-        if len(set(self.paths)) == len(self.paths):
-            return
-        met: dict[str, int] = {}
-        taken = set(self.paths)
-        for index, path in enumerate(self.paths):
-            number = met[path] = met.get(path, 0) + 1
-            if number == 1:
-                continue
-            while (own := f"{path}#{number}") in taken:
-                number += 1
-            taken.add(own)
-            self.paths[index] = own
-            self.notes.append(
-                Note(own, "name-clash", f"another module is called {path!r}, too: state_dict() mixes them")
-            )
+    def walk_hidden(self, path: str, module: Any, inherited: Reasons) -> None:
+        """Enters a module that the roots do not see, and all below it.
 
-    def add_flat_marks(self) -> None:
-        """Enters the marks of what is made anew of flat parameters, when all modules are known."""
-        for module, name in self.facts.flat_views:
-            path = self.path_of(module)
-            if path is not None:
-                self.facts.marks.append(Mark(join(path, name), "recomputed", "fsdp", None))
+        inherited: why the fates of what lies there cannot be told, from whoever holds it.
+        """
+        self._walk([(path, module)], 0, inherited, self._add_slots)
 
-    def is_sealed(self, tensor: int) -> bool:
-        """Whether a tensor, by its number, is registered."""
-        return tensor < self._sealed
+    def _walk(
+        self,
+        roots: Iterable[tuple[str, Any]],
+        flags: int,
+        inherited: Reasons,
+        add_slots: Callable[[int, dict[str, Any], bytes], None],
+    ) -> None:
+        """Enters the modules below some roots.
 
-    def held_modules(self) -> Iterator[tuple[int, Any]]:
-        """Each module that was entered, with the position of its first path."""
-        return zip(self.numbers.values(), self._held, strict=True)
-
-    def path_of(self, module: Any) -> str | None:
-        """The first path under which a module was entered; None if it was not."""
-        number = self.numbers.get(id(module))
-        return None if number is None else self.paths[number]
-
-    def add_tensor(self, module: int, name: str, tensor: Any) -> None:
-        """Enters the slot of a tensor in an attribute, or the alias that it is, of a module passed already."""
-        known = self.tensors.numbers.get(id(tensor))
-        if known is not None and known < self._sealed:
-            self._add_alias(self.paths[module], name, known)
-            return
-        if known is not None:
-            self.repeated_tensors.add(known)
-        self._is_late = True
-        self._slot_modules.append(module)
-        self._slot_names.append(name)
-        self._holds.append(ATTRIBUTE)
-        self._slot_tensors.append(self.tensors.enter(tensor) if known is None else known)
-
-    def _add_alias(self, module_path: str, name: str, tensor: int) -> None:
-        if self._registered_paths is None:
-            self._registered_paths = self.tensor_paths()
-        self.aliases.append(AliasRecord(join(module_path, name), self._registered_paths[tensor]))
-
-    def first_path_of(self, module: int) -> int:
-        """The position of the first path of a module, by that of any of its paths."""
-        return self._repeats.get(module, module)
-
-    def settings_of(self, module: int) -> tuple[tuple[str, Setting], ...]:
-        """What a torch.nn layer says of itself, by its position."""
-        return self.facts.interned_settings[self._settings[module]]
-
-    def slots(self) -> Iterator[tuple[int, str, int, int]]:
-        """(module, name, how it is held, tensor) of every slot."""
-        return zip(self._slot_modules, self._slot_names, self._holds, self._slot_tensors, strict=True)
-
-    def tensor_paths(self) -> dict[int, str]:
-        """The first path under which each tensor was entered, by its number."""
-        paths: dict[int, str] = {}
-        for module, name, hold, tensor in self.slots():
-            if tensor not in paths:
-                paths[tensor] = slot_path(self.paths[module], name, hold)
-        return paths
-
-    def registered_paths(self) -> dict[int, str]:
-        """The first path of each registered tensor, by its number."""
-        return {number: path for number, path in self.tensor_paths().items() if 0 <= number < self._sealed}
-
-    def modules(self, roots: Iterable[tuple[str, Any]], *, registered: bool, inherited: Reasons = ()) -> None:
-        """Walks everything registered below some roots.
-
-        registered: whether the roots of the capture see these modules.
-        inherited: why the fates of what lies below cannot be told, from whoever holds these roots.
+        flags: of all these modules. add_slots: is given each module's position, and what it registers by name, with
+        how that is held.
         """
         stack: list[tuple[Any, str, Ancestors, Reasons]] = [(root, path, None, inherited) for path, root in roots]
         stack.reverse()
-        # This loop is most of what a capture costs: locals, and no call that can be spared.
-        classes_get, describe = self.facts.classes.get, self.facts.describe
-        numbers, numbers_get, held = self.numbers, self.numbers.get, self._held
-        paths = self.paths
-        slot_modules, slot_names = self._slot_modules, self._slot_names
-        holds, slot_tensors = self._holds, self._slot_tensors
-        tensor_numbers, tensors = self.tensors.numbers, self.tensors.held
-        tensor_get, hold_tensor = tensor_numbers.get, tensors.append
-        repeated_tensors, candidates, inert = self.repeated_tensors, self.candidates, INERT
-        kinds, is_own, odd_names, plain_ids, plain_items = self.kinds, _OWN, ODD_NAMES, PLAIN, _NUMBERS
-        add_path, add_type, add_flags = self.paths.append, self._types.append, self.module_flags.append
-        add_setting = self._settings.append
-        base_flag = REGISTERED if registered else 0
-        sealed = self._sealed
+        # This loop is most of what a capture costs: what it asks of `self` for each module is looked up before.
+        position_of, enter, entry_of = self.numbers.setdefault, self._held.append, self.facts.classes.get
+        paths, add_path, add_type = self.paths, self.paths.append, self._types.append
+        add_flags, add_setting, setting_of = self._flags.append, self._settings.append, self.facts.setting_of
         while stack:
             module, path, ancestors, reasons = stack.pop()
             try:
-                state = _instance_dict(module)
+                state = instance_dict(module)
             except TypeError:
                 self.notes.append(Note(path, "uninitialised", f"no module, but a {short_name(type(module))}"))
                 continue
             index = len(paths)
-            key = id(module)
-            known = numbers_get(key)
-            if known is None:
-                numbers[key] = index
-                held.append(module)
-            elif self._may_repeat(path, known, ancestors, registered=registered):
-                self._repeats[index] = known
+            first = position_of(id(module), index)
+            if first == index:
+                enter(module)
+            elif self._may_repeat(path, first, ancestors, is_registered=bool(flags)):
+                self._repeats[index] = first
             else:
                 continue
-            cls = type(module)
             if type(state) is not dict:
                 state = {plain_name(name): value for name, value in dict.items(state)}
             try:
-                training, parameters, buffers = state["training"], state["_parameters"], state["_buffers"]
-                children, hooks, pre_hooks = (
-                    state["_modules"],
-                    state["_state_dict_hooks"],
-                    state["_state_dict_pre_hooks"],
-                )
-                # Of any other class, asking them for their items would run its code.
+                training, parameters, buffers, children, hooks, pre_hooks = read_needed(state)
                 is_usual = (
-                    type(parameters) is _Slots
-                    and type(buffers) is _Slots
-                    and type(children) is _Slots
-                    and type(hooks) is _Hooks
-                    and type(pre_hooks) is _Hooks
+                    type(parameters) is Registered
+                    and type(buffers) is Registered
+                    and type(children) is Registered
+                    and type(hooks) is Hooks
+                    and type(pre_hooks) is Hooks
                 )
-            except Exception:  # noqa: BLE001  KeyError, or what a key of the user's raises when it is compared
+            except Exception:  # noqa: BLE001  KeyError, or what a key of the user's raises
                 is_usual = False
             if not is_usual:
-                state = self._unusual_state(path, module, state)
-                training, parameters, buffers = state["training"], state["_parameters"], state["_buffers"]
-                children, hooks, pre_hooks = (
-                    state["_modules"],
-                    state["_state_dict_hooks"],
-                    state["_state_dict_pre_hooks"],
-                )
-            entry = classes_get(id(cls))
-            if entry is None:
-                entry = self._enter_class(index, path, cls)
-            type_number, facts, is_special, read, known_settings = entry
+                state = usual_state(path, module, state, self.notes)
+                training, parameters, buffers, children, hooks, pre_hooks = read_needed(state)
+            entry = entry_of(id(type(module))) or self._enter_class(index, path, type(module))
             add_path(path)
-            if is_special or reasons or hooks or pre_hooks or "state_dict" in state:
-                is_root = registered and ancestors is None
+            add_type(entry.type_number)
+            add_flags(flags | TRAINING if training is True else flags)
+            add_setting(0 if entry.read is None else setting_of(entry, state))
+            if entry.is_special or reasons or hooks or pre_hooks or "state_dict" in state:
+                is_root = ancestors is None and bool(flags)
                 with isolated(self.notes, path, "what is special about it"):
-                    reasons = describe(index, path, module, state, reasons, is_root=is_root, is_first=known is None)
-            if read is None:
-                add_setting(0)
-            else:
-                try:
-                    values = read(state)
-                except KeyError:
-                    values = tuple(map(state.get, facts.settings))
-                for value in values:
-                    cls = type(value)
-                    if id(cls) not in plain_ids and (
-                        cls is not tuple or not plain_items.issuperset(map(id, map(type, value)))
-                    ):
-                        values = tuple(map(plain, values))
-                        break
-                setting = known_settings.get(values)
-                add_setting(self.facts.new_setting(entry, values) if setting is None else setting)
-            add_type(type_number)
-            add_flags(base_flag | TRAINING if training is True else base_flag)
-
-            number: int | None
-            for name, tensor in parameters.items():
-                if tensor is None:
-                    number = -1
-                else:
-                    number = tensor_get(id(tensor))
-                    if number is None:
-                        number = tensor_numbers[id(tensor)] = len(tensors)
-                        hold_tensor(tensor)
-                    elif number < sealed:
-                        self._add_alias(path, name, number)
-                        continue
-                    else:
-                        repeated_tensors.add(number)
-                slot_modules.append(index)
-                slot_names.append(name)
-                holds.append(PARAMETER)
-                slot_tensors.append(number)
+                    reasons = self.facts.describe(
+                        index, path, module, state, reasons, is_root=is_root, is_first=first == index
+                    )
+            if parameters:
+                add_slots(index, parameters, AS_PARAMETER * len(parameters))
             if buffers:
-                transient = state.get("_non_persistent_buffers_set")
-                if type(transient) is not set or (transient and not is_text(transient)):
-                    transient = self._transient_names(path, transient)
-                for name, tensor in buffers.items():
-                    if type(name) is not str:
-                        name = plain_name(name)
-                    if tensor is None:
-                        number = -1
-                    else:
-                        number = tensor_get(id(tensor))
-                        if number is None:
-                            number = tensor_numbers[id(tensor)] = len(tensors)
-                            hold_tensor(tensor)
-                        elif number < sealed:
-                            self._add_alias(path, name, number)
-                            continue
-                        else:
-                            repeated_tensors.add(number)
-                    slot_modules.append(index)
-                    slot_names.append(name)
-                    holds.append(TRANSIENT_BUFFER if name in transient else BUFFER)
-                    slot_tensors.append(number)
+                add_slots(index, buffers, buffer_holds(buffers, transient_names(path, state, self.notes)))
             if children:
-                prefix = path + "." if path else ""
-                here = (known if known is not None else index, ancestors)
-                stack.extend(
-                    [
-                        (child, prefix + (name if type(name) is str else plain_name(name)), here, reasons)
-                        for name, child in reversed(children.items())
-                        if child is not None
-                    ]
-                )
+                prefix = f"{path}." if path else ""
+                here = (first, ancestors)
+                stack += [
+                    (child, prefix + (name if type(name) is str else plain_name(name)), here, reasons)
+                    for name, child in reversed(children.items())
+                    if child is not None
+                ]
+            if len(state) != OWN_COUNT or next(reversed(state)) is not LAST_OWN:
+                self._search_attributes(index, path, module, state, entry.facts)
 
-            # A user's attributes come after those of Module.__init__, so the search runs backwards to the
-            # last of these, and is complete if all keys were met.
-            extra = 0
-            for name, value in reversed(state.items()):
-                if type(name) is not str:
-                    name = plain_name(name)
-                if name in is_own:
-                    if name == "_modules":
-                        break
-                    continue
-                extra += 1
-                if name in odd_names:
-                    with isolated(self.notes, join(path, name), "what it means"):
-                        self.facts.add_odd(index, path, module, name, value)
-                cls = type(value)
-                if id(cls) in inert or (cls is tuple and inert.issuperset(map(id, map(type, value)))):
-                    continue
-                kind = kinds.get(id(cls))
-                if kind is None:
-                    kind = self.kind(cls)
-                if kind is not NOTHING and name not in facts.derived and not is_inert(value):
-                    step = f"->{name}" if is_among(name, parameters, buffers, children) else name
-                    candidates.append(Candidate(index, step, value))
-                    if kind.is_thing and "_forward_pre_hooks" in state:
-                        self.facts.add_recomputed(path, step, state["_forward_pre_hooks"])
-            if extra + _OWN_COUNT != len(state):
-                candidates.extend(
-                    Candidate(index, name, value)
-                    for name, value in early_attributes(state)
-                    if self.kind(type(value)) is not NOTHING and not is_inert(value)
-                )
+    def _search_attributes(
+        self, index: int, path: str, module: Any, state: dict[str, Any], facts: ClassFacts
+    ) -> None:
+        """Keeps those of a module's attributes that may hold something, and enters what the odd ones mean.
 
-    def _unusual_state(self, path: str, module: Any, state: dict[str, Any]) -> dict[str, Any]:
-        """What stands for the instance dict of a module that lacks some of Module's own attributes."""
-        if issubclass(type(module), torch.jit.ScriptModule):
-            return {**_NOTHING, **scripted_state(state)}
-        if not is_text(state):
-            state = {plain_name(name): value for name, value in state.items()}
-        state = compiled_state(type(module), state) or state
-        if not state.keys() >= _NEEDED:
-            self.notes.append(Note(path, "uninitialised", "Module.__init__ did not run, or part of it was deleted"))
-        state = {**_NOTHING, **state}
-        for name in _NEEDED - {"training"}:
-            held = state[name]
-            if type(held) not in (_Slots, _Hooks):
-                if not issubclass(type(held), dict):
-                    self.notes.append(Note(path, "uninitialised", f"its {name} is no dict"))
-                state[name] = dict(dict.items(held)) if issubclass(type(held), dict) else {}
-        return state
+        A user's attributes come after those of Module.__init__, so the search runs backwards to the last of these,
+        and is complete if all keys were met.
+        """
+        extra = 0
+        for name, value in reversed(state.items()):
+            if type(name) is not str:
+                name = plain_name(name)
+            if name in OWN:
+                if name == LAST_OWN:
+                    break
+                continue
+            extra += 1
+            if name in ODD_NAMES:
+                with isolated(self.notes, join(path, name), "what it means"):
+                    self.facts.add_odd(index, path, module, name, value)
+            cls = type(value)
+            if id(cls) in INERT or (cls is tuple and INERT.issuperset(map(id, map(type, value)))):
+                continue
+            if name not in facts.derived and self._may_hold(value):
+                step = f"->{name}" if is_registered_name(name, state) else name
+                self.candidates.append(Candidate(index, step, value))
+                if self.kind(cls).is_thing and "_forward_pre_hooks" in state:
+                    self.facts.add_recomputed(path, step, state["_forward_pre_hooks"])
+        if extra + OWN_COUNT != len(state):
+            early = early_attributes(state)
+            self.candidates += [Candidate(index, name, value) for name, value in early if self._may_hold(value)]
 
-    def _transient_names(self, path: str, names: Any) -> set[str]:
-        """The names of buffers that are not saved, out of something that is no set of plain strings."""
-        if issubclass(type(names), set):
-            return set(map(plain_name, set.__iter__(names)))
-        self.notes.append(Note(path, "uninitialised", "its _non_persistent_buffers_set is no set"))
-        return set()
+    def _may_hold(self, value: Any) -> bool:
+        """Whether an attribute's value is, or may hold, a tensor or a module."""
+        return self.kind(type(value)) is not NOTHING and not is_inert(value)
 
     def kind(self, cls: type) -> Kind:
         """How to look into values of a class."""
@@ -410,9 +221,9 @@ class Walk:
         self.candidates.extend(Candidate(index, f"::{name}", value) for name, value in reversed(shared))
         return entry
 
-    def _may_repeat(self, path: str, first: int, ancestors: Ancestors, *, registered: bool) -> bool:
+    def _may_repeat(self, path: str, first: int, ancestors: Ancestors, *, is_registered: bool) -> bool:
         """Whether a module that was met before, at position `first`, is listed under one more path."""
-        if not registered:
+        if not is_registered:
             self.aliases.append(AliasRecord(path, self.paths[first]))
             return False
         while ancestors is not None:
@@ -428,50 +239,90 @@ class Walk:
             self.notes.append(Note(path, "repeats", text))
         return False
 
+    def _tell_names_apart(self) -> None:
+        """Gives each module a path of its own: with names of dots or of nothing, two have the same."""
+        if len(set(self.paths)) == len(self.paths):
+            return
+        met: dict[str, int] = {}
+        taken = set(self.paths)
+        for index, path in enumerate(self.paths):
+            number = met[path] = met.get(path, 0) + 1
+            if number == 1:
+                continue
+            while (own := f"{path}#{number}") in taken:
+                number += 1
+            taken.add(own)
+            self.paths[index] = own
+            self.notes.append(
+                Note(own, "name-clash", f"another module is called {path!r}, too: state_dict() mixes them")
+            )
+
+    def add_tensor(self, module: int, name: str, tensor: Any) -> None:
+        """Enters the slot of a tensor in an attribute, or the alias that it is, of a module passed already."""
+        self._add_slot(module, name, ATTRIBUTE, tensor)
+
+    def _add_slots(self, module: int, named: dict[str, Any], holds: bytes) -> None:
+        for (name, tensor), hold in zip(named.items(), holds, strict=True):
+            self._add_slot(module, plain_name(name), hold, tensor)
+
+    def _add_slot(self, module: int, name: str, hold: int, tensor: Any) -> None:
+        """Enters a slot that the roots do not see; a second way to what is registered is an alias."""
+        known = self.tensors.numbers.get(id(tensor))
+        if known is not None and self.is_sealed(known):
+            self._add_alias(join(self.paths[module], name), known)
+        else:
+            self.slots.add(module, name, hold, -1 if tensor is None else self.tensors.number_of(tensor))
+
+    def _add_alias(self, path: str, tensor: int) -> None:
+        if self._registered_paths is None:
+            self._registered_paths = self.tensor_paths()
+        self.aliases.append(AliasRecord(path, self._registered_paths[tensor]))
+
+    def is_sealed(self, tensor: int) -> bool:
+        """Whether a tensor, by its number, is registered."""
+        return tensor < self._sealed
+
+    def held_modules(self) -> Iterator[tuple[int, Any]]:
+        """Each module that was entered, with the position of its first path."""
+        return zip(self.numbers.values(), self._held, strict=True)
+
+    def path_of(self, module: Any) -> str | None:
+        """The first path under which a module was entered; None if it was not."""
+        number = self.numbers.get(id(module))
+        return None if number is None else self.paths[number]
+
+    def first_path_of(self, module: int) -> int:
+        """The position of the first path of a module, by that of any of its paths."""
+        return self._repeats.get(module, module)
+
+    def settings_of(self, module: int) -> tuple[tuple[str, Setting], ...]:
+        """What a torch.nn layer says of itself, by its position."""
+        return self.facts.interned_settings[self._settings[module]]
+
+    def tensor_paths(self) -> dict[int, str]:
+        """The first path under which each tensor was entered, by its number."""
+        paths: dict[int, str] = {}
+        for module, name, hold, tensor in self.slots:
+            if tensor not in paths:
+                paths[tensor] = slot_path(self.paths[module], name, hold)
+        return paths
+
+    def registered_paths(self) -> dict[int, str]:
+        """The first path of each registered tensor, by its number."""
+        return {number: path for number, path in self.tensor_paths().items() if 0 <= number < self._sealed}
+
     def reasons_below(self, module: int) -> Reasons:
         """Why the fates of what a module holds outside of torch's sight cannot be told."""
         return self.facts.unknown.get(module, ())
 
+    def add_flat_marks(self) -> None:
+        """Enters the marks of what is made anew of flat parameters, when all modules are known."""
+        for module, name in self.facts.flat_views:
+            path = self.path_of(module)
+            if path is not None:
+                self.facts.marks.append(Mark(join(path, name), "recomputed", "fsdp", None))
+
     def module_columns(self) -> ModuleColumns:
         """One entry a module path."""
         self._tell_names_apart()
-        return ModuleColumns(
-            self.paths, self._types, self.module_flags, self._repeats, self._settings, self.facts.unknown
-        )
-
-    def slot_columns(self) -> SlotColumns:
-        """One entry a slot, module by module."""
-        if not is_text(self._slot_names):
-            self._slot_names = [name if type(name) is str else plain_name(name) for name in self._slot_names]
-        columns = SlotColumns(self._slot_modules, self._slot_names, self._holds, self._slot_tensors)
-        if not self._is_late:
-            return columns
-        modules = self._slot_modules
-        order = sorted(range(len(modules)), key=modules.__getitem__)
-        return SlotColumns(
-            array("i", [modules[i] for i in order]),
-            [self._slot_names[i] for i in order],
-            bytearray(self._holds[i] for i in order),
-            array("i", [self._slot_tensors[i] for i in order]),
-        )
-
-
-def is_among(name: str, *registered: dict[str, Any]) -> bool:
-    """Whether something is registered under a name."""
-    for names in registered:
-        if not is_text(names):
-            names = dict.fromkeys(map(plain_name, names))
-        if name in names:
-            return True
-    return False
-
-
-def early_attributes(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What was assigned before `Module.__init__` ran, or before one of its own attributes was replaced."""
-    for name, value in state.items():
-        if type(name) is not str:
-            continue
-        if name == "_modules":
-            return
-        if name not in _OWN:
-            yield name, value
+        return ModuleColumns(self.paths, self._types, self._flags, self._repeats, self._settings, self.facts.unknown)

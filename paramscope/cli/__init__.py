@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import pkgutil
 import sys
@@ -51,7 +52,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Runs the command line and exits: 0, or 2 with a short error on stderr."""
+    """Runs the command line and exits: 0, 1 where a check found something, or 2 with a short error on stderr."""
     try:
         code = cli.main(args=arguments, prog_name="paramscope", standalone_mode=False)
     except click.exceptions.Abort:
@@ -63,6 +64,23 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         click.echo(error_text(error), err=True)
         sys.exit(error.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def run() -> NoReturn:
+    """As `main`, for the program `paramscope`, which is the whole process: ends it without tearing it down.
+
+    It is short-lived, and nearly all that it makes stays: modules and a model. A full collection in the middle, which
+    importing torch and ours would set off, takes longer than looking at the model.
+    """
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        main()
+    except SystemExit as end:
+        if type(end.code) is int:
+            from paramscope.cli._leaving import leave
+
+            leave(end.code)
+        raise
 
 
 def error_text(error: ParamscopeError) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,15 @@ import click
 
 from paramscope import text
 from paramscope.config import FAIL_ON, Config, read_config
-from paramscope.errors import FormatError, NotAModule, NotAnOptimizer, ParamscopeError, ReportError, TargetError
+from paramscope.errors import (
+    FormatError,
+    NotAModule,
+    NotAnOptimizer,
+    ParamscopeError,
+    ReportError,
+    TargetError,
+    nearest,
+)
 from paramscope.exceptions import (
     Applied,
     Exceptions,
@@ -25,14 +33,13 @@ from paramscope.exceptions import (
     to_baseline,
     write_baseline,
 )
-from paramscope.render._findings import Checked
+from paramscope.exceptions.checked import Checked, as_checked
 from paramscope.report.face import Report
 from paramscope.report.finding import Severity
 from paramscope.rules import Loaded, discover
 from paramscope.rules.choice import choose, matching, meant_by
 from paramscope.snapshot import Snapshot
 from paramscope.source.comments import IgnoreComment
-from paramscope.wire.writer import write_report
 
 _ENDINGS = {".json": "json", ".sarif": "sarif", ".xml": "junit"}
 _FORMATS = ("text", "json", "github", "sarif", "junit")
@@ -63,12 +70,10 @@ class Judged(NamedTuple):
 
 def format_for(format_: str | None, output: str | None) -> str:
     """The requested format, or the one that the output's ending implies. Raises FormatError."""
-    from difflib import get_close_matches
-
     if format_ is None:
         return _ENDINGS.get(Path(output or "").suffix.lower(), "text")
     if format_ not in _FORMATS:
-        near = get_close_matches(format_, _FORMATS, n=1)
+        near = nearest(format_, _FORMATS, n=1)
         raise FormatError(
             f"a check cannot be written as {format_!r}",
             f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(_FORMATS)}; inspect has more.",
@@ -130,11 +135,8 @@ def checked(
                 meant_by(discover().rules, code, f"{comment.file}:{comment.line}")
     defaults = {loaded.rule.code: loaded.rule.severity for loaded in plan.rules}
     report, applied = accepted(report, plan.exceptions, plan.severities, defaults)
-    return Judged(_as_checked(report, applied, plan), applied, comments)
-
-
-def _as_checked(report: Report, applied: Applied, plan: Plan) -> Checked:
-    return Checked(report, plan.rules, {each.finding: each for each in applied.ignored})
+    ignored = {each.finding: each for each in applied.ignored}
+    return Judged(as_checked(report, plan.rules, ignored), applied, comments)
 
 
 def _captured(
@@ -193,33 +195,43 @@ def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judge
     for each in checks:
         report, applied = accepted(each.checked.report, Exceptions((), baseline), {}, {})
         ignored = {**each.checked.ignored, **{one.finding: one for one in applied.ignored}}
-        found.append(each._replace(checked=Checked(report, plan.rules, ignored)))
+        found.append(each._replace(checked=as_checked(report, plan.rules, ignored)))
     return found
 
 
 def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | None, *, show_ignored: bool) -> str:
     """All targets in one format."""
-    from paramscope.cli._output import terminal_width, wants_color
-    from paramscope.render.ci import github, junit, sarif
-    from paramscope.render.terminal.text import render_checks
-
     every = [each.checked for each in checks]
     if format_ == "json":
         return _as_json(every)
-    if format_ == "junit":
-        return junit.render_checks(every, fail_on=plan.fail_on)
     if format_ == "text":
+        from paramscope.cli._output import terminal_width, wants_color
+        from paramscope.render.terminal.text import render_checks
+
         return render_checks(every, width=terminal_width(), color=wants_color(output), show_ignored=show_ignored)
-    return github.render_checks(every) if format_ == "github" else sarif.render_checks(every)
+    if format_ == "junit":
+        from paramscope.render.ci import junit
+
+        return junit.render_checks(every, fail_on=plan.fail_on.value if plan.fail_on else "never")
+    if format_ == "github":
+        from paramscope.render.ci import github
+
+        return github.render_checks(every)
+    from paramscope.render.ci import sarif
+
+    return sarif.render_checks(every)
 
 
 def _as_json(checks: Sequence[Checked]) -> str:
     """A report, which `inspect` and `check` read back; of several targets an object that holds a report each."""
-    texts = [write_report(each.report) for each in checks]
-    if len(texts) == 1:
-        return texts[0] + "\n"
-    head = json.dumps({"format": "paramscope.reports", "version": 1}, separators=(",", ":"))
-    return f'{head[:-1]},"reports":[{",".join(texts)}]}}\n'
+    from paramscope.wire.writer import as_text, report_pieces, write_report
+
+    if len(checks) == 1:
+        return write_report(checks[0].report, end="\n")
+    pieces = [report_pieces(each.report) for each in checks]
+    between = chain.from_iterable(([","], each) for each in pieces[1:])
+    head = '{"format":"paramscope.reports","version":1,"reports":['
+    return as_text(chain([head], pieces[0], *between, ["]}\n"]))
 
 
 def stale_lines(checks: Sequence[Judged], plan: Plan) -> list[str]:

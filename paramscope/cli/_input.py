@@ -52,8 +52,7 @@ def load_report(target: str, optimizers: Sequence[str], given: Sequence[str], *,
 
     built = load_target(target, arguments=arguments, meta=meta)
     made = [load_optimizer(each, built.model) for each in optimizers]
-    report = audit(built.model, optimizer=combine(built.optimizer, made))
-    return report.having(target=target)
+    return audit(built.model, optimizer=combine(built.optimizer, made), target=target)
 
 
 def combine(brought: Any, made: Sequence[Any]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
@@ -13,6 +12,8 @@ _LENGTH = 32
 
 def fingerprint(finding: Finding, target: str | None) -> str:
     """Of the rule, the target and every place that takes part: what was accepted at one place is not at another."""
+    import hashlib  # takes 3 ms, and only a baseline needs it
+
     hashed = hashlib.sha256()
     for each in (finding.code, plain_target(target), *finding.paths):
         data = each.encode("utf-8", "surrogatepass")

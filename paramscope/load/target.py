@@ -12,12 +12,11 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from paramscope.errors import TargetError
+from paramscope.errors import TargetError, nearest
 from paramscope.load.importing import (
     import_file,
     is_raised_in_user_code,
@@ -142,7 +141,7 @@ def _import(target: str, place: str, base: Path) -> ModuleType:
         path = base / place
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
-            near = get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], n=1)
+            near = nearest(path.name, [p.name for p in path.parent.glob("*.py")], n=1)
             hint = f"Did you mean {Path(place).with_name(near[0]).as_posix()}?" if near else _SHAPE_OF_TARGET
             raise TargetError(f"{place} {what}", hint)
         with _blaming(target), stdout_to_stderr():
@@ -166,7 +165,7 @@ def _choices(target: str, base: Path) -> str:
     place, attribute = _split(target)
     module = _import(target, place, base)
     public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
-    near = get_close_matches(attribute, public.keys() - {attribute}, n=1) if attribute else []
+    near = nearest(attribute, public.keys() - {attribute}, n=1) if attribute else []
     if near:
         return f"Did you mean {place}:{near[0]}?"
     own = [
@@ -196,7 +195,7 @@ def _check_arguments(target: str, build: Callable[..., Any], arguments: Mapping[
     if not any(p.kind is p.VAR_KEYWORD for p in known):
         for name in arguments:
             if name not in by_name:
-                near = get_close_matches(name, by_name, n=1)
+                near = nearest(name, by_name, n=1)
                 takes = f"Did you mean {near[0]}?" if near else f"It takes: {', '.join(by_name) or 'nothing'}."
                 raise TargetError(f"{target} takes no argument {name!r}", takes)
     missing = [

@@ -1,5 +1,5 @@
 """Report → text or picture. A file a format, in the folder of its kind; each is a pure function
-`render(report, *, options) -> str | bytes`.
+`render(report, *, options) -> str | bytes`, or, where it tells of checks, `render_checks(checks, *, options)`.
 
 Installed packages add formats through entry points of the group `paramscope.renderers`: name → such a function.
 """
@@ -11,14 +11,12 @@ import inspect
 import os
 import pkgutil
 import sys
-import traceback
-import warnings
 from collections.abc import Callable
-from difflib import get_close_matches
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
-from paramscope.errors import FormatError, ParamscopeError
+from paramscope.errors import FormatError, ParamscopeError, nearest
+from paramscope.installed import offered, origin_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -40,17 +38,17 @@ def formats() -> tuple[str, ...]:
 def renderer(format: str) -> Renderer:
     """The function that renders one format. Raises FormatError for a format that does not exist or cannot be loaded.
 
-    NOTE: our own formats are looked for first and never among entry points: these take 20 ms to read, and cannot
-    replace one of ours.
+    NOTE: our own formats are looked for first and never among entry points, which cannot replace one of ours.
     """
     home = _built_in().get(format)
     if home is not None:
-        found: Renderer = importlib.import_module(home).render
+        module = importlib.import_module(home)
+        found: Renderer = module.render if hasattr(module, "render") else _of_one(module.render_checks)
         return found
     offers = _offered(tuple(sys.path)).get(format)
     if offers is not None:
         return _loaded(format, offers)
-    near = get_close_matches(format, formats(), n=1)
+    near = nearest(format, formats(), n=1)
     raise FormatError(
         f"there is no format {format!r}",
         f"Did you mean {near[0]}?" if near else f"Formats: {', '.join(formats())}.",
@@ -91,6 +89,19 @@ def render(report: ReportData, format: str, **options: Any) -> str | bytes:
     return draw(report, **options) if format in _built_in() else _drawn_by_others(draw, report, format, options)
 
 
+def _of_one(render_checks: Renderer) -> Renderer:
+    """A format of checks, for a report: as if every rule that is installed had been asked."""
+
+    @wraps(render_checks)
+    def render(report: ReportData, **options: Any) -> str | bytes:
+        from paramscope.exceptions.checked import as_checked
+        from paramscope.rules import discover
+
+        return render_checks([as_checked(report, discover().rules)], **options)
+
+    return render
+
+
 @cache
 def _built_in() -> dict[str, str]:
     """Our own formats; the module of each."""
@@ -106,13 +117,13 @@ def _built_in() -> dict[str, str]:
 @cache
 def _offered(path: tuple[str, ...]) -> dict[str, tuple[EntryPoint, ...]]:
     """Entry points of other packages by name, as found on a `sys.path`; nothing of them is imported."""
-    from importlib.metadata import entry_points  # slow to import, and only needed here
-
     found: dict[str, tuple[EntryPoint, ...]] = {}
-    for point in entry_points(group=GROUP):
+    for point in offered(GROUP):
         if point.name in _built_in():
+            import warnings
+
             warnings.warn(
-                f"{_origin(point)} offers the format {point.name!r}, which paramscope has: its own is used",
+                f"{origin_of(point)} offers the format {point.name!r}, which paramscope has: its own is used",
                 stacklevel=3,
             )
         elif point.value not in [known.value for known in found.get(point.name, ())]:
@@ -122,14 +133,14 @@ def _offered(path: tuple[str, ...]) -> dict[str, tuple[EntryPoint, ...]]:
 
 def _loaded(format: str, offers: tuple[EntryPoint, ...]) -> Renderer:
     if len(offers) > 1:
-        origins = " and ".join(sorted(map(_origin, offers)))
+        origins = " and ".join(sorted(map(origin_of, offers)))
         raise FormatError(f"the format {format!r} is offered by {origins}", "Uninstall all of them but one.")
     (point,) = offers
     try:
         found: Renderer = point.load()
     except (Exception, SystemExit) as error:
         raise FormatError(
-            f"the format {format!r} of {_origin(point)} cannot be loaded: {type(error).__name__}: {error}",
+            f"the format {format!r} of {origin_of(point)} cannot be loaded: {type(error).__name__}: {error}",
             "Mend, update or uninstall that package; every other format works.",
         ) from error
     try:
@@ -137,7 +148,7 @@ def _loaded(format: str, offers: tuple[EntryPoint, ...]) -> Renderer:
         takes.bind(None, **{p.name: None for p in takes.parameters.values() if p.kind is p.KEYWORD_ONLY})
     except (TypeError, ValueError):
         raise FormatError(
-            f"the format {format!r} of {_origin(point)} is no renderer: {point.value}",
+            f"the format {format!r} of {origin_of(point)} is no renderer: {point.value}",
             "An entry point names a function `render(report, *, options) -> str | bytes`.",
         ) from None
     return found
@@ -145,12 +156,14 @@ def _loaded(format: str, offers: tuple[EntryPoint, ...]) -> Renderer:
 
 def _drawn_by_others(draw: Renderer, report: ReportData, format: str, options: dict[str, Any]) -> str | bytes:
     (point,) = _offered(tuple(sys.path)).get(format) or (None,)
-    origin = _origin(point) if point else "another package"
+    origin = origin_of(point) if point else "another package"
     try:
         result = draw(report, **options)
     except ParamscopeError:
         raise
     except Exception as error:
+        import traceback
+
         raise FormatError(
             f"the format {format!r} of {origin} failed: {type(error).__name__}: {error}",
             "Tell its authors; every other format works.",
@@ -161,7 +174,3 @@ def _drawn_by_others(draw: Renderer, report: ReportData, format: str, options: d
             f"the format {format!r} of {origin} gave a {type(result).__name__}", "A renderer returns str or bytes."
         )
     return result
-
-
-def _origin(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else point.value

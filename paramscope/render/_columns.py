@@ -8,6 +8,7 @@ from typing import NamedTuple
 from paramscope import text
 from paramscope.errors import FormatError
 from paramscope.render._lines import Line
+from paramscope.render._pieces import Name, Pieces, flat
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
 from paramscope.snapshot import FATES
@@ -26,12 +27,12 @@ class Column(NamedTuple):
     """Whether its cells are figures, which are read from the right."""
 
 
-def line_name(line: Line, codes: tuple[str, ...] = ()) -> str:
+def line_name(line: Line, codes: tuple[str, ...]) -> Pieces:
     """The path of a line, with the number of slots, or of closed modules, where they are several, and with what
     marks it: sharing, and codes of findings."""
     times = line.closed.modules if line.closed else len(line.slots)
-    path = text.name(line.path) or "the root"
-    return path + (f" ×{times}" if times > 1 else "") + line.marks + f" {shown(codes)}".rstrip()
+    marks = [piece for mark in (*line.marks.split(), shown(codes)) if mark for piece in (" ", Name(mark))]
+    return [Name(line.path) if line.path else "the root", f" ×{times}" if times > 1 else "", *marks]
 
 
 def line_codes(line: Line) -> tuple[str, ...]:
@@ -136,7 +137,7 @@ def _module_type(line: Line, report: ReportData) -> str:
 
 
 COLUMNS: dict[str, Column] = {
-    "path": Column("path", lambda line, _: line_name(line, line_codes(line))),
+    "path": Column("path", lambda line, _: flat(line_name(line, line_codes(line)))),
     "role": Column("role", lambda line, _: role(line)),
     "status": Column("status", _common("status")),
     "shape": Column("shape", lambda line, _: shape(line)),

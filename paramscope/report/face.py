@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from paramscope.collector import paused_collector
 from paramscope.report.data import ReportData
-from paramscope.snapshot.collector import paused_collector
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph

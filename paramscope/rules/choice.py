@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
-from paramscope.errors import ParamscopeError
+from paramscope.errors import ParamscopeError, nearest
 from paramscope.report.finding import is_meant
 from paramscope.rules.rule import Loaded
 
@@ -37,7 +36,7 @@ def _near(rules: Sequence[Loaded], word: str) -> list[str]:
     as_digits = re.sub(r"(?<=[A-Z])[0-9OIL]+$", lambda match: match[0].translate(_DIGITS), word.upper())
     if as_digits in codes:
         return [as_digits]
-    return get_close_matches(word.upper(), codes, n=2, cutoff=0.8) or get_close_matches(
+    return nearest(word.upper(), codes, n=2, cutoff=0.8) or nearest(
         word.lower(), [each.rule.name for each in rules], n=2
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
-from importlib.metadata import entry_points
 from types import ModuleType
 from typing import NamedTuple
 
+from paramscope.installed import offered, origin_of
 from paramscope.report.finding import Skipped
 from paramscope.rules.rule import Loaded, Rule
 
@@ -33,16 +33,15 @@ def discover() -> Discovered:
     failed: list[Skipped] = []
     for module in _modules_of(ours):
         _add(found, failed, module, "paramscope", module.__name__)
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for point in sorted(offered(GROUP), key=lambda point: point.name):
         try:
             loaded = point.load()
             modules = _modules_of(loaded) if hasattr(loaded, "__path__") and not hasattr(loaded, "RULE") else [loaded]
         except Exception as error:  # noqa: BLE001  whatever a plugin raises is reported
             failed.append(Skipped(point.name, f"the plugin {point.value} cannot be loaded: {_words(error)}"))
             continue
-        origin = point.dist.name if point.dist is not None else point.value
         for module in modules:
-            _add(found, failed, module, origin, point.name)
+            _add(found, failed, module, origin_of(point), point.name)
     return Discovered(tuple(found[code] for code in sorted(found)), tuple(failed))
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import NamedTuple
 
 from paramscope.report.finding import Finding, Skipped
@@ -96,5 +94,8 @@ def _run(loaded: Loaded, facts: Facts) -> tuple[list[Problem], list[str]]:
 
 
 def _crash(error: Exception) -> str:
+    import traceback
+    from pathlib import PurePath
+
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"the rule crashed: {type(error).__name__} at {PurePath(frame.filename).name}:{frame.lineno}: {error}"

@@ -6,11 +6,10 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from paramscope.report.finding import Severity
-from paramscope.source import Assignment
-from paramscope.source.causes import Cause
 
 if TYPE_CHECKING:
     from paramscope.rules.facts import Facts
+    from paramscope.source import Assignment, Cause
 
 Need = Literal["optimizer", "values"]
 

@@ -7,9 +7,9 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import NamedTuple
 
+from paramscope.errors import nearest
 from paramscope.snapshot import ClassRecord
 from paramscope.source.definitions import short
 from paramscope.source.files import SourceFile, Unreadable, read_file
@@ -92,7 +92,7 @@ def to_comment(text: str, file: str = "", line: int = 0) -> IgnoreComment | None
         return None
     word, codes = match["word"], match["codes"]
     if word != "ignore":
-        if not get_close_matches(word.lower(), ["ignore"], cutoff=0.7):
+        if not nearest(word.lower(), ["ignore"], cutoff=0.7):
             return None
         return IgnoreComment(file, line, (), "", f"{word!r} is no word for it: did you mean ignore?")
     named = tuple(code.strip().upper() for code in (codes or "").split(",") if code.strip())

@@ -1,4 +1,4 @@
-"""The JSON Schema of a report, made from the table of fields; kept in `schema.json`.
+"""The JSON Schema of a report, made from the types that it is read by; kept in `schema.json`.
 
 `python -m paramscope.wire.schema` writes that file anew.
 """
@@ -9,45 +9,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from paramscope.wire import FORMAT, VERSION
-from paramscope.wire.fields import LISTS, TOTALS, VALUE, schema_of
+import msgspec
+
+from paramscope.wire.records import VERSION, Report
 
 SCHEMA_FILE = Path(__file__).with_name("schema.json")
 
 
 def report_schema() -> dict[str, Any]:
     """The whole schema (draft 2020-12). Further keys are allowed everywhere: a later version may add some."""
-    producer = {
-        "type": "object",
-        "required": ["paramscope", "torch"],
-        "properties": {"paramscope": {"type": "string"}, "torch": {"type": "string"}},
-    }
-    model = {
-        "type": "object",
-        "required": ["type", "training", "roots"],
-        "properties": {
-            "type": {"type": "string"},
-            "training": {"type": ["boolean", "null"]},
-            "roots": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-        },
-    }
-    properties: dict[str, Any] = {
-        "format": {"const": FORMAT},
-        "version": {"const": VERSION},
-        "producer": producer,
-        "target": {"type": ["string", "null"]},
-        "model": model,
-        "values": {"type": ["array", "null"], "items": schema_of(VALUE)},
-        "totals": schema_of(TOTALS),
-    }
-    for key, table in LISTS.items():
-        properties[key] = {"type": "array", "items": schema_of(table)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A paramscope report, version 1",
-        "type": "object",
-        "required": list(properties),
-        "properties": properties,
+        "title": f"A paramscope report, version {VERSION}",
+        **msgspec.json.schema(Report),
     }
 
 

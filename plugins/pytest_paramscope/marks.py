@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from paramscope import text
-from paramscope.errors import ParamscopeError
+from paramscope.errors import ParamscopeError, nearest
 from paramscope.load.target import load_optimizer, load_target
 from paramscope.testing import ExpectationError, expect
 from pytest_paramscope.cache import current_cached_memory
@@ -69,7 +68,7 @@ def _check_usage(mark: pytest.Mark) -> None:
     known = list(dict.fromkeys([*OWN, *EXPECTATIONS]))
     for name in mark.kwargs:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
+            near = nearest(name, known, n=1)
             advice = f"Did you mean {near[0]}=?" if near else f"It takes {', '.join(known)}."
             raise ExpectationError(f"there is no keyword {name!r}", advice)
     _check_type(mark, "target", str, f"Name what builds the model: {EXAMPLE}.", required=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from oracle import every_parameter, is_lazy, numel, registered
+from support.oracle import every_parameter, is_lazy, numel, registered
 from torch import nn
 from wcwidth import wcswidth
 

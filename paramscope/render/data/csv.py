@@ -6,14 +6,15 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
+
+from msgspec.structs import FieldInfo, fields
 
 from paramscope.render._columns import words
 from paramscope.render._lines import Selection, lines_of
 from paramscope.report.data import ReportData
 from paramscope.text import plain
-from paramscope.wire.fields import SLOT
-from paramscope.wire.kinds import Kind, same
+from paramscope.wire.records import Slot, field_names, to_plain
 
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 """What makes a formula of a cell that begins with it (OWASP, CSV injection), also as East Asian keyboards type it."""
@@ -36,27 +37,25 @@ def render(
     lines = lines_of(report, Selection(fold=False, path=path, status=words(status), sort=sort)).shown
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    writer.writerow([field.name for field in SLOT.fields])
-    writers = [_writer(field.kind) for field in SLOT.fields]
+    writer.writerow(Slot.__struct_fields__)
+    writers = [_writer(field) for field in fields(Slot)]
     writer.writerows([write(value) for write, value in zip(writers, line.record, strict=True)] for line in lines)
     return out.getvalue()
 
 
-def _writer(kind: Kind) -> Callable[[Any], Any]:
-    """How values of one kind become cells."""
-    types = kind.schema["type"]
-    names = {types} if isinstance(types, str) else set(types)
-    if names <= {"boolean", "null"}:
-        return {None: "", True: "true", False: "false"}.__getitem__
-    if names <= {"integer", "null"}:
-        return same
+def _writer(field: FieldInfo) -> Callable[[Any], Any]:
+    """How the values of one field become cells."""
     # Without dimensions, `[]`, is another shape than none; without groups is just that.
-    known: dict[Any, str] = {None: ""} if "null" in names else {(): ""}
-    is_text = names <= {"string", "null"}
+    known: dict[Any, Any] = {None: ""} if type(None) in get_args(field.type) else {(): ""}
+    is_object = field_names(Slot)[field.name]
 
-    def cell(value: Any) -> str:
+    def cell(value: Any) -> Any:
+        if type(value) is int:
+            return value
         if value not in known:
-            known[value] = _text_cell(value) if is_text else _json_cell(kind.write(value))
+            known[value] = (
+                _text_cell(value) if type(value) is str else _json_cell(to_plain(value, is_object=is_object))
+            )
         return known[value]
 
     return cell

@@ -8,4 +8,4 @@ from paramscope.wire.writer import write_report
 
 def render(report: ReportData) -> str:
     """One line of JSON with a line break at its end."""
-    return write_report(report) + "\n"
+    return write_report(report, end="\n")

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from paramscope import text
 from paramscope.analysis.fold import Node
 from paramscope.render._columns import elements, fates, line_name, shape, words
-from paramscope.render._findings import finding_lines, legend
 from paramscope.render._lines import Line, Lines, Selection, lines_of, nothing
-from paramscope.render.terminal._layout import GAP, Screen, column_width, padded_cell, paint, sentence
-from paramscope.render.terminal._optimizers import amiss
-from paramscope.render.terminal._totals import note_lines, sharing_lines, title, total_lines
+from paramscope.render._page import remarks
+from paramscope.render._pieces import flat
+from paramscope.render.terminal import _page as page
+from paramscope.render.terminal._layout import GAP, Screen, column_width, padded_cell, paint
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
 
@@ -63,24 +63,17 @@ def render(
     tree = _Tree(report, lines, width)
     items = list(tree.items())
     drawn = _drawn(items, report.totals.parameters, screen) if items else [nothing(report, selection)]
-    some = ", ~ some" if any(line.closed for line in lines.shown) else ""
-    told = [f"fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown{some}"]
-    if any(line.is_counted for line in lines.shown):
-        told.append("elements in parentheses were counted above")
-    if not report.optimizers:
-        told.append("stepped is unknown without an optimizer (-O)")
-    if tree.has_codes:
-        told.append(legend(report))
+    told = remarks(lines.shown, ("fate", "elements", "dtype", "device"), tree.codes)
     blocks = [
-        title(report, width),
-        [*drawn, "", *sentence(told, width, separator="; ")] if items else drawn,
-        total_lines(report, width, lines.left_out),
-        finding_lines(report, screen),
-        sharing_lines(report, lines.rows, width),
-        amiss(report, lines.rows, screen),
-        note_lines(report, width),
+        page.title(report, width),
+        page.with_remarks(drawn, told, width) if items else drawn,
+        page.total_lines(report, width, lines.left_out),
+        page.finding_lines(report, screen),
+        page.sharing_lines(report, lines.rows, width),
+        page.disagreements(report, lines.rows, screen),
+        page.note_lines(report, width),
     ]
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    return page.joined(blocks)
 
 
 class _Tree:
@@ -91,8 +84,8 @@ class _Tree:
         self._width = width
         self._lines = lines
         self._codes = lines.named.modules
-        self.has_codes = bool(self._codes) or any(line.codes for line in lines.shown)
-        """Whether any finding is about what is listed."""
+        self.codes = next(iter(self._codes.values()), ())
+        """Of findings that are about a module."""
         self._of_slot = {line.slots[0]: line for line in lines.shown if line.closed is None}
         self._closed = {line.path: line for line in lines.shown if line.closed is not None}
         self._parts: dict[int, int] = {}
@@ -163,7 +156,7 @@ class _Tree:
         return f"…{len(lead) // 3}… "
 
     def _slot(self, line: Line, above: str, branch: str, before: str) -> _Item:
-        label = f"{_relative(line_name(line, line.codes), above)}  {shape(line)}"
+        label = f"{_relative(flat(line_name(line, line.codes)), above)}  {shape(line)}"
         if line.record.status in ("hidden", "buffer", "attribute", "unknown"):
             label += f" {line.record.status}"
         part = line.elements if line.record.status in _PARAMETERS and not line.is_counted else None

@@ -39,9 +39,9 @@ When it is wrong to follow it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Any
 
+from paramscope.errors import nearest
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
@@ -102,7 +102,7 @@ def _meant(key: str, known: dict[str, Any]) -> str | None:
     for word in (plain, SPELLINGS.get(plain), SPELLINGS.get(plain.replace("_", "")), _OTHERS.get(plain)):
         if word is not None and word in known:
             return word
-    near = get_close_matches(plain, known, n=1, cutoff=_CLOSE)
+    near = nearest(plain, known, n=1, cutoff=_CLOSE)
     return near[0] if near and not any(map(str.isdigit, key)) else None
 
 

@@ -104,29 +104,20 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 def _all_frozen(facts: Facts, pattern: re.Pattern[str]) -> list[int]:
     """Parameters of adapters by their names; none where any of them, or anything new beside one, is trained."""
-    frozen: list[int] = []
-    layers: set[str] = set()
-    others: list[str] = []
-    for kind in facts.slot_kinds:
-        if not (kind.is_trainable or kind.is_frozen) or kind.spec is None or not kind.spec.is_differentiable:
-            continue
-        for slot in kind.slots:
-            path = facts.slots.path_at(slot)
-            found = pattern.search(path)
-            if found is None:
-                if kind.is_trainable:
-                    others.append(path)
-            elif kind.is_trainable:
-                return []
-            else:
-                frozen.append(slot)
-                layers.add(path[: found.start()])
-    if any(_is_beside(path, layers) for path in others):
+    kinds = [kind for kind in facts.slot_kinds if kind.spec is not None and kind.spec.is_differentiable]
+    frozen = [slot for kind in kinds if kind.is_frozen for slot in kind.slots]
+    trained = facts.paths([slot for kind in kinds if kind.is_trainable for slot in kind.slots]) if frozen else []
+    if not frozen or any(map(pattern.search, trained)):
         return []
-    return sorted(frozen)
+    found = zip(frozen, map(pattern.search, facts.paths(frozen)), strict=True)
+    adapters = {slot: match.string[: match.start()] for slot, match in found if match is not None}
+    layers = frozenset(adapters.values())
+    if layers and any(_is_beside(path, layers) for path in trained):
+        return []
+    return sorted(adapters)
 
 
-def _is_beside(path: str, layers: set[str]) -> bool:
+def _is_beside(path: str, layers: frozenset[str]) -> bool:
     """Whether something lies in the layer of an adapter and is none of its base: a method may train such a part."""
     above, name = parent(path), last_name(path)
     while above:

@@ -1,33 +1,16 @@
-"""Odd attributes: what looks like a misspelled `requires_grad`, and what libraries leave on an instance."""
+"""Odd attributes of modules: what looks like a misspelled `requires_grad`, and what libraries leave on instances."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dis import get_instructions
-from gc import get_referents
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
+from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, class_mro, is_a, is_torch
+from paramscope.capture.kinds import attribute_steps
+from paramscope.snapshot import Mark
 
-from paramscope.capture.classes import (
-    DECIDING,
-    ClassFacts,
-    class_dict,
-    class_mro,
-    is_a,
-    is_tensor_class,
-    is_torch,
-)
-from paramscope.capture.kinds import attribute_steps, copies_itself
-from paramscope.capture.parts import tensor_dict
-from paramscope.capture.tensors import tensor_facts
-from paramscope.snapshot import HAS_GRAD, IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, Mark, MarkKind, Note
-
-if TYPE_CHECKING:
-    from paramscope.capture.walk import Walk
-
-_MISSPELLED = frozenset(
+MISSPELLED = frozenset(
     {
         "require_grad",
         "required_grad",
@@ -39,7 +22,7 @@ _MISSPELLED = frozenset(
     }
 )
 """As they were met in code; no other name is taken for one of these."""
-ODD_NAMES = _MISSPELLED | {
+ODD_NAMES = MISSPELLED | {
     "requires_grad",
     "requires_grad_",
     "forward",
@@ -48,14 +31,6 @@ ODD_NAMES = _MISSPELLED | {
     *DECIDING,
 }
 """Of a module's instance attributes, those that are looked at."""
-_ON_TENSORS = _MISSPELLED | {"requires_grad_"}
-
-_Base: Any = torch._C.TensorBase
-_is_inference: Callable[[Any], bool] = _Base.is_inference
-_grad_of: Callable[[Any], Any] = _Base.grad.__get__
-_base_of: Callable[[Any], Any] = _Base._base.__get__
-_requires_grad: Callable[[Any], bool] = _Base.requires_grad.__get__
-_LEARNING = REQUIRES_GRAD | IS_LEAF
 
 
 def odd_mark(path: str, name: str, value: Any, facts: ClassFacts) -> Mark | None:
@@ -66,7 +41,7 @@ def odd_mark(path: str, name: str, value: Any, facts: ClassFacts) -> Mark | None
         return Mark(path, "own-forward", name, None)
     if name == "all_tied_weights_keys" or name in DECIDING or name in facts.defines:
         return None
-    return Mark(path, "odd-attribute", name, _plain(value))
+    return Mark(path, "odd-attribute", name, plain_value(value))
 
 
 def uses_itself(cls: type, name: str) -> bool:
@@ -136,7 +111,8 @@ def _reads_own(code: CodeType, name: str) -> bool:
     return False
 
 
-def _plain(value: Any) -> bool | int | float | str | None:
+def plain_value(value: Any) -> bool | int | str | None:
+    """What an odd attribute was set to, where JSON can hold it; None for anything else."""
     return value if type(value) in (bool, str) or (type(value) is int and abs(value) < 1 << 63) else None
 
 
@@ -153,57 +129,3 @@ def _offloads(hook: Any, depth: int = 0) -> bool:
         return False
     base = list if is_a(hooks, list) else tuple
     return any(_offloads(each, depth + 1) for each in base.__iter__(hooks))
-
-
-def add_tensor_marks(walk: Walk) -> None:
-    """Enters the marks of tensors: odd attributes, inference tensors, gradients of another shape.
-
-    Each is looked for in all tensors at once, since few models have any.
-    """
-    tensors = walk.tensors.held
-    found: list[tuple[int, MarkKind, str, Any]] = []
-    try:
-        is_any_inference = any(map(_is_inference, tensors))
-    except TypeError:  # something that is no tensor
-        is_any_inference = True
-    if is_any_inference:
-        for number, tensor in enumerate(tensors):
-            if is_tensor_class(type(tensor)) and _is_inference(tensor):
-                found.append((number, "inference", "", None))
-    # To ask a tensor for its attributes makes it a dict; what a tensor refers to is known without.
-    dicts = [each for each in get_referents(*tensors) if type(each) is dict]
-    if any(not _ON_TENSORS.isdisjoint(filter(_is_text, each)) for each in dicts):
-        for number, tensor in enumerate(tensors):
-            state = tensor_dict(tensor) if is_tensor_class(type(tensor)) else {}
-            for name, value in state.items():
-                if _is_text(name) and name in _ON_TENSORS:
-                    found.append((number, "odd-attribute", name, _plain(value)))
-    for number, flags in enumerate(walk.tensors.flags):
-        if flags & HAS_GRAD:
-            shape, *_ = tensor_facts(_grad_of(tensors[number]))
-            if shape is not None and shape != walk.tensors.spec(number).shape:
-                found.append((number, "gradient-shape", "grad", shape))
-        elif flags & _LEARNING == _LEARNING and not flags & IS_PARAMETER:
-            base = _base_of(tensors[number])
-            if base is not None and _requires_grad(base):
-                found.append((number, "cut-view", "", None))
-    if walk.tensors.unreadable or found:
-        paths = walk.tensor_paths()
-        walk.facts.marks.extend(Mark(paths[number], kind, name, value) for number, kind, name, value in found)
-        walk.notes.extend(
-            Note(paths[number], "unreadable", "its class answers for its sizes: to ask would run the class's code")
-            for number in sorted(walk.tensors.unreadable)
-        )
-
-
-def add_copy_marks(walk: Walk) -> None:
-    """Enters which modules say themselves what a copy of them holds: of interest where a tensor has a graph alone."""
-    if all(flags & IS_LEAF for flags in set(walk.tensors.flags)):
-        return
-    for number, module in walk.held_modules():
-        if copies_itself(type(module)):
-            walk.facts.marks.append(Mark(walk.paths[number], "not-copied", "", None))
-
-
-def _is_text(name: Any) -> bool:
-    return type(name) is str

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-FOLDER = Path(__file__).parent.parent / "fixtures" / "rules"
+FOLDER = Path(__file__).parents[2] / "fixtures" / "rules"
 _BLAME = re.compile(r"#.*?\bblame: ([\w, ]+)")
 
 

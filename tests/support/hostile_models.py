@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
-from traps import hostile, ran, trip, watched
 
 from paramscope import Report, audit
 from paramscope.render import formats
+from support.traps import hostile, ran, trip, watched
 
 HANGS = 300.0
 """What takes longer hangs, on whatever machine and under whatever tracer."""

@@ -1,0 +1,362 @@
+"""The types of a report's JSON, version 1: what is written, what is accepted, and what `schema.json` says of it.
+
+A record of the package stands here a second time, field by field and on purpose: what the package keeps may change,
+and what was promised to readers may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+
+from msgspec import Meta, Struct
+from msgspec.structs import astuple, fields
+
+from paramscope import snapshot
+from paramscope.analysis import totals
+from paramscope.report import finding
+
+FORMAT = "paramscope.report"
+VERSION = 1
+
+# What fits the arrays of a snapshot; larger numbers are no sizes that any machine has.
+Natural = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Integer = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+Sizes = tuple[Natural, ...]
+Texts = tuple[str, ...]
+Setting = Integer | float | bool | str | tuple[Integer, ...] | None
+Option = int | float | bool | str | tuple[Any, ...] | None
+Pair = tuple[str, str]
+
+
+class Wire(Struct, frozen=True):
+    """A record as JSON has it: its fields in the order in which they are written."""
+
+    record: ClassVar[Any]
+    """The same record as the package has it."""
+
+
+def refuse_objects(options: dict[str, Option]) -> None:
+    """Raises ValueError where a list within options holds an object: no type of msgspec's says "lists of lists"."""
+    waiting: list[Any] = list(options.values())
+    for each in waiting:
+        if type(each) is dict:
+            raise ValueError("holds an object within an option")
+        if type(each) in (tuple, list):
+            waiting.extend(each)
+
+
+class Membership(Wire, frozen=True):
+    record = snapshot.Membership
+    optimizer: str
+    group: Natural
+
+
+class Location(Wire, frozen=True):
+    record = finding.Location
+    file: str
+    line: Natural
+
+
+class Totals(Wire, frozen=True):
+    record = totals.Totals
+    parameters: Natural
+    trainable: Natural
+    frozen: Natural
+    buffers: Natural
+    hidden: Natural
+    attributes: Natural
+    by_name: Natural | None
+    effective_trainable: Natural
+    nbytes: Natural
+    local: Natural | None
+    unknown: Natural
+    slots: Natural
+    modules: Natural
+
+
+class Module(Wire, frozen=True):
+    record = snapshot.ModuleRecord
+    path: str
+    type: str
+    registered: bool
+    training: bool
+    object: Natural
+    settings: dict[str, Setting]
+    unknown: dict[str, str]
+
+
+class Spec(Wire, frozen=True):
+    record = snapshot.TensorSpec
+    type: str
+    shape: Sizes | None
+    stride: tuple[Integer, ...] | None
+    dtype: str | None
+    device: str | None
+    layout: str | None
+    numel: Natural | None
+    nbytes: Natural | None
+
+
+class Part(Wire, frozen=True):
+    record = snapshot.Part
+    name: str
+    spec: Spec
+    storage: Natural | None
+    offset: Natural
+
+
+class Slot(Wire, frozen=True):
+    record = snapshot.SlotRecord
+    path: str
+    module: str
+    name: str
+    role: snapshot.Role
+    registered: bool
+    persistent: bool | None
+    type: str | None
+    shape: Sizes | None
+    stride: tuple[Integer, ...] | None
+    offset: Natural | None
+    dtype: str | None
+    device: str | None
+    layout: str | None
+    numel: Natural | None
+    nbytes: Natural | None
+    requires_grad: bool | None
+    is_leaf: bool | None
+    has_grad: bool | None
+    is_parameter: bool | None
+    status: snapshot.Status
+    gradient: bool | None
+    stepped: bool | None
+    saved: bool | None
+    moved: bool | None
+    tensor: Natural | None
+    storage: Natural | None
+    groups: tuple[Membership, ...]
+    declared: Sizes | None
+    parts: tuple[Part, ...]
+    unknown: dict[str, str]
+
+
+class Storage(Wire, frozen=True):
+    record = snapshot.StorageRecord
+    number: Natural
+    device: str
+    nbytes: Natural
+    memory: Natural
+    start: Natural
+    saved: Natural | None
+
+
+class Sharing(Wire, frozen=True):
+    record = snapshot.SharingRecord
+    kind: snapshot.SharingKind
+    slots: Texts
+    storage: Natural | None
+    nbytes: Natural
+
+
+class Alias(Wire, frozen=True):
+    record = snapshot.AliasRecord
+    path: str
+    of: str
+
+
+class Foreign(Wire, frozen=True):
+    record = snapshot.ForeignRecord
+    position: Natural
+    name: str | None
+    shape: Sizes | None
+    stride: tuple[Integer, ...] | None
+    offset: Natural | None
+    dtype: str | None
+    device: str | None
+    layout: str | None
+    numel: Natural | None
+    nbytes: Natural | None
+    requires_grad: bool
+    is_leaf: bool
+    is_parameter: bool
+    tensor: Natural
+    storage: Natural | None
+    replaced_by: str | None
+    evidence: str | None
+
+
+class State(Wire, frozen=True):
+    record = snapshot.StateRecord
+    position: Natural
+    name: str
+    shape: Sizes
+    device: str | None
+    dtype: str | None
+
+
+class Group(Wire, frozen=True):
+    record = snapshot.GroupRecord
+    index: Natural
+    options: dict[str, Option]
+    slots: Texts
+    foreign: tuple[Foreign, ...]
+    numel: Natural
+    state_nbytes: Natural
+    misfits: tuple[State, ...]
+
+    def __post_init__(self) -> None:
+        refuse_objects(self.options)
+
+
+class Optimizer(Wire, frozen=True):
+    record = snapshot.OptimizerRecord
+    name: str
+    type: str
+    groups: tuple[Group, ...]
+    bases: Texts
+    inner: Texts
+    steps_as: str | None
+    defaults: dict[str, Option] | None
+    read_keys: Texts
+    schedulers: Texts
+    listed: Texts
+
+    def __post_init__(self) -> None:
+        refuse_objects(self.defaults or {})
+
+
+class Class(Wire, frozen=True):
+    record = snapshot.ClassRecord
+    type: str
+    module: str
+    bases: Texts
+    file: str | None
+    line: Natural | None
+    forward: str | None
+
+
+class Mark(Wire, frozen=True):
+    record = snapshot.Mark
+    path: str
+    kind: snapshot.MarkKind
+    name: str
+    value: Setting
+
+
+class DeclaredTie(Wire, frozen=True):
+    record = snapshot.DeclaredTie
+    module: str
+    source: Literal["instance", "class"]
+    names: Pair
+    pairs: tuple[Pair, ...]
+    undecided: str | None
+
+
+class Note(Wire, frozen=True):
+    record = snapshot.Note
+    path: str
+    kind: snapshot.NoteKind
+    text: str
+
+
+class Finding(Wire, frozen=True):
+    record = finding.Finding
+    code: str
+    name: str
+    severity: finding.Severity
+    message: str
+    paths: Annotated[Texts, Meta(min_length=1)]
+    location: Location | None
+    help: str
+    unlocated: str = ""
+    """Reports of the first versions lack it."""
+
+
+class Skipped(Wire, frozen=True):
+    record = finding.Skipped
+    code: str
+    reason: str
+
+
+class Value(Wire, frozen=True):
+    record = snapshot.ValueRecord
+    path: str
+    kind: Literal["nan", "inf", "constant", "equal"]
+    group: Natural | None
+
+
+class Producer(Struct, frozen=True):
+    paramscope: str
+    torch: str
+
+
+class Model(Struct, frozen=True):
+    type: str
+    training: bool | None
+    """None where several roots differ."""
+    roots: Annotated[Texts, Meta(extra_json_schema={"minItems": 1})]
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """A whole report. Further keys are allowed everywhere: a later paramscope may add some."""
+
+    format: Annotated[str, Meta(extra_json_schema={"const": FORMAT})]
+    version: Annotated[int, Meta(extra_json_schema={"const": VERSION})]
+    producer: Producer
+    target: str | None = None
+    model: Model
+    totals: Totals
+    modules: list[Module]
+    slots: list[Slot]
+    storages: list[Storage]
+    sharing: tuple[Sharing, ...]
+    aliases: tuple[Alias, ...]
+    optimizers: tuple[Optimizer, ...]
+    classes: tuple[Class, ...]
+    marks: tuple[Mark, ...]
+    declared_ties: tuple[DeclaredTie, ...]
+    notes: tuple[Note, ...]
+    findings: tuple[Finding, ...]
+    ignored: tuple[Finding, ...]
+    skipped: tuple[Skipped, ...]
+    values: tuple[Value, ...] | None = None
+
+
+def to_record(value: Any) -> Any:
+    """What was read → the same as the package has it: its records, and pairs for the objects of JSON."""
+    if isinstance(value, Wire):
+        return value.record(*map(to_record, astuple(value)))
+    if type(value) is dict:
+        return tuple((name, to_record(each)) for name, each in value.items())
+    return tuple(map(to_record, value)) if type(value) in (tuple, list) else value
+
+
+def to_plain(value: Any, *, is_object: bool = False) -> Any:
+    """What the package has → the dicts, lists and plain values that `json` writes.
+
+    is_object: whether pairs are an object in JSON.
+    """
+    wire = _WIRE.get(type(value))
+    if wire is not None:
+        return {name: to_plain(getattr(value, name), is_object=pairs) for name, pairs in field_names(wire).items()}
+    if type(value) is tuple:
+        return {name: to_plain(each) for name, each in value} if is_object else [to_plain(each) for each in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+@cache
+def field_names(wire: type[Struct]) -> Mapping[str, bool]:
+    """The fields in their order, and whether each is an object in JSON that the package has as pairs."""
+    return MappingProxyType(
+        {field.name: any(get_origin(each) is dict for each in _choices(field.type)) for field in fields(wire)}
+    )
+
+
+def _choices(declared: Any) -> tuple[Any, ...]:
+    return (declared,) if get_origin(declared) is dict else get_args(declared)
+
+
+_WIRE = {wire.record: wire for wire in Wire.__subclasses__()}
