@@ -7,6 +7,7 @@ import json
 import pickle
 import unittest
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -27,7 +28,8 @@ from paramscope.analysis.changes import (
 )
 from paramscope.errors import NotAModule, NotAnOptimizer
 from paramscope.testing import ExpectationError, expect
-from paramscope.testing.memory import remembering, state_from_json, state_to_json
+from paramscope.testing.memory import CURRENT_MEMORY
+from paramscope.testing.states import state_from_json, state_to_json
 
 
 class Tied(nn.Module):
@@ -263,6 +265,14 @@ class Recorder:
 
     def remember(self, state: State) -> None:
         self.kept.append(state)
+
+
+@contextmanager
+def remembering(memory: Recorder) -> Iterator[None]:
+    """What a test framework does around a test."""
+    token = CURRENT_MEMORY.set(memory)
+    yield
+    CURRENT_MEMORY.reset(token)
 
 
 def test_a_memory_is_what_a_failure_compares_with() -> None:

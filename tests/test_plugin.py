@@ -379,7 +379,7 @@ import sys
 from pathlib import Path
 
 def pytest_sessionfinish(session):
-    loaded = [name for name in ("torch", "paramscope.capture", "pytest_paramscope") if name in sys.modules]
+    loaded = [name for name in ("torch", "paramscope.capture", "paramscope.report", "paramscope.snapshot", "pytest_paramscope") if name in sys.modules]
     Path(__file__).with_name(f"loaded_{hasattr(session.config, 'workerinput')}.txt").write_text(" ".join(loaded))
 """
 

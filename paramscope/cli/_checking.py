@@ -11,6 +11,7 @@ from typing import NamedTuple
 import click
 
 from paramscope import text
+from paramscope.cli._building import Building
 from paramscope.config import FAIL_ON, Config, read_config
 from paramscope.errors import (
     FormatError,
@@ -34,7 +35,6 @@ from paramscope.exceptions import (
     write_baseline,
 )
 from paramscope.exceptions.checked import Checked, as_checked
-from paramscope.report.face import Report
 from paramscope.report.finding import Severity
 from paramscope.rules import Loaded, discover
 from paramscope.rules.choice import choose, matching, meant_by
@@ -119,13 +119,11 @@ def _unknown_codes(config: Config, rules: Sequence[Loaded], *, has_failed: bool)
     )
 
 
-def checked(
-    target: str, plan: Plan, optimizers: Sequence[str], given: Sequence[str], *, meta: bool, values: bool
-) -> Judged:
+def checked(target: str, plan: Plan, building: Building, *, values: bool) -> Judged:
     """One target, built or read, judged anew, without what is accepted."""
     from paramscope.api import judge
 
-    snapshot, name = _captured(target, optimizers, given, meta=meta, values=values)
+    snapshot, name = _captured(target, building, values=values)
     report = judge(snapshot, rules=plan.rules, target=name)
     comments = tuple(declared_by_comments(snapshot))
     check_comments(comments)
@@ -139,40 +137,28 @@ def checked(
     return Judged(as_checked(report, plan.rules, ignored), applied, comments)
 
 
-def _captured(
-    target: str, optimizers: Sequence[str], given: Sequence[str], *, meta: bool, values: bool
-) -> tuple[Snapshot, str]:
+def _captured(target: str, building: Building, *, values: bool) -> tuple[Snapshot, str]:
     """(what is in a TARGET, its name): read, where it is a saved report, else built and captured."""
-    from paramscope.cli._input import combine, parse_arguments
+    from paramscope.cli._input import build, saved_report
 
-    arguments = parse_arguments(given)
-    if target.endswith(".json"):
-        if optimizers or arguments or meta or values:
-            raise TargetError(
-                f"{target} is a saved report: nothing is built, so -O, --arg, --meta and --values do not apply",
-                "Leave them out, or name the code: path/model.py:build.",
-            )
-        from paramscope.wire.reader import read_report_file
-
-        saved = read_report_file(Path(target), Report)
+    saved = saved_report(target, is_built=any((*building, values)), options="-O, --arg, --meta and --values")
+    if saved is not None:
         return saved.snapshot, saved.target or target
     from paramscope.api import capture
-    from paramscope.load.target import load_optimizer, load_target
 
-    built = load_target(target, arguments=arguments, meta=meta)
-    made = [load_optimizer(each, built.model) for each in optimizers]
-    return capture(built.model, optimizer=combine(built.optimizer, made), values=values), target
+    model, optimizer = build(target, building)
+    return capture(model, optimizer=optimizer, values=values), target
 
 
 def check_all(
-    targets: Sequence[str], plan: Plan, optimizers: Sequence[str], given: Sequence[str], *, meta: bool, values: bool
+    targets: Sequence[str], plan: Plan, building: Building, *, values: bool
 ) -> tuple[list[Judged], list[ParamscopeError]]:
     """All targets that can be built or read, judged, and the errors of the others, which do not stop it."""
     checks: list[Judged] = []
     failed: list[ParamscopeError] = []
     for target in targets:
         try:
-            checks.append(checked(target, plan, optimizers, given, meta=meta, values=values))
+            checks.append(checked(target, plan, building, values=values))
         except (TargetError, ReportError, NotAModule, NotAnOptimizer) as error:  # noqa: PERF203
             named = error if len(targets) == 1 or target in error.problem else _of_target(error, target)
             failed.append(named)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import click
 
+from paramscope.cli._building import Building, building_options
+
 
 @click.command("check")
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
-@click.option(
-    "-O",
-    "--optimizer",
-    "optimizers",
-    metavar="TARGET",
-    multiple=True,
-    help="A function that is called with each model and returns its optimizer; may be given several times.",
-)
+@building_options
 @click.option("--select", metavar="CODES", multiple=True, help="Only these rules: PS101, or PS1 for all PS1xx.")
 @click.option("--ignore", metavar="CODES", multiple=True, help="Not these rules.")
 @click.option("--fail-on", metavar="SEVERITY", help="error, warning (the default), info, or never.")
@@ -23,12 +18,9 @@ import click
 @click.option("--show-ignored", is_flag=True, help="In text: also list accepted findings, with the reasons.")
 @click.option("--baseline", metavar="FILE", help="Accept the findings in this file.")
 @click.option("--write-baseline", metavar="FILE", help="Accept all of today's findings: write them to this file.")
-@click.option("--arg", "arguments", metavar="K=V", multiple=True, help="Keyword argument for the targets.")
-@click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
 @click.option("--values", is_flag=True, help="Also read the values of tensors: NaN, constants, copies.")
 def command(
     targets: tuple[str, ...],
-    optimizers: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: str | None,
@@ -37,8 +29,7 @@ def command(
     show_ignored: bool,  # noqa: FBT001  # click passes by keyword
     baseline: str | None,
     write_baseline: str | None,
-    arguments: tuple[str, ...],
-    meta: bool,  # noqa: FBT001
+    building: Building,
     values: bool,  # noqa: FBT001
 ) -> int:
     """Check TARGETs, saved reports among them, against all rules. Exits 0 if nothing is found at or above
@@ -61,7 +52,7 @@ def command(
     check_writable(output)
     check_writable(write_baseline)
     plan = checking.to_plan(_codes(select), _codes(ignore), fail_on, baseline, write_baseline)
-    checks, failed = checking.check_all(targets, plan, optimizers, arguments, meta=meta, values=values)
+    checks, failed = checking.check_all(targets, plan, building, values=values)
     if failed and (not checks or write_baseline is not None):
         raise failed[0]
     if write_baseline is not None:

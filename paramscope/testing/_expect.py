@@ -11,7 +11,7 @@ from paramscope.errors import ParamscopeError
 from paramscope.report.face import Report
 from paramscope.snapshot import Snapshot
 from paramscope.testing.counts import check_counts
-from paramscope.testing.memory import current_memory
+from paramscope.testing.memory import CURRENT_MEMORY
 from paramscope.testing.message import Unmet, failure_text
 from paramscope.testing.slots import check_frozen, check_tied, check_trainable_only
 from paramscope.testing.stepping import check_stepped
@@ -58,7 +58,7 @@ def expect(
     NotAnOptimizer where the call itself is mistaken.
     """
     # NOTE: asked first, so that the n-th call in a test is the n-th whatever becomes of it.
-    memory = current_memory()
+    memory = CURRENT_MEMORY.get()
     remembered = memory.recall() if memory else None
     try:
         asked = wanted(
