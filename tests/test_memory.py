@@ -192,29 +192,39 @@ def test_a_hundred_thousand_views_of_one_storage() -> None:
     assert [(r.kind, len(r.slots), r.nbytes) for r in capture(model).sharing] == [("overlapping", 100_001, 400_000)]
 
 
-def test_what_was_not_decided_is_said_and_all_pairs_together_cost_no_more_than_one_budget(
+def test_what_was_not_decided_is_said_and_a_search_costs_no_more_than_its_budget(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Coprime strides that interleave over a storage of terabytes: each pair would take a second, and all together
     are given a tenth of what is allowed."""
     allowed = 300_000
     monkeypatch.setattr(Budget.__init__, "__defaults__", (allowed,))
-    granted, refused = [0], [0]
     take = Budget.take
+    spent: dict[Budget, int] = {}
+    refused: list[int] = []
 
     def counted(self: Budget, work: int) -> bool:
         is_granted = take(self, work)
-        (granted if is_granted else refused)[0] += work
+        spent[self] = spent.get(self, 0) + work * is_granted
+        if not is_granted:
+            refused.append(work)
         return is_granted
 
     monkeypatch.setattr(Budget, "take", counted)
-    model = nn.Module()
     base = torch.empty(1 << 40, device="meta")
-    for i in range(40):
-        view = base.as_strided((700, 701, 709), (104729 + 2 * i, 1299709 + 2 * i, 15485863 + 2 * i), i)
-        setattr(model, f"w{i}", nn.Parameter(view))
-    report = audit(model)
-    assert {note.kind for note in report.snapshot.notes} == {"overlap"}
-    assert report.totals.parameters == 40 * 700 * 701 * 709
-    # 780 pairs ask; what they got is what one search may cost.
-    assert 0 < granted[0] <= allowed < refused[0]
+    searches = []
+    for count in (20, 40):
+        model = nn.Module()
+        for i in range(count):
+            view = base.as_strided((700, 701, 709), (104729 + 2 * i, 1299709 + 2 * i, 15485863 + 2 * i), i)
+            setattr(model, f"w{i}", nn.Parameter(view))
+        spent.clear()
+        refused.clear()
+        report = audit(model)
+        assert {note.kind for note in report.snapshot.notes} == {"overlap"}
+        assert report.totals.parameters == count * 700 * 701 * 709
+        assert refused
+        assert 0 < max(spent.values()) <= allowed
+        searches.append(len(spent))
+    # Four times as many pairs, and no more budgets.
+    assert searches[0] == searches[1]
