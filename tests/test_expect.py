@@ -172,7 +172,7 @@ def test_strangers_in_an_optimizer_fold() -> None:
 
 
 def test_lazy_parameters_are_unknown_where_they_count() -> None:
-    model = nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 3))
+    model: Any = nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 3))
     model[0].weight = nn.parameter.UninitializedParameter(requires_grad=False)
     model[0].bias = None
     expect(model, trainable=12)

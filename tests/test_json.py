@@ -10,6 +10,7 @@ import tracemalloc
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -53,7 +54,8 @@ def everything() -> Report:
     """A report on it, with two optimizers and findings of every kind."""
     model = Everything()
     first = torch.optim.AdamW(model.named_parameters(), lr=torch.tensor(0.1), weight_decay=float("inf"))
-    second = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(3, 4))]}, {"params": [model.embed.weight]}], lr=1)
+    groups: list[dict[str, Any]] = [{"params": [nn.Parameter(torch.zeros(3, 4))]}, {"params": [model.embed.weight]}]
+    second = torch.optim.SGD(groups, lr=1)
     found = audit(model, optimizer={"one": first, "two": second})
     finding = Finding(
         "PS101", "module-in-container", Severity.ERROR, "a %message", ("hidden[0]",), Location("a.py", 3)

@@ -94,7 +94,7 @@ def sources() -> dict[str, Path]:
 
 def circles(files: dict[str, str]) -> list[list[str]]:
     """Modules that import one another, directly or through others; `files` are their sources by dotted name."""
-    graph = networkx.DiGraph()
+    graph: networkx.DiGraph[str] = networkx.DiGraph()
     for module, source in files.items():
         for name in imports(ast.parse(source)):
             # `from package import name` imports the module of that name, if it is one.

@@ -90,7 +90,7 @@ def test_fingerprints_stay_while_lines_move(folder: Path, capsys: pytest.Capture
     def results() -> list[dict[str, Any]]:
         forget_imports()
         assert run("check", "models.py:both", "--select", "PS101,PS104", "-f", "sarif") == 1
-        return valid(capsys.readouterr().out)["results"]  # type: ignore[no-any-return]
+        return valid(capsys.readouterr().out)["results"]
 
     before = results()
     path = folder / "models.py"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def net() -> Any:
 
 def start(ranks: int = 1) -> None:
     if ranks == 1:
-        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        dist.init_process_group("gloo", store=torch._C._distributed_c10d.HashStore(), rank=0, world_size=1)
     else:
         dist.init_process_group("fake", store=FakeStore(), rank=1, world_size=ranks)
 
@@ -54,7 +54,8 @@ def _ended() -> Iterator[None]:
 def test_distributed_data_parallel() -> None:
     start()
     plain = audit(net()).totals
-    for kwargs in ({}, {"find_unused_parameters": True}, {"static_graph": True}, {"gradient_as_bucket_view": True}):
+    options: list[dict[str, Any]] = [{}, {"find_unused_parameters": True}, {"static_graph": True}]
+    for kwargs in (*options, {"gradient_as_bucket_view": True}):
         model = DistributedDataParallel(net(), **kwargs)
         report = look(model)
         only(report)
@@ -76,7 +77,6 @@ def test_distributed_data_parallel() -> None:
     tied[0].weight.requires_grad_()
     report = look(DistributedDataParallel(tied))
     assert shared(report) == [("tied", ("module.0.weight", "module.1.weight"))]
-    optimizer = torch.optim.AdamW(DistributedDataParallel(net()).parameters())
     model = DistributedDataParallel(net())
     optimizer = ZeroRedundancyOptimizer(model.parameters(), torch.optim.AdamW, lr=0.1)
     report = audit(model, optimizer=optimizer)
@@ -158,7 +158,7 @@ def test_what_is_declared_of_names_is_found_below_the_wrappers() -> None:
         report = audit(Declaring(keep=keep))
         (tie,) = report.snapshot.declared_ties
         assert tie.pairs == (("body._fsdp_wrapped_module.1.weight", "body._fsdp_wrapped_module.0.weight"),), tie
-        outer = nn.Module()
+        outer: Any = nn.Module()
         outer.hidden = [wrapped(keep=keep, nested=False)]
         report = audit(outer)
         assert fsdp_marks(report) == views(report) != set()
@@ -213,7 +213,7 @@ def test_distributed_tensors_on_four_ranks() -> None:
     start(4)
     mesh, grid = init_device_mesh("cpu", (4,)), init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
 
-    def local(report, path):
+    def local(report: Report, path: str) -> tuple[int, ...] | None:
         (part,) = report.slots[path].parts
         assert part.name == "_local_tensor"
         assert part.storage is not None
@@ -251,7 +251,11 @@ def test_distributed_tensors_on_four_ranks() -> None:
         assert slot.type == "torch.distributed.tensor.DTensor"
         assert slot.storage is None
     assert report.totals.parameters == 48 + 48 + 48 + 42 + 6 + 6
-    assert report.totals.local == sum(p.to_local().numel() for p in model.parameters()) == 12 + 48 + 12 + 12 + 0 + 6
+    assert (
+        report.totals.local
+        == sum(cast(DTensor, p).to_local().numel() for p in model.parameters())
+        == 12 + 48 + 12 + 12 + 0 + 6
+    )
     assert report.totals.nbytes == 4 * (report.totals.local + 2)
     assert unregistered(report) == ["plain"]
     assert report.sharing == ()
