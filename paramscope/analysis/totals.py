@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable
 from math import prod
 from typing import NamedTuple
 
 from paramscope.analysis.untrained_rows import untrained_rows
-from paramscope.snapshot import (
-    ATTRIBUTE,
-    PARAMETER,
-    REQUIRES_GRAD,
-    Snapshot,
-)
+from paramscope.snapshot import PARAMETER, REQUIRES_GRAD, Snapshot
+from paramscope.snapshot.fates import is_registered
 from paramscope.snapshot.spans import Layout, covered_bytes, layout_of
 
 
@@ -50,110 +47,106 @@ class Totals(NamedTuple):
     """Number of module paths."""
 
 
+class _Held(NamedTuple):
+    """Tensors by their numbers, as slots hold them."""
+
+    named: list[int]
+    """Parameters, once for every registered name."""
+    buffers: set[int]
+    others: dict[int, int]
+    """What is not registered, with the first slot that holds it."""
+
+
 def count_totals(snapshot: Snapshot) -> Totals:
-    """Adds everything up in one pass over the columns."""
-    slots, tensors, specs = snapshot.slot_columns, snapshot.tensor_columns, snapshot.interned.specs
-    module_flags = snapshot.module_columns.flags
-    numels = [spec.numel for spec in specs]
-    count = len(tensors.specs)
-    as_parameter, as_buffer, as_other = bytearray(count), bytearray(count), bytearray(count)
-    parameters = trainable = buffers = hidden = attributes = by_name = 0
-    for slot, tensor in enumerate(slots.tensors):
-        if tensor < 0:
-            continue
-        numel = numels[tensors.specs[tensor]] or 0
-        hold = slots.holds[slot]
-        if hold == ATTRIBUTE or not module_flags[slots.modules[slot]] & 1:
-            if not as_other[tensor]:
-                as_other[tensor] = 1
-                status = snapshot.status(slot)
-                if status == "hidden":
-                    hidden += numel
-                elif status == "attribute":
-                    attributes += numel
-        elif hold == PARAMETER:
-            by_name += numel
-            if not as_parameter[tensor]:
-                as_parameter[tensor] = 1
-                parameters += numel
-                if tensors.flags[tensor] & REQUIRES_GRAD:
-                    trainable += numel
-        elif not as_buffer[tensor]:
-            as_buffer[tensor] = 1
-            buffers += numel
+    """Adds everything up."""
+    tensors, specs = snapshot.tensor_columns, snapshot.interned.specs
+    held = _held(snapshot)
+    numels = [specs[spec].numel or 0 for spec in tensors.specs]
+
+    def elements(of: Iterable[int]) -> int:
+        return sum(map(numels.__getitem__, of))
+
+    parameters = frozenset(held.named)
+    trainable = elements(tensor for tensor in parameters if tensors.flags[tensor] & REQUIRES_GRAD)
+    status = {tensor: snapshot.status(slot) for tensor, slot in held.others.items()}
     return Totals(
-        parameters=parameters,
+        parameters=elements(parameters),
         trainable=trainable,
-        frozen=parameters - trainable,
-        buffers=buffers,
-        hidden=hidden,
-        attributes=attributes,
-        by_name=None if snapshot.is_truncated else by_name,
+        frozen=elements(parameters) - trainable,
+        buffers=elements(held.buffers),
+        hidden=elements(tensor for tensor in status if status[tensor] == "hidden"),
+        attributes=elements(tensor for tensor in status if status[tensor] == "attribute"),
+        by_name=None if snapshot.is_truncated else elements(held.named),
         effective_trainable=trainable - sum(row.numel for row in untrained_rows(snapshot)),
         nbytes=_nbytes(snapshot),
-        local=_local(snapshot, parameters),
+        local=_local(snapshot, elements(parameters)),
         unknown=sum(1 for spec in tensors.specs if specs[spec].shape is None and specs[spec].dtype),
-        slots=len(slots.names),
+        slots=len(snapshot.slot_columns.names),
         modules=len(snapshot.module_columns.paths),
     )
 
 
+def _held(snapshot: Snapshot) -> _Held:
+    found = _Held([], set(), {})
+    slots, module_flags = snapshot.slot_columns, snapshot.module_columns.flags
+    for slot, (tensor, hold, module) in enumerate(zip(slots.tensors, slots.holds, slots.modules, strict=True)):
+        if tensor < 0:
+            continue
+        if not is_registered(hold, module_flags[module]):
+            found.others.setdefault(tensor, slot)
+        elif hold == PARAMETER:
+            found.named.append(tensor)
+        else:
+            found.buffers.add(tensor)
+    return found
+
+
 def _nbytes(snapshot: Snapshot) -> int:
-    tensors, specs = snapshot.tensor_columns, snapshot.interned.specs
-    dense = [
-        spec.nbytes if spec.stride is not None and _is_dense(spec.shape, spec.stride) else None for spec in specs
-    ]
+    """Bytes of all tensors, each byte of a storage once."""
+    tensors, specs, there = snapshot.tensor_columns, snapshot.interned.specs, snapshot.storage_columns.nbytes
+    alone = [_reached_alone(layout_of(spec, 0)) for spec in specs]
+    crowded = _crowded(snapshot)
+    together: list[int] = []
+    total = 0
+    for tensor, (storage, spec) in enumerate(zip(tensors.storages, tensors.specs, strict=True)):
+        if storage in crowded or tensor in tensors.parts:
+            together.append(tensor)
+        elif storage < 0:
+            total += specs[spec].nbytes or 0
+        else:
+            # A storage may have been freed under its tensor, as sharding does between uses.
+            total += min(alone[spec], there[storage])
+    return total + _nbytes_together(snapshot, together)
+
+
+def _reached_alone(layout: Layout | None) -> int:
+    return 0 if layout is None else covered_bytes([layout])
+
+
+def _crowded(snapshot: Snapshot) -> set[int]:
+    """Storages of which more than one tensor, or part of one, may reach bytes."""
+    tensors = snapshot.tensor_columns
+    crowded = {storage for storage, viewers in Counter(tensors.storages).items() if viewers > 1 and storage >= 0}
+    crowded.update(snapshot.storage_columns.memories)
+    crowded.update(part.storage for parts in tensors.parts.values() for part in parts if part.storage is not None)
+    return crowded
+
+
+def _nbytes_together(snapshot: Snapshot, tensors: Iterable[int]) -> int:
+    """Bytes of tensors that may reach the same ones, and of what tensors are made of."""
     there, memories = snapshot.storage_columns.nbytes, snapshot.storage_columns.memories
     by_memory: dict[int, list[Layout]] = {}
-    alone: dict[int, int] = {}
     total = 0
-    for tensor, storage in enumerate(tensors.storages):
-        if storage in memories or storage in by_memory:
-            by_memory.setdefault(memories.get(storage, (storage, 0))[0], []).extend(_layouts(snapshot, tensor))
-        elif storage in alone:
-            by_memory[storage] = [*_layouts(snapshot, alone.pop(storage)), *_layouts(snapshot, tensor)]
-        elif storage >= 0:
-            alone[storage] = tensor
-        elif tensor not in tensors.parts:
-            total += specs[tensors.specs[tensor]].nbytes or 0
-    for tensor, parts in tensors.parts.items():
-        total += sum(part.spec.nbytes or 0 for part in parts if part.storage is None)
-        for part in parts:
-            if part.storage is not None:
-                memory = memories.get(part.storage, (part.storage, 0))[0]
-                if memory in alone:
-                    by_memory[memory] = _layouts(snapshot, alone.pop(memory))
-                by_memory.setdefault(memory, [])
-        for memory, layout in _part_layouts(snapshot, tensor):
-            by_memory[memory].append(layout)
-    for storage, tensor in alone.items():
-        nbytes = dense[tensors.specs[tensor]]
-        reached = covered_bytes(_layouts(snapshot, tensor)) if nbytes is None else nbytes
-        # A storage may have been freed under its tensor, as sharding does between uses.
-        total += min(reached, there[storage])
+    for tensor in tensors:
+        for span in snapshot.memory.spans(tensor):
+            by_memory.setdefault(span.memory, []).append(span.layout)
+        total += sum(
+            part.spec.nbytes or 0 for part in snapshot.tensor_columns.parts.get(tensor, ()) if part.storage is None
+        )
     for memory, layouts in by_memory.items():
         reached = covered_bytes(layouts)
         total += reached if memory in memories else min(reached, there[memory])
     return total
-
-
-def _layouts(snapshot: Snapshot, tensor: int) -> list[Layout]:
-    """The bytes of its memory that a tensor reaches, if it reaches any."""
-    columns = snapshot.tensor_columns
-    layout = layout_of(snapshot.interned.specs[columns.specs[tensor]], columns.offsets[tensor])
-    if layout is None:
-        return []
-    start = snapshot.storage_columns.memories.get(columns.storages[tensor], (0, 0))[1]
-    return [(layout[0] + start, layout[1])]
-
-
-def _part_layouts(snapshot: Snapshot, tensor: int) -> Iterator[tuple[int, Layout]]:
-    """(memory, the bytes of it) that the parts of a tensor reach."""
-    for part in snapshot.tensor_columns.parts[tensor]:
-        layout = layout_of(part.spec, part.offset)
-        if part.storage is not None and layout is not None:
-            memory, start = snapshot.storage_columns.memories.get(part.storage, (part.storage, 0))
-            yield memory, (layout[0] + start, layout[1])
 
 
 def _local(snapshot: Snapshot, parameters: int) -> int | None:
@@ -181,13 +174,3 @@ def _local(snapshot: Snapshot, parameters: int) -> int | None:
         if tensor in sharded and slots.holds[slot] == PARAMETER and snapshot.is_registered(slot)
     }
     return parameters + sum(sharded[tensor] for tensor in registered) if registered else None
-
-
-def _is_dense(shape: tuple[int, ...] | None, stride: tuple[int, ...]) -> bool:
-    """Whether elements lie side by side in row-major order."""
-    step = 1
-    for size, found in zip(reversed(shape or ()), reversed(stride), strict=True):
-        if size != 1 and found != step:
-            return False
-        step *= size
-    return True

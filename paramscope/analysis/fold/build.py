@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from paramscope.analysis.fold.numbering import gathered, numbered
@@ -43,6 +43,27 @@ class _Alike(NamedTuple):
     numbers: list[int]
     modules: list[int]
     """For each number as many modules as there are repetitions of all."""
+
+
+class _Family(NamedTuple):
+    """Siblings that stand in one node."""
+
+    start: str
+    """Of their names, before the number; the whole name of one that has none."""
+    end: str
+    members: dict[int, tuple[list[int], list[int]]]
+    """By signature: numbers, none for a name without, and positions among the children."""
+
+    @property
+    def first(self) -> int:
+        """The position of the first of them."""
+        return next(iter(self.members.values()))[1][0]
+
+    def add(self, signature: int, number: int, position: int) -> None:
+        """One more of them."""
+        numbers, positions = self.members.setdefault(signature, ([], []))
+        numbers.append(number)
+        positions.append(position)
 
 
 def fold_tree(snapshot: Snapshot, told: Told | None = None) -> list[Node]:
@@ -148,9 +169,10 @@ class _Folding:
                 if weights[child]:
                     node.children.append(self._plain(prefix + names[child], [below[i] for below in bundles]))
             return
-        for start_text, end_text, found in self._families(children):
+        for family in self._families(children):
+            found = family.members.values()
             parts = [_Alike(numbers, [below[i] for i in at for below in bundles]) for numbers, at in found]
-            head = prefix + start_text
+            head, end_text = prefix + family.start, family.end
             if not parts[0].numbers:
                 node.children.append(self._plain(head, parts[0].modules))
             elif len(parts) == 1:
@@ -159,46 +181,43 @@ class _Folding:
                 depth = signatures.depth(children[0])
                 node.children.append(self._mixed(head, end_text, parts, "", depth))
 
-    def _families(self, children: Sequence[int]) -> Iterator[tuple[str, str, list[tuple[list[int], list[int]]]]]:
-        """Siblings that stand in one node: (start, end of their names, [(numbers, positions among the children)]),
-        a pair for each signature; without numbers for a name that has none."""
+    def _families(self, children: Sequence[int]) -> list[_Family]:
+        """Siblings in the order of the first of each family."""
         signatures = self._signatures
-        found: list[tuple[str, str, dict[int, tuple[list[int], list[int]]]]] = []
-        known: dict[Any, list[int]] = {}
-        last: Any = None
+        found: list[_Family] = []
+        known: dict[Hashable, list[_Family]] = {}
+        last: Hashable = None
         for position, child in enumerate(children):
             if not signatures.weights[child]:
                 continue
-            name, signature = signatures.names[child], signatures.modules[child]
-            apart = numbered(name)
-            if apart is None:
-                found.append((name, "", {signature: ([], [position])}))
+            name = numbered(signatures.names[child])
+            if name is None:
+                found.append(_Family(signatures.names[child], "", {signatures.modules[child]: ([], [position])}))
                 last = None
                 continue
-            key = (apart.start, apart.end, signatures.owns[child])
-            if not apart.is_index and last != key:
+            key = name.start, name.end, signatures.owns[child]
+            if not name.is_index and last != key:
                 known.pop(key, None)  # such names fold only where they follow each other
             last = key
             families = known.setdefault(key, [])
-            for at in families:
-                members = found[at][2]
-                if signature in members:
-                    break
-            else:
-                for at in families[:_FAMILIES]:
-                    members = found[at][2]
-                    model = children[next(iter(members.values()))[1][0]]
-                    if self._is_alike(model, child):
-                        break
-                else:
-                    families.append(len(found))
-                    found.append((apart.start, apart.end, {signature: ([apart.number], [position])}))
-                    continue
-            numbers, positions = members.setdefault(signature, ([], []))
-            numbers.append(apart.number)
-            positions.append(position)
-        for start, end, members in found:
-            yield start, end, list(members.values())
+            family = self._family_of(child, children, families)
+            if family is None:
+                family = _Family(name.start, name.end, {})
+                families.append(family)
+                found.append(family)
+            family.add(signatures.modules[child], name.number, position)
+        return found
+
+    def _family_of(self, child: int, children: Sequence[int], families: Sequence[_Family]) -> _Family | None:
+        """The one that a child belongs to: that of its signature, else of siblings with most slots in common."""
+        signature = self._signatures.modules[child]
+        for family in families:
+            if signature in family.members:
+                return family
+        for family in families[:_FAMILIES]:
+            if self._is_alike(children[family.first], child):
+                return family
+        return None
 
     def _is_alike(self, one: int, other: int) -> bool:
         """Whether two modules have most of their slots in common, by name and signature."""
