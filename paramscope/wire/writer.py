@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from paramscope.collector import paused_collector
 from paramscope.snapshot import Snapshot, slot_path
 from paramscope.version import __version__
-from paramscope.wire.records import FORMAT, VERSION, Report, field_names, to_plain
+from paramscope.wire.records import FORMAT, VERSION, Report, to_plain
 
 if TYPE_CHECKING:
     from paramscope.report.data import ReportData
@@ -82,7 +82,7 @@ def report_pieces(report: ReportData) -> Iterator[str]:
         "values": snapshot.values,
     }
     before = "{"
-    for name in field_names(Report):
+    for name in Report.__struct_fields__:
         value = written[name]
         yield f'{before}"{name}":'
         if type(value) is tuple:

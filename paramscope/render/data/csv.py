@@ -14,7 +14,7 @@ from paramscope.render._columns import words
 from paramscope.render._lines import Selection, lines_of
 from paramscope.report.data import ReportData
 from paramscope.text import plain
-from paramscope.wire.records import Slot, field_names, to_plain
+from paramscope.wire.records import Slot, to_plain_field
 
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 """What makes a formula of a cell that begins with it (OWASP, CSV injection), also as East Asian keyboards type it."""
@@ -47,15 +47,12 @@ def _writer(field: FieldInfo) -> Callable[[Any], Any]:
     """How the values of one field become cells."""
     # Without dimensions, `[]`, is another shape than none; without groups is just that.
     known: dict[Any, Any] = {None: ""} if type(None) in get_args(field.type) else {(): ""}
-    is_object = field_names(Slot)[field.name]
 
     def cell(value: Any) -> Any:
         if type(value) is int:
             return value
         if value not in known:
-            known[value] = (
-                _text_cell(value) if type(value) is str else _json_cell(to_plain(value, is_object=is_object))
-            )
+            known[value] = _text_cell(value) if type(value) is str else _json_cell(to_plain_field(field.name, value))
         return known[value]
 
     return cell
