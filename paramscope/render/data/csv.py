@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 from paramscope.render._columns import words
 from paramscope.render._lines import Selection, lines_of
 from paramscope.report.data import ReportData
+from paramscope.snapshot import SlotRecord
 from paramscope.text import plain
 from paramscope.wire.fields import SLOT
 from paramscope.wire.kinds import Kind, same
 
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 """What makes a formula of a cell that begins with it (OWASP, CSV injection), also as East Asian keyboards type it."""
+
+_SPECIAL = re.compile(r'[,"\r\n]')
+"""What a cell cannot hold unless it is quoted (RFC 4180)."""
 
 
 def render(
@@ -34,12 +38,38 @@ def render(
     Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
     """
     lines = lines_of(report, Selection(fold=False, path=path, status=words(status), sort=sort)).shown
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow([field.name for field in SLOT.fields])
-    writers = [_writer(field.kind) for field in SLOT.fields]
-    writer.writerows([write(value) for write, value in zip(writers, line.record, strict=True)] for line in lines)
-    return out.getvalue()
+    head, *rows = [field.name for field in SLOT.fields], *(line.record for line in lines)
+    runs = [_Run(list(run), is_own=is_own) for is_own, run in groupby(range(len(head)), lambda i: head[i] in _OWN)]
+    return "\r\n".join([_row(head), *(",".join([run.of(row) for run in runs]) for row in rows), ""])
+
+
+_OWN = frozenset({"path", "module", "name", "offset", "tensor", "storage"})
+"""Fields that tell slots apart; all others are the same for thousands, and made text once."""
+
+
+class _Run:
+    """Fields that stand beside one another, and what makes text of them."""
+
+    def __init__(self, positions: Sequence[int], *, is_own: bool) -> None:
+        self._part = slice(positions[0], positions[-1] + 1)
+        self._writers = [_writer(field.kind) for field in SLOT.fields[self._part]]
+        self._known: dict[Any, str] | None = None if is_own else {}
+
+    def of(self, record: SlotRecord) -> str:
+        """Their cells, set apart by commas."""
+        values: Any = record[self._part]
+        known = self._known
+        if known is not None and values in known:
+            return known[values]
+        cells = _row([write(value) for write, value in zip(self._writers, values, strict=True)])
+        if known is not None:
+            known[values] = cells
+        return cells
+
+
+def _row(cells: Iterable[Any]) -> str:
+    """Cells as RFC 4180 has them, without the end of the line."""
+    return ",".join(["" if cell is None else str(cell) for cell in cells])
 
 
 def _writer(kind: Kind) -> Callable[[Any], Any]:
@@ -51,20 +81,19 @@ def _writer(kind: Kind) -> Callable[[Any], Any]:
     if names <= {"integer", "null"}:
         return same
     # Without dimensions, `[]`, is another shape than none; without groups is just that.
-    known: dict[Any, str] = {None: ""} if "null" in names else {(): ""}
-    is_text = names <= {"string", "null"}
-
-    def cell(value: Any) -> str:
-        if value not in known:
-            known[value] = _text_cell(value) if is_text else _json_cell(kind.write(value))
-        return known[value]
-
-    return cell
+    nothing: Any = None if "null" in names else ()
+    if names <= {"string", "null"}:
+        return lambda value: "" if value is None else _text_cell(value)
+    return lambda value: "" if value == nothing else _quoted(_json_cell(kind.write(value)))
 
 
 def _text_cell(value: str) -> str:
     value = plain(value, keep="\t\r\n")
-    return f"'{value}" if value[:1] in _FORMULA else value
+    return _quoted(f"'{value}" if value[:1] in _FORMULA else value)
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell
 
 
 def _json_cell(value: Any) -> str:
