@@ -108,7 +108,8 @@ def remarks(lines: Sequence[Line], columns: Collection[str], codes: Sequence[str
         found.append([*what, " on ", Name(same["device"])] if "device" in same else what)
     if "fate" in columns:
         found.append([FATE_LETTERS + (", ~ some" if any(line.closed for line in lines) else "")])
-    reasons = list(dict.fromkeys(reason for line in lines for _, reason in line.record.unknown))
+    unknown = dict.fromkeys(line.record.unknown for line in lines)
+    reasons = list(dict.fromkeys(reason for each in unknown for _, reason in each))
     if NO_OPTIMIZER in reasons:
         reasons.remove(NO_OPTIMIZER)
         found.append(["stepped is unknown without an optimizer (-O)"])

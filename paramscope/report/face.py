@@ -41,7 +41,8 @@ class Report(ReportData):
         """
         from paramscope.render.picture import build_graph
 
-        return build_graph(self, fold=fold)
+        with paused_collector():
+            return build_graph(self, fold=fold)
 
     def to_json(self) -> str:
         """The report as versioned JSON, from which `from_json` makes an equal one."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from paramscope import text
-from paramscope.render._columns import elements, line_name
+from paramscope.render._columns import elements, line_label
 from paramscope.render._lines import Line, Selection, lines_of
 from paramscope.render._page import foreign, options
 from paramscope.render._pieces import flat
@@ -56,7 +56,7 @@ def _stepped(report: ReportData, lines: list[Line], screen: Screen) -> Iterator[
             for line, times in members.get(Membership(optimizer.name, group.index), ()):
                 often = f" (×{times} in the group)" if times > 1 else ""
                 note = _note(line)
-                path = flat(line_name(line, ())) + often
+                path = line_label(line, ()) + often
                 cells.append([path, str(group.index), *_options(group), elements(line), note])
                 styles.append("warning" if note or often else None)
         heading = optimizer_title(optimizer, screen)
@@ -121,7 +121,7 @@ def _not_stepped(report: ReportData, lines: list[Line], screen: Screen) -> list[
     styles = [
         "warning" if line.record.status in ("trainable", "hidden") and report.optimizers else None for line in lines
     ]
-    cells = [[flat(line_name(line, ())) for line in lines], [elements(line) for line in lines], why]
+    cells = [[line_label(line, ()) for line in lines], [elements(line) for line in lines], why]
     heading = "not stepped" if report.optimizers else "what an optimizer could step, and what not"
     drawn = grid(cells, ["path", "elements", "why"], right=(1,), screen=screen, styles=styles)
     return [paint(heading, "heading", screen), *drawn]

@@ -70,18 +70,21 @@ def _slot_lines(report: ReportData, lines: list[Line], wanted: list[Column], scr
 
 def _fitting(report: ReportData, lines: list[Line], screen: Screen) -> tuple[list[Column], list[list[str]]]:
     """The columns that fit the screen, and their cells."""
-    paths = [COLUMNS["path"].cell(line, report) for line in lines]
-    longest = min(max(column_width(paths), len("path")), max(NARROWEST_PATH, screen.width // 3))
+    known: dict[Column, list[str]] = {}
+
+    def cells_of(column: Column) -> list[str]:
+        if column not in known:
+            known[column] = [column.cell(line, report) for line in lines]
+        return known[column]
+
+    path, same = COLUMNS["path"], varied(lines)
+    longest = min(max(column_width(cells_of(path)), len("path")), max(NARROWEST_PATH, screen.width // 3))
     for is_full in (True, False):
         # A column that says the same in every row says it once, where columns are scarce.
-        same = ("dtype", "device") if is_full else varied(lines)
-        names = ["shape", *same, "elements", *(FATES if is_full else ("fate",))]
-        columns = [COLUMNS["path"], COLUMNS["role"] if is_full else SHORT_ROLE, *(COLUMNS[name] for name in names)]
-        cells = [paths, *([column.cell(line, report) for line in lines] for column in columns[1:])]
-        needed = sum(
-            max(column_width(column), len(head.header)) + GAP
-            for column, head in zip(cells[1:], columns[1:], strict=True)
-        )
-        if is_full and needed + longest <= screen.width:
-            break
-    return columns, cells
+        names = ["shape", *(("dtype", "device") if is_full else same), "elements", *(FATES if is_full else ("fate",))]
+        columns = [path, COLUMNS["role"] if is_full else SHORT_ROLE, *(COLUMNS[name] for name in names)]
+        if is_full:
+            needed = sum(max(column_width(cells_of(each)), len(each.header)) + GAP for each in columns[1:])
+            if needed + longest <= screen.width:
+                break
+    return columns, [cells_of(each) for each in columns]

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.analysis.fold import Node
-from paramscope.render._columns import elements, fates, line_name, shape, words
-from paramscope.render._lines import Line, Lines, Selection, lines_of, nothing
+from paramscope.render._columns import elements, fates, line_label, shape, words
+from paramscope.render._lines import Line, Lines, Selection, lines_of, nodes_of, nothing
 from paramscope.render._page import remarks
-from paramscope.render._pieces import flat
 from paramscope.render.terminal import _page as page
 from paramscope.render.terminal._layout import GAP, Screen, column_width, padded_cell, paint
 from paramscope.report.data import ReportData
@@ -60,7 +59,7 @@ def render(
     selection = Selection(fold, path, words(status), "model", depth)
     lines = lines_of(report, selection)
     screen = Screen(width, color)
-    tree = _Tree(report, lines, width)
+    tree = _Tree(report, nodes_of(report, selection, lines.named), lines, width)
     items = list(tree.items())
     drawn = _drawn(items, report.totals.parameters, screen) if items else [nothing(report, selection)]
     told = remarks(lines.shown, ("fate", "elements", "dtype", "device"), tree.codes)
@@ -79,10 +78,10 @@ def render(
 class _Tree:
     """Nodes with the lines of their own slots that are listed."""
 
-    def __init__(self, report: ReportData, lines: Lines, width: int) -> None:
+    def __init__(self, report: ReportData, roots: list[Node], lines: Lines, width: int) -> None:
         self._report = report
         self._width = width
-        self._lines = lines
+        self._roots = roots
         self._codes = lines.named.modules
         self.codes = next(iter(self._codes.values()), ())
         """Of findings that are about a module."""
@@ -94,7 +93,7 @@ class _Tree:
 
     def _weigh(self) -> None:
         order = []
-        stack = list(self._lines.tree)
+        stack = list(self._roots)
         while stack:
             node = stack.pop()
             order.append(node)
@@ -116,7 +115,7 @@ class _Tree:
 
     def items(self) -> Iterator[_Item]:
         """Every line of the tree, from the roots down."""
-        listed = [root for root in self._lines.tree if id(root) in self._parts]
+        listed = [root for root in self._roots if id(root) in self._parts]
         stack = [(root, "", "", "", "") for root in reversed(listed)]
         while stack:
             node, above, branch, before, kept = stack.pop()
@@ -156,7 +155,7 @@ class _Tree:
         return f"…{len(lead) // 3}… "
 
     def _slot(self, line: Line, above: str, branch: str, before: str) -> _Item:
-        label = f"{_relative(flat(line_name(line, line.codes)), above)}  {shape(line)}"
+        label = f"{_relative(line_label(line, line.codes), above)}  {shape(line)}"
         if line.record.status in ("hidden", "buffer", "attribute", "unknown"):
             label += f" {line.record.status}"
         part = line.elements if line.record.status in _PARAMETERS and not line.is_counted else None
