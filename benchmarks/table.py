@@ -130,18 +130,20 @@ def _sections(results: Results) -> Iterator[str]:
     )
     yield "## Start-up"
     yield (
-        f"Over `python -c pass`, each in a process of its own, in {effort.startup_repeats} turns: the median "
-        "of the differences within a turn, with the least and the greatest."
+        "Over `python -c pass`; of `inspect model.py:build` and of the first audit, over importing torch and "
+        "building the model by hand; of the plugin, over the same run of pytest without it. Each in a process of its "
+        f"own, in {effort.startup_repeats} turns: the median of the differences within a turn, with the least and "
+        "the greatest."
     )
     yield table(
-        ("program", "over a bare interpreter, ms", "bare, ms", "imports torch"),
+        ("program", "over its base, ms", "its base, ms", "imports torch"),
         [
-            (each.what, each.trouble, NOT_MEASURED, NOT_MEASURED)
+            (each.program.what, each.trouble, NOT_MEASURED, NOT_MEASURED)
             if each.milliseconds is None
             else (
-                each.what,
+                each.program.what,
                 f"{each.milliseconds:.0f} ({each.spread[0]:.0f}–{each.spread[1]:.0f})",
-                f"{each.bare_milliseconds:.0f}",
+                f"{each.base_milliseconds:.0f}",
                 "yes" if each.imports_torch else "no",
             )
             for each in results.startups

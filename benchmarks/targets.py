@@ -16,8 +16,6 @@ AUDIT_LIMIT = 4.0
 TABLE_LIMIT = 1.0
 EXPONENT_LIMIT = 1.05
 SLOT_LIMIT = 1024
-IMPORT_LIMIT = 50.0
-HELP_LIMIT = 150.0
 
 
 class Verdict(NamedTuple):
@@ -62,14 +60,15 @@ def verdicts(results: Results) -> Iterator[Verdict]:
         f"{kept.per_slot:,.0f} bytes ({name})",
         kept.per_slot <= SLOT_LIMIT,
     )
-    for startup, limit in zip(results.startups, (IMPORT_LIMIT, HELP_LIMIT), strict=True):
-        taken = startup.milliseconds
+    for startup in results.startups:
+        program, taken = startup.program, startup.milliseconds
         torch_note = ", and imports torch" if startup.imports_torch else ", without torch"
+        is_light = program.needs_torch or not startup.imports_torch
         yield Verdict(
-            f"{startup.what} over a bare interpreter",
-            f"≤ {limit:g} ms, without torch",
-            startup.trouble if taken is None else f"{taken:.0f} ms{torch_note}",
-            None if taken is None else taken <= limit and not startup.imports_torch,
+            f"{program.what} over {'a bare interpreter' if program.base == 'pass' else 'the same without it'}",
+            f"≤ {program.limit:g} ms" + ("" if program.needs_torch else ", without torch"),
+            startup.trouble if taken is None else f"{taken:.0f} ms" + ("" if program.needs_torch else torch_note),
+            None if taken is None else taken <= program.limit and is_light,
         )
 
     for job in results.jobs:
