@@ -435,7 +435,7 @@ def test_torch_is_imported_only_when_a_test_asks(
     pytester.makepyfile(
         """
         import pytest
-        from paramscope.testing import expect
+        import paramscope.testing
 
         def test_nothing_of_ours():
             pass
