@@ -88,7 +88,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             yield Problem(
                 (facts.modules.path_at(odd.module),),
                 f"In {{0}}, unlike in the {others}, {_difference(facts, odd)}: there are "
-                "{odd.siblings:,} consecutive siblings of the same structure.",
+                f"{odd.siblings:,} consecutive siblings of the same structure.",
                 f"If that is an oversight, give {{0|it|them}} the {aspect} of the others; if not, declare it.",
                 Severity.INFO if odd.is_plan else None,
                 blame=None,
