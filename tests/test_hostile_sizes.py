@@ -16,6 +16,7 @@ from support.traps import trip
 from torch import nn
 
 from paramscope import Report
+from paramscope.capture import hidden, walk
 
 DEEP = 5_000
 
@@ -23,8 +24,8 @@ DEEP = 5_000
 @pytest.fixture(autouse=True)
 def _bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is listed of too many things is drawn in every format: a tenth of it, but where that is timed."""
-    for bound in ("hidden.THING_BOUND", "hidden.ALIAS_BOUND", "walk.REPEAT_BOUND"):
-        monkeypatch.setattr(f"paramscope.capture.{bound}", many(20_000))
+    for module, bound in ((hidden, "THING_BOUND"), (hidden, "ALIAS_BOUND"), (walk, "REPEAT_BOUND")):
+        monkeypatch.setattr(module, bound, many(getattr(module, bound)))
 
 
 def kinds(report: Report) -> set[str]:
