@@ -177,7 +177,7 @@ OPTIONS: dict[str, Any] = {
     "a lazy tensor": nn.parameter.UninitializedParameter(),
     "a list in itself": [],
     "lists in lists": [],
-    "a long list": list(range(100_000)),
+    "a long list": list(range(many(100_000))),
     "a long text": "x" * 1_000_000,
     "a function": trip,
     "a class": nn.Linear,

@@ -1,4 +1,4 @@
-"""Sharded and replicated models: each case of `children/distributed.py` in a process of its own."""
+"""Sharded and replicated models: the cases of `children/distributed.py`, in a process for each number of ranks."""
 
 from __future__ import annotations
 
@@ -39,11 +39,17 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
     return forking.run_pytest("-p", "no:cacheprovider", *WARN_NOT, *arguments, cwd=cwd, imported=IMPORTED)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_in_a_process_of_its_own(name: str) -> None:
-    done = run(f"{CASES}::{name}")
+@pytest.mark.parametrize("ranks", ["one_rank", "four_ranks"])
+def test_the_cases_of(ranks: str) -> None:
+    names = [name for name in NAMES if name.endswith(ranks)]
+    done = run(*(f"{CASES}::{name}" for name in names))
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
-    assert " 1 passed" in done.stdout
+    assert f" {len(names)} passed" in done.stdout
+
+
+def test_each_case_is_of_one_rank_or_of_four() -> None:
+    assert len(NAMES) >= 8
+    assert all(name.endswith(("_one_rank", "_four_ranks")) for name in NAMES)
 
 
 def test_a_case_that_fails_is_seen(tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ def test_the_fixture(case: Case) -> None:
         assert finding.help
     if case.lines:
         blamed = [finding.location for finding in checked.findings if finding.location is not None]
-        assert {location.line for location in blamed} == set(case.lines), (blamed, case.lines)
+        assert blamed
+        # Of several assignments to one attribute any may be blamed.
+        assert {location.line for location in blamed} <= set(case.lines), (blamed, case.lines)
         assert {location.file for location in blamed} == {f"fixtures/rules/{case.code.lower()}.py"}
 
 

@@ -1,7 +1,7 @@
 """Sharded and replicated models, with one rank or with three others that are fake.
 
-`test_idioms_distributed.py` runs each case in a process of its own: what torch sets up for a group of ranks it sets up
-for the whole process.
+`test_idioms_distributed.py` runs them in processes of their own: what torch sets up for a group of ranks it sets up for
+the whole process.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _ended() -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def test_distributed_data_parallel() -> None:
+def test_distributed_data_parallel_of_one_rank() -> None:
     start()
     plain = audit(net()).totals
     options: list[dict[str, Any]] = [{}, {"find_unused_parameters": True}, {"static_graph": True}]
@@ -152,7 +152,7 @@ class Declaring(nn.Module):
         self.all_tied_weights_keys = {"body.1.weight": "body.0.weight"}
 
 
-def test_what_is_declared_of_names_is_found_below_the_wrappers() -> None:
+def test_what_is_declared_of_names_is_found_below_the_wrappers_of_one_rank() -> None:
     start()
     for keep in (False, True):
         report = audit(Declaring(keep=keep))
