@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """Imports a name when it is asked for: whoever only wants the version, or a command's help, need not wait."""
+        """Imports a name on first use, so that asking for the version or a command's help stays fast."""
         import importlib
 
         home = _HOMES.get(name)

@@ -1,47 +1,62 @@
-"""The one place where the stages are composed: capture, then rules, then a report."""
+"""The only place where the stages are composed: capture, then rules, then a report.
+
+Each stage is imported when it is reached, with the garbage collector paused: the modules that come in with the first
+audit of a process would set off a full collection, which takes longer than the audit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from paramscope.report.face import Report
-from paramscope.snapshot import Snapshot
+from paramscope.collector import paused_collector
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from paramscope.report.face import Report
     from paramscope.rules import Loaded
+    from paramscope.snapshot import Snapshot
 
 
 def capture(model: nn.Module | dict[str, nn.Module], *, optimizer: Any = None, values: bool = False) -> Snapshot:
-    """Everything that can be told of a model without running it, as plain values: facts only, no rules.
+    """Everything that can be said about a model without running it, as plain values: facts only, no rules.
 
     model: a Module, or several roots by name (`{"model": m, "criterion": c}`), whose names then begin every
-    path. optimizer: anything with `param_groups`, a list of them, or a dict of them by name. values: read the
-    elements of registered tensors, too, for NaN, constants and copies; it takes as long as reading all of the model.
+    path. optimizer: anything with `param_groups`, a list of them, or a dict of them by name. values: also
+    read the elements of registered tensors, for NaN, constants and copies, which takes as long as reading the model.
 
     The model is not changed, none of its code runs, and the result keeps nothing of it alive.
 
     Raises NotAModule, NotAnOptimizer.
     """
-    from paramscope.capture import capture_snapshot  # imports torch
+    with paused_collector():
+        from paramscope.capture import capture_snapshot  # imports torch
 
-    return capture_snapshot(model, optimizer, values=values)
+        return capture_snapshot(model, optimizer, values=values)
 
 
-def audit(model: nn.Module | dict[str, nn.Module], *, optimizer: Any = None, values: bool = False) -> Report:
+def audit(
+    model: nn.Module | dict[str, nn.Module],
+    *,
+    optimizer: Any = None,
+    values: bool = False,
+    target: str | None = None,
+) -> Report:
     """Captures a model, as `capture` does, and reports on it: slots with their fates, totals, sharing, what each
-    optimizer will step, and what is wrong. values: see `capture`; some rules need them.
+    optimizer will step, and what is wrong. values: see `capture`; some rules need them. target: what the report says
+    was audited, as the command line names it: `model.py:build`.
 
     Raises NotAModule, NotAnOptimizer.
     """
-    return judge(capture(model, optimizer=optimizer, values=values))
+    with paused_collector():
+        return judge(capture(model, optimizer=optimizer, values=values), target=target)
 
 
 def judge(snapshot: Snapshot, *, rules: Sequence[Loaded] | None = None, target: str | None = None) -> Report:
     """A report on a snapshot: what rules find in it, all of them where none are given. Plugins that could not be
     loaded are among the skipped. target: what was audited, as the command line names it."""
+    from paramscope.report.face import Report
     from paramscope.rules import check, discover
 
     checked = check(snapshot, rules)

@@ -56,7 +56,7 @@ class Config(NamedTuple):
 def read_config(folder: Path) -> Config:
     """What the nearest pyproject.toml, from a folder upwards, that has a `[tool.paramscope]` declares.
 
-    An empty Config where there is none. Raises ConfigError for a file that is no TOML, an unknown key, an ignore
+    An empty Config where there is none. Raises ConfigError for a file that is not TOML, an unknown key, an ignore
     without a reason, or a value of another kind than it has to be.
     """
     for each in (folder, *folder.parents):
@@ -77,27 +77,27 @@ def _parse(path: Path, shown: str) -> dict[str, Any]:
 
     try:
         if path.stat().st_size > _SIZE_BOUND:
-            raise ConfigError(f"{shown} is larger than {_SIZE_BOUND:,} bytes", "Is it the file that you mean?")
+            raise ConfigError(f"{shown} is larger than {_SIZE_BOUND:,} bytes", "Is it the right file?")
         return tomllib.loads(path.read_bytes().decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"{shown} cannot be read: {error.strerror or error}", "Check its permissions.") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{shown} is no TOML: it is not UTF-8 at byte {error.start}", "Save it as UTF-8.") from None
+        raise ConfigError(f"{shown} is not TOML: not UTF-8 at byte {error.start}", "Save it as UTF-8.") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{shown} is no TOML: {error}", "Mend that line; until then nothing can be read.") from None
+        raise ConfigError(f"{shown} is not TOML: {error}", "Fix that line; until then nothing can be read.") from None
 
 
 def to_config(table: Any, file: str) -> Config:
     """The checked content of a `[tool.paramscope]`. Raises ConfigError."""
     if type(table) is not dict:
-        raise ConfigError(f"{file}: tool.paramscope is no table", "Write [tool.paramscope].")
+        raise ConfigError(f"{file}: tool.paramscope is not a table", "Write [tool.paramscope].")
     _check_keys(table, _KEYS, f"{file}: [tool.paramscope]")
     fail_on = table.get("fail-on")
     if fail_on is not None:
         _check_word(fail_on, FAIL_ON, f"{file}: fail-on")
     ignores = table.get("ignore", [])
     if type(ignores) is not list:
-        raise ConfigError(f"{file}: ignore is no list", f"Write {_EXAMPLE}")
+        raise ConfigError(f"{file}: ignore is not a list", f"Write {_EXAMPLE}")
     return Config(
         _texts(table.get("select", []), f"{file}: select"),
         tuple(_ignore(each, f"{file}: ignore[{number}]") for number, each in enumerate(ignores)),
@@ -122,7 +122,7 @@ def _ignore(entry: Any, origin: str) -> DeclaredIgnore:
     if type(reason) is not str or not reason.strip():
         raise ConfigError(
             f"{origin}: the ignore of {code} has no reason",
-            'Say why it is right, for whoever reads this next: reason = "…"',
+            'Say why this is right, for the next reader: reason = "…"',
         )
     paths, targets, files = (_texts(entry.get(key, []), f"{origin}.{key}") for key in ("path", "target", "file"))
     return DeclaredIgnore(code.strip(), reason.strip(), paths, targets, files, origin)
@@ -130,7 +130,7 @@ def _ignore(entry: Any, origin: str) -> DeclaredIgnore:
 
 def _severities(table: Any, file: str) -> tuple[tuple[str, Severity], ...]:
     if type(table) is not dict:
-        raise ConfigError(f"{file}: severity is no table", 'Write severity = { PS104 = "error" }')
+        raise ConfigError(f"{file}: severity is not a table", 'Write severity = { PS104 = "error" }')
     words = [severity.value for severity in Severity]
     for code, word in table.items():
         _check_word(word, words, f"{file}: severity.{code}")
@@ -142,7 +142,7 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
     values = [value] if type(value) is str else value
     if type(values) is not list or not all(type(each) is str and each.strip() for each in values):
         key = where.rpartition(" ")[2].rpartition(".")[2]
-        raise ConfigError(f"{where} is neither a text nor a list of texts", f'Write {key} = ["…"]')
+        raise ConfigError(f"{where} is neither a string nor a list of strings", f'Write {key} = ["…"]')
     return tuple(each.strip() for each in values)
 
 
@@ -150,7 +150,7 @@ def _check_keys(table: dict[str, Any], known: Iterable[str], where: str) -> None
     for key in table:
         if key not in known:
             near = nearest(key.lower().replace("_", "-"), known, n=1)
-            advice = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
+            advice = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(known)}."
             raise ConfigError(f"{where} has an unknown key {key!r}", advice)
 
 

@@ -1,4 +1,4 @@
-"""Every way paramscope refuses: each error says what is wrong and what to write instead."""
+"""Every way in which paramscope refuses: each error says what is wrong and what to write instead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class ParamscopeError(Exception):
-    """Something a person can mend: `problem` says what is wrong, `advice` what to write instead.
+    """Something the user can fix: `problem` says what is wrong, `advice` what to write instead.
 
     `exit_code` is what the command line ends with. `detail`, where there is one, is text to show
     between the two, such as the traceback of the user's own code.
@@ -34,15 +34,15 @@ def _rebuild(kind: type[ParamscopeError], problem: str, advice: str, detail: str
 
 
 class NotAModule(ParamscopeError, TypeError):
-    """What was handed over is no `torch.nn.Module` (or dict of them)."""
+    """What was passed is not a `torch.nn.Module` (or a dict of them)."""
 
 
 class NameClash(ParamscopeError, ValueError):
-    """Two roots by names that make the paths below them ambiguous."""
+    """Two roots whose names make the paths below them ambiguous."""
 
 
 class NotAnOptimizer(ParamscopeError, TypeError):
-    """What was handed over as an optimizer has no param groups."""
+    """What was passed as an optimizer has no param groups."""
 
 
 class TargetError(ParamscopeError):
@@ -62,7 +62,7 @@ class GlobError(ParamscopeError, ValueError):
 
 
 class OutputError(ParamscopeError):
-    """The result cannot be written where it was asked for."""
+    """The result cannot be written to the requested place."""
 
 
 def nearest(word: str, known: Iterable[str], *, n: int = 1, cutoff: float = 0.6) -> list[str]:

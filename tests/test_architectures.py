@@ -33,7 +33,7 @@ def test_a_layer_of_torch(name: str, number: int) -> None:
     model = build(name, number)
     known = [parameter for parameter in model.parameters() if not is_lazy(parameter)]
     for parameter in known[:1]:
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad_(False)
     report = audit(model)
     assert_torch_agrees(model, report)
     assert_moved(report, build(name, number))

@@ -56,13 +56,15 @@ def test_fifteen_hundred_nested_modules() -> None:
 
 
 def test_containers_within_containers_without_end() -> None:
-    model = nn.Module()
-    model.deep = inner = []
+    model: Any = nn.Module()
+    inner: list[Any] = []
+    model.deep = inner
     for _ in range(5_000):
         inner.append([])
         inner = inner[0]
     inner.append(nn.Linear(2, 2))
-    model.round = around = [torch.zeros(2)]
+    around: list[Any] = [torch.zeros(2)]
+    model.round = around
     around.append(around)
     report = audit(model)
     assert kinds(report) == ["depth"]
@@ -72,7 +74,7 @@ def test_containers_within_containers_without_end() -> None:
 
 def test_more_items_than_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paramscope.capture.hidden.ITEM_BOUND", 5)
-    model = nn.Module()
+    model: Any = nn.Module()
     model.many = [torch.zeros(1) for _ in range(10)]
     model.more = [torch.zeros(1)]
     report = audit(model)
@@ -117,7 +119,7 @@ def test_what_fails_on_one_thing_is_said_and_the_rest_goes_on(monkeypatch: pytes
 
     monkeypatch.setattr("paramscope.capture.modules.odd_mark", fail)
     monkeypatch.setattr("paramscope.capture.hidden.HiddenSearch._walk_modules", fail)
-    model = nn.Sequential(nn.Linear(2, 2))
+    model: Any = nn.Sequential(nn.Linear(2, 2))
     model[0].require_grad = False
     model.held = [nn.Linear(3, 3)]
     model.kept = torch.zeros(2)
@@ -134,6 +136,6 @@ def test_what_fails_on_one_thing_is_said_and_the_rest_goes_on(monkeypatch: pytes
 
 def test_a_list_of_more_than_is_listed_tells_that_its_count_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paramscope.capture.hidden.THING_BOUND", 3)
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = [nn.Parameter(torch.zeros(2)) for _ in range(10)]
     assert "hidden: at least 6" in str(audit(model))

@@ -24,14 +24,14 @@ CONTRADICTIONS = [
     ),
     (["-f", "serif"], "error: a check cannot be written as 'serif'\nhelp: Did you mean sarif?\n"),
     (["-f", "table"], "error: a check cannot be written as 'table'\n"),
-    (["-o", "nowhere/out.json"], "error: nowhere/out.json cannot be written: nowhere is no folder\n"),
-    (["--write-baseline", "nowhere/b.json"], "error: nowhere/b.json cannot be written: nowhere is no folder\n"),
+    (["-o", "nowhere/out.json"], "error: nowhere/out.json cannot be written: nowhere is not a folder\n"),
+    (["--write-baseline", "nowhere/b.json"], "error: nowhere/b.json cannot be written: nowhere is not a folder\n"),
     (
         ["--baseline", "b.json", "--write-baseline", "b.json"],
         "error: --baseline and --write-baseline contradict each other\nhelp: Write first, then read it.\n",
     ),
     (["--baseline", "none.json"], "error: none.json cannot be read: No such file or directory\n"),
-    (["--baseline", "models.py"], "error: models.py is no baseline: it is no JSON\n"),
+    (["--baseline", "models.py"], "error: models.py is not a baseline: it is not JSON\n"),
 ]
 
 
@@ -53,9 +53,9 @@ def test_options(folder: Path, options: list[str], told: str, capsys: pytest.Cap
         ({"format": "paramscope.baseline", "version": 2, "findings": []}, "has version 2, and this paramscope reads version 1"),
         ({"format": "paramscope.baseline", "version": True, "findings": []}, "has version True"),
         ({"format": "paramscope.baseline", "findings": []}, "has version None"),
-        ({"format": "paramscope.report", "version": 1}, "is no baseline of paramscope"),
-        ([], "is no baseline of paramscope"),
-        ({"format": "paramscope.baseline", "version": 1}, "is damaged: findings is no list"),
+        ({"format": "paramscope.report", "version": 1}, "is not a paramscope baseline"),
+        ([], "is not a paramscope baseline"),
+        ({"format": "paramscope.baseline", "version": 1}, "is damaged: findings is not a list"),
         ({"format": "paramscope.baseline", "version": 1, "findings": [{}]}, "is damaged: findings[0] lacks one of"),
     ],
 )  # fmt: skip
@@ -71,7 +71,7 @@ def test_baselines(folder: Path, baseline: object, told: str, capsys: pytest.Cap
 def test_a_hostile_baseline_is_no_crash(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "b.json").write_text("[" * 100_000)
     assert run("check", "models.py:hidden", "--baseline", "b.json") == 2
-    assert capsys.readouterr().err.startswith("error: b.json is no baseline")
+    assert capsys.readouterr().err.startswith("error: b.json is not a")
 
 
 @pytest.mark.parametrize("options", [["-O", "models.py:adam"], ["--meta"], ["--values"], ["--arg", "dim=3"]])

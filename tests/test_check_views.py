@@ -10,8 +10,10 @@ from torch import nn
 from wcwidth import wcswidth
 
 from paramscope import Finding, Location, Report, Severity, Skipped, capture
-from paramscope.render._findings import LISTED, counted, finding_lines, skipped_lines
+from paramscope.render._findings import counted
 from paramscope.render.terminal._layout import Screen
+from paramscope.render.terminal._page import LISTED, finding_lines
+from paramscope.render.terminal.text import skipped_lines
 from paramscope.rules.engine import NEEDED
 
 SCREEN = Screen(80, color=False)
@@ -165,7 +167,7 @@ def test_of_many_codes_the_worst_are_shown() -> None:
 
 def test_a_document_marks_its_rows_too() -> None:
     found = finding(code="PS501", paths=("blocks.2.0.weight",))
-    assert "!PS501: see the findings" in drawn("html", found).replace("</code>", "").replace("<code>", "")
+    assert "!PS501: see findings" in drawn("html", found).replace("</code>", "").replace("<code>", "")
     assert "!PS501" in drawn("markdown", found)
 
 

@@ -44,14 +44,14 @@ BAD_INPUT = [
         ["broken.py:build"],
         'error: broken.py:build raised SyntaxError\n  File "TMP/broken.py", line 1\n    def build(:\n'
         "              ^\nSyntaxError: invalid syntax\n"
-        "help: The error is in the target: once it runs by itself, so will this.\n",
+        "help: The error is in the target: once it runs by itself, this will, too.\n",
     ),
     (
         ["needs.py:build"],
         "error: needs.py:build raised ModuleNotFoundError\nTraceback (most recent call last):\n"
         '  File "TMP/needs.py", line 1, in <module>\n    import a_package_that_is_not_there\n'
         "ModuleNotFoundError: No module named 'a_package_that_is_not_there'\n"
-        "help: Install a_package_that_is_not_there, or run where it can be imported.\n",
+        "help: Install a_package_that_is_not_there, or run this where it can be imported.\n",
     ),
     (
         ["net.py:fails"],
@@ -59,7 +59,7 @@ BAD_INPUT = [
         '  File "TMP/net.py", line N, in fails\n    return nn.Linear(3, 4)(torch.zeros(2, 5))\n'
         "           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
         "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x5 and 3x4)\n"
-        "help: The error is in the target: once it runs by itself, so will this.\n",
+        "help: The error is in the target: once it runs by itself, this will, too.\n",
     ),
     (
         ["net.py:bare_weight"],
@@ -71,23 +71,23 @@ BAD_INPUT = [
     ),
     (
         ["net.py:forgets"],
-        "error: net.py:forgets returned no model but None\nhelp: Did it forget to return the model?\n",
+        "error: net.py:forgets returned None, not a model\nhelp: Did it forget to return the model?\n",
     ),
     (
         ["net.py:other"],
-        "error: net.py:other returned no model but a list of 2\n"
+        "error: net.py:other returned a list of 2, not a model\n"
         "help: It has to return an nn.Module, a (model, optimizer) pair, or a dict of modules by name.\n",
     ),
     (
         ["net.py:number"],
-        "error: net.py:number is neither a module nor a function that builds one, but an int\n"
+        "error: net.py:number is an int, neither a module nor a function that builds one\n"
         "help: Write one of: net.py:Net, net.py:build, net.py:sized, net.py:pair, net.py:roots, net.py:fails, …\n",
     ),
     (
         ["net.py:stops"],
         "error: net.py:stops raised SystemExit\nTraceback (most recent call last):\n"
         '  File "TMP/net.py", line N, in stops\n    raise SystemExit(3)\nSystemExit: 3\n'
-        "help: A target must not exit: keep what runs the training under `if __name__ == '__main__':`.\n",
+        "help: A target must not exit: put the code that runs the training under `if __name__ == '__main__':`.\n",
     ),
     (
         ["net.py:sized", "--arg", "dim=3"],
@@ -96,22 +96,22 @@ BAD_INPUT = [
     (["net.py:build", "--arg", "dims=3"], "error: net.py:build takes no argument 'dims'\nhelp: Did you mean dim?\n"),
     (
         ["net.py:built", "--arg", "dim=3"],
-        "error: net.py:built is a module already, so it takes no --arg\nhelp: Leave --arg out.\n",
+        "error: net.py:built is already a module, so it takes no --arg\nhelp: Leave --arg out.\n",
     ),
     (["net.py:build", "--arg", "dim"], "error: --arg 'dim' is not name=value\nhelp: Write --arg dim=64.\n"),
     (
         ["net.py:build", "--arg", "dim=big"],
-        "error: --arg dim: 'big' is no Python literal\n"
+        "error: --arg dim: 'big' is not a Python literal\n"
         "help: Text needs quotes that reach paramscope: --arg dim=\"'big'\".\n",
     ),
     (
         ["net.py:build", "--arg", "dim=__import__('os').getpid()"],
-        "error: --arg dim: \"__import__('os').getpid()\" is no Python literal\n"
+        "error: --arg dim: \"__import__('os').getpid()\" is not a Python literal\n"
         "help: Text needs quotes that reach paramscope: --arg dim=\"'__import__('os').getpid()'\".\n",
     ),
     (
         ["net.py:build", "--arg", "dim=1", "--arg", "dim=2"],
-        "error: --arg dim is given twice\nhelp: Keep one of them.\n",
+        "error: --arg dim was given twice\nhelp: Keep one of them.\n",
     ),
     (
         ["net.py:build", "-O", "net.py:wrong_name"],
@@ -124,7 +124,7 @@ BAD_INPUT = [
     ),
     (
         ["net.py:build", "-O", "net.py:no_optimizer"],
-        "error: net.py:no_optimizer returned no optimizer but a Net\nhelp: It has to return what has param_groups: "
+        "error: net.py:no_optimizer returned a Net, not an optimizer\nhelp: It has to return something with param_groups: "
         "def make(model): return torch.optim.AdamW(model.parameters(), lr=1e-3)\n",
     ),
     (
@@ -157,7 +157,7 @@ BAD_INPUT = [
     (["net.py:build", "--sort", "size"], "error: lines cannot be sorted by 'size'\nhelp: Sort by model, path, …\n"),
     (
         ["net.py:build", "-o", "no/such/folder/report.json"],
-        "error: no/such/folder/report.json cannot be written: no/such/folder is no folder\n"
+        "error: no/such/folder/report.json cannot be written: no/such/folder is not a folder\n"
         "help: mkdir -p no/such/folder\n",
     ),
     (["net.py:build", "-o", "pkg"], "error: pkg is a folder\nhelp: Name a file in it: pkg/report.json\n"),
@@ -172,7 +172,7 @@ BAD_INPUT = [
     ),
     (
         ["missing.json", "-O", "net.py:adam"],
-        "error: missing.json is a saved report: nothing is built, so -O, --arg and --meta mean nothing\n"
+        "error: missing.json is a saved report: nothing is built, so -O, --arg and --meta do not apply\n"
         "help: Leave them out, or name the code: path/model.py:build.\n",
     ),
 ]

@@ -55,20 +55,20 @@ def test_nothing_declared_is_nothing(tmp_path: Path) -> None:
 WRONG = [
     ('selekt = ["PS1"]', "[tool.paramscope] has an unknown key 'selekt'", "Did you mean select?"),
     ("fail_on = 'error'", "has an unknown key 'fail_on'", "Did you mean fail-on?"),
-    ("zzz = 1", "has an unknown key 'zzz'", "There are select, ignore, severity, fail-on."),
+    ("zzz = 1", "has an unknown key 'zzz'", "Choose from select, ignore, severity, fail-on."),
     ("fail-on = 'errors'", "fail-on cannot be 'errors'", "Did you mean error?"),
     ("fail-on = 3", "fail-on cannot be 3", "Choose from error, warning, info, never."),
-    ("select = 3", "select is neither a text nor a list of texts", 'Write select = ["…"]'),
-    ("select = ['']", "select is neither a text nor a list of texts", 'Write select = ["…"]'),
-    ("ignore = 'PS104'", "ignore is no list", "reason ="),
+    ("select = 3", "select is neither a string nor a list of strings", 'Write select = ["…"]'),
+    ("select = ['']", "select is neither a string nor a list of strings", 'Write select = ["…"]'),
+    ("ignore = 'PS104'", "ignore is not a list", "reason ="),
     ("ignore = ['PS104']", "ignore[0] is 'PS104': an ignore has to say why", "reason ="),
     ("ignore = [3]", "ignore[0]: an ignore has to say why", "reason ="),
-    ("ignore = [{code = 'PS104'}]", "ignore[0]: the ignore of PS104 has no reason", "Say why it is right"),
+    ("ignore = [{code = 'PS104'}]", "ignore[0]: the ignore of PS104 has no reason", "Say why this is right"),
     ("ignore = [{code = 'PS104', reason = ' '}]", "ignore[0]: the ignore of PS104 has no reason", "Say why"),
     ("ignore = [{reason = 'x'}]", "ignore[0] names no code", "code ="),
     ("ignore = [{code = 'PS104', reson = 'x'}]", "ignore[0] has an unknown key 'reson'", "Did you mean reason?"),
     ("ignore = [{code = 'PS104', reason = 'x', path = 3}]", "ignore[0].path is neither", 'Write path = ["…"]'),
-    ("severity = 'error'", "severity is no table", 'severity = { PS104 = "error" }'),
+    ("severity = 'error'", "severity is not a table", 'severity = { PS104 = "error" }'),
     ("severity = {PS104 = 'eror'}", "severity.PS104 cannot be 'eror'", "Did you mean error?"),
     ("severity = {PS104 = 'off'}", "severity.PS104 cannot be 'off'", "Choose from error, warning, info."),
 ]
@@ -88,10 +88,10 @@ def test_what_cannot_be(tmp_path: Path, line: str, problem: str, advice: str) ->
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"[tool.paramscope\n", "is no TOML: "),
-        (b"\xff\xfe[tool.paramscope]\n", "is no TOML: it is not UTF-8 at byte 0"),
-        (b"a = " + b"[" * 50_000, "is no TOML: "),
-        (b"tool = 3\n[tool.paramscope]\n", "is no TOML: "),
+        (b"[tool.paramscope\n", "is not TOML: "),
+        (b"\xff\xfe[tool.paramscope]\n", "is not TOML: not UTF-8 at byte 0"),
+        (b"a = " + b"[" * 50_000, "is not TOML: "),
+        (b"tool = 3\n[tool.paramscope]\n", "is not TOML: "),
         (b"#" * (1 << 23), "is larger than"),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_tool_that_is_no_table_declares_nothing(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("tool = 3\n")
     assert read_config(tmp_path) == Config()
     (tmp_path / "pyproject.toml").write_text("[tool]\nparamscope = 3\n")
-    with pytest.raises(ConfigError, match="is no table"):
+    with pytest.raises(ConfigError, match="is not a table"):
         read_config(tmp_path)
 
 

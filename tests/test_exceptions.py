@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -241,7 +242,7 @@ def test_a_lowered_rule_fails_no_check(folder: Path) -> None:
 def test_a_baseline_accepts_what_was_found_and_nothing_new(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", "models.py:hidden", *ONLY, "--write-baseline", "b.json") == 0
     assert capsys.readouterr().err == (
-        "b.json: 1 finding written down; paramscope check --baseline b.json accepts what is there\n"
+        "b.json: 1 finding written; paramscope check --baseline b.json accepts what is in it\n"
     )
     path = folder / "models.py"
     path.write_text("# moved\n\n\n" + path.read_text())
@@ -286,7 +287,7 @@ FINDINGS = st.lists(st.tuples(st.sampled_from(["PS101", "PS104"]), NAMES), max_s
 
 
 @given(FINDINGS)
-def test_a_baseline_accepts_exactly_what_it_was_written_of(tmp_path_factory: object, drawn: list) -> None:
+def test_a_baseline_accepts_exactly_what_it_was_written_of(tmp_path_factory: object, drawn: list[Any]) -> None:
     found = [finding(*paths, code=code) for code, paths in drawn]
     baseline = to_baseline([("net.py:Net", found)])
     path = tmp_path_factory.getbasetemp() / "drawn.json"  # type: ignore[attr-defined]
@@ -302,7 +303,7 @@ def test_a_baseline_accepts_exactly_what_it_was_written_of(tmp_path_factory: obj
 
 
 @given(FINDINGS, FINDINGS)
-def test_fingerprints_agree_just_where_findings_do(left: list, right: list) -> None:
+def test_fingerprints_agree_just_where_findings_do(left: list[Any], right: list[Any]) -> None:
     one = [finding(*paths, code=code) for code, paths in left]
     other = [finding(*paths, code=code) for code, paths in right]
     for a in one:

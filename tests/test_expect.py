@@ -7,6 +7,7 @@ import json
 import pickle
 import unittest
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -27,7 +28,8 @@ from paramscope.analysis.changes import (
 )
 from paramscope.errors import NotAModule, NotAnOptimizer
 from paramscope.testing import ExpectationError, expect
-from paramscope.testing.memory import remembering, state_from_json, state_to_json
+from paramscope.testing.memory import CURRENT_MEMORY
+from paramscope.testing.states import state_from_json, state_to_json
 
 
 class Tied(nn.Module):
@@ -170,7 +172,7 @@ def test_strangers_in_an_optimizer_fold() -> None:
 
 
 def test_lazy_parameters_are_unknown_where_they_count() -> None:
-    model = nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 3))
+    model: Any = nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 3))
     model[0].weight = nn.parameter.UninitializedParameter(requires_grad=False)
     model[0].bias = None
     expect(model, trainable=12)
@@ -263,6 +265,14 @@ class Recorder:
 
     def remember(self, state: State) -> None:
         self.kept.append(state)
+
+
+@contextmanager
+def remembering(memory: Recorder) -> Iterator[None]:
+    """What a test framework does around a test."""
+    token = CURRENT_MEMORY.set(memory)
+    yield
+    CURRENT_MEMORY.reset(token)
 
 
 def test_a_memory_is_what_a_failure_compares_with() -> None:

@@ -19,7 +19,7 @@ def marks(model: nn.Module) -> list[tuple[str, str, str, Any]]:
     report = audit(model)
     assert Report.from_json(report.to_json()) == report
     assert capture(model) == report.snapshot
-    return [tuple(mark) for mark in report.snapshot.marks]
+    return [(mark.path, mark.kind, mark.name, mark.value) for mark in report.snapshot.marks]
 
 
 MISSPELLED = [
@@ -42,7 +42,7 @@ def test_a_misspelled_requires_grad(name: str) -> None:
 
 
 def test_requires_grad_on_a_module_and_its_method_replaced() -> None:
-    model = nn.Sequential(nn.Linear(1, 1))
+    model: Any = nn.Sequential(nn.Linear(1, 1))
     model.requires_grad = False
     model[0].requires_grad_ = False
     model[0].bias.requires_grad_ = False
@@ -60,7 +60,7 @@ class Switch(nn.Module):
 
 
 def test_what_is_spelled_right_or_meant_otherwise() -> None:
-    model = nn.Sequential(nn.Linear(1, 1), Switch())
+    model: Any = nn.Sequential(nn.Linear(1, 1), Switch())
     model[1].requires_grad = False
     model[0].weight.requires_grad = False
     model[0].weight._requires_grad = True
@@ -150,7 +150,7 @@ def test_a_gradient_of_another_shape() -> None:
 
 
 def test_buffers_that_learn() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.register_buffer("leaf", torch.zeros(2, requires_grad=True))
     model.register_buffer("parameter", nn.Parameter(torch.zeros(2)))
     model.register_buffer("average", model.leaf * 2)
@@ -166,7 +166,7 @@ def test_buffers_that_learn() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
 def test_what_a_hook_computes_anew_is_marked() -> None:
-    model = nn.Sequential(
+    model: Any = nn.Sequential(
         weight_norm(nn.Linear(2, 2)),
         spectral_norm(nn.Linear(2, 2)),
         prune.l1_unstructured(nn.Linear(2, 2), "bias", 1),
@@ -242,7 +242,7 @@ def test_ties_that_a_class_declares_hold_where_the_configuration_says_so() -> No
 
 
 def test_ties_that_an_instance_declares_go_before_the_class_s() -> None:
-    model = Tied(tie_word_embeddings=True)
+    model: Any = Tied(tie_word_embeddings=True)
     model.all_tied_weights_keys = {}
     assert ties(model) == ()
     model.all_tied_weights_keys = {"head.weight": "embed.weight", "head.bias": "embed.weight", 3: "x"}
@@ -250,7 +250,7 @@ def test_ties_that_an_instance_declares_go_before_the_class_s() -> None:
         DeclaredTie("", "instance", NAMES, (("head.weight", "embed.weight"),), None),
         DeclaredTie("", "instance", ("head.bias", "embed.weight"), (), "no two slots have these names"),
     )
-    plain = nn.Sequential(nn.Linear(1, 1))
+    plain: Any = nn.Sequential(nn.Linear(1, 1))
     plain.all_tied_weights_keys = {"0.weight": "0.bias"}
     assert ties(plain)[0].pairs == (("0.weight", "0.bias"),)
 
@@ -313,7 +313,7 @@ def test_what_is_computed_or_says_too_little_is_not_decided(cls: Any, config: An
 
 def test_names_are_looked_up_through_wrappers() -> None:
     model = Tied(tie_word_embeddings=True)
-    wrapper = nn.Module()
+    wrapper: Any = nn.Module()
     wrapper.original_module = model.head
     wrapper.modules_to_save = nn.ModuleDict({"default": nn.Linear(3, 4, bias=False)})
     model.head = wrapper
@@ -353,7 +353,7 @@ def test_a_class_that_is_changed_between_two_audits_is_read_again() -> None:
     Changing.state_dict = lambda self: {}  # type: ignore[assignment,method-assign]
     assert audit(model).slots["weight"].saved is None
     del Changing.state_dict
-    Changing.weight = None
+    setattr(Changing, "weight", None)  # noqa: B010  # which its type forbids
     assert audit(model).snapshot.marks == (Mark("", "class-shadow", "weight", "None"),)
     assert audit(model).slots["weight"].saved is True
 

@@ -204,7 +204,7 @@ def test_only_knows_its_words() -> None:
 
 
 def test_two_modules_of_one_path_are_two_nodes() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model._modules["a.b"] = nn.Linear(1, 1)
     model._modules["a"] = nn.Sequential()
     model._modules["a"]._modules["b"] = nn.Linear(2, 2)

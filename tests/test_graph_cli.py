@@ -8,8 +8,7 @@ import pytest
 from support.boxes import Picture
 from support.targets import run
 
-from paramscope.render.picture import _layout
-
+LAYOUT = "paramscope.render.picture._layout"
 ROOT = Path(__file__).parent.parent
 
 
@@ -85,7 +84,7 @@ def test_what_cannot_be_drawn_is_told(capsys: pytest.CaptureFixture[str], option
 def test_without_graphviz_nothing_is_built(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_layout.shutil, "which", lambda name: None)
-    monkeypatch.setattr(_layout.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(f"{LAYOUT}.shutil.which", lambda name: None)
+    monkeypatch.setattr(f"{LAYOUT}.importlib.util.find_spec", lambda name: None)
     assert run("graph", "no_such_file.py:build", "-o", str(tmp_path / "model.svg")) == 2
     assert "paramscope[svg]" in capsys.readouterr().err

@@ -20,6 +20,8 @@ from paramscope.render.picture import _layout
 from paramscope.render.picture._layout import NoGraphviz
 from paramscope.render.picture._scene import View
 
+LAYOUT = "paramscope.render.picture._layout"
+
 
 def thawed_llama() -> nn.Module:
     """A frozen Llama of 70 billion parameters of which block 7 trains."""
@@ -43,7 +45,7 @@ def split_gpt2() -> Report:
     model = gpt2()
     matrices = [each for each in model.parameters() if each.dim() > 1]
     rest = [each for each in model.parameters() if each.dim() < 2]
-    groups = [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
     return audit(model, optimizer=torch.optim.AdamW(groups))
 
 
@@ -243,8 +245,8 @@ def test_either_graphviz_draws(kind: str, format: str, start: bytes, monkeypatch
 
 
 def test_with_neither_graphviz_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_layout.shutil, "which", lambda name: None)
-    monkeypatch.setattr(_layout.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(f"{LAYOUT}.shutil.which", lambda name: None)
+    monkeypatch.setattr(f"{LAYOUT}.importlib.util.find_spec", lambda name: None)
     for format in ("svg", "png", "pdf"):
         with pytest.raises(NoGraphviz) as error:
             report_of("tied").render(format)
@@ -255,6 +257,6 @@ def test_with_neither_graphviz_the_error_says_what_to_install(monkeypatch: pytes
 
 
 def test_without_the_systems_graphviz_the_wheel_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_layout.shutil, "which", lambda name: None)
+    monkeypatch.setattr(f"{LAYOUT}.shutil.which", lambda name: None)
     assert _layout.engine() == "pygraphviz"
     assert str(report_of("tied").render("svg")).startswith("<?xml")

@@ -213,4 +213,4 @@ def test_a_target_that_brings_anything_else_is_refused(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(FILE, encoding="utf-8")
     assert run("check", "train.py:something_else") == 2
-    assert "returned no model but a tuple of 3" in capsys.readouterr().err
+    assert "returned a tuple of 3, not a model" in capsys.readouterr().err

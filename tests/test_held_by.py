@@ -19,7 +19,7 @@ from paramscope import Snapshot, capture
 def holding(thing: Any) -> nn.Module:
     """A module with one attribute."""
     model = nn.Linear(2, 2)
-    model.held = thing  # type: ignore[assignment]
+    model.held = thing
     return model
 
 

@@ -50,7 +50,7 @@ def test_a_module_is_found_wherever_it_is_kept(form: str) -> None:
 
 
 def test_a_bound_method_of_a_module() -> None:
-    model = nn.Sequential(nn.Linear(1, 1))
+    model: Any = nn.Sequential(nn.Linear(1, 1))
     model.act = linear().forward
     assert not audit(model).modules["act->__self__"].registered
 
@@ -152,7 +152,7 @@ def test_foreign_objects_are_not_wandered_through(kind: str) -> None:
 
 
 def test_an_iterator_is_not_advanced() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.rest = iter([parameter(), parameter()])
     audit(model)
     assert len(list(model.rest)) == 2
@@ -174,7 +174,7 @@ def test_hooks_are_not_looked_into() -> None:
 
 def test_each_object_is_entered_once_however_many_hold_it() -> None:
     shared = {f"w{i}": parameter() for i in range(300)}
-    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(300)))
+    model: Any = nn.Sequential(*(nn.Linear(1, 1) for _ in range(300)))
     for layer in model:
         layer.map = shared
         layer.behind = functools.partial(print, shared)
@@ -184,16 +184,16 @@ def test_each_object_is_entered_once_however_many_hold_it() -> None:
 
 
 def test_hidden_modules_hold_hidden_things_of_their_own() -> None:
-    inner = linear()
+    inner: Any = linear()
     inner.held = Plain([parameter()])
-    model = nn.Module()
+    model: Any = nn.Module()
     model.outer = (inner,)
     assert list(audit(model).slots) == ["outer[0].weight", "outer[0].bias", "outer[0].held->part[0]"]
 
 
 def test_a_model_that_an_object_knows_again() -> None:
-    model = nn.Sequential(linear())
-    holder = Plain(model)
+    model: Any = nn.Sequential(linear())
+    holder: Any = Plain(model)
     model.holder = holder
     holder.itself = holder
     model.method = model.forward
@@ -206,14 +206,16 @@ def test_a_model_that_an_object_knows_again() -> None:
 
 def test_unset_slots_and_empty_cells() -> None:
     def make() -> Callable[[], Any]:
+        late: int
+
         def fn() -> Any:
             return late
 
-        if not fn:
+        if fn is None:
             late = 1
         return fn
 
-    model = nn.Module()
+    model: Any = nn.Module()
     model.slotted = Slotted(parameter())
     model.fn = make()
     assert list(audit(model).slots) == ["slotted->part"]
@@ -231,7 +233,7 @@ def test_a_bound_that_is_met_is_stated_once_for_each_attribute(
     bound: str, value: int, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"paramscope.capture.hidden.{bound}", value)
-    model = nn.Module()
+    model: Any = nn.Module()
     model.first = [Plain([parameter()]) for _ in range(10)]
     model.second = [Plain([parameter()]) for _ in range(10)]
     report = audit(model)
@@ -247,7 +249,7 @@ def test_objects_deep_in_one_another() -> None:
     chain = Plain(parameter())
     for _ in range(5_000):
         chain = Plain(chain)
-    model = nn.Module()
+    model: Any = nn.Module()
     model.chain = chain
     report = audit(model)
     assert [note.kind for note in report.snapshot.notes] == ["depth"]
@@ -258,14 +260,14 @@ def test_keys_that_look_alike_have_paths_of_their_own() -> None:
     class Key:
         pass
 
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = {Key(): parameter(), Key(): parameter(), "k": parameter()}
     assert list(audit(model).slots) == ["held[<Key>]", "held[<Key>#1]", "held['k']"]
 
 
 def test_what_a_decorator_of_torch_wraps_is_looked_into() -> None:
-    model = nn.Module()
-    layer = linear()
+    model: Any = nn.Module()
+    layer: Any = linear()
     model.run = torch.no_grad()(lambda x: layer(x))
     assert list(audit(model).modules) == ["", "run->__wrapped__-><layer>"]
 
@@ -273,7 +275,7 @@ def test_what_a_decorator_of_torch_wraps_is_looked_into() -> None:
 def test_lightning_keeps_what_a_module_was_built_with_and_that_is_not_looked_into() -> None:
     lightning = pytest.importorskip("lightning")
 
-    class Net(lightning.LightningModule):  # type: ignore[misc,name-defined]
+    class Net(lightning.LightningModule):  # type: ignore[name-defined]
         def __init__(self, backbone: nn.Module) -> None:
             super().__init__()
             with warnings.catch_warnings():

@@ -41,7 +41,7 @@ def keeping(name: str, *bases: type) -> Callable[[Any], Any]:
     """Makes instances of a class of the user's that keep one thing."""
     members = {
         "__module__": __name__,
-        "__init__": lambda self, part: vars(self).update(part=part),
+        "__init__": lambda self, part: setattr(self, "part", part),
         "__iter__": lambda self: iter(()),
     }
     return type(name, bases, members)

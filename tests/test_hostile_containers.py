@@ -108,7 +108,7 @@ class Computed(collections.UserDict[str, Any]):
     """Its data are a property."""
 
     @property
-    def data(self) -> Any:  # type: ignore[override]
+    def data(self) -> Any:
         """Computed."""
         trip("data")
         return self.__dict__["data"]
@@ -128,7 +128,7 @@ class Missing(dict[str, Any]):
 
 @pytest.mark.parametrize(("kind", "path"), [(OwnMapping, "held->kept['a']"), (Computed, "held->data['a']")])
 def test_mappings_written_in_python(kind: Any, path: str) -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = kind({"a": parameter()}) if kind is Computed else kind(parameter())
     model.more = Missing(a=1)
     assert list(examine(model).slots) == [path]
@@ -223,7 +223,7 @@ def test_what_module_keeps_its_things_in_has_methods_of_its_own(where: str, kind
     }
     if where.endswith("set") and kind not in ("dict", "OrderedDict"):
         pytest.skip("no mapping")
-    model = nn.Sequential(nn.Linear(3, 2), nn.Sequential(nn.BatchNorm1d(2), nn.Linear(1, 1)))
+    model: Any = nn.Sequential(nn.Linear(3, 2), nn.Sequential(nn.BatchNorm1d(2), nn.Linear(1, 1)))
     for owner in (model[0], model[1], model[1][0]):
         refill(owner, where, makers[kind])
     report = examine(model)
@@ -238,7 +238,7 @@ def test_what_module_keeps_its_things_in_has_methods_of_its_own(where: str, kind
 
 @pytest.mark.parametrize("key", [Text, Colliding])
 def test_names_of_what_is_registered_are_strings_of_their_own(key: Any) -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model._parameters[key("weight")] = parameter()
     model._buffers[key("state")] = torch.zeros(2)
     model._buffers[key("other")] = torch.zeros(3)
@@ -270,7 +270,7 @@ ASKED = pytest.mark.xfail(
     ],
 )
 def test_names_of_attributes_are_strings_of_their_own(key: Any, name: str) -> None:
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     value = model[0].__dict__.pop(name, [parameter()])
     model[0].__dict__[key(name)] = value
     model.held = Holder(1)
@@ -312,7 +312,7 @@ class Names(str, enum.Enum):
 
 
 def test_names_that_are_members_of_an_enum() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.register_parameter(Names.WEIGHT, parameter())
     model.add_module(Names.CHILD, nn.Linear(1, 1))
     model.held = {Names.CHILD: torch.zeros(2)}
@@ -338,7 +338,7 @@ NO_STRINGS: dict[str, Any] = {
 @pytest.mark.parametrize("where", [*REGISTERED, "__dict__", "an object's dict", "_non_persistent_buffers_set"])
 def test_names_that_are_no_strings(where: str, kind: str) -> None:
     key = NO_STRINGS[kind]
-    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    model: Any = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
     if where == "__dict__":
         model[0].__dict__[key] = [parameter()]
     elif where == "an object's dict":
@@ -377,7 +377,7 @@ KEYS: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", KEYS)
 def test_keys_of_dicts(kind: str) -> None:
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     model.held = {KEYS[kind]: parameter()}
     model[0].held = Holder({"a": {KEYS[kind]: nn.Linear(1, 1)}})
     report = examine(model)
@@ -386,7 +386,7 @@ def test_keys_of_dicts(kind: str) -> None:
 
 
 def test_modules_and_tensors_as_keys() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.by_module = {nn.Linear(1, 1): "a", "b": 1}
     model.by_tensor = {"a": 1, parameter(): torch.zeros(3)}
     model.some = {parameter()}
@@ -397,7 +397,7 @@ def test_modules_and_tensors_as_keys() -> None:
 
 def test_a_container_that_shrinks_while_nobody_looks() -> None:
     """What holds the last reference to things lets none of them go."""
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = collections.deque([torch.zeros(1), torch.zeros(2)], maxlen=2)
     model.counted = collections.Counter({"a": 1, "b": torch.zeros(3)})
     model.made = collections.defaultdict(parameter)
@@ -432,7 +432,7 @@ def released() -> memoryview:
 @pytest.mark.parametrize("kind", BUFFERS)
 def test_long_lists_of_numbers_with_something_else_in_them(kind: str) -> None:
     value = BUFFERS[kind]()
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = [*range(1_000), value, *range(1_000)]
     if kind == "itself":
         model.held[1_000] = model.held

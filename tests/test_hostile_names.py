@@ -50,7 +50,7 @@ def test_names_of_slots_and_modules(kind: str) -> None:
 @pytest.mark.parametrize("kind", NAMES)
 def test_names_of_attributes_and_keys(kind: str) -> None:
     name = NAMES[kind]
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     model[0].__dict__[name] = [nn.Parameter(torch.zeros(4))]
     model.held = Holder({name: torch.zeros(3), (name, 1): 1})
     model.held.__dict__[name] = functools.partial(print, **{name: nn.Linear(1, 1)})
@@ -101,7 +101,7 @@ def test_names_of_roots_optimizers_and_targets(kind: str) -> None:
 @pytest.mark.parametrize("kind", NAMES)
 def test_names_that_are_said_to_be_tied(kind: str) -> None:
     name = NAMES[kind]
-    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2), nn.Linear(3, 2))
     model.all_tied_weights_keys = {name: "0.weight", "1.weight": name}
     cls = type("Tied", (nn.Linear,), {"_tied_weights_keys": {name: "weight", "(": name, "bias": name}})
     model[1].__class__ = cls
@@ -177,7 +177,7 @@ def test_one_path_for_two_modules(kind: str) -> None:
 
 
 def test_one_path_for_two_slots_and_two_modules() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model._parameters["a.b"] = nn.Parameter(torch.zeros(2))
     model._parameters[""] = nn.Parameter(torch.zeros(2))
     model._modules["a"] = nn.Module()
@@ -210,7 +210,7 @@ def test_names_that_hide_one_another() -> None:
 
 @pytest.mark.parametrize("names", [("a", "a.b"), ("a.b.c", "a"), ("", "a"), ("a", "")])
 def test_roots_whose_names_make_one_path_are_refused(names: tuple[str, str]) -> None:
-    roots = {name: nn.Linear(1, 1) for name in names}
+    roots: dict[str, nn.Module] = {name: nn.Linear(1, 1) for name in names}
     with pytest.raises(NameClash, match="Name them so that neither is the beginning of the other"):
         audit(roots)
     assert examine({"a.b": nn.Linear(1, 1), "a.bc": nn.Linear(1, 1)}).totals.parameters == 4
@@ -221,7 +221,7 @@ def test_roots_whose_names_make_one_path_are_refused(names: tuple[str, str]) -> 
 )
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_no_line_is_wider_than_was_asked(case: str, width: int) -> None:
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     if case == "many dimensions":
         model.register_buffer("odd", torch.zeros((1,) * 64))

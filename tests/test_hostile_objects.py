@@ -115,7 +115,7 @@ def single(name: str) -> Any:
 @pytest.mark.parametrize("name", sorted({*DUNDERS, *EXTRAS}))
 def test_one_special_method_alone(name: str) -> None:
     part = single(name)
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     model.held = part
     model[0].held = [part, (part, {"a": part}), Holder(part), Slotted(part), closure(part), default(part)]
     model[0].bound = functools.partial(print, part)
@@ -142,7 +142,7 @@ class Del:
 
 
 def test_nothing_held_is_let_go() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = [Del(), {"a": Del()}]
     assert list(examine(model).slots) == []
 
@@ -278,7 +278,7 @@ def test_a_module_without_init_and_an_empty_one() -> None:
 
 
 def test_none_slots_and_children() -> None:
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     model[0].register_parameter("empty", None)
     model[0].register_buffer("nothing", None)
     model.register_module("child", None)
@@ -330,7 +330,7 @@ def test_descriptors_in_the_class_of_an_object(make: Any) -> None:
     names = ("part", "__dict__", "__class__", "__weakref__", "__dataclass_fields__", "_fields", "__slots__")
     thing = Holder(nn.Parameter(torch.zeros(4)))
     thing.__class__ = type("Described", (Holder,), {name: member for name in names if name != "__slots__"})
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     model.held = thing
     assert list(examine(model).slots) == ["held->part", "0.weight", "0.bias"]
 
@@ -367,7 +367,7 @@ def test_metaclasses(name: str, of: Any) -> None:
         maker = type("Meta", (abc.ABCMeta,), body)
         made = maker("Metered", (), {})
     thing = type.__call__(made, *((2, 2) if of is nn.Linear else ()))
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     model.held = [thing, made, {"a": (thing, made)}]
     if of is nn.Linear:
         model._modules["metered"] = thing
@@ -440,7 +440,7 @@ CLASS_NAMES: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("attribute", "value"), CLASS_NAMES)
 def test_classes_with_changed_names(attribute: str, value: Any) -> None:
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     model[0].__class__ = _named(nn.Linear, attribute, value)
     model[0].weight.__class__ = _named(nn.Parameter, attribute, value)
     thing = Holder(nn.Parameter(torch.zeros(4)))
@@ -455,7 +455,7 @@ def test_classes_with_changed_names(attribute: str, value: Any) -> None:
 
 def test_classes_whose_members_have_hostile_names_and_values() -> None:
     body = {Sly("forward"): Everything(), Sly("state_dict"): Everything(), Sly("other"): torch.zeros(3)}
-    layer = type("Layer", (nn.Linear,), body)
+    layer: Any = type("Layer", (nn.Linear,), body)
     layer.method = types_function()
     model = nn.Sequential(layer(3, 2))
     model.held = type("Thing", (Holder,), body)(nn.Parameter(torch.zeros(2)))
@@ -537,7 +537,7 @@ class Abstract(abc.ABC):  # noqa: B024  # as users write them
 
 @pytest.mark.parametrize("kind", [Typed, Typed[int], Implemented, Abstract])
 def test_objects_of_special_classes(kind: Any) -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = kind(nn.Parameter(torch.zeros(4)))
     model.colour = {Colour.RED: Colour.RED}
     assert "held->part" in list(examine(model).slots)
@@ -545,7 +545,7 @@ def test_objects_of_special_classes(kind: Any) -> None:
 
 def test_a_module_whose_instance_dict_is_a_dict_of_its_own() -> None:
     own = hostile(dict, "__getitem__", "__contains__", "__iter__", "__len__", "items", "keys", "values", "get")
-    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
     model[0].__dict__ = own(model[0].__dict__)
     model.held = Holder(nn.Parameter(torch.zeros(4)))
     model.held.__dict__ = own(model.held.__dict__)

@@ -57,7 +57,7 @@ def linear() -> nn.Linear:
 
 def with_held(value: Any) -> nn.Module:
     """A model that holds something."""
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     model.held = [value, {"a": value}, Holder(value), (value,)]
     model[0].__dict__["held"] = value
     return model
@@ -434,7 +434,7 @@ def closed(file: Any) -> Any:
 def caused(error: BaseException) -> Any:
     """Its own context."""
     error.__context__ = error
-    error.held = error  # type: ignore[attr-defined]
+    error.held = error
     return error
 
 
@@ -449,8 +449,8 @@ def test_things_that_are_kept_on_a_model(kind: str) -> None:
 
 
 def test_mocks_do_not_note_that_they_were_seen() -> None:
-    model = nn.Sequential(nn.Linear(3, 2))
-    watching = mock.MagicMock()
+    model: Any = nn.Sequential(nn.Linear(3, 2))
+    watching: Any = mock.MagicMock()
     model.held = [watching, {"a": watching.child}]
     before = len(watching.mock_calls), len(watching._mock_children)
     examine(model)
@@ -565,8 +565,8 @@ def odd_function(part: Any) -> Any:
 
     fn.__dict__.update(held=part, other=Everything(), __wrapped__=Everything())
     fn.__annotations__ = {"a": Everything(), "return": "nowhere"}
-    fn.__module__ = Everything()  # type: ignore[assignment]
-    fn.__doc__ = Everything()  # type: ignore[assignment]
+    fn.__module__ = Everything()
+    fn.__doc__ = Everything()
     return fn
 
 
@@ -587,7 +587,7 @@ def wraps_itself(part: Any) -> Any:
     def fn() -> Any:
         return part
 
-    fn.__wrapped__ = fn  # type: ignore[attr-defined]
+    fn.__wrapped__ = fn
     return fn
 
 
@@ -601,7 +601,7 @@ def test_callables_are_not_called(kind: str) -> None:
 
 def test_a_function_whose_globals_are_odd() -> None:
     code = compile("lambda: part", "x", "eval")
-    model = nn.Module()
+    model: Any = nn.Module()
     names: dict[Any, Any] = {"__name__": Everything(), "__builtins__": {}, "part": 1}
     model.first = types.FunctionType(code, names)
     model.second = types.FunctionType(code, everything(dict)({"__name__": "torch"}))
@@ -618,7 +618,7 @@ def test_hooks_with_code_of_their_own() -> None:
             model.__dict__[name][2] = functools.partial(thing)
             model.__dict__[name][3] = types.MethodType(thing, thing)
     model.weight.register_hook(lambda grad: trip("hook"))
-    model.weight._backward_hooks[-1] = thing  # type: ignore[index]
+    model.weight._backward_hooks[-1] = thing
     report = examine(model)
     assert report.totals.parameters == 8
     assert report.slots["weight"].saved is None
@@ -632,7 +632,7 @@ def test_global_hooks_of_torch_do_not_run() -> None:
         nn.modules.module.register_module_buffer_registration_hook(lambda *_: trip("buffer hook")),
     ]
     try:
-        model = nn.Linear(3, 2)
+        model: Any = nn.Linear(3, 2)
         model.held = [linear()]
         assert examine(model).totals.hidden == 6
     finally:

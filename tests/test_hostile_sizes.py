@@ -84,10 +84,8 @@ def test_things_in_one_another(nest: str, depth: int) -> None:
     model = nn.Sequential(nn.Linear(3, 2))
     model[0].held = part
     report = examine(model)
-    is_found = report.totals.hidden == 4
-    assert is_found or (depth == DEEP or nest == "mixed")
     # What is not found is said to be beyond a bound.
-    assert kinds(report) == (set() if is_found else {"depth"})
+    assert (report.totals.hidden, kinds(report)) == ((0, {"depth"}) if depth == DEEP else (4, set()))
 
 
 def test_deep_and_wide_at_once() -> None:
@@ -105,14 +103,15 @@ def test_a_chain_that_leads_there_by_a_shorter_way_too() -> None:
     chain: Any = target
     for _ in range(DEEP):
         chain = [chain]
-    model = nn.Module()
+    model: Any = nn.Module()
     model.chain = chain
     model.short = [[target]]
     assert "short[0][0]->part" in list(examine(model).slots)
 
 
 def test_nested_modules() -> None:
-    model = inner = nn.Module()
+    inner: Any = nn.Module()
+    model = inner
     for _ in range(1_500):
         inner.below = nn.Module()
         inner = inner.below
@@ -125,23 +124,27 @@ def test_nested_modules() -> None:
 
 
 def test_modules_hidden_in_one_another() -> None:
-    model = inner = nn.Module()
+    inner: Any = nn.Module()
+    model = inner
     for _ in range(1_500):
         inner.held = [nn.Module()]
         inner = inner.held[0]
     inner.weight = parameter()
     report = examine(model)
-    assert report.totals.hidden == 4 or kinds(report) == {"depth"}
+    assert report.totals.hidden == 4
+    assert kinds(report) == set()
 
 
 def test_modules_behind_objects_that_hold_modules() -> None:
-    model = inner = nn.Module()
+    inner: Any = nn.Module()
+    model = inner
     for _ in range(500):
         inner.held = functools.partial(print, Holder(nn.Module()))
         inner = inner.held.args[0].part
     inner.weight = parameter()
     report = examine(model)
-    assert report.totals.hidden == 4 or kinds(report) == {"depth"}
+    assert report.totals.hidden == 4
+    assert kinds(report) == set()
 
 
 class Twice(nn.Sequential):
@@ -164,7 +167,7 @@ def test_forty_levels_of_one_module_twice_where_nobody_sees_them() -> None:
     part: nn.Module = nn.Linear(2, 2)
     for _ in range(40):
         part = Twice(part, part)
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = [part, {"a": part}]
     report = examine(model)
     assert report.totals.hidden == 6
@@ -220,18 +223,20 @@ def test_long_lists(kind: str) -> None:
     report = examine(model)
     assert report.totals.parameters == 8
     assert list(report.slots) == ["0.weight", "0.bias"]
+    # Items among which no tensor can be cost nothing of what may be looked at, however many they are.
+    assert kinds(report) == set()
 
 
 def test_one_tensor_many_times_in_a_list() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = [torch.zeros(3)] * many(2_000_000)
     report = examine(model)
     assert report.totals.attributes == 3
-    assert kinds(report) <= {"items"}
+    assert kinds(report) == {"items"}
 
 
 def test_one_registered_tensor_many_times_in_a_list() -> None:
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     model[0].held = [model[0].weight] * many(2_000_000)
     report = examine(model)
     assert list(report.slots) == ["0.weight", "0.bias"]
@@ -239,15 +244,15 @@ def test_one_registered_tensor_many_times_in_a_list() -> None:
 
 
 def test_one_module_many_times_in_a_list() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = [nn.Linear(1, 1)] * many(2_000_000)
     report = examine(model)
     assert report.totals.hidden == 2
-    assert kinds(report) <= {"items"}
+    assert kinds(report) == {"items"}
 
 
 def test_many_tensors_in_a_list() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = list(torch.zeros(100_000).unbind())
     report = examine(model)
     # More than are listed; that is said.
@@ -256,7 +261,7 @@ def test_many_tensors_in_a_list() -> None:
 
 
 def test_many_objects_each_with_a_dict() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = [Holder(i) for i in range(200_000)]
     model.last = parameter()
     report = examine(model)
@@ -265,13 +270,13 @@ def test_many_objects_each_with_a_dict() -> None:
 
 
 def test_many_objects_in_one_another() -> None:
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     model[0].held = {i: Holder([Holder({"a": i})]) for i in range(60_000)}
     assert kinds(examine(model)) == {"items"}
 
 
 def test_many_attributes() -> None:
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     for i in range(100_000):
         model[0].__dict__[f"held{i}"] = [i]
     model[0].held = Holder(1)
@@ -282,7 +287,7 @@ def test_many_attributes() -> None:
 
 def test_many_modules_that_hold_one_thing() -> None:
     shared = [Holder([parameter()]) for _ in range(1_000)]
-    model = nn.Sequential(*(nn.Identity() for _ in range(3_000)))
+    model: Any = nn.Sequential(*(nn.Identity() for _ in range(3_000)))
     for layer in model:
         layer.held = shared
         layer.bound = functools.partial(print, shared)
@@ -313,7 +318,7 @@ def test_a_function_with_a_thousand_cells_and_a_partial_with_as_many_arguments()
     code = f"def make({', '.join(names)}):\n    return lambda: ({', '.join(names)})"
     found: dict[str, Any] = {}
     exec(code, found)
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = found["make"](*range(999), parameter())
     model.bound = functools.partial(print, *range(999), parameter())
     assert list(examine(model).slots) == ["held-><v999>", "bound->args[999]"]
@@ -335,7 +340,7 @@ def round_dict() -> Any:
 
 def round_partial() -> Any:
     """A partial whose argument it is."""
-    made = functools.partial(print, parameter())
+    made: Any = functools.partial(print, parameter())
     made.__setstate__((print, (*made.args, made), {"end": made}, {"itself": made}))
     return made
 
@@ -430,7 +435,7 @@ def test_a_module_that_is_its_own_child() -> None:
 def test_two_hidden_modules_that_are_one_anothers_children() -> None:
     first, second = nn.Linear(1, 1), nn.Linear(1, 1)
     first._modules["other"], second._modules["other"] = second, first
-    model = nn.Module()
+    model: Any = nn.Module()
     model.held = [first, second]
     report = examine(model)
     assert report.totals.hidden == 4
@@ -442,11 +447,11 @@ def test_a_recursion_limit_that_is_nearly_met() -> None:
     def dive(depth: int) -> Report:
         return dive(depth - 1) if depth else examine(model)
 
-    model = nn.Sequential(nn.Linear(3, 2), nn.Sequential(nn.Linear(2, 2)))
+    model: Any = nn.Sequential(nn.Linear(3, 2), nn.Sequential(nn.Linear(2, 2)))
     model.held = [[[Holder(parameter())]]]
     import sys
 
     frame, used = sys._getframe(), 0
     while frame is not None:
-        frame, used = frame.f_back, used + 1  # type: ignore[assignment]
+        frame, used = frame.f_back, used + 1
     assert dive(sys.getrecursionlimit() - used - 150).totals.hidden == 4

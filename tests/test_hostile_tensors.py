@@ -106,7 +106,7 @@ def hooked() -> torch.Tensor:
 
 def attributed() -> torch.Tensor:
     """Things were put on it."""
-    made = torch.zeros(2, 3)
+    made: Any = torch.zeros(2, 3)
     made.held = Everything()
     made.tags = {"a": torch.zeros(3)}
     made.requires_grad_ = True
@@ -244,7 +244,7 @@ def test_a_tensor_of_each_kind_in_each_place(kind: str, place: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tensor = {**PLAIN, **COMPUTED}[kind]()
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     if "parameter" in place:
         wants_grad = place == "parameter" and (tensor.is_floating_point() or tensor.is_complex())
         # torch makes no Parameter of some; by hand these can be put there all the same.
@@ -402,11 +402,11 @@ class Disabled(torch.Tensor):
             return func(*args, **(kwargs or {}))
 
 
-class Metered(type(torch.Tensor)):  # type: ignore[misc]
+class Metered(type(torch.Tensor)):
     """A metaclass of tensors."""
 
     __eq__ = mine("__eq__", type)
-    __hash__ = mine("__hash__", type)  # type: ignore[assignment]
+    __hash__ = mine("__hash__", type)
     __instancecheck__ = mine("__instancecheck__", type)
     __subclasscheck__ = mine("__subclasscheck__", type)
     __getattribute__ = mine("__getattribute__", type)
@@ -536,7 +536,7 @@ WRAPPERS = [Wrapper, Flattening, Sizes, Strides, Place, Layout, pytest.param(ByV
 @pytest.mark.parametrize("cls", WRAPPERS)
 @pytest.mark.parametrize("place", ["parameter", "buffer", "attribute", "inside another", "optimizer", "gradient"])
 def test_wrappers(cls: Any, place: str) -> None:
-    model = nn.Sequential(nn.Linear(3, 2))
+    model: Any = nn.Sequential(nn.Linear(3, 2))
     weight = nn.Parameter(torch.zeros(2, 3))
     wrapped = cls(torch.zeros(2, 3))
     sgd = torch.optim.SGD([*model.parameters(), weight], lr=0.1)
@@ -590,7 +590,7 @@ def test_wrappers_in_one_another_and_over_many() -> None:
 def test_exponentially_many_parts() -> None:
     part: torch.Tensor = torch.zeros(2)
     for _ in range(40):
-        outer = Flattening(torch.zeros(2))
+        outer: Any = Flattening(torch.zeros(2))
         outer.inner, outer.again = part, part
         part = outer
     model = nn.Module()
@@ -641,8 +641,8 @@ def test_symbolic_shapes() -> None:
 
 
 def test_many_views_of_one_storage_and_odd_ones_of_it() -> None:
-    base = torch.zeros(100)
-    model = nn.Module()
+    base: Any = torch.zeros(100)
+    model: Any = nn.Module()
     model.views = [base[i : i + 2] for i in range(50)]
     model.odd = [base.expand(1 << 20, 100), base[::7], base[:0], base[99:], base.view(torch.int32)]
     model.odd += [base.view(10, 10).t()[1:, ::2], base.as_strided((5, 5, 5), (3, 2, 1)), base.view(torch.complex64)]

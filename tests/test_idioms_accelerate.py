@@ -105,7 +105,7 @@ def test_dispatched_to_several_places(tmp_path: Path) -> None:
 
 
 def test_hooks_that_one_attaches_by_hand() -> None:
-    model = net()
+    model: Any = net()
     state = model.state_dict()
     hooks.attach_align_device_hook(model, execution_device=CPU, offload=True, weights_map=state)
     assert offloaded(hooked(model)) == LEAVES
@@ -132,7 +132,7 @@ class OwnHook(hooks.AlignDevicesHook):
 
 
 def test_a_hook_of_the_user_s_is_a_hook() -> None:
-    model = small()
+    model: Any = small()
     hooks.add_hook_to_module(model[0], OwnHook())
     assert offloaded(hooked(model)) == set()
     # Held elsewhere, it is none of the model's either.

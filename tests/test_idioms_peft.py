@@ -42,7 +42,9 @@ def adapted(model: Any, codes: tuple[str, ...] = ()) -> Report:
     report = look(model, codes=codes)
     assert model.get_nb_trainable_parameters() == (report.totals.trainable, report.totals.parameters)
     # What peft says of its adapters is a fact, and nothing odd.
-    assert {kind for _, kind, _ in marks(report)} <= {"adapter", "adapter-tables", "merged-adapter"}
+    said = {kind for _, kind, _ in marks(report)}
+    assert "adapter" in said
+    assert said <= {"adapter", "adapter-tables", "merged-adapter"}
     return report
 
 
@@ -87,7 +89,7 @@ def test_an_adapter_is_counted_as_peft_counts_it(kind: str) -> None:
     report = adapted(model)
     assert unregistered(report) == []
     assert report.snapshot.aliases == ()
-    assert {record.kind for record in report.sharing} <= {"tied"}
+    assert {record.kind for record in report.sharing} == ({"tied"} if kind == "lora" else set())
     assert 0 < report.totals.trainable < report.totals.parameters
     # The wrapped layer is what it was, and says the same of itself.
     with_declared = [slot for slot in report.slots.records() if slot.declared is not None]
@@ -102,10 +104,10 @@ def test_several_adapters_merged_unmerged_and_disabled() -> None:
     model.add_adapter("two", peft.LoraConfig(r=3, target_modules=["q_proj"], **CAUSAL))
     two = adapted(model)
     assert two.totals.trainable == one.totals.trainable
-    assert all(slot.frozen for slot in two.select("*.two.weight"))
+    assert {slot.frozen for slot in two.select("*.two.weight")} == {True}
     model.set_adapter("two")
-    assert all(slot.trainable for slot in adapted(model).select("*.two.weight"))
-    assert all(slot.frozen for slot in adapted(model).select("*.default.weight"))
+    assert {slot.trainable for slot in adapted(model).select("*.two.weight")} == {True}
+    assert {slot.frozen for slot in adapted(model).select("*.default.weight")} == {True}
     model.merge_adapter()
     assert unregistered(adapted(model)) == []
     model.unmerge_adapter()
@@ -200,7 +202,7 @@ def test_prompts_keep_their_token_numbers_in_a_dict(kind: str) -> None:
     assert shared(report) == [
         ("tied", ("base_model.transformer.wte.weight", "base_model.lm_head.weight", "word_embeddings.weight"))
     ]
-    assert all(slot.path.startswith("prompt_encoder.") for slot in report.slots.records() if slot.trainable)
+    assert {slot.path.partition(".")[0] for slot in report.slots.records() if slot.trainable} == {"prompt_encoder"}
     (tie,) = report.snapshot.declared_ties
     assert tie.pairs == (("base_model.lm_head.weight", "base_model.transformer.wte.weight"),)
 

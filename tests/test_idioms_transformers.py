@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -41,10 +41,11 @@ def test_training_with_gradient_checkpointing() -> None:
 
 
 def test_after_a_forward_and_a_generation() -> None:
-    for model in (gpt2(), llama(tie_word_embeddings=True)):
+    # The rotary embedding of a Llama keeps buffers that are not saved; a GPT-2 has none.
+    for model, transient in ((gpt2(), set()), (llama(tie_word_embeddings=True), {False})):
         model.eval()
         before = look(model)
-        assert {slot.saved for slot in before.slots.records() if slot.persistent is False} <= {False}
+        assert {slot.saved for slot in before.slots.records() if slot.persistent is False} == transient
         model(torch.tensor([[1, 2]]))
         model.generate(torch.tensor([[1]]), max_new_tokens=2, do_sample=False, pad_token_id=0)
         assert look(model) == before
@@ -156,7 +157,7 @@ def test_a_declared_tie_is_found_through_compiled_layers() -> None:
     report = look(model)
     assert ties(report)[0].pairs == (("lm_head._orig_mod.weight", "transformer.wte.weight"),)
     assert pairs_are_tied(report)
-    report = look(torch.compile(gpt2(), backend="eager"))
+    report = look(cast(Any, torch.compile(gpt2(), backend="eager")))
     assert [tie.module for tie in ties(report)] == ["_orig_mod"]
     assert pairs_are_tied(report)
 

@@ -6,8 +6,11 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -19,7 +22,7 @@ from torch import nn
 from paramscope import Finding, Location, Report, Severity, Skipped, audit
 from paramscope.errors import ReportError
 from paramscope.snapshot import SlotRecord
-from paramscope.wire.records import Slot, Wire
+from paramscope.wire.records import Slot, Wire, to_plain
 from paramscope.wire.schema import SCHEMA_FILE, report_schema, schema_text
 
 
@@ -51,7 +54,8 @@ def everything() -> Report:
     """A report on it, with two optimizers and findings of every kind."""
     model = Everything()
     first = torch.optim.AdamW(model.named_parameters(), lr=torch.tensor(0.1), weight_decay=float("inf"))
-    second = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(3, 4))]}, {"params": [model.embed.weight]}], lr=1)
+    groups: list[dict[str, Any]] = [{"params": [nn.Parameter(torch.zeros(3, 4))]}, {"params": [model.embed.weight]}]
+    second = torch.optim.SGD(groups, lr=1)
     found = audit(model, optimizer={"one": first, "two": second})
     finding = Finding(
         "PS101", "module-in-container", Severity.ERROR, "a %message", ("hidden[0]",), Location("a.py", 3)
@@ -185,6 +189,96 @@ def test_loads_and_renders_with_torch_blocked(tmp_path: Path) -> None:
 def test_a_finding_without_a_place_cannot_exist() -> None:
     with pytest.raises(ValueError, match="has to name the place"):
         Finding("PS101", "module-in-container", Severity.ERROR, "message", ())
+
+
+DAMAGE = {
+    "a slot that is a number": (("slots", 1), 3, "slots[1] should be an object, but is 3"),
+    "no list": (("slots",), {}, "slots should be a list"),
+    "no totals": (("totals",), None, "totals should be an object, but is None"),
+    "a word for a number": (("slots", 1, "numel"), "two", "slots[1].numel cannot be 'two' (expected `int | null`)"),
+    "one of many": (("slots", 1, "shape"), [2, -1], "slots[1].shape cannot be a list ([1]: expected `int` >= 0)"),
+    "a reason": (("modules", 0, "unknown"), {"saved": 1}, "modules[0].unknown cannot be a dict (expected `str`)"),
+    "a status": (("slots", 0, "status"), "odd", "slots[0].status cannot be 'odd'"),
+    "deep within": (("optimizers", 0, "groups", 0, "numel"), -1, "optimizers[0].groups[0].numel cannot be -1 (expected"),
+    "a slot that is not there": (("sharing",), [{"kind": "tied", "slots": ["gone"], "storage": 0, "nbytes": 8}],
+                                 "sharing names a slot that is not there: 'gone'"),
+    "an object in an option": (("optimizers", 0, "groups", 0, "options", "lr"), [[{}]],
+                               "optimizers[0].groups[0] holds an object within an option"),
+    "options within options": (("optimizers", 0, "defaults", "lr"), {}, "optimizers[0].defaults cannot be a dict"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_is_wrong_is_said_with_its_place(damage: str) -> None:
+    model = nn.Linear(3, 2)
+    written = json.loads(audit(model, optimizer=torch.optim.SGD(model.parameters(), lr=1.0)).to_json())
+    steps, value, says = DAMAGE[damage]
+    at = written
+    for step in steps[:-1]:
+        at = at[step]
+    at[steps[-1]] = value
+    with pytest.raises(ReportError, match=re.escape(f"this is no sound report: {says}")):
+        Report.from_json(json.dumps(written))
+
+
+@pytest.mark.parametrize("depth", [200, 700, 5_000, 200_000])
+def test_lists_within_lists_are_read_or_refused(depth: int) -> None:
+    model = nn.Linear(3, 2)
+    report = audit(model, optimizer=torch.optim.SGD(model.parameters(), lr=1.0))
+    text = report.to_json().replace('"lr":1.0', f'"lr":{"[" * depth}{"]" * depth}', 1)
+    try:
+        assert Report.from_json(text) != report
+    except ReportError as error:
+        assert "nested too deeply" in error.problem  # noqa: PT017
+        assert depth > 200
+
+
+def test_half_a_surrogate_pair_in_a_name_is_read_back() -> None:
+    model = nn.ParameterDict({"half \ud800": nn.Parameter(torch.zeros(2)), "whole \U0001f600": None})
+    report = audit(model)
+    text = report.to_json()
+    assert Report.from_json(text) == report
+    assert Report.from_json(text.encode()) == report
+    with pytest.raises(ReportError, match="numel cannot be -2"):
+        Report.from_json(text.replace('"numel":2', '"numel":-2'))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_long_lists_are_written_as_one_record_after_another_would_be(name: str) -> None:
+    report = MODELS[name]()
+    written = json.loads(report.to_json())
+    snapshot = report.snapshot
+    assert written["slots"] == [to_plain(slot) for slot in snapshot.slots.records()]
+    assert written["modules"] == [to_plain(module) for module in snapshot.modules.records()]
+    storages = [snapshot.storage(number) for number in range(len(snapshot.storage_columns.nbytes))]
+    assert written["storages"] == [to_plain(storage) for storage in storages]
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="CPython extends no string in place while it is traced")
+def test_neither_way_takes_much_more_memory_than_the_text() -> None:
+    report = audit(nn.Sequential(*(nn.Linear(1, 1) for _ in range(4_000))))
+    text = report.to_json()
+
+    def peak(work: Callable[[], object]) -> float:
+        tracemalloc.start()
+        try:
+            work()
+            return tracemalloc.get_traced_memory()[1] / len(text)
+        finally:
+            tracemalloc.stop()
+
+    assert peak(report.to_json) < 1.5
+    assert peak(lambda: Report.from_json(text)) < 1
+
+
+def test_msgspec_is_imported_with_the_first_json() -> None:
+    code = (
+        "import sys\nfrom paramscope import Report\nfrom paramscope.cli import main\n"
+        "import paramscope.cli.check, paramscope.cli.inspect, paramscope.cli._checking, paramscope.render\n"
+        "assert 'msgspec' not in sys.modules\n"
+        "try: Report.from_json('')\nexcept ValueError: pass\nassert 'msgspec' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_severities_are_ordered() -> None:

@@ -8,13 +8,15 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from support.check_models import model_folder
-from support.drawn_findings import REPORTS, WORDS, finding, report
+from support.drawn_findings import REPORTS, WORDS, finding, rendering, report
 from support.targets import run
 
 from paramscope import Report, Severity, Skipped
 from paramscope.errors import FormatError
-from paramscope.render.ci.junit import attribute, content, render
+from paramscope.render.ci.junit import attribute, content
 from paramscope.rules import discover
+
+render = rendering("junit")
 
 folder = model_folder
 CODES = [loaded.rule.code for loaded in discover().rules]

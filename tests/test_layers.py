@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up: what stands in a line may import what stands in the lines above it, and itself. A report has two
 # floors: its findings and its data below the formats, its face on top of them.
 LAYERS = (
-    ("errors", "installed", "text", "version"),
+    ("collector", "errors", "installed", "text", "version"),
     ("glob", "report", "report.finding", "snapshot"),
     ("analysis", "source", "config"),
     ("report.data",),
@@ -94,7 +94,7 @@ def sources() -> dict[str, Path]:
 
 def circles(files: dict[str, str]) -> list[list[str]]:
     """Modules that import one another, directly or through others; `files` are their sources by dotted name."""
-    graph = networkx.DiGraph()
+    graph: networkx.DiGraph[str] = networkx.DiGraph()
     for module, source in files.items():
         for name in imports(ast.parse(source)):
             # `from package import name` imports the module of that name, if it is one.

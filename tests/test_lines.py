@@ -400,7 +400,7 @@ def test_where_several_lines_may_be_to_blame_none_is_and_the_reason_is_kept(tmp_
 
 def test_an_annotation_without_a_line_says_so_and_stands_at_no_class() -> None:
     model = nn.Linear(2, 2)
-    model.extra = torch.zeros(2)  # type: ignore[assignment]
+    model.extra = torch.zeros(2)
     report = audit(model)
     finding = of(report.findings, "PS104", "extra")
     assert finding.location is None

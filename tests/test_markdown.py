@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 
 from paramscope import Finding, Report, Severity, audit
 from paramscope.errors import FormatError, GlobError
-from paramscope.render.document._html_pieces import Name, Prose, told
+from paramscope.render._pieces import Name, Prose, told
 from paramscope.render.document._markdown_text import code
 
 TABLE = """\
@@ -109,7 +110,7 @@ def test_it_never_is_longer_than_a_comment_may_be(name: str) -> None:
     for i in range(200):
         model._buffers[f"{name}view{i}"] = shared[i].data
         model._parameters[f"{name}tied{i}"] = shared[i]
-    groups = [{"params": shared[i::100], name: name, "lr": 0.1} for i in range(100)]
+    groups: list[dict[str, Any]] = [{"params": shared[i::100], name: name, "lr": 0.1} for i in range(100)]
     optimizer = torch.optim.SGD([*groups, {"params": [torch.zeros(2) for _ in range(200)]}], lr=0.1)
     found = tuple(
         Finding("PS999", name, Severity.ERROR, f"{name} " * 50, (name,) * 50, help=name) for _ in range(500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import nn
 
 from benchmarks.models import gpt2, llama70b, resnet50
 from fixtures import tying
-from paramscope import audit
+from paramscope import Report, audit
 from paramscope.render.picture.mermaid import FOLDED_FURTHER, MOST_EDGES, MOST_TEXT
 
 
@@ -58,13 +59,16 @@ def test_states_have_shapes() -> None:
     assert "stroke-dasharray:8 4" in text
 
 
-report_of = cache(lambda build: audit(build()))
+@cache
+def report_of(build: Callable[[], nn.Module]) -> Report:
+    return audit(build())
 
 
 @pytest.mark.parametrize("build", [gpt2, llama70b, resnet50])
 @pytest.mark.parametrize("fold", [True, False])
 def test_real_models_stay_within_githubs_limits(build: Any, *, fold: bool) -> None:
     text = report_of(build).render("mermaid", fold=fold)
+    assert isinstance(text, str)
     assert within_limits(text)
     is_whole = fold or build is not llama70b
     assert ("folded further" in text) == (not is_whole)

@@ -52,7 +52,7 @@ def test_the_traps_work() -> None:
 
 
 def test_a_tensor_subclass() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.registered = nn.Parameter(torch.ones(2, 3).as_subclass(Tensor))
     model.register_buffer("state", torch.ones(4).as_subclass(Tensor))
     model.plain = [torch.ones(5).as_subclass(Tensor)]
@@ -89,7 +89,7 @@ class DispatchMode(TorchDispatchMode):
 
 @pytest.mark.parametrize("mode", [FunctionMode, DispatchMode])
 def test_an_active_mode(mode: type[Any]) -> None:
-    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.LazyLinear(3))
+    model: Any = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.LazyLinear(3))
     model.plain = torch.ones(4, 4).t()[1:]
     model.hidden = [nn.Linear(2, 2)]
     model.sparse = torch.eye(3).to_sparse()

@@ -80,7 +80,7 @@ def test_a_module_whose_every_method_is_its_own() -> None:
     # That it overrides state_dict() leaves it open what is saved.
     assert report.slots["lin.weight"].saved is None
     # Hidden in a list, and as a child of another, it is no different.
-    outer = nn.Sequential(Net())
+    outer: Any = nn.Sequential(Net())
     outer.others = [Net(), {"net": Net()}]
     assert audit_watched(outer).totals == report.totals._replace(
         hidden=28, attributes=6, nbytes=3 * report.totals.nbytes, slots=15, modules=13
@@ -127,7 +127,7 @@ class Key:
 
 
 def test_keys_and_values_with_methods_of_their_own() -> None:
-    model = nn.Module()
+    model: Any = nn.Module()
     model.by_key = {Key(): torch.ones(2), "key": Key(), Key: Key()}
     model.key = Key()
     report = audit_watched(model)
@@ -143,7 +143,7 @@ class Doubled(nn.Module):
 
 
 def test_a_parametrization_is_not_computed() -> None:
-    model = parametrize.register_parametrization(nn.Linear(2, 2), "weight", Doubled())
+    model: Any = parametrize.register_parametrization(nn.Linear(2, 2), "weight", Doubled())
     with watched(), pytest.raises(RuntimeError):
         model.weight.sum()
     report = audit_watched(model)
@@ -217,7 +217,7 @@ class OwnDict(nn.Module):
         self.lin = nn.Linear(2, 2)
 
     @property
-    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+    def __dict__(self) -> dict[str, Any]:
         trip("__dict__")
         return nn.Module.__dict__["__dict__"].__get__(self)
 

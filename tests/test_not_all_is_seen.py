@@ -53,9 +53,7 @@ class Policy(nn.Module):
 class Named(Policy):
     """The other method, too."""
 
-    def named_parameters(  # type: ignore[override]
-        self, *args: object, **kwargs: object
-    ) -> Iterator[tuple[str, nn.Parameter]]:
+    def named_parameters(self, *args: object, **kwargs: object) -> Iterator[tuple[str, nn.Parameter]]:
         """Not asked either."""
         raise AssertionError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -63,7 +63,7 @@ def test_every_optimizer_of_torch(kind: type[torch.optim.Optimizer]) -> None:
 
 
 def test_stepped_needs_a_group_and_a_gradient_to_come_or_left_over() -> None:
-    model = net()
+    model: Any = net()
     model[0].bias.requires_grad_(False)
     model[1].bias.requires_grad_(False)
     model[1].bias.grad = torch.ones(1)
@@ -84,7 +84,7 @@ def test_without_an_optimizer_stepped_is_unknown_with_a_reason() -> None:
 
 
 def test_trainable_slots_in_no_group_and_slots_in_several() -> None:
-    model = net()
+    model: Any = net()
     one = torch.optim.SGD(model[0].parameters(), lr=0.1)
     two = torch.optim.Adam([model[0].weight], lr=0.1)
     report = audit(model, optimizer=[one, two])
@@ -138,7 +138,7 @@ def test_else_by_its_position_among_the_members() -> None:
 
 
 def test_else_by_its_shape() -> None:
-    model = net()
+    model: Any = net()
     optimizer = torch.optim.SGD([model[1].bias, model[0].weight], lr=0.1)
     model[0].weight = nn.Parameter(torch.zeros(3, 2))
     assert strangers(model, optimizer) == [(1, None, (3, 2), "0.weight", "shape")]
@@ -178,7 +178,7 @@ def test_an_optimizer_of_an_older_copy_is_all_strangers() -> None:
 
 
 def test_a_hidden_parameter_in_a_group_is_a_member_by_its_path() -> None:
-    model = net()
+    model: Any = net()
     model.extra = [nn.Parameter(torch.zeros(2))]
     optimizer = torch.optim.SGD([*model.parameters(), model.extra[0]], lr=0.1)
     report = audit(model, optimizer=optimizer)
@@ -215,12 +215,9 @@ class Subclass(torch.optim.SGD):
 def test_subclasses_and_wrappers_count_as_optimizers() -> None:
     model = net()
     plain = torch.optim.SGD(model.parameters(), lr=0.1)
-    for optimizer in (
-        Wrapper(plain),
-        Wrapper(Wrapper(plain)),
-        Computed(list(model.parameters())),
-        Subclass(model.parameters()),
-    ):  # type: ignore[arg-type]
+    handed: list[Any] = [Wrapper(plain), Wrapper(cast(Any, Wrapper(plain)))]
+    handed += [Computed(list(model.parameters())), Subclass(model.parameters())]
+    for optimizer in handed:
         report = audit(model, optimizer=optimizer)
         assert report.optimizers[0].groups[0].numel == 13, optimizer
         assert report.slots["1.bias"].stepped is True

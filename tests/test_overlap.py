@@ -138,7 +138,7 @@ def test_past_the_bounds_it_is_not_known(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_reshaped_or_transposed_view_has_the_same_span() -> None:
     base = torch.zeros(4, 6, 2)
     views = [base, base.transpose(0, 1), base.reshape(-1), base.permute(2, 0, 1), base.view(8, 6)]
-    layouts = {layout((v.storage_offset(), tuple(v.shape), v.stride(), 4)) for v in views}
+    layouts = {layout((int(v.storage_offset()), tuple(v.shape), v.stride(), 4)) for v in views}
     assert len(layouts) == 1
     assert layout((1, (3,), (1,), 4)) != layout((0, (3,), (1,), 4))
     assert layout((0, (0, 3), (3, 1), 4)) is None

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import forking
@@ -210,42 +214,6 @@ def assert_golden(name: str, text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    pytester.makeini("[pytest]\naddopts = --strict-markers -W error\npythonpath = .\n")
-    pytester.makepyfile(model=MODEL)
-    return pytester
-
-
-def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    """A run of pytest in a process of its own, which has imported torch."""
-    code = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
-    done = forking.run(
-        code, f"--basetemp={project.path / 'temp'}", *arguments, cwd=project.path, imported=["torch._dynamo"]
-    )
-    return pytest.RunResult(done.returncode, done.stdout.splitlines(), done.stderr.splitlines(), 0.0)
-
-
-def test_every_keyword_fails_with_a_message_of_its_own(project: pytest.Pytester) -> None:
-    project.makepyfile(test_failing=FAILING)
-    alone = run(project)
-    alone.assert_outcomes(failed=len(KEYWORDS))
-    shown = str(alone.stdout)
-    messages = failures(shown)
-    assert list(messages) == KEYWORDS
-    for name, message in messages.items():
-        assert_golden(name, message)
-        assert len(message.splitlines()) <= 21
-    # The traceback is the line of the test and nothing else.
-    assert not re.search(r"(?m)^\S*(paramscope|pluggy|_pytest)\S*:\d+: ", shown)
-
-    spread = project.runpytest_subprocess("-n", "1")
-    spread.assert_outcomes(failed=len(KEYWORDS))
-    assert failures(str(spread.stdout)) == messages
-
-
 UPGRADE = '''
 import os
 import pytest
@@ -281,17 +249,80 @@ def test_marks():
 '''
 
 
-def cache_entries(project: pytest.Pytester) -> list[Path]:
-    return sorted((project.path / ".pytest_cache" / "v" / "paramscope").glob("*"))
+INI = "[pytest]\naddopts = --strict-markers -W error\npythonpath = .\n"
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project whose tests were run by two workers of pytest-xdist, and what was printed.
+
+    The workers are interpreters of their own, which import torch: ten seconds, once for all that asks for them.
+    """
+    folder = tmp_path_factory.mktemp("spread")
+    for name, text in {
+        "pytest.ini": INI,
+        "model.py": MODEL,
+        "test_failing.py": FAILING,
+        "test_upgrade.py": UPGRADE,
+    }.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-n", "2", f"--basetemp={folder / 'temp'}"]
+    environment = {**os.environ, "COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return folder, done.stdout
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    pytester.makeini(INI)
+    pytester.makepyfile(model=MODEL)
+    return pytester
+
+
+def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """A run of pytest in a process of its own, which has imported torch."""
+    temp = f"--basetemp={project.path / 'temp'}"
+    done = forking.run_pytest(temp, *arguments, cwd=project.path, imported=["torch._dynamo"])
+    return pytest.RunResult(done.returncode, done.stdout.splitlines(), done.stderr.splitlines(), 0.0)
+
+
+def test_every_keyword_fails_with_a_message_of_its_own(project: pytest.Pytester, spread: tuple[Path, str]) -> None:
+    project.makepyfile(test_failing=FAILING)
+    alone = run(project)
+    alone.assert_outcomes(failed=len(KEYWORDS))
+    shown = str(alone.stdout)
+    messages = failures(shown)
+    assert list(messages) == KEYWORDS
+    for name, message in messages.items():
+        assert_golden(name, message)
+        assert len(message.splitlines()) <= 21
+    # The traceback is the line of the test and nothing else.
+    assert not re.search(r"(?m)^\S*(paramscope|pluggy|_pytest)\S*:\d+: ", shown)
+
+    assert failures(spread[1]) == messages
+
+
+def cache_entries(folder: Path) -> dict[Path, Any]:
+    """What is remembered of the tests of the upgrade."""
+    files = sorted((folder / ".pytest_cache" / "v" / "paramscope").glob("*"))
+    entries = {file: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    return {file: entry for file, entry in entries.items() if entry["test"].startswith("test_upgrade.py")}
 
 
 def test_a_failure_names_what_changed_since_the_test_last_passed(
-    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    project: pytest.Pytester, spread: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.makepyfile(test_upgrade=UPGRADE)
-    project.runpytest_subprocess("-n", "2").assert_outcomes(passed=2)
-    entries = cache_entries(project)
-    kept = {entry["test"]: sorted(entry["states"]) for entry in (json.loads(e.read_text()) for e in entries)}
+    folder, shown = spread
+    # Two workers shared the cache, and both tests passed there.
+    assert re.search(rf"^=+ {len(KEYWORDS)} failed, 2 passed in ", shown, re.MULTILINE)
+    shutil.copytree(folder / ".pytest_cache", project.path / ".pytest_cache")
+    remembered = cache_entries(project.path)
+    entries = list(remembered)
+    kept = {entry["test"]: sorted(entry["states"]) for entry in remembered.values()}
     marks = "test_upgrade.py:upgraded"
     assert kept == {
         "test_upgrade.py::test_first_of_two": ["1", "2", "3"],
@@ -381,7 +412,7 @@ import sys
 from pathlib import Path
 
 def pytest_sessionfinish(session):
-    loaded = [name for name in ("torch", "paramscope.capture", "pytest_paramscope") if name in sys.modules]
+    loaded = [name for name in ("torch", "paramscope.capture", "paramscope.report", "paramscope.snapshot", "pytest_paramscope") if name in sys.modules]
     Path(__file__).with_name(f"loaded_{hasattr(session.config, 'workerinput')}.txt").write_text(" ".join(loaded))
 """
 

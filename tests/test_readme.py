@@ -78,7 +78,23 @@ def test_every_fixture_file_is_covered() -> None:
     assert covered == {f"fixtures/{path.name}" for path in (ROOT / "fixtures").glob("*.py")}
 
 
-def test_documents_name_files_that_are_there() -> None:
-    for document in (README, ROOT / "CONTRIBUTING.md"):
-        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
-            assert (ROOT / link).exists(), f"{document.name} links to {link}"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "decisions").glob("*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_name_files_that_are_there(document: Path) -> None:
+    prose = re.sub(r"(?s)```.*?```", "", document.read_text(encoding="utf-8"))
+    for link in re.findall(r"\]\(([^)#:]+)\)", prose):
+        assert (document.parent / link).exists(), f"{document.name} links to {link}"
+
+
+def test_the_architecture_shows_every_room_and_the_decisions_every_record() -> None:
+    docs = ROOT / "docs"
+    rooms = {path.parent.name for path in (ROOT / "paramscope").glob("*/__init__.py")}
+    assert rooms == set(
+        re.findall(r"\]\(\.\./paramscope/(\w+)\)", (docs / "architecture.md").read_text(encoding="utf-8"))
+    )
+    records = {path.name for path in (docs / "decisions").glob("*.md")} - {"README.md"}
+    assert records == set(
+        re.findall(r"\]\(([\w-]+\.md)\)", (docs / "decisions/README.md").read_text(encoding="utf-8"))
+    )

@@ -16,7 +16,7 @@ from torch import nn
 
 import paramscope.render as rendering
 from paramscope import Report, audit
-from paramscope.errors import FormatError
+from paramscope.errors import FormatError, ParamscopeError
 from paramscope.render import formats, options_of, render, renderer, takers_of
 
 EXAMPLE = Path(__file__).parent.parent / "plugins" / "paramscope_example"
@@ -127,7 +127,7 @@ def test_what_fails_is_named_only_when_it_is_asked_for(net: Report, format: str,
 
 @pytest.mark.usefixtures("site")
 def test_an_error_that_says_what_to_do_passes(net: Report) -> None:
-    with pytest.raises(rendering.ParamscopeError, match="its own problem"):
+    with pytest.raises(ParamscopeError, match="its own problem"):
         net.render("refuses")
 
 

@@ -38,19 +38,19 @@ def the(code: str, model: Any, **options: Any) -> Finding:
     return found
 
 
-def alias(model: nn.ModuleDict, one: str, other: str) -> None:
+def alias(model: Any, one: str, other: str) -> None:
     model[other].weight = nn.Parameter(model[one].weight.data)
 
 
-def overlap(model: nn.ModuleDict, one: str, other: str) -> None:
+def overlap(model: Any, one: str, other: str) -> None:
     model[other].weight = nn.Parameter(model[one].weight.data[:2])
 
 
-def conflict(model: nn.ModuleDict, one: str, other: str) -> None:
+def conflict(model: Any, one: str, other: str) -> None:
     model[other].weight = nn.Parameter(model[one].weight.data, requires_grad=False)
 
 
-def across(model: nn.ModuleDict, one: str, other: str) -> None:
+def across(model: Any, one: str, other: str) -> None:
     array = model[one].weight.detach().clone().numpy()
     for name in (one, other):
         model[name].weight = nn.Parameter(torch.from_numpy(array))
@@ -122,7 +122,7 @@ def test_members_of_optimizers_are_told_pair_by_pair() -> None:
         "for optimizer[0].groups[0][4] and b.weight; and for optimizer[0].groups[0][5] and c.weight." in found.message
     )
     for each in (*model.parameters(), *views):
-        each.requires_grad_(requires_grad=False)
+        each.requires_grad_(False)
     optimizer = torch.optim.SGD([*model.parameters(), *views], lr=0.1)
     assert the("PS411", model, optimizer=optimizer).severity.value == "info"
     views[0].requires_grad_()
@@ -201,14 +201,14 @@ def test_the_help_for_a_transpose_works_when_it_is_typed(width: int, *, bias: bo
 
 
 def test_the_help_for_equals_works_when_it_is_typed() -> None:
-    model = nn.Sequential(nn.Linear(4, 4), nn.ModuleDict({"a-b": nn.Linear(4, 4, bias=False)}))
+    model: Any = nn.Sequential(nn.Linear(4, 4), nn.ModuleDict({"a-b": nn.Linear(4, 4, bias=False)}))
     model[1]["a-b"].weight = nn.Parameter(model[0].weight.data)
     found = the("PS301", model)
     tied, copied = expressions(found.help)
     assert tied == "model[1]['a-b'].weight = model[0].weight"
     for code in (tied, copied):
         ast.parse(code)
-        again = copy.deepcopy(model)
+        again: Any = copy.deepcopy(model)
         again[1]["a-b"].weight = nn.Parameter(again[0].weight.data)
         exec(code, {"model": again, "nn": nn})
         assert [each.code for each in audit(again).findings if each.code == "PS301"] == []
@@ -225,7 +225,7 @@ def test_several_over_one_memory_are_one_assignment() -> None:
 
 def form(tensor: torch.Tensor) -> Form:
     """As `form_of` tells it."""
-    return Form(tuple(tensor.shape), tensor.stride(), str(tensor.dtype), tensor.storage_offset())
+    return Form(tuple(tensor.shape), tensor.stride(), str(tensor.dtype), int(tensor.storage_offset()))
 
 
 def test_what_makes_a_view_makes_that_view() -> None:

@@ -94,8 +94,8 @@ def test_what_was_not_decided_of_buffers_and_attributes_is_nobody_s_concern(monk
 
 
 def test_thousands_of_views_of_one_block_take_no_longer_than_they_should() -> None:
-    model = nn.Module()
-    flat = torch.zeros(40_000)
+    model: Any = nn.Module()
+    flat: Any = torch.zeros(40_000)
     for number in range(8_000):
         setattr(model, f"p{number}", nn.Parameter(flat[5 * number : 5 * number + 5]))
     model.flat = flat
@@ -106,7 +106,7 @@ def test_thousands_of_views_of_one_block_take_no_longer_than_they_should() -> No
 
 
 def test_declarations_that_cannot_be_told_are_one_line_for_each_reason() -> None:
-    model = nn.ModuleDict({name: nn.Linear(2, 2, device="meta") for name in "abc"})
+    model: Any = nn.ModuleDict({name: nn.Linear(2, 2, device="meta") for name in "abc"})
     model.all_tied_weights_keys = {"b.weight": "a.weight", "c.weight": "a.weight", "x.weight": "a.weight"}
     checked = check(capture(model), [RULES["PS304"]])
     assert checked.findings == ()

@@ -10,13 +10,15 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from support.check_models import forget_imports, line_of, model_folder, write_models
-from support.drawn_findings import HOSTILE, REPORTS, finding, report
+from support.drawn_findings import HOSTILE, REPORTS, finding, rendering, report
 from support.targets import run
 
 from paramscope import Location, Report, Severity, Skipped
-from paramscope.render._findings import Checked
-from paramscope.render.ci.sarif import message_text, render, render_checks
+from paramscope.exceptions.checked import Checked
+from paramscope.render.ci.sarif import message_text, render_checks
 from paramscope.rules import discover
+
+render = rendering("sarif")
 
 folder = model_folder
 # As the SARIF authors publish it for validators; the file is theirs, unchanged.
@@ -88,7 +90,7 @@ def test_fingerprints_stay_while_lines_move(folder: Path, capsys: pytest.Capture
     def results() -> list[dict[str, Any]]:
         forget_imports()
         assert run("check", "models.py:both", "--select", "PS101,PS104", "-f", "sarif") == 1
-        return valid(capsys.readouterr().out)["results"]  # type: ignore[no-any-return]
+        return valid(capsys.readouterr().out)["results"]
 
     before = results()
     path = folder / "models.py"

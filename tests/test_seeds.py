@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from torch import nn
@@ -185,7 +186,7 @@ def test_a_bias_registered_as_none_is_an_empty_slot() -> None:
 
 
 def test_a_backbone_is_frozen_and_then_not() -> None:
-    model = backbone.frozen()
+    model: Any = backbone.frozen()
     names = [name for name, _ in model.backbone.named_parameters(prefix="backbone")]
     before = audit(model, optimizer=backbone.adam(model))
     after = audit(backbone.unfreeze(model), optimizer=backbone.adam(model))
@@ -229,8 +230,8 @@ def test_a_padding_row_is_counted_from_the_end_and_only_where_the_weight_trains(
     assert (last.totals.effective_trainable, dict(last.modules[""].settings)["padding_idx"]) == (6, 2)
     frozen = audit(padding.padded().requires_grad_(requires_grad=False))
     assert (frozen.totals.trainable, frozen.totals.effective_trainable) == (0, 0)
-    head = nn.Linear(3, 3, bias=False)
-    tied = nn.ModuleDict({"embedding": padding.padded(), "head": head})
+    head: Any = nn.Linear(3, 3, bias=False)
+    tied: Any = nn.ModuleDict({"embedding": padding.padded(), "head": head})
     head.weight = tied["embedding"].weight
     # Through the head, row 0 gets gradients after all.
     assert audit(tied).totals.effective_trainable == 9

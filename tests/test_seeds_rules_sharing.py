@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -29,7 +31,7 @@ def test_a_soft_prompt_that_was_cloned_shares_nothing() -> None:
 
 def test_a_soft_prompt_without_a_clone_overlaps_the_words() -> None:
     """Row 6, the near miss: training the prompt rewrites frozen rows."""
-    model = soft_prompt.shared()
+    model: Any = soft_prompt.shared()
     report = audit(model, optimizer=soft_prompt.adam(model))
     overlap, refused = sharing(report)
     assert overlap == ("PS302", Severity.ERROR, ("wte.weight", "soft_prompt.weight"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fixtures import embedding, soft_prompt, tying, views
 from paramscope import audit
 
@@ -22,7 +24,7 @@ def test_views_kept_as_attributes_share_the_parameter_s_memory() -> None:
 
 
 def test_views_show_their_strides() -> None:
-    model = views.views()
+    model: Any = views.views()
     slots = audit(model).slots
     assert {name: (slot.shape, slot.stride, slot.offset) for name, slot in slots.items()} == {
         "weight": ((3, 4), (4, 1), 0),
@@ -35,7 +37,7 @@ def test_views_show_their_strides() -> None:
 
 
 def test_a_column_starts_inside_the_parameter_and_steps_over_the_rest() -> None:
-    model = views.column()
+    model: Any = views.column()
     report = audit(model)
     column = report.slots["column"]
     assert (column.shape, column.stride, column.offset) == ((3,), (4,), 1)
@@ -79,7 +81,7 @@ def test_a_tie_is_stepped_once() -> None:
 
 
 def test_equal_values_are_no_tie() -> None:
-    model = tying.equal()
+    model: Any = tying.equal()
     assert model.embedding.weight.equal(model.head.weight)
     report = audit(model)
     assert report.sharing == ()

@@ -353,6 +353,7 @@ def test_what_an_assignment_says(tmp_path: Path) -> None:
     (only,) = ask(module.Outer.Net, "w").assignments
     *told, value = only[:6]
     assert told == [str(module.__file__), 6, "f", "self.w = x(", f"{module.__name__}.Outer.Net"]
+    assert value is not None
     assert ast.unparse(value) == "x(1)"
 
 

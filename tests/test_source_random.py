@@ -39,7 +39,7 @@ FORMS = (
     ["y = lambda: setattr(self, 'NAME', x)"],
 )
 # Lines around a form, with the number of lines before it.
-WRAPPINGS = (
+WRAPPINGS: tuple[tuple[str, list[str]], ...] = (
     ("", []),
     ("if x:", []),
     ("for i in x:", []),

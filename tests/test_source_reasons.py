@@ -10,6 +10,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from support.asking import ask, check, imported, load, marks, records, written
@@ -240,7 +241,12 @@ def test_a_file_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path.write_bytes(NET)
     parsed = []
     real = files.SourceFile
-    monkeypatch.setattr(files, "SourceFile", lambda *args: parsed.append(1) or real(*args))
+
+    def counted(*args: Any) -> files.SourceFile:
+        parsed.append(1)
+        return real(*args)
+
+    monkeypatch.setattr(files, "SourceFile", counted)
     for _ in range(3):
         assert lines(path) == [3]
     assert len(parsed) == 1

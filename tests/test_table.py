@@ -69,7 +69,7 @@ extra[0].bias             hidden  2        float32         2  g---
 
 all on cpu;
 fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown;
-elements in parentheses were counted above; =1, ~1: see sharing
+elements in parentheses were counted above; =1: see sharing
 
 trainable params: 39 || all params: 87 || trainable%: 44.8276
 by name: 117 · buffers: 9 · hidden: 6 · attributes: 5 ·

@@ -58,12 +58,9 @@ def test_full_size_on_meta(kind: str, config: dict[str, Any], parameters: int, b
     report = audit(model)
     assert (report.totals.parameters, report.totals.by_name) == (parameters, by_name)
     assert_torch_agrees(model, report)
-    assert {slot.device for slot in report.slots.records() if slot.registered and slot.tensor is not None} <= {
-        "meta",
-        "cpu",
-    }
+    assert {slot.device for slot in report.slots.records() if slot.registered and slot.tensor is not None} == {"meta"}
     # Two tensors on meta are no alias for having the address 0 in common.
-    assert {record.kind for record in report.sharing} <= {"tied"}
+    assert {record.kind for record in report.sharing} == ({"tied"} if by_name > parameters else set())
     assert report.totals.hidden == 0
     assert isinstance(report.render("table"), str)
 
@@ -132,7 +129,7 @@ def test_fates_of_a_small_one(kind: str) -> None:
     model = small(kind, **SMALL[kind])
     # Half of it frozen, as in fine-tuning.
     for parameter in list(model.parameters())[1::2]:
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad_(False)
     report = audit(model)
     assert_torch_agrees(model, report)
     assert 0 < report.totals.trainable < report.totals.parameters
@@ -176,7 +173,7 @@ def test_lora_on_gpt2() -> None:
     report = audit(model)
     assert (report.totals.trainable, report.totals.parameters) == (294_912, 124_734_720)
     assert model.get_nb_trainable_parameters() == (report.totals.trainable, report.totals.parameters)
-    assert all(".lora_" in slot.path for slot in report.slots.records() if slot.trainable)
+    assert {".lora_" in slot.path for slot in report.slots.records() if slot.trainable} == {True}
     assert len(report.select("*lora_A*weight")) == len(report.select("*lora_B*weight")) == 12
     assert_torch_agrees(model, report)
     assert_saved(model, report)

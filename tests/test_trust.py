@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -87,7 +87,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "convolutions": convolutions,
     "recurrent": lambda: nn.Sequential(nn.LSTM(4, 4, 2, bidirectional=True), nn.GRU(8, 4)),
     "averaged": averaged,
-    "compiled": lambda: torch.compile(Net()),
+    "compiled": lambda: cast(nn.Module, torch.compile(Net())),
     "scripted": lambda: torch.jit.script(nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2))),
     "fx": traced,
     "pruned": pruned,

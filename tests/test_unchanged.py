@@ -17,6 +17,8 @@ from torch import nn
 
 from paramscope import audit, capture
 
+_C: Any = torch._C
+
 
 class Net(nn.Module):
     """Something of everything: a tie, a shared module, buffers, hidden things, hooks, gradients."""
@@ -45,7 +47,7 @@ def noop(*_: Any) -> None:
 def trained() -> tuple[Net, torch.optim.Optimizer]:
     """A model after one step, with gradients, hooks, a frozen tensor and a part in eval mode."""
     model = Net()
-    model.head.bias.requires_grad_(requires_grad=False)
+    model.head.bias.requires_grad_(False)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
     model(torch.tensor([1, 2, 3])).sum().backward()
     optimizer.step()
@@ -73,7 +75,7 @@ def bits(tensor: torch.Tensor | None) -> Any:
     )
 
 
-def state_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def state_of(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Everything that an audit must leave alone."""
     return {
         "parameters": [bits(p) for p in model.parameters()],
@@ -97,7 +99,7 @@ def state_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, An
         ],
         "options": [(key, value) for key, value in optimizer.param_groups[0].items() if key != "params"],
         "torch": (torch.get_rng_state().tolist(), torch.is_grad_enabled(), torch.get_default_dtype()),
-        "modes": (torch._C._is_torch_function_enabled(), torch.overrides._len_torch_function_stack()),
+        "modes": (_C._is_torch_function_enabled(), _C._len_torch_function_stack()),
         "random": random.getstate(),
     }
 
@@ -163,10 +165,10 @@ def test_a_report_keeps_nothing_alive() -> None:
 def test_a_copy_on_write_tensor_stays_one() -> None:
     model = nn.Linear(2, 2)
     model.weight = nn.Parameter(torch._lazy_clone(torch.ones(2, 2)))
-    assert torch._C._is_cow_tensor(model.weight)
+    assert _C._is_cow_tensor(model.weight)
     report = audit(model)
     str(report)
-    assert torch._C._is_cow_tensor(model.weight)
+    assert _C._is_cow_tensor(model.weight)
     assert report.slots["weight"].storage is not None
 
 

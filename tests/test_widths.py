@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -63,7 +64,9 @@ def reports(draw: st.DrawFn) -> Report:
     if not parameters or draw(st.booleans()):
         return audit(model)
     rate = draw(st.sampled_from([0.1, 1.23456789e-7]))
-    groups = [{"params": [each], "lr": rate, "an_option_of_some_length": rate} for each in parameters]
+    groups: list[dict[str, Any]] = [
+        {"params": [each], "lr": rate, "an_option_of_some_length": rate} for each in parameters
+    ]
     return audit(model, optimizer=torch.optim.SGD([*groups, {"params": [nn.Parameter(torch.zeros(3, 4))]}]))
 
 

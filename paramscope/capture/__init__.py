@@ -30,9 +30,9 @@ from paramscope.capture.optimizer import OptimizerReader
 from paramscope.capture.quantized import add_quantized
 from paramscope.capture.values import value_facts
 from paramscope.capture.walk import Walk
+from paramscope.collector import paused_collector
 from paramscope.errors import NameClash, NotAModule
 from paramscope.snapshot import Interned, Snapshot
-from paramscope.snapshot.collector import paused_collector
 
 
 def is_module(thing: object) -> bool:

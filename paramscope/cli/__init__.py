@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import pkgutil
 import sys
@@ -13,7 +14,7 @@ from paramscope.errors import ParamscopeError
 
 
 class Commands(click.Group):
-    """Commands are the files of this folder, imported when they are asked for."""
+    """The commands are the files of this folder, imported on first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         names = (module.name for module in pkgutil.iter_modules(__path__))
@@ -66,7 +67,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def run() -> NoReturn:
-    """As `main`, for the program `paramscope`, which is the whole process: ends it without tearing it down."""
+    """As `main`, for the program `paramscope`, which is the whole process: ends it without tearing it down.
+
+    It is short-lived, and nearly all that it makes stays: modules and a model. A full collection in the middle, which
+    importing torch and ours would set off, takes longer than looking at the model.
+    """
+    gc.set_threshold(50_000, 20, 100)
     try:
         main()
     except SystemExit as end:
@@ -78,6 +84,6 @@ def run() -> NoReturn:
 
 
 def error_text(error: ParamscopeError) -> str:
-    """The problem, what the user's own code had to say of it, and what to write instead."""
+    """The problem, the traceback of the user's own code if there is one, and what to write instead."""
     parts = [f"error: {error.problem}", error.detail, f"help: {error.advice}" if error.advice else ""]
     return "\n".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""What a check does: rules and exceptions are chosen, each target is judged, and the verdict is told."""
+"""What a check does: rules and exceptions are chosen, each target is judged, and the verdict is given."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import click
 
 from paramscope import text
+from paramscope.cli._building import Building
 from paramscope.config import FAIL_ON, Config, read_config
 from paramscope.errors import (
     FormatError,
@@ -33,8 +34,7 @@ from paramscope.exceptions import (
     to_baseline,
     write_baseline,
 )
-from paramscope.render._findings import Checked
-from paramscope.report.face import Report
+from paramscope.exceptions.checked import Checked, as_checked
 from paramscope.report.finding import Severity
 from paramscope.rules import Loaded, discover
 from paramscope.rules.choice import choose, matching, meant_by
@@ -69,7 +69,7 @@ class Judged(NamedTuple):
 
 
 def format_for(format_: str | None, output: str | None) -> str:
-    """The format that is asked for, or that the output's ending tells. Raises FormatError."""
+    """The requested format, or the one that the output's ending implies. Raises FormatError."""
     if format_ is None:
         return _ENDINGS.get(Path(output or "").suffix.lower(), "text")
     if format_ not in _FORMATS:
@@ -115,17 +115,15 @@ def _unknown_codes(config: Config, rules: Sequence[Loaded], *, has_failed: bool)
     if unknown and not has_failed:
         meant_by(rules, *unknown[0])
     return tuple(
-        f"{where}: there is no rule {code!r}; a plugin that may bring it cannot be loaded" for code, where in unknown
+        f"{where}: there is no rule {code!r}, unless in a plugin that cannot be loaded" for code, where in unknown
     )
 
 
-def checked(
-    target: str, plan: Plan, optimizers: Sequence[str], given: Sequence[str], *, meta: bool, values: bool
-) -> Judged:
+def checked(target: str, plan: Plan, building: Building, *, values: bool) -> Judged:
     """One target, built or read, judged anew, without what is accepted."""
     from paramscope.api import judge
 
-    snapshot, name = _captured(target, optimizers, given, meta=meta, values=values)
+    snapshot, name = _captured(target, building, values=values)
     report = judge(snapshot, rules=plan.rules, target=name)
     comments = tuple(declared_by_comments(snapshot))
     check_comments(comments)
@@ -135,47 +133,32 @@ def checked(
                 meant_by(discover().rules, code, f"{comment.file}:{comment.line}")
     defaults = {loaded.rule.code: loaded.rule.severity for loaded in plan.rules}
     report, applied = accepted(report, plan.exceptions, plan.severities, defaults)
-    return Judged(_as_checked(report, applied, plan), applied, comments)
+    ignored = {each.finding: each for each in applied.ignored}
+    return Judged(as_checked(report, plan.rules, ignored), applied, comments)
 
 
-def _as_checked(report: Report, applied: Applied, plan: Plan) -> Checked:
-    return Checked(report, plan.rules, {each.finding: each for each in applied.ignored})
-
-
-def _captured(
-    target: str, optimizers: Sequence[str], given: Sequence[str], *, meta: bool, values: bool
-) -> tuple[Snapshot, str]:
+def _captured(target: str, building: Building, *, values: bool) -> tuple[Snapshot, str]:
     """(what is in a TARGET, its name): read, where it is a saved report, else built and captured."""
-    from paramscope.cli._input import combine, parse_arguments
+    from paramscope.cli._input import build, saved_report
 
-    arguments = parse_arguments(given)
-    if target.endswith(".json"):
-        if optimizers or arguments or meta or values:
-            raise TargetError(
-                f"{target} is a saved report: nothing is built, so -O, --arg, --meta and --values mean nothing",
-                "Leave them out, or name the code: path/model.py:build.",
-            )
-        from paramscope.wire.reader import read_report_file
-
-        saved = read_report_file(Path(target), Report)
+    saved = saved_report(target, is_built=any((*building, values)), options="-O, --arg, --meta and --values")
+    if saved is not None:
         return saved.snapshot, saved.target or target
     from paramscope.api import capture
-    from paramscope.load.target import load_optimizer, load_target
 
-    built = load_target(target, arguments=arguments, meta=meta)
-    made = [load_optimizer(each, built.model) for each in optimizers]
-    return capture(built.model, optimizer=combine(built.optimizer, made), values=values), target
+    model, optimizer = build(target, building)
+    return capture(model, optimizer=optimizer, values=values), target
 
 
 def check_all(
-    targets: Sequence[str], plan: Plan, optimizers: Sequence[str], given: Sequence[str], *, meta: bool, values: bool
+    targets: Sequence[str], plan: Plan, building: Building, *, values: bool
 ) -> tuple[list[Judged], list[ParamscopeError]]:
-    """All targets that can be built or read, judged; and what is wrong with the others, which stops none of them."""
+    """All targets that can be built or read, judged, and the errors of the others, which do not stop it."""
     checks: list[Judged] = []
     failed: list[ParamscopeError] = []
     for target in targets:
         try:
-            checks.append(checked(target, plan, optimizers, given, meta=meta, values=values))
+            checks.append(checked(target, plan, building, values=values))
         except (TargetError, ReportError, NotAModule, NotAnOptimizer) as error:  # noqa: PERF203
             named = error if len(targets) == 1 or target in error.problem else _of_target(error, target)
             failed.append(named)
@@ -193,12 +176,12 @@ def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judge
     baseline = to_baseline([(each.checked.report.target, each.checked.report.findings) for each in checks], file)
     write(write_baseline(baseline), file)
     what = text.plural(len(baseline.entries), "finding")
-    click.echo(f"{file}: {what} written down; paramscope check --baseline {file} accepts what is there", err=True)
+    click.echo(f"{file}: {what} written; paramscope check --baseline {file} accepts what is in it", err=True)
     found = []
     for each in checks:
         report, applied = accepted(each.checked.report, Exceptions((), baseline), {}, {})
         ignored = {**each.checked.ignored, **{one.finding: one for one in applied.ignored}}
-        found.append(each._replace(checked=Checked(report, plan.rules, ignored)))
+        found.append(each._replace(checked=as_checked(report, plan.rules, ignored)))
     return found
 
 
@@ -215,7 +198,7 @@ def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | N
     if format_ == "junit":
         from paramscope.render.ci import junit
 
-        return junit.render_checks(every, fail_on=plan.fail_on)
+        return junit.render_checks(every, fail_on=plan.fail_on.value if plan.fail_on else "never")
     if format_ == "github":
         from paramscope.render.ci import github
 
@@ -263,6 +246,6 @@ def write_job_summary(checks: Sequence[Judged]) -> None:
 
 
 def exit_code(checks: Sequence[Judged], plan: Plan) -> int:
-    """1 where something is found at or above what a check is to fail on."""
+    """1 if anything is found at or above the severity that fails a check, else 0."""
     worst = [each.checked.report.worst() for each in checks]
     return int(plan.fail_on is not None and any(each is not None and each >= plan.fail_on for each in worst))

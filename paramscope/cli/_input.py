@@ -1,62 +1,48 @@
-"""What commands are given: targets, `--arg`, optimizers."""
+"""A TARGET of a command → the report that it saved, or the model and optimizer that it builds."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from paramscope.errors import ParamscopeError, TargetError
-from paramscope.report.face import Report
+from paramscope.errors import TargetError
 
-
-class ArgumentError(ParamscopeError):
-    """An `--arg` that is not `name=literal`."""
-
-
-def parse_arguments(given: Sequence[str]) -> dict[str, Any]:
-    """`--arg dim=64` as keyword arguments: Python literals only, never evaluated. Raises ArgumentError."""
-    found: dict[str, Any] = {}
-    for each in given:
-        name, equals, value = each.partition("=")
-        name = name.strip()
-        if not equals or not name.isidentifier():
-            raise ArgumentError(f"--arg {each!r} is not name=value", "Write --arg dim=64.")
-        if name in found:
-            raise ArgumentError(f"--arg {name} is given twice", "Keep one of them.")
-        try:
-            found[name] = ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            raise ArgumentError(
-                f"--arg {name}: {value!r} is no Python literal",
-                f"""Text needs quotes that reach paramscope: --arg {name}="'{value}'".""",
-            ) from None
-    return found
+if TYPE_CHECKING:
+    from paramscope.cli._building import Building
+    from paramscope.report.face import Report
 
 
-def load_report(target: str, optimizers: Sequence[str], given: Sequence[str], *, meta: bool) -> Report:
+def load_report(target: str, building: Building) -> Report:
     """The report on a TARGET: read, where it is a saved one, else built and audited."""
-    arguments = parse_arguments(given)
-    if target.endswith(".json"):
-        if optimizers or arguments or meta:
-            raise TargetError(
-                f"{target} is a saved report: nothing is built, so -O, --arg and --meta mean nothing",
-                "Leave them out, or name the code: path/model.py:build.",
-            )
-        from paramscope.wire.reader import read_report_file
-
-        return read_report_file(Path(target), Report)
+    saved = saved_report(target, is_built=any(building), options="-O, --arg and --meta")
+    if saved is not None:
+        return saved
     from paramscope.api import audit
+
+    model, optimizer = build(target, building)
+    return audit(model, optimizer=optimizer, target=target)
+
+
+def saved_report(target: str, *, is_built: bool, options: str) -> Report | None:
+    """A saved report; None for a TARGET that is none. Raises TargetError where options say how to build it."""
+    if not target.endswith(".json"):
+        return None
+    if is_built:
+        raise TargetError(
+            f"{target} is a saved report: nothing is built, so {options} do not apply",
+            "Leave them out, or name the code: path/model.py:build.",
+        )
+    from paramscope.report.face import Report
+    from paramscope.wire.reader import read_report_file
+
+    return read_report_file(Path(target), Report)
+
+
+def build(target: str, building: Building) -> tuple[Any, Any]:
+    """(model, optimizer) of a TARGET, as `audit` takes them. Raises TargetError."""
     from paramscope.load.target import load_optimizer, load_target
 
-    built = load_target(target, arguments=arguments, meta=meta)
-    made = [load_optimizer(each, built.model) for each in optimizers]
-    report = audit(built.model, optimizer=combine(built.optimizer, made))
-    return report.having(target=target)
-
-
-def combine(brought: Any, made: Sequence[Any]) -> Any:
-    """The optimizer that came with the target and those of -O, as one argument for `audit`."""
-    every = ([] if brought is None else [brought]) + list(made)
-    return (every[0] if every else None) if len(every) <= 1 else every
+    built = load_target(target, arguments=building.arguments, meta=building.meta)
+    made = [load_optimizer(each, built.model) for each in building.optimizers]
+    optimizers = made if built.optimizer is None else [built.optimizer, *made]
+    return built.model, optimizers if len(optimizers) > 1 else next(iter(optimizers), None)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from paramscope.errors import OutputError
+
+_AT_ONCE = 1 << 20
 
 
 def terminal_width() -> int:
@@ -26,14 +30,20 @@ def wants_color(output: str | None) -> bool:
 
 
 def check_writable(output: str | None) -> None:
-    """Raises OutputError before any work is done, where the folder of an output file is not there."""
+    """Raises OutputError, before any work is done, if the folder of an output file does not exist."""
     if output is None:
         return
     path = Path(output)
     if path.is_dir():
         raise OutputError(f"{output} is a folder", f"Name a file in it: {path / 'report.json'}")
     if not path.parent.is_dir():
-        raise OutputError(f"{output} cannot be written: {path.parent} is no folder", f"mkdir -p {path.parent}")
+        raise OutputError(f"{output} cannot be written: {path.parent} is not a folder", f"mkdir -p {path.parent}")
+
+
+def _encoded(text: str, encoding: str) -> Iterator[bytes]:
+    """A text as bytes, a megabyte at a time: a report of a large model need not lie in memory twice."""
+    pieces = (text[start : start + _AT_ONCE] for start in range(0, len(text), _AT_ONCE))
+    return codecs.iterencode(pieces, encoding, "backslashreplace")
 
 
 def write(result: str | bytes, output: str | None) -> None:
@@ -44,21 +54,23 @@ def write(result: str | bytes, output: str | None) -> None:
             sys.stdout.buffer.write(result)
             sys.stdout.buffer.flush()
         else:
-            click.echo(result.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
+            for piece in _encoded(result, sys.stdout.encoding or "utf-8"):
+                click.echo(piece, nl=False)
         return
     import tempfile
 
-    data = result.encode("utf-8", "backslashreplace") if isinstance(result, str) else result
+    pieces = _encoded(result, "utf-8") if isinstance(result, str) else iter((result,))
     path = Path(output)
     part: Path | None = None
     try:
         if path.exists() and not path.is_file():  # a pipe or a device such as /dev/stdout
-            path.write_bytes(data)
+            with path.open("wb") as file:
+                file.writelines(pieces)
             return
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
         part = Path(name)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines(pieces)
         # mkstemp lets only the owner read; a result is an ordinary file.
         mask = os.umask(0)
         os.umask(mask)

@@ -1,34 +1,26 @@
-"""`paramscope check`: what is wrong with models, for people and for CI; the exit code tells whether to stop."""
+"""`paramscope check`: what is wrong with models, for people and for CI; the exit code says whether to stop."""
 
 from __future__ import annotations
 
 import click
 
+from paramscope.cli._building import Building, building_options
+
 
 @click.command("check")
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
-@click.option(
-    "-O",
-    "--optimizer",
-    "optimizers",
-    metavar="TARGET",
-    multiple=True,
-    help="A function that is called with each model and returns its optimizer; may be given several times.",
-)
-@click.option("--select", metavar="CODES", multiple=True, help="Only these rules: PS101, PS1 for all that begin so.")
+@building_options
+@click.option("--select", metavar="CODES", multiple=True, help="Only these rules: PS101, or PS1 for all PS1xx.")
 @click.option("--ignore", metavar="CODES", multiple=True, help="Not these rules.")
 @click.option("--fail-on", metavar="SEVERITY", help="error, warning (the default), info, or never.")
 @click.option("-f", "--format", "format_", metavar="FORMAT", help="text (the default), json, github, sarif or junit.")
-@click.option("-o", "--output", metavar="FILE", help="Write to a file; .json, .sarif and .xml tell the format.")
-@click.option("--show-ignored", is_flag=True, help="In text: accepted findings, too, with the reasons.")
-@click.option("--baseline", metavar="FILE", help="Accept the findings that this file holds.")
+@click.option("-o", "--output", metavar="FILE", help="Write to a file; .json, .sarif and .xml imply the format.")
+@click.option("--show-ignored", is_flag=True, help="In text: also list accepted findings, with the reasons.")
+@click.option("--baseline", metavar="FILE", help="Accept the findings in this file.")
 @click.option("--write-baseline", metavar="FILE", help="Accept all of today's findings: write them to this file.")
-@click.option("--arg", "arguments", metavar="K=V", multiple=True, help="Keyword argument for the targets.")
-@click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
-@click.option("--values", is_flag=True, help="Look at the values of tensors, too: NaN, constants, copies.")
+@click.option("--values", is_flag=True, help="Also read the values of tensors: NaN, constants, copies.")
 def command(
     targets: tuple[str, ...],
-    optimizers: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: str | None,
@@ -37,15 +29,14 @@ def command(
     show_ignored: bool,  # noqa: FBT001  # click passes by keyword
     baseline: str | None,
     write_baseline: str | None,
-    arguments: tuple[str, ...],
-    meta: bool,  # noqa: FBT001
+    building: Building,
     values: bool,  # noqa: FBT001
 ) -> int:
     """Check TARGETs, saved reports among them, against all rules. Exits 0 if nothing is found at or above
     --fail-on, 1 if something is, 2 if a target or an option is wrong.
 
     Rules, severities and accepted findings may be declared under [tool.paramscope] in pyproject.toml; a finding is
-    accepted on its line, too: `# paramscope: ignore[PS104] why this is right`.
+    also accepted on its line: `# paramscope: ignore[PS104] why this is right`.
 
     \b
     paramscope check model.py:build -O train.py:make_optimizer
@@ -61,7 +52,7 @@ def command(
     check_writable(output)
     check_writable(write_baseline)
     plan = checking.to_plan(_codes(select), _codes(ignore), fail_on, baseline, write_baseline)
-    checks, failed = checking.check_all(targets, plan, optimizers, arguments, meta=meta, values=values)
+    checks, failed = checking.check_all(targets, plan, building, values=values)
     if failed and (not checks or write_baseline is not None):
         raise failed[0]
     if write_baseline is not None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from paramscope.cli._building import Building, building_options
+
 ENDINGS = {
     "svg": "svg",
     "png": "png",
@@ -20,33 +22,22 @@ ENDINGS = {
 
 @click.command("graph")
 @click.argument("target")
+@building_options
 @click.option("-o", "--output", metavar="FILE", help="model.svg, .png, .pdf, .dot or .mmd (Mermaid).")
-@click.option(
-    "-O",
-    "--optimizer",
-    "optimizers",
-    metavar="TARGET",
-    multiple=True,
-    help="A function that is called with the model and returns its optimizer; may be given several times.",
-)
 @click.option("-f", "--format", "format_", metavar="FORMAT", help="svg, png, pdf, dot (the default) or mermaid.")
 @click.option("--depth", metavar="N", type=int, help="Close modules N steps below the root.")
 @click.option("--around", metavar="PATH", help="Who holds it, what shares its memory, who steps it.")
 @click.option("--only", metavar="WHAT", help="ties, frozen, hidden or optimizer.")
-@click.option("--no-fold", is_flag=True, help="Repeated modules each in their own box.")
-@click.option("--arg", "arguments", metavar="K=V", multiple=True, help="Keyword argument for the target.")
-@click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
+@click.option("--no-fold", is_flag=True, help="A box of its own for each repeated module.")
 def command(
     target: str,
     output: str | None,
-    optimizers: tuple[str, ...],
     format_: str | None,
     depth: int | None,
     around: str | None,
     only: str | None,
     no_fold: bool,  # noqa: FBT001  # click passes by keyword
-    arguments: tuple[str, ...],
-    meta: bool,  # noqa: FBT001
+    building: Building,
 ) -> None:
     """Draw TARGET: modules, what is frozen, hidden, tied or in no optimizer group, and who steps what.
 
@@ -66,12 +57,12 @@ def command(
 
         engine()  # building a large model takes longer than finding out that it cannot be drawn
     check_writable(output)
-    report = load_report(target, optimizers, arguments, meta=meta)
+    report = load_report(target, building)
     write(render(report, format_, fold=not no_fold, depth=depth, around=around, only=only), output)
 
 
 def _format(format_: str | None, output: str | None) -> str:
-    """The format that is asked for. Raises FormatError."""
+    """The requested format. Raises FormatError."""
     from paramscope.errors import FormatError
 
     if format_ is not None:

@@ -6,19 +6,13 @@ from pathlib import Path
 
 import click
 
+from paramscope.cli._building import Building, building_options
 from paramscope.errors import FormatError
 
 
 @click.command("inspect")
 @click.argument("target")
-@click.option(
-    "-O",
-    "--optimizer",
-    "optimizers",
-    metavar="TARGET",
-    multiple=True,
-    help="A function that is called with the model and returns its optimizer; may be given several times.",
-)
+@building_options
 @click.option(
     "-f",
     "--format",
@@ -26,8 +20,8 @@ from paramscope.errors import FormatError
     metavar="FORMAT",
     help="table (the default), tree, optimizer, summary, markdown, csv, json, …",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending tells the format.")
-@click.option("--no-fold", is_flag=True, help="Every slot on its own row, empty ones too.")
+@click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending implies the format.")
+@click.option("--no-fold", is_flag=True, help="Every slot on its own row, including empty ones.")
 @click.option("--path", "glob", metavar="GLOB", help="Only slots that match: 'encoder.*', '*.bias'.")
 @click.option(
     "--status",
@@ -37,11 +31,8 @@ from paramscope.errors import FormatError
 @click.option("--depth", type=int, metavar="N", help="Sum up modules N steps below the root.")
 @click.option("--sort", metavar="WORD", help="By model (the default), path, elements, bytes, status or dtype.")
 @click.option("--columns", metavar="WORDS", help="Columns of the table: shape,dtype,bytes,share,groups,module, …")
-@click.option("--arg", "arguments", metavar="K=V", multiple=True, help="Keyword argument for the target.")
-@click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
 def command(
     target: str,
-    optimizers: tuple[str, ...],
     format_: str | None,
     output: str | None,
     no_fold: bool,  # noqa: FBT001  # click passes by keyword
@@ -50,8 +41,7 @@ def command(
     depth: int | None,
     sort: str | None,
     columns: str | None,
-    arguments: tuple[str, ...],
-    meta: bool,  # noqa: FBT001
+    building: Building,
 ) -> None:
     """Show what is in TARGET: slots with their four fates, totals, sharing, optimizers.
 
@@ -81,7 +71,7 @@ def command(
             raise FormatError(f"the format {format_} takes no {flag}", f"These do: {', '.join(takers_of(name))}.")
     screen = {"width": terminal_width(), "color": wants_color(output)}
     options.update((name, value) for name, value in screen.items() if name in taken)
-    report = load_report(target, optimizers, arguments, meta=meta)
+    report = load_report(target, building)
     write(render(report, format_, **options), output)
 
 

@@ -1,4 +1,4 @@
-"""`paramscope rules`: every rule there is, those of plugins too."""
+"""`paramscope rules`: every rule there is, including those of plugins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 def command() -> None:
     """List all rules: code, name, severity, what each needs beside the model, and what it finds.
 
-    One line a rule where the output is no terminal, so that it can be searched.
+    When the output is not a terminal, each rule is one line, for grep.
     """
     from paramscope.cli._output import terminal_width
     from paramscope.cli._rule_text import listing

@@ -65,14 +65,14 @@ def read_baseline(path: Path) -> Baseline:
     shown = str(path)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise BaselineError(f"{shown} is larger than {MAX_BYTES:,} bytes: no baseline is", _ANEW)
+            raise BaselineError(f"{shown} is larger than {MAX_BYTES:,} bytes: no baseline is that large", _ANEW)
         found = json.loads(path.read_bytes())
     except OSError as error:
         raise BaselineError(f"{shown} cannot be read: {error.strerror or error}", _ANEW) from None
     except (ValueError, RecursionError):
-        raise BaselineError(f"{shown} is no baseline: it is no JSON", _ANEW) from None
+        raise BaselineError(f"{shown} is not a baseline: it is not JSON", _ANEW) from None
     if type(found) is not dict or found.get("format") != FORMAT:
-        raise BaselineError(f"{shown} is no baseline of paramscope", _ANEW)
+        raise BaselineError(f"{shown} is not a paramscope baseline", _ANEW)
     version = found.get("version")
     if type(version) is not int or version != VERSION:
         raise BaselineError(
@@ -81,7 +81,7 @@ def read_baseline(path: Path) -> Baseline:
         )
     entries = found.get("findings")
     if type(entries) is not list:
-        raise BaselineError(f"{shown} is damaged: findings is no list", _ANEW)
+        raise BaselineError(f"{shown} is damaged: findings is not a list", _ANEW)
     read = [_entry(each, f"{shown} is damaged: findings[{number}]") for number, each in enumerate(entries)]
     return Baseline({entry.fingerprint: entry for entry in read}, shown)
 

@@ -1,4 +1,4 @@
-"""Exceptions that were declared and no longer accept anything: a line for each, for whoever may take them out."""
+"""Exceptions that were declared and no longer accept anything: a line for each, so that they can be removed."""
 
 from __future__ import annotations
 

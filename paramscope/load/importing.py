@@ -23,11 +23,11 @@ from paramscope.errors import TargetError
 _loaded: dict[Path, ModuleType] = {}
 """Modules by resolved file, so that a model and its optimizer come from one import."""
 _siblings: dict[str, Path] = {}
-"""Modules that files imported from beside them, by name: another folder may mean another one by it."""
+"""Modules that files imported from their own folder, by name: in another folder the name may mean another module."""
 
 
 def import_file(path: Path) -> ModuleType:
-    """The module that a file defines, imported once. Raises whatever the file raises."""
+    """The module that a file defines, imported only once. Raises whatever the file raises."""
     path = path.resolve()
     if path in _loaded:
         return _loaded[path]
@@ -36,7 +36,7 @@ def import_file(path: Path) -> ModuleType:
     _forget_foreign_siblings(path.parent)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise TargetError(f"{path.name} is no Python file", "Name a .py file: path/model.py:build.")
+        raise TargetError(f"{path.name} is not a Python file", "Name a .py file: path/model.py:build.")
     before = set(sys.modules)
     with search_path(path.parent, root):
         if package:
@@ -105,7 +105,7 @@ def user_traceback(error: BaseException) -> str:
 
 
 def is_raised_in_user_code(error: BaseException) -> bool:
-    """Whether a line of the user's code is known that an error came from."""
+    """Whether an error is known to come from a line of the user's code."""
     frames = _user_frames(error)
     return bool(frames and (frames[-1].line or "").strip())
 
@@ -135,7 +135,7 @@ def last_user_statements(error: BaseException) -> list[ast.stmt]:
 
 def _user_frames(error: BaseException) -> list[traceback.FrameSummary]:
     frames = traceback.extract_tb(error.__traceback__)
-    ours = str(Path(__file__).parent)
+    ours = str(Path(__file__).parents[1])
     outside = [frame for frame in frames if not frame.filename.startswith((ours, "<frozen"))]
     installed = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib"))
     return [frame for frame in outside if not frame.filename.startswith(installed)] or outside

@@ -1,6 +1,6 @@
 """TARGET → model: `path/model.py:build`, `package.module:attr`, with the optimizer that it brings.
 
-Whatever goes wrong on the way is a TargetError that shows the user's own traceback and what to write instead.
+Whatever goes wrong on the way becomes a TargetError that shows the user's own traceback and what to write instead.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def load_target(
 
         if is_module(thing):
             if arguments:
-                raise TargetError(f"{target} is a module already, so it takes no --arg", "Leave --arg out.")
+                raise TargetError(f"{target} is already a module, so it takes no --arg", "Leave --arg out.")
             return Target(thing, None)
         if not callable(thing):
             raise TargetError(
-                f"{target} is neither a module nor a function that builds one, but {_what(thing)}",
+                f"{target} is {_what(thing)}, neither a module nor a function that builds one",
                 _choices(target, folder),
             )
         _check_arguments(target, thing, arguments or {})
@@ -81,19 +81,19 @@ def load_optimizer(target: str, model: Any, *, base: Path | None = None) -> Any:
 
         if is_optimizer(thing):
             raise TargetError(
-                f"{target} is an optimizer already, built for another model object",
+                f"{target} is already an optimizer, built for another model object",
                 f"Name a function that builds it for the model it is called with: {_OPTIMIZER_EXAMPLE}",
             )
         if not callable(thing):
             raise TargetError(
-                f"{target} is no function that builds an optimizer, but {_what(thing)}",
+                f"{target} is {_what(thing)}, not a function that builds an optimizer",
                 f"Write one: {_OPTIMIZER_EXAMPLE}",
             )
         made = thing(model.parameters()) if is_optimizer_class(thing) else thing(model)
         if not has_optimizers(made):
             raise TargetError(
-                f"{target} returned no optimizer but {_what(made)}",
-                f"It has to return what has param_groups: {_OPTIMIZER_EXAMPLE}",
+                f"{target} returned {_what(made)}, not an optimizer",
+                f"It has to return something with param_groups: {_OPTIMIZER_EXAMPLE}",
             )
     return made
 
@@ -108,7 +108,7 @@ def _split(target: str) -> tuple[str, str]:
     if not colon or "/" in attribute or "\\" in attribute:
         place, attribute = target, ""
     if not place or not all(part.isidentifier() for part in attribute.split(".") if attribute):
-        raise TargetError(f"{target!r} is no target", _SHAPE_OF_TARGET)
+        raise TargetError(f"{target!r} is not a target", _SHAPE_OF_TARGET)
     return place, attribute
 
 
@@ -222,7 +222,7 @@ def _as_target(target: str, built: Any, is_module: Callable[[object], bool]) -> 
             return Target(model, others)
     forgot = "Did it forget to return the model?" if built is None else ""
     raise TargetError(
-        f"{target} returned no model but {_what(built)}",
+        f"{target} returned {_what(built)}, not a model",
         forgot or "It has to return an nn.Module, a (model, optimizer) pair, or a dict of modules by name.",
     )
 
@@ -275,12 +275,12 @@ def _advice(error: BaseException, *, meta: bool) -> str:
     if alone and isinstance(error, TypeError) and not is_raised_in_user_code(error):
         return f"It is called with the model: def {alone[1]}(model): …"
     if isinstance(error, ModuleNotFoundError):
-        return f"Install {error.name}, or run where it can be imported."
+        return f"Install {error.name}, or run this where it can be imported."
     if isinstance(error, SystemExit):
-        return "A target must not exit: keep what runs the training under `if __name__ == '__main__':`."
+        return "A target must not exit: put the code that runs the training under `if __name__ == '__main__':`."
     if meta:
         return "This builder may need real values: try it without --meta."
-    return "The error is in the target: once it runs by itself, so will this."
+    return "The error is in the target: once it runs by itself, this will, too."
 
 
 def _renamed(statements: list[ast.stmt], word: str, right: str) -> str:

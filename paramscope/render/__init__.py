@@ -1,5 +1,5 @@
 """Report → text or picture. A file a format, in the folder of its kind; each is a pure function
-`render(report, *, options) -> str | bytes`.
+`render(report, *, options) -> str | bytes`, or, where it tells of checks, `render_checks(checks, *, options)`.
 
 Installed packages add formats through entry points of the group `paramscope.renderers`: name → such a function.
 """
@@ -12,7 +12,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 from paramscope.errors import FormatError, ParamscopeError, nearest
@@ -42,7 +42,8 @@ def renderer(format: str) -> Renderer:
     """
     home = _built_in().get(format)
     if home is not None:
-        found: Renderer = importlib.import_module(home).render
+        module = importlib.import_module(home)
+        found: Renderer = module.render if hasattr(module, "render") else _of_one(module.render_checks)
         return found
     offers = _offered(tuple(sys.path)).get(format)
     if offers is not None:
@@ -86,6 +87,19 @@ def render(report: ReportData, format: str, **options: Any) -> str | bytes:
             raise FormatError(f"the format {format} takes no option {name!r}", f"It takes: {taken}.")
     draw = renderer(format)
     return draw(report, **options) if format in _built_in() else _drawn_by_others(draw, report, format, options)
+
+
+def _of_one(render_checks: Renderer) -> Renderer:
+    """A format of checks, for a report: as if every rule that is installed had been asked."""
+
+    @wraps(render_checks)
+    def render(report: ReportData, **options: Any) -> str | bytes:
+        from paramscope.exceptions.checked import as_checked
+        from paramscope.rules import discover
+
+        return render_checks([as_checked(report, discover().rules)], **options)
+
+    return render
 
 
 @cache

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from paramscope import text
 from paramscope.errors import FormatError
 from paramscope.render._lines import Line
+from paramscope.render._pieces import Name, Pieces, flat
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
 from paramscope.snapshot import FATES
@@ -26,17 +28,23 @@ class Column(NamedTuple):
     """Whether its cells are figures, which are read from the right."""
 
 
-def line_name(line: Line, codes: tuple[str, ...] = ()) -> str:
+def line_name(line: Line, codes: tuple[str, ...]) -> Pieces:
     """The path of a line, with the number of slots, or of closed modules, where they are several, and with what
     marks it: sharing, and codes of findings."""
     times = line.closed.modules if line.closed else len(line.slots)
-    path = text.name(line.path) or "the root"
-    return path + (f" ×{times}" if times > 1 else "") + line.marks + f" {shown(codes)}".rstrip()
+    marks = [piece for mark in (*line.marks.split(), shown(codes)) if mark for piece in (" ", Name(mark))]
+    return [Name(line.path) if line.path else "the root", f" ×{times}" if times > 1 else "", *marks]
+
+
+def line_label(line: Line, codes: tuple[str, ...]) -> str:
+    """The same as a terminal shows it."""
+    is_bare = len(line.slots) == 1 and line.path and not (line.closed or line.marks or codes)
+    return text.name(line.path) if is_bare else flat(line_name(line, codes))
 
 
 def line_codes(line: Line) -> tuple[str, ...]:
     """Codes of all findings that are about a line."""
-    return tuple(dict.fromkeys((*line.codes, *line.codes_above)))
+    return tuple(dict.fromkeys((*line.codes, *line.codes_above))) if line.codes_above else line.codes
 
 
 def _findings(line: Line, report: ReportData) -> str:
@@ -60,7 +68,11 @@ def shape(line: Line) -> str:
     """Sizes; of a closed module how many tensors it holds."""
     if line.closed:
         return text.plural(len(line.slots), "slot")
-    return "" if line.record.status == "empty" else text.shape(line.record.shape)
+    return "" if line.record.status == "empty" else _sizes(line.record.shape)
+
+
+# The same few sizes stand in thousands of lines.
+_sizes = lru_cache(4_096)(text.shape)
 
 
 def _common(name: str) -> Callable[[Line, ReportData], str]:
@@ -84,8 +96,13 @@ def fates(line: Line) -> str:
     record = line.record
     if record.status == "empty":
         return ""
-    values = ((fate, getattr(record, fate)) for fate in FATES)
-    return "".join("?" if value is None else _LETTERS[fate] if value else "-" for fate, value in values)
+    return _letters(record.gradient, record.stepped, record.saved, record.moved)
+
+
+@cache
+def _letters(*values: bool | None) -> str:
+    named = zip(FATES, values, strict=True)
+    return "".join("?" if value is None else _LETTERS[fate] if value else "-" for fate, value in named)
 
 
 def _fate(name: str) -> Callable[[Line, ReportData], str]:
@@ -136,7 +153,7 @@ def _module_type(line: Line, report: ReportData) -> str:
 
 
 COLUMNS: dict[str, Column] = {
-    "path": Column("path", lambda line, _: line_name(line, line_codes(line))),
+    "path": Column("path", lambda line, _: line_label(line, line_codes(line))),
     "role": Column("role", lambda line, _: role(line)),
     "status": Column("status", _common("status")),
     "shape": Column("shape", lambda line, _: shape(line)),

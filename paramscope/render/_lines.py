@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from paramscope.analysis.fold import Node, Row, rows_below, unfolded
-from paramscope.analysis.fold import unfolded_tree as tree_unfolded
+from paramscope.analysis.fold import Node, Row, rows_below, unfolded, unfolded_tree
 from paramscope.errors import FormatError
 from paramscope.report.data import ReportData, select_or_explain
 from paramscope.report.finding_codes import Named, folded, named
@@ -93,7 +92,6 @@ class Lines(NamedTuple):
     shown: list[Line]
     rows: list[Row]
     """All rows of the model, also those that are not listed."""
-    tree: list[Node]
     left_out: int
     """Empty slots' rows that are not listed because the view folds."""
     named: Named
@@ -104,7 +102,8 @@ def lines_of(report: ReportData, selection: Selection) -> Lines:
     """The lines of a view. Raises GlobError where the glob matches nothing, FormatError for unknown choices."""
     check(selection)
     found_at = named(report)
-    tree = folded(report.snapshot, found_at) if selection.fold else tree_unfolded(report.snapshot)
+    # To unfold a tree takes as long as to list all slots: only where its modules are needed.
+    tree = nodes_of(report, selection, found_at) if selection.fold or selection.depth is not None else []
     rows = list(rows_below(tree)) if selection.fold else unfolded(report.snapshot)
     marks = sharing_marks(report, rows)
     codes = _Codes(report, found_at)
@@ -126,7 +125,12 @@ def lines_of(report: ReportData, selection: Selection) -> Lines:
                     left_out += 1
                     continue
                 found.append(_open(each, record, counted, marks, codes))
-    return Lines(_sorted(found, selection.sort), rows, tree, left_out, found_at)
+    return Lines(_sorted(found, selection.sort), rows, left_out, found_at)
+
+
+def nodes_of(report: ReportData, selection: Selection, found_at: Named) -> list[Node]:
+    """The roots of the tree that a view is about. found_at: where the findings belong."""
+    return folded(report.snapshot, found_at) if selection.fold else unfolded_tree(report.snapshot)
 
 
 def check(selection: Selection) -> None:

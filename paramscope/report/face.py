@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from paramscope.collector import paused_collector
 from paramscope.report.data import ReportData
-from paramscope.snapshot.collector import paused_collector
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
@@ -41,7 +41,8 @@ class Report(ReportData):
         """
         from paramscope.render.picture import build_graph
 
-        return build_graph(self, fold=fold)
+        with paused_collector():
+            return build_graph(self, fold=fold)
 
     def to_json(self) -> str:
         """The report as versioned JSON, from which `from_json` makes an equal one."""

@@ -1,4 +1,4 @@
-"""Rules are found: every file of the rule folders, and what installed packages offer."""
+"""Finds the rules: every file of the rule folders, and what installed packages offer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Discovered(NamedTuple):
 
 @cache
 def discover() -> Discovered:
-    """Every rule, our own and those of plugins. A plugin that fails is named, and the others are still there."""
+    """Every rule, our own and those of plugins. A plugin that fails is named, and the rest still works."""
     ours = importlib.import_module(__name__.rpartition(".")[0])
     found: dict[str, Loaded] = {}
     failed: list[Skipped] = []
@@ -37,7 +37,7 @@ def discover() -> Discovered:
         try:
             loaded = point.load()
             modules = _modules_of(loaded) if hasattr(loaded, "__path__") and not hasattr(loaded, "RULE") else [loaded]
-        except Exception as error:  # noqa: BLE001  whatever a plugin raises is told
+        except Exception as error:  # noqa: BLE001  whatever a plugin raises is reported
             failed.append(Skipped(point.name, f"the plugin {point.value} cannot be loaded: {_words(error)}"))
             continue
         for module in modules:

@@ -44,7 +44,7 @@ severity = { PS104 = "error" }        # what a rule only mentions as info stays 
 ignore = [
     { code = "PS104", path = "encoder.*", reason = "filled by the data loader" },
     { code = "PS101", path = ["teacher*", "critic*"], target = "models/gan.py:*", reason = "hidden on purpose" },
-    { code = "PS3", file = "third_party/*", reason = "not ours to mend" },
+    { code = "PS3", file = "third_party/*", reason = "not ours to fix" },
 ]
 ```
 
@@ -54,7 +54,7 @@ once every place that it names is covered: what is accepted at one layer is not 
 All of today's findings, so that only new ones count: `paramscope check … --write-baseline baseline.json`, from then
 on `paramscope check … --baseline baseline.json`.
 
-What is accepted is counted, and listed by `--show-ignored`. What no longer accepts anything is told as a warning.
+What is accepted is counted, and listed by `--show-ignored`. What no longer accepts anything is reported as a warning.
 """
 NEEDS = {"optimizer": "an optimizer", "values": "values"}
 """What a rule needs beside the model, in words."""
@@ -133,7 +133,7 @@ def to_index(rules: Sequence[Loaded]) -> str:
         "",
         "- **error**: training, saving or loading will not do what the code says.",
         "- **warning**: probably a mistake; legitimate uses exist.",
-        "- **info**: a fact worth knowing; it fails no check unless one asks for that.",
+        "- **info**: a fact worth knowing; it fails a check only if you ask for that.",
     ]
     for group in dict.fromkeys(_group(loaded) for loaded in rules):
         lines += ["", f"## {group}", "", *_table([each for each in rules if _group(each) == group], "")]

@@ -1,4 +1,4 @@
-"""Snapshot → findings and skipped rules: each rule runs by itself, and one that crashes stops no other."""
+"""Snapshot → findings and skipped rules: each rule runs by itself, and one that crashes does not stop the others."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from paramscope.rules.findings import to_findings
 from paramscope.rules.rule import Loaded, Problem
 from paramscope.snapshot import Snapshot
 
-NEEDED = {"optimizer": "no optimizer was given", "values": "values were not looked at"}
+NEEDED = {"optimizer": "no optimizer was given", "values": "tensor values were not read"}
 """Why a rule is skipped that was not given what it needs."""
 
 
 class Checked(NamedTuple):
-    """What the rules say."""
+    """What the rules found."""
 
     findings: tuple[Finding, ...]
     """Most severe first, then by code and place."""
@@ -28,8 +28,8 @@ class Checked(NamedTuple):
 def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
     """What rules find in a snapshot.
 
-    rules: all that are installed, if none are given. Those that a given rule yields to are run with it, and tell
-    nothing themselves.
+    rules: all that are installed, if none are given. Those that a given rule yields to are run with it, but
+    report nothing themselves.
     """
     discovered = discover()
     wanted = discovered.rules if rules is None else tuple(rules)

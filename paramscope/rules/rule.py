@@ -1,4 +1,4 @@
-"""What a rule is, and what it says: metadata beside the check, problems, and what it could not decide."""
+"""What a rule is and what it yields: metadata beside the check, problems, and what it could not decide."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Rule(NamedTuple):
     severity: Severity
     """What a problem is unless it says otherwise."""
     needs: Need | None = None
-    """What has to be given beside the model."""
+    """What it needs besides the model."""
     yields_to: tuple[str, ...] = ()
     """Codes of rules that name the cause better: a problem whose first place is among the places of one of theirs is
-    no finding of this rule."""
+    not reported by this rule."""
     yields_from: Severity | None = None
-    """The least severity of theirs that it yields to; None for any."""
+    """The lowest severity of theirs that it yields to; None for any."""
 
 
 class Blame(NamedTuple):
@@ -38,9 +38,9 @@ class Blame(NamedTuple):
 
     kind: Literal["optimizer", "attribute", "replaced", "line"]
     name: str
-    """`optimizer`: that which builds the optimizer of this name. `attribute`: that which assigns an attribute of this
-    name to what stands at `path`, from wherever. `replaced`: that which put something new at `path`, or, where it
-    is not known, that which builds the optimizer of this name too early. `line`: that of `at`."""
+    """`optimizer`: the line that builds the optimizer of this name. `attribute`: the line, wherever it is, that
+    assigns an attribute of this name to what is at `path`. `replaced`: the line that put something new at `path`, or,
+    if that is unknown, the one that builds the optimizer of this name too early. `line`: that of `at`."""
     path: str = ""
     at: Assignment | None = None
 
@@ -56,7 +56,7 @@ class Blame(NamedTuple):
 
     @classmethod
     def replaced(cls, path: str, name: str) -> Blame:
-        """The line that replaced a slot after an optimizer was built, or that which builds the optimizer."""
+        """The line that replaced a slot after an optimizer was built, or the one that builds the optimizer."""
         return cls("replaced", name, path)
 
     @classmethod
@@ -66,10 +66,10 @@ class Blame(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Something that a rule found, before like problems become one finding."""
+    """Something that a rule found, before similar problems become one finding."""
 
     paths: tuple[str, ...]
-    """Every place that takes part; the first is what it is about."""
+    """Every place involved; the first is the one it is about."""
     message: str
     """What PyTorch will do, and why that differs from what was meant: one or two sentences. `{0}` stands for the
     first path, `{1}` for the second; of problems that become one finding, for all of theirs, folded. `{0|is|are}`
@@ -77,7 +77,7 @@ class Problem(NamedTuple):
     help: str
     """The line to write instead, with the user's own names in it; placeholders as in `message`."""
     severity: Severity | None = None
-    """Where it is not the rule's own."""
+    """If it differs from the rule's own."""
     blame: str | Blame | None = ""
     """Path of what was assigned on the line to blame; empty for the first of `paths`, None where no one line is to
     blame. Or another kind of line: that of an optimizer, say."""
@@ -85,15 +85,15 @@ class Problem(NamedTuple):
     """What makes problems of equal message, help and severity one finding; where it is None, they are one if their
     first paths are of one attribute of modules of one class."""
     is_apart: bool = False
-    """Whether it speaks of its places as of one thing, such as one memory. Of such problems that become one finding
-    the first is told, with its own help, and then for which others the same holds, one by one: their paths are never
-    joined in one list, and `help` may differ."""
+    """Whether its places form one thing, such as one memory. When such problems become one finding, the first is
+    described, with its own help, and then the others for which the same holds, one by one: their paths are never
+    joined into one list, and `help` may differ."""
     cause: Cause = "any"
-    """What the assignment to blame must be able to have made: others to the same name are innocent."""
+    """What the assignment to blame must be able to produce: other assignments to the same name are not blamed."""
 
 
 class Undecided(NamedTuple):
-    """What a rule yields where it cannot tell: the report lists it as skipped, with the reason."""
+    """What a rule yields when it cannot decide: the report lists it as skipped, with the reason."""
 
     reason: str
 

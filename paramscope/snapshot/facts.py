@@ -1,7 +1,6 @@
 """Facts that few modules and slots have: classes, marks, declared ties, and what was not looked into."""
 
-from __future__ import annotations
-
+# NOTE: annotations are evaluated here: typing would compile the text of each, in ten times the time.
 from typing import Literal, NamedTuple
 
 NoteKind = Literal[

@@ -3,10 +3,25 @@
 >>> from paramscope.testing import expect
 >>> expect(model, trainable_only=["*.lora_*"], optimizer=optimizer, stepped="all-trainable")  # doctest: +SKIP
 
-For pytest, unittest and plain scripts; importing it does not import torch.
+For pytest, unittest and plain scripts. Importing it does not import torch, and expect itself comes in when
+it is asked for: the pytest plugin imports this package in every run.
 """
 
-from paramscope.testing._expect import expect as expect
-from paramscope.testing.wanted import ExpectationError as ExpectationError
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from paramscope.testing._expect import expect as expect
+    from paramscope.testing.wanted import ExpectationError as ExpectationError
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from paramscope.testing import _expect
+
+        value = globals()[name] = getattr(_expect, name)
+        return value
+
 
 __all__ = ["ExpectationError", "expect"]

@@ -11,7 +11,7 @@ from paramscope.errors import ParamscopeError
 from paramscope.report.face import Report
 from paramscope.snapshot import Snapshot
 from paramscope.testing.counts import check_counts
-from paramscope.testing.memory import current_memory
+from paramscope.testing.memory import CURRENT_MEMORY
 from paramscope.testing.message import Unmet, failure_text
 from paramscope.testing.slots import check_frozen, check_tied, check_trainable_only
 from paramscope.testing.stepping import check_stepped
@@ -58,7 +58,7 @@ def expect(
     NotAnOptimizer where the call itself is mistaken.
     """
     # NOTE: asked first, so that the n-th call in a test is the n-th whatever becomes of it.
-    memory = current_memory()
+    memory = CURRENT_MEMORY.get()
     remembered = memory.recall() if memory else None
     try:
         asked = wanted(
@@ -88,14 +88,14 @@ def expect(
 
 
 def _report(model: Any, optimizer: Any) -> Report:
-    """Raises ExpectationError for an optimizer beside a report that knows none."""
+    """Raises ExpectationError for an optimizer passed with a report that was made without one."""
     if not isinstance(model, (Report, Snapshot)):
         return api.audit(model, optimizer=optimizer)
     report = model if isinstance(model, Report) else Report(model)
     if optimizer is not None and not report.optimizers:
         raise ExpectationError(
             "this report was made without an optimizer, and cannot be given one now",
-            "Write expect(audit(model, optimizer=optimizer), …), or hand over the model itself.",
+            "Write expect(audit(model, optimizer=optimizer), …), or pass the model itself.",
         )
     return report
 

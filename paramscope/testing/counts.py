@@ -29,7 +29,7 @@ class _Counted(NamedTuple):
 
 
 def check_counts(report: Report, asked: Wanted) -> Iterator[Unmet]:
-    """The numbers that are otherwise, or that cannot be known."""
+    """The numbers that differ from what was expected, or that cannot be known."""
     if asked.trainable is None and asked.total is None and asked.hidden is None:
         return
     slots = list(report.slots.records())

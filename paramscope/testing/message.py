@@ -1,4 +1,4 @@
-"""Unmet expectations → one message that a screen holds."""
+"""Unmet expectations → one message that fits a screen."""
 
 from __future__ import annotations
 

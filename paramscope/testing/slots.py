@@ -42,14 +42,14 @@ def check_trainable_only(snapshot: Snapshot, globs: Sequence[str]) -> Iterator[U
 
 
 def check_tied(snapshot: Snapshot, groups: Sequence[frozenset[str]]) -> Iterator[Unmet]:
-    """Expected ties that are none, and ties that are not expected."""
+    """Expected ties that do not exist, and ties that were not expected."""
     known = {slot.path for slot in registered_parameters(snapshot)}
     unknown = sorted({path for group in groups for path in group} - known)
     for path in unknown:
         near = _kind_of(path, snapshot) or _near(path, known, "it takes paths, such as 'lm_head.weight'")
         yield Unmet(f"tied: there is no parameter {path!r}; {near}")
     if snapshot.is_truncated:
-        yield Unmet("tied: cannot be told, for a shared module has more paths than are listed")
+        yield Unmet("tied: unknown, because a shared module has more paths than are listed")
         return
     found = tied_parameters(snapshot)
     in_group = {path: number for number, group in enumerate(found) for path in group}

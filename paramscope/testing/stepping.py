@@ -1,4 +1,4 @@
-"""What the optimizers step and should not, or should and do not."""
+"""What the optimizers step but should not, or should but do not."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def check_stepped(report: Report, stepped: Stepped) -> Iterator[Unmet]:
         wanted = {slot.path for slot in matching(stepped, slots)}
         unstepped = [slot for slot in slots if slot.path in wanted and not slot.stepped]
         too_many = [slot for slot in slots if slot.path not in wanted and slot.stepped]
-    strangers = list(_strangers(report))
+    foreign = list(_foreign(report))
     parts = []
     if unstepped:
         parts.append(f"{text.plural(len(unstepped), 'parameter')} not stepped")
     if too_many:
         parts.append(f"{text.plural(len(too_many), 'other parameter')} stepped")
-    if strangers:
-        parts.append(f"{text.plural(len(strangers), 'tensor')} in the optimizer that the model does not have")
+    if foreign:
+        parts.append(f"{text.plural(len(foreign), 'tensor')} in the optimizer that the model does not have")
     if not parts:
         return
     words = [
@@ -44,24 +44,24 @@ def check_stepped(report: Report, stepped: Stepped) -> Iterator[Unmet]:
         ("stepped", too_many),
     ]
     lines = slot_lines(words, tied=tied_parameters(report.snapshot))
-    yield Unmet(f"{asked}: {', '.join(parts)}", tuple(aligned([*lines, *_stranger_lines(strangers)])))
+    yield Unmet(f"{asked}: {', '.join(parts)}", tuple(aligned([*lines, *_foreign_lines(foreign)])))
 
 
-def _strangers(report: Report) -> Iterator[tuple[str, ForeignRecord]]:
+def _foreign(report: Report) -> Iterator[tuple[str, ForeignRecord]]:
     """(place, record) of what optimizers hold and the model does not have."""
     for optimizer in report.optimizers:
         name = optimizer.name if optimizer.name.isdigit() else repr(optimizer.name)
         for group in optimizer.groups:
-            for foreign in group.foreign:
-                yield f"optimizer[{name}].groups[{group.index}][{foreign.position}]", foreign
+            for each in group.foreign:
+                yield f"optimizer[{name}].groups[{group.index}][{each.position}]", each
 
 
-def _stranger_lines(strangers: Sequence[tuple[str, ForeignRecord]]) -> list[tuple[str, str]]:
+def _foreign_lines(foreign: Sequence[tuple[str, ForeignRecord]]) -> list[tuple[str, str]]:
     """(`foreign`, `optimizer[0].groups[0][3] (4×3, 12 elements), replaced by head.weight`)."""
-    entries = [((place,), (foreign.shape, foreign.replaced_by is None)) for place, foreign in strangers]
+    entries = [((place,), (each.shape, each.replaced_by is None)) for place, each in foreign]
     lines = []
     for row in fold_paths(entries):
-        members = [strangers[index][1] for index in row.members]
+        members = [foreign[index][1] for index in row.members]
         line = with_facts(row, *sizes(members[0].shape, members[0].numel, len(members)))
         # One slot cannot have taken the place of several.
         replacing = {each.replaced_by for each in members if each.replaced_by}

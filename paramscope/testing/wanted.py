@@ -11,7 +11,7 @@ from paramscope.snapshot import Snapshot
 
 
 class ExpectationError(ParamscopeError, TypeError):
-    """What was expected cannot be understood: no test of the model, but a mistake in the test."""
+    """What was expected cannot be understood: a mistake in the test, not in the model."""
 
 
 Count = int | range

@@ -1,7 +1,5 @@
 """Reports as versioned JSON: a copy field by field, never a dump, and read back to an equal report.
 
-`fields` is the one table that the writer, the reader and `schema.json` follow.
+`records` has the types that the writer, the reader and `schema.json` follow. msgspec is imported with it, and so only
+where JSON is read or written.
 """
-
-FORMAT = "paramscope.report"
-VERSION = 1

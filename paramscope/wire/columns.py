@@ -54,11 +54,13 @@ class ModuleReader:
         self.positions: dict[str, int] = {}
         """By path; of two equal ones the first."""
         for index, module in enumerate(modules):
-            self.positions.setdefault(module.path, index)
-            columns.paths.append(module.path)
+            path = module.path
+            self.positions.setdefault(path, index)
+            columns.paths.append(path)
             columns.types.append(types.setdefault(module.type, len(types)))
             columns.flags.append((module.registered and REGISTERED) | (module.training and TRAINING))
-            columns.settings.append(settings.setdefault(tuple(module.settings.items()), len(settings)))
+            setting = tuple(module.settings.items())
+            columns.settings.append(settings.setdefault(setting, len(settings)) if setting else 0)
             if module.object > index:
                 raise damaged(f"modules[{index}].object", "points behind itself")
             if module.object != index:
@@ -78,12 +80,8 @@ class _Kind(NamedTuple):
     """The first of them."""
 
 
-class _Held(NamedTuple):
-    """A tensor, as the first slot that holds it says."""
-
-    kind: _Kind
-    storage: int | None
-    offset: int | None
+_Held = tuple[_Kind, "int | None", "int | None"]
+"""A tensor, as the first slot that holds it says: with its storage and its offset there."""
 
 
 class SlotReader:
@@ -91,33 +89,42 @@ class SlotReader:
 
     def __init__(self, slots: Iterable[Slot], count: int, modules: ModuleReader) -> None:
         """count: of the slots."""
-        self.columns = SlotColumns(array("i"), [], bytearray(), array("i"))
+        self.columns = columns = SlotColumns(array("i"), [], bytearray(), array("i"))
         self.tensors: dict[int, _Held] = {}
         self._kinds: dict[Any, _Kind] = {}
         self._witnesses: dict[Any, tuple[int, Slot]] = {}
-        held = modules.columns
+        kinds, positions, witnesses = self._kinds, modules.positions, self._witnesses
+        flags, settings, unknown = modules.columns.flags, modules.columns.settings, modules.columns.unknown
         names: dict[str, str] = {}
         for index, slot in enumerate(slots):
             key = (_alike_of(slot), tuple(slot.unknown.items()))
-            kind = self._kinds.get(key) or self._new_kind(key, index, slot)
-            owner, tensor = modules.positions.get(slot.module), slot.tensor
+            kind = kinds.get(key) or self._new_kind(key, index, slot)
+            number, hold, _ = kind
+            owner, name, tensor = positions.get(slot.module), slot.name, slot.tensor
             if owner is None:
                 raise damaged(f"slots[{index}]", "has no such module")
-            if slot_path(slot.module, slot.name, kind.hold) != slot.path:
-                raise damaged(f"slots[{index}]", _CONTRADICTS)
             if tensor is not None and tensor >= count:
                 raise damaged(f"slots[{index}].tensor", "is out of range")
-            if not self._is_sound(slot, kind):
+            if slot_path(slot.module, name, hold) != slot.path or not self._is_sound(slot, kind):
                 raise damaged(f"slots[{index}]", _CONTRADICTS)
-            self.columns.modules.append(owner)
-            self.columns.names.append(names.setdefault(slot.name, slot.name))
-            self.columns.holds.append(kind.hold)
-            self.columns.tensors.append(-1 if tensor is None else tensor)
-            setting = held.settings[owner]
+            columns.modules.append(owner)
+            columns.names.append(names.setdefault(name, name))
+            columns.holds.append(hold)
+            columns.tensors.append(-1 if tensor is None else tensor)
+            setting = settings[owner]
             # What a layer declares, it declares by name.
-            of_module = (held.flags[owner], setting, setting and slot.name, held.unknown.get(owner))
-            seen = (kind.number, of_module, slot.offset is None, slot.storage is None)
-            self._witnesses.setdefault(seen, (index, slot))
+            declares = setting and name
+            seen = (
+                number,
+                flags[owner],
+                setting,
+                declares,
+                unknown.get(owner),
+                slot.offset is None,
+                slot.storage is None,
+            )
+            if seen not in witnesses:
+                witnesses[seen] = index, slot
 
     def _new_kind(self, key: Any, index: int, slot: Slot) -> _Kind:
         hold = _HOLD_OF.get((slot.role, slot.persistent))
@@ -130,11 +137,14 @@ class SlotReader:
         """Whether a slot says of its tensor what the first one said."""
         if slot.tensor is None:
             return slot.type is None and slot.storage is None and slot.offset is None
-        first = self.tensors.setdefault(slot.tensor, _Held(kind, slot.storage, slot.offset))
-        if first.storage != slot.storage or first.offset != slot.offset:
-            return False
-        one, other = first.kind.record, kind.record
-        return one is other or (_spec_of(one) == _spec_of(other) and _how_of(one) == _how_of(other))
+        first = self.tensors.get(slot.tensor)
+        if first is None:
+            self.tensors[slot.tensor] = kind, slot.storage, slot.offset
+            return True
+        one, other = first[0].record, kind.record
+        return first[1:] == (slot.storage, slot.offset) and (
+            one is other or (_spec_of(one) == _spec_of(other) and _how_of(one) == _how_of(other))
+        )
 
     def check(self, snapshot: Snapshot) -> None:
         """That the columns, which hold less, say what was written: of all that are alike the first is asked."""
@@ -159,19 +169,21 @@ class TensorReader:
                 raise damaged("slots", f"hold no tensor {number}")
             kind, storage, offset = tensors[number]
             parts = kind.record.parts
-            views = [storage, *(part.storage for part in parts)]
-            if any(view is not None and view >= storages for view in views) or (storage is not None) > (
-                offset is not None
-            ):
-                raise damaged(f"tensor {number}", "views no storage that is there")
-            alike = known.get(kind.number) or known.setdefault(kind.number, self._alike(kind.record))
-            columns.specs.append(alike[0])
-            columns.storages.append(-1 if storage is None else storage)
-            columns.offsets.append(offset or 0)
-            columns.flags.append(alike[1])
-            columns.memberships.append(alike[2])
+            is_placed = storage is None or (storage < storages and offset is not None)
             if parts:
                 columns.parts[number] = parts
+                is_placed = is_placed and all(part.storage is None or part.storage < storages for part in parts)
+            if not is_placed:
+                raise damaged(f"tensor {number}", "views no storage that is there")
+            alike = known.get(kind.number)
+            if alike is None:
+                alike = known[kind.number] = self._alike(kind.record)
+            spec, flags, membership = alike
+            columns.specs.append(spec)
+            columns.storages.append(-1 if storage is None else storage)
+            columns.offsets.append(offset or 0)
+            columns.flags.append(flags)
+            columns.memberships.append(membership)
         self.specs = tuple(self._specs)
         self.memberships = tuple(self._memberships)
 

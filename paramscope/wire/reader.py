@@ -8,15 +8,15 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
+from paramscope.collector import paused_collector
 from paramscope.errors import ReportError
 from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding, Location
 from paramscope.snapshot import NO_SUCH_SLOTS, Interned, Snapshot
-from paramscope.snapshot.collector import paused_collector
 from paramscope.wire.columns import ModuleReader, SlotReader, TensorReader, damaged, read_storages
 from paramscope.wire.records import FORMAT, VERSION, Module, Report, Slot, Storage, to_record
 
@@ -34,16 +34,6 @@ class _Cut(Report, frozen=True, kw_only=True):
     modules: list[msgspec.Raw]  # type: ignore[assignment]
     slots: list[msgspec.Raw]  # type: ignore[assignment]
     storages: list[msgspec.Raw]  # type: ignore[assignment]
-
-
-class _Lists(NamedTuple):
-    """The long lists, and the lengths of two of them."""
-
-    modules: Iterable[Module]
-    slots: Iterable[Slot]
-    slot_count: int
-    storages: Iterable[Storage]
-    storage_count: int
 
 
 def read_report_file(path: Path, make: type[Made]) -> Made:
@@ -65,28 +55,29 @@ def read_report(text: str | bytes, make: type[Made]) -> Made:
     """A report from JSON text, as `make` holds it. Raises ReportError."""
     if len(text) > MAX_BYTES:
         raise ReportError(f"this is {len(text):,} long: reports above {MAX_BYTES:,} bytes are not read", _SAVE_AGAIN)
-    with paused_collector():
-        try:
-            found = msgspec.json.decode(text, type=_Cut)
-            lists = _Lists(
-                map(msgspec.json.Decoder(Module).decode, found.modules),
-                map(msgspec.json.Decoder(Slot).decode, found.slots),
-                len(found.slots),
-                map(msgspec.json.Decoder(Storage).decode, found.storages),
-                len(found.storages),
-            )
-            return _report(found, lists, make)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            pass
+    try:
+        with paused_collector():
+            return _read(text, make)
+    except RecursionError:
+        raise ReportError("this JSON is nested too deeply to be a report", _SAVE_AGAIN) from None
+
+
+def _read(text: str | bytes, make: type[Made]) -> Made:
+    try:
+        found = msgspec.json.decode(text, type=_Cut)
+        modules = map(msgspec.json.Decoder(Module).decode, found.modules)
+        slots = map(msgspec.json.Decoder(Slot).decode, found.slots)
+        storages = map(msgspec.json.Decoder(Storage).decode, found.storages)
+        return _report(found, modules, slots, storages, make)
+    except (msgspec.MsgspecError, UnicodeError):
         # What is wrong is told from all of it, parsed; or nothing is, but for half a surrogate pair in a name, which
         # msgspec does not read, and Python does.
         sound = _sound(_parsed(text))
-        lists = _Lists(sound.modules, sound.slots, len(sound.slots), sound.storages, len(sound.storages))
-        return _report(sound, lists, make)
+    return _report(sound, sound.modules, sound.slots, sound.storages, make)
 
 
 def _parsed(text: str | bytes) -> Any:
-    """Any JSON. Raises ReportError where it is none."""
+    """Any JSON. Raises ReportError where it is none, RecursionError where it is too deep."""
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
         return json.loads(decoded, parse_constant=_refuse, parse_float=_finite)
@@ -94,8 +85,6 @@ def _parsed(text: str | bytes) -> Any:
         raise ReportError(
             "this is no JSON text (and pickles are never opened)", "Name a report that was saved as .json."
         ) from None
-    except RecursionError:
-        raise ReportError("this JSON is nested too deeply to be a report", _SAVE_AGAIN) from None
     except json.JSONDecodeError as error:
         ends = "ends too early" if error.pos >= len(error.doc.rstrip()) - 1 else "is no JSON"
         where = f"line {error.lineno}, column {error.colno}"
@@ -167,10 +156,13 @@ def _kind_of(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _report(found: Report, lists: _Lists, make: type[Made]) -> Made:
+def _report(
+    found: Report, modules: Iterable[Module], slots: Iterable[Slot], storages: Iterable[Storage], make: type[Made]
+) -> Made:
+    """The report. modules, slots, storages: the long lists of what was found, which may be cut only."""
     if found.format != FORMAT or found.version != VERSION:
         raise msgspec.ValidationError("another format or version")
-    snapshot = _snapshot(found, lists)
+    snapshot = _snapshot(found, ModuleReader(modules), slots, storages)
     files = {os.path.realpath(each.file) for each in found.classes if each.file and os.path.isabs(each.file)}
     findings, ignored = (
         tuple(_at_its_file(each, files) for each in to_record(listed)) for listed in (found.findings, found.ignored)
@@ -190,14 +182,15 @@ def _at_its_file(finding: Finding, files: set[str]) -> Finding:
     return finding._replace(location=Location(named[0], location.line)) if len(named) == 1 else finding
 
 
-def _snapshot(found: Report, lists: _Lists) -> Snapshot:
+def _snapshot(
+    found: Report, modules: ModuleReader, found_slots: Iterable[Slot], storages: Iterable[Storage]
+) -> Snapshot:
     roots = found.model.roots
     if not roots:
         raise damaged("model.roots", "is missing")
-    modules = ModuleReader(lists.modules)
-    slots = SlotReader(lists.slots, lists.slot_count, modules)
+    slots = SlotReader(found_slots, len(found.slots), modules)
     has_quantized = any(mark.kind == "quantized" for mark in found.marks)
-    tensors = TensorReader(slots.tensors, lists.storage_count, has_quantized=has_quantized)
+    tensors = TensorReader(slots.tensors, len(found.storages), has_quantized=has_quantized)
     ties = to_record(found.declared_ties)
     snapshot = Snapshot(
         roots=roots,
@@ -205,7 +198,7 @@ def _snapshot(found: Report, lists: _Lists) -> Snapshot:
         module_columns=modules.columns,
         slot_columns=slots.columns,
         tensor_columns=tensors.columns,
-        storage_columns=read_storages(lists.storages, tensors.devices),
+        storage_columns=read_storages(storages, tensors.devices),
         interned=Interned(
             modules.types,
             tuple(tensors.devices),

@@ -1,19 +1,16 @@
 """The types of a report's JSON, version 1: what is written, what is accepted, and what `schema.json` says of it.
 
 A record of the package stands here a second time, field by field and on purpose: what the package keeps may change,
-and what was promised to readers may not.
+and what was promised to readers may not. What a field means is said with the record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum
-from functools import cache
-from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
-from msgspec.structs import astuple, fields
+from msgspec.structs import astuple
 
 from paramscope import snapshot
 from paramscope.analysis import totals
@@ -334,29 +331,23 @@ def to_record(value: Any) -> Any:
     return tuple(map(to_record, value)) if type(value) in (tuple, list) else value
 
 
-def to_plain(value: Any, *, is_object: bool = False) -> Any:
-    """What the package has → the dicts, lists and plain values that `json` writes.
-
-    is_object: whether pairs are an object in JSON.
-    """
+def to_plain(value: Any) -> Any:
+    """What the package has → the dicts, lists and plain values that `json` writes."""
     wire = _WIRE.get(type(value))
     if wire is not None:
-        return {name: to_plain(getattr(value, name), is_object=pairs) for name, pairs in field_names(wire).items()}
+        return {name: to_plain_field(name, getattr(value, name)) for name in wire.__struct_fields__}
     if type(value) is tuple:
-        return {name: to_plain(each) for name, each in value} if is_object else [to_plain(each) for each in value]
+        return list(map(to_plain, value))
     return value.value if isinstance(value, Enum) else value
 
 
-@cache
-def field_names(wire: type[Struct]) -> Mapping[str, bool]:
-    """The fields in their order, and whether each is an object in JSON that the package has as pairs."""
-    return MappingProxyType(
-        {field.name: any(get_origin(each) is dict for each in _choices(field.type)) for field in fields(wire)}
-    )
-
-
-def _choices(declared: Any) -> tuple[Any, ...]:
-    return (declared,) if get_origin(declared) is dict else get_args(declared)
+def to_plain_field(name: str, value: Any) -> Any:
+    """The same for what stands in a record under a name."""
+    if name in OBJECTS and type(value) is tuple:
+        return {key: to_plain(each) for key, each in value}
+    return to_plain(value)
 
 
 _WIRE = {wire.record: wire for wire in Wire.__subclasses__()}
+OBJECTS = frozenset(("settings", "unknown", "options", "defaults"))
+"""Fields that are objects in JSON, and that the package has as pairs of a name and a value."""

@@ -33,24 +33,16 @@ def _paramscope() -> Paramscope:
     return Paramscope()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Lets every `expect` of a test, its fixtures included, remember the model that it last held for."""
-    from paramscope.testing.memory import remembering
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Lets every `expect` of a test, its fixtures included, remember the model that it last held for.
+
+    A test that runs again (pytest-rerunfailures) is set up again, and states its expectations again.
+    """
+    from paramscope.testing.memory import CURRENT_MEMORY
     from pytest_paramscope.cache import CachedMemory
 
-    with remembering(CachedMemory(item)):
-        return (yield)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """A test that runs again (pytest-rerunfailures) states its expectations again."""
-    from pytest_paramscope.cache import current_cached_memory
-
-    memory = current_cached_memory()
-    if memory:
-        memory.restart()
+    CURRENT_MEMORY.set(CachedMemory(item))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -68,12 +60,14 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """Writes down what the test's expectations held for."""
+    from paramscope.testing.memory import CURRENT_MEMORY
     from pytest_paramscope.cache import current_cached_memory
 
     try:
         return (yield)
     finally:
         memory = current_cached_memory()
+        CURRENT_MEMORY.set(None)
         problem = memory.save() if memory else None
         if problem:
             item.add_report_section("teardown", "paramscope", problem)

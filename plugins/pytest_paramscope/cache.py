@@ -5,44 +5,40 @@ One entry a test, because pytest-xdist's workers write without asking each other
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from paramscope.analysis.changes import State
-from paramscope.testing.memory import current_memory, state_from_json, state_to_json
+from paramscope.testing.memory import CURRENT_MEMORY
+
+if TYPE_CHECKING:
+    from paramscope.analysis.changes import State
 
 VERSION = 1
 
 
 def current_cached_memory() -> CachedMemory | None:
     """The memory of the test that runs."""
-    memory = current_memory()
+    memory = CURRENT_MEMORY.get()
     return memory if isinstance(memory, CachedMemory) else None
 
 
 class CachedMemory:
-    """The memory of one test. Without a cache (`-p no:cacheprovider`) it knows nothing and keeps nothing."""
+    """The memory of one test. Without a cache (`-p no:cacheprovider`) it remembers nothing."""
 
     def __init__(self, item: pytest.Item) -> None:
         self._cache: pytest.Cache | None = getattr(item.config, "cache", None)
         self._test = item.nodeid
         self._known: dict[str, Any] | None = None
         self._fresh: dict[str, Any] = {}
-        self.restart()
-
-    def restart(self) -> None:
-        """The test runs from its beginning."""
         self._series = ""
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
 
     @contextmanager
     def series(self, name: str) -> Iterator[None]:
-        """Within it, expectations are counted by themselves, so that a mark more does not shift the others."""
+        """Within it, expectations are counted separately, so that one more mark does not shift the others."""
         outer, self._series = self._series, name
         try:
             yield
@@ -50,10 +46,14 @@ class CachedMemory:
             self._series = outer
 
     def recall(self) -> State | None:
-        self._counts[self._series] += 1
+        from paramscope.testing.states import state_from_json
+
+        self._counts[self._series] = self._counts.get(self._series, 0) + 1
         return state_from_json(self._load().get(self._current()))
 
     def remember(self, state: State) -> None:
+        from paramscope.testing.states import state_to_json
+
         if self._cache is not None:
             self._fresh[self._current()] = state_to_json(state)
 
@@ -72,10 +72,12 @@ class CachedMemory:
         return None
 
     def _current(self) -> str:
-        number = str(self._counts[self._series])
+        number = str(self._counts.get(self._series, 0))
         return f"{self._series} {number}" if self._series else number
 
     def _key(self) -> str:
+        import hashlib
+
         digest = hashlib.sha256(self._test.encode("utf-8", "surrogatepass")).hexdigest()
         return f"paramscope/{digest[:32]}"
 

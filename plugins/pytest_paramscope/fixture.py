@@ -1,4 +1,4 @@
-"""What the fixture `paramscope` gives to a test."""
+"""What a test receives as the fixture `paramscope`."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def _build(item: pytest.Item, mark: pytest.Mark) -> tuple[Any, Any]:
 
 
 def _check_usage(mark: pytest.Mark) -> None:
-    """Raises ExpectationError for a mark that nobody can understand."""
+    """Raises ExpectationError for a mark that cannot be understood."""
     if mark.args:
         given = ", ".join(map(repr, mark.args))
         raise ExpectationError(f"it takes keywords only, and has {given}", f"Write {EXAMPLE}.")

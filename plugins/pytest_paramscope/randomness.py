@@ -1,4 +1,4 @@
-"""Building a model draws random numbers: within `untouched_randomness`, a test's own are left as they were."""
+"""Building a model draws random numbers: `untouched_randomness` leaves a test's own untouched."""
 
 from __future__ import annotations
 

@@ -72,8 +72,8 @@ class Looker:
         for top in roots(model):
             top.eval()
         self.audit(root, "in eval mode", model)
-        for module, mode in modes:
-            module.training = mode
+        for each, mode in modes:
+            each.training = mode
 
     def look_after_a_step(self, root: str, built: Built) -> None:
         """Does a real step, or a forward where nothing is trained, and audits once more. Raises what the model raises."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import strategies as st
 from torch import nn
 
@@ -49,6 +51,17 @@ def report(
 ) -> Report:
     """A report on a small model with these findings."""
     return Report(SNAPSHOT, findings=findings, ignored=ignored, skipped=skipped, target=target)
+
+
+def rendering(format: str) -> Callable[..., str]:
+    """What renders a report in one text format."""
+
+    def render(drawn: Report, **options: str) -> str:
+        text = drawn.render(format, **options)
+        assert isinstance(text, str)
+        return text
+
+    return render
 
 
 REPORTS = st.builds(

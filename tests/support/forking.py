@@ -114,3 +114,11 @@ def run(
         assert answer, f"the process that is forked has ended with {server.wait()}"
         texts = (each.read_text(encoding="utf-8") for each in (stdout, stderr))
         return subprocess.CompletedProcess(["-c", *arguments], int(answer), *texts)
+
+
+def run_pytest(
+    *arguments: str, cwd: Path | None = None, imported: Iterable[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """A run of pytest in a process of its own, which had imported torch before it was asked."""
+    code = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    return run(code, *arguments, cwd=cwd, imported=("pytest", *imported))

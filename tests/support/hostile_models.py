@@ -170,6 +170,8 @@ _TRACED = 20_000
 _HEAP = 1 << 9
 """The flag of classes that were made by a class statement."""
 _tensor_dict = torch.Tensor.__dict__["__dict__"].__get__
+_C: Any = torch._C
+"""Not all of it is in the types of torch."""
 _Base: Any = torch._C.TensorBase
 
 
@@ -180,7 +182,7 @@ def trace(*roots: Any) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = [
         (drawn, random.getstate()),
         (gc.isenabled(), torch.is_grad_enabled(), torch._C._is_torch_function_enabled()),
-        (torch.get_default_dtype(), torch.overrides._len_torch_function_stack(), threading.active_count()),
+        (torch.get_default_dtype(), _C._len_torch_function_stack(), threading.active_count()),
     ]
     seen: set[int] = set()
     pending: deque[Any] = deque(roots)
@@ -207,7 +209,7 @@ def _look(thing: Any) -> tuple[Any, list[Any]]:
         return (_pairs(thing), list(map(id, keys))), [*keys, *dict.values(thing), *_held_by(thing, cls)]
     for base in (list, tuple, set, frozenset, deque):
         if issubclass(cls, base):
-            items = list(base.__iter__(thing))  # type: ignore[arg-type]
+            items = list(base.__iter__(thing))
             return list(map(id, items)), [*items[:_TRACED], *_held_by(thing, cls)]
     if issubclass(cls, _LEAVES):
         return None, []
@@ -257,8 +259,8 @@ def _bits(tensor: Any) -> tuple[Any, ...]:
         facts.append(None if grad is None else (id(grad), _bits(grad)))
     if not torch._C._has_storage(tensor):
         return tuple(facts)
-    facts.append(torch._C._is_cow_tensor(tensor))
-    address = torch._C._data_address(tensor)
+    facts.append(_C._is_cow_tensor(tensor))
+    address = _C._data_address(tensor)
     facts.append(address)
     storage = _Base.untyped_storage(tensor)
     if address and storage.device.type == "cpu":

@@ -75,7 +75,7 @@ def traces(model: nn.Module) -> list[Any]:
         seen.extend(
             (tensor._version, id(tensor.grad) if tensor.is_leaf else None)
             for tensor in (*module._parameters.values(), *module._buffers.values())
-            if type(tensor) in (torch.Tensor, nn.Parameter) and not tensor.is_inference()
+            if tensor is not None and type(tensor) in (torch.Tensor, nn.Parameter) and not tensor.is_inference()
         )
     return seen
 

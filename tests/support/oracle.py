@@ -34,7 +34,7 @@ def _stands_for(tensor: torch.Tensor) -> int:
 
 def is_lazy(tensor: torch.Tensor) -> bool:
     """Whether a tensor waits for the first forward."""
-    return isinstance(tensor, nn.parameter.UninitializedTensorMixin)
+    return isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer))
 
 
 def ties_by_id(model: nn.Module) -> set[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hypothesis import strategies as st
@@ -119,7 +119,7 @@ class Maker:
         """A module with slots, children and lists; at times one that is in use elsewhere."""
         if self.modules and self.chance("share"):
             return self.pick(self.modules, "which module")
-        module = nn.Module()
+        module: Any = nn.Module()
         for i in range(self.data.draw(st.integers(1, 4), "slots")):
             self.add_slot(module, f"t{i}", self.pick(KINDS, "kind"))
         if depth:
@@ -135,7 +135,7 @@ class Maker:
 
     def tree(self, depth: int) -> nn.Module:
         """A module with something of its own, and one that it keeps where torch does not look."""
-        root = self.module(depth)
+        root: Any = self.module(depth)
         root.register_parameter("own", self.tensor("parameter"))
         root.kept = [self.module(0)]
         return root
@@ -143,7 +143,7 @@ class Maker:
     def add_slot(self, module: nn.Module, name: str, kind: str) -> None:
         """One slot of some kind."""
         if kind in ("parameter", "frozen"):
-            module.register_parameter(name, self.tensor(kind))
+            module.register_parameter(name, cast(nn.Parameter, self.tensor(kind)))
         elif kind in ("buffer", "transient"):
             module.register_buffer(name, self.tensor(kind), persistent=kind == "buffer")
         elif kind in ("tensor", "leaf"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -25,7 +27,8 @@ class Net(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(4))
         self.embed = nn.Embedding(10, 4)
-        self.layers = nn.ModuleList([Block() for _ in range(6)])
+        layers: Any = nn.ModuleList([Block() for _ in range(6)])
+        self.layers = layers
         self.layers[4].requires_grad_(False)
         self.layers[2].up.bias.requires_grad_(False)
         self.head = nn.Linear(4, 10, bias=False)

@@ -94,7 +94,7 @@ def classes_in_file(kind: str) -> list[Any]:
         modeling = importlib.import_module(config.__module__.replace(".configuration_", ".modeling_"))
     except ImportError:
         return []
-    found = [thing for thing in vars(modeling).values() if isinstance(thing, type)]
+    found: list[Any] = [thing for thing in vars(modeling).values() if isinstance(thing, type)]
     models = [cls for cls in found if issubclass(cls, transformers.PreTrainedModel)]
     # What has no forward is what models derive from.
     return [cls for cls in models if cls.config_class is config and cls.forward is not nn.Module.forward]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from paramscope.render._findings import Checked, by_severity, counted, everything, place, said_of_no_line, target_line
-from paramscope.report.data import ReportData
+from paramscope.exceptions.checked import Checked
+from paramscope.render._findings import by_severity, counted, place, said_of_no_line, verdict
 from paramscope.report.finding import Finding, Severity
 from paramscope.text import plain
 
@@ -17,13 +17,9 @@ SUMMARY_ROWS = 100
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
-def render(report: ReportData) -> str:
-    """One `::error file=…,line=…,title=…::message` a finding, the worst ten, and a line that counts the rest."""
-    return render_checks([everything(report)])
-
-
 def render_checks(checks: Sequence[Checked]) -> str:
-    """The worst findings of several targets."""
+    """One `::error file=…,line=…,title=…::message` a finding, the worst ten of several targets, and a line that
+    counts the rest."""
     every = [(finding, checked) for checked in checks for finding in checked.report.findings]
     every.sort(key=lambda pair: -pair[0].severity.rank)
     lines = [_command(finding, checked) for finding, checked in every[:ANNOTATIONS]]
@@ -31,16 +27,15 @@ def render_checks(checks: Sequence[Checked]) -> str:
     if rest:
         lines.append(f"… and {counted(rest)} more, which are not annotated")
     for checked in checks:
-        ignored = f", {len(checked.report.ignored):,} ignored" if checked.report.ignored else ""
-        told = counted(checked.report.findings) or "nothing found"
+        told = verdict(checked.report.findings, len(checked.report.ignored))
         # NOTE: the runner takes a line for a command where it begins with `::` or holds `##[`.
-        lines.append(f"paramscope: {plain(checked.target)}: {told}{ignored}".replace("##[", "## ["))
+        lines.append(f"paramscope: {plain(checked.target)}: {told}".replace("##[", "## ["))
     return "".join(f"{line}\n" for line in lines)
 
 
 def _command(finding: Finding, checked: Checked) -> str:
     # NOTE: never the line of the class, which is innocent: without its own it stands at the top of the target's file.
-    line = finding.location or target_line(checked)
+    line = finding.location or checked.target_line
     properties = {"title": plain(f"{finding.code} {finding.name}")}
     if line is not None:
         properties = {"file": plain(line.file.replace("\\", "/")), "line": str(line.line), **properties}
@@ -65,9 +60,8 @@ def job_summary(checks: Sequence[Checked]) -> str:
     lines = ["### paramscope", ""]
     for checked in checks:
         report = checked.report
-        told = counted(report.findings) or "nothing found"
-        ignored = f", {len(report.ignored):,} ignored" if report.ignored else ""
-        lines += [f"**{escape_markdown(checked.target)}**: {told}{ignored}", ""]
+        told = verdict(report.findings, len(report.ignored))
+        lines += [f"**{escape_markdown(checked.target)}**: {told}", ""]
         findings = by_severity(report.findings)
         if findings:
             lines += ["| severity | rule | where | what, and what to write instead |", "| --- | --- | --- | --- |"]

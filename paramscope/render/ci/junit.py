@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paramscope.errors import FormatError
-from paramscope.render._findings import Checked, everything, place
-from paramscope.report.data import ReportData
+from paramscope.exceptions.checked import Checked
+from paramscope.render._findings import place
 from paramscope.report.finding import Finding, Severity
 from paramscope.text import plain
 
@@ -15,17 +15,13 @@ _CONTENT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _ATTRIBUTE = _CONTENT | str.maketrans({'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
 
 
-def render(report: ReportData, *, fail_on: str = "warning") -> str:
-    """One report as a test suite. fail_on: the least severity that fails a test case: `error`, `warning`, `info`, or
-    `never`. Raises FormatError for another word."""
+def render_checks(checks: Sequence[Checked], *, fail_on: str = "warning") -> str:
+    """Several targets. fail_on: the least severity that fails a test case: `error`, `warning`, `info`, or `never`.
+    Raises FormatError for another word."""
     if fail_on not in ("never", *(each.value for each in Severity)):
         raise FormatError(f"fail_on cannot be {fail_on!r}", "Choose from error, warning, info, never.")
-    return render_checks([everything(report)], fail_on=None if fail_on == "never" else Severity(fail_on))
-
-
-def render_checks(checks: Sequence[Checked], *, fail_on: Severity | None = Severity.WARNING) -> str:
-    """Several targets. fail_on: the least severity that fails a test case; None for nothing."""
-    suites = [_suite(checked, fail_on) for checked in checks]
+    least = None if fail_on == "never" else Severity(fail_on)
+    suites = [_suite(checked, least) for checked in checks]
     tests, failures, skipped = (sum(counts[i] for counts, _ in suites) for i in range(3))
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',

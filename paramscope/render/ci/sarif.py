@@ -10,9 +10,9 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
+from paramscope.exceptions.checked import Checked
 from paramscope.exceptions.fingerprint import fingerprints
-from paramscope.render._findings import Checked, class_line, everything, said_of_no_line
-from paramscope.report.data import ReportData
+from paramscope.render._findings import said_of_no_line
 from paramscope.report.finding import Finding, Severity
 from paramscope.rules.docs import first_sentence, to_markdown
 from paramscope.rules.rule import Loaded
@@ -25,13 +25,8 @@ _PLACES = 20
 _KEY = "paramscope/v1"
 
 
-def render(report: ReportData) -> str:
-    """One run of one tool, as JSON."""
-    return render_checks([everything(report)])
-
-
 def render_checks(checks: Sequence[Checked]) -> str:
-    """All targets as one run."""
+    """All targets as one run of one tool."""
     from paramscope.version import __version__
 
     rules = {loaded.rule.code: loaded for checked in checks for loaded in checked.rules}
@@ -123,7 +118,7 @@ def _location(checked: Checked, finding: Finding) -> dict[str, Any]:
     location: dict[str, Any] = {
         "logicalLocations": [{"fullyQualifiedName": name, "kind": "member"} for name in names]
     }
-    line = finding.location or class_line(checked, finding)
+    line = finding.location or checked.class_lines.get(finding, checked.target_line)
     if line is not None:
         location["physicalLocation"] = {
             "artifactLocation": _artifact(line.file),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Any, get_args
 
 from msgspec.structs import FieldInfo, fields
@@ -13,11 +13,15 @@ from msgspec.structs import FieldInfo, fields
 from paramscope.render._columns import words
 from paramscope.render._lines import Selection, lines_of
 from paramscope.report.data import ReportData
+from paramscope.snapshot import SlotRecord
 from paramscope.text import plain
-from paramscope.wire.records import Slot, field_names, to_plain
+from paramscope.wire.records import Slot, to_plain_field
 
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 """What makes a formula of a cell that begins with it (OWASP, CSV injection), also as East Asian keyboards type it."""
+
+_SPECIAL = re.compile(r'[,"\r\n]')
+"""What a cell cannot hold unless it is quoted (RFC 4180)."""
 
 
 def render(
@@ -35,27 +39,51 @@ def render(
     Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
     """
     lines = lines_of(report, Selection(fold=False, path=path, status=words(status), sort=sort)).shown
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(Slot.__struct_fields__)
-    writers = [_writer(field) for field in fields(Slot)]
-    writer.writerows([write(value) for write, value in zip(writers, line.record, strict=True)] for line in lines)
-    return out.getvalue()
+    head, *rows = Slot.__struct_fields__, *(line.record for line in lines)
+    runs = [_Run(list(run), is_own=is_own) for is_own, run in groupby(range(len(head)), lambda i: head[i] in _OWN)]
+    return "\r\n".join([_row(head), *(",".join([run.of(row) for run in runs]) for row in rows), ""])
+
+
+_OWN = frozenset({"path", "module", "name", "offset", "tensor", "storage"})
+"""Fields that tell slots apart; all others are the same for thousands, and made text once."""
+
+
+class _Run:
+    """Fields that stand beside one another, and what makes text of them."""
+
+    def __init__(self, positions: Sequence[int], *, is_own: bool) -> None:
+        self._part = slice(positions[0], positions[-1] + 1)
+        self._writers = [_writer(field) for field in fields(Slot)[self._part]]
+        self._known: dict[Any, str] | None = None if is_own else {}
+
+    def of(self, record: SlotRecord) -> str:
+        """Their cells, set apart by commas."""
+        values: Any = record[self._part]
+        known = self._known
+        if known is not None and values in known:
+            return known[values]
+        cells = _row([write(value) for write, value in zip(self._writers, values, strict=True)])
+        if known is not None:
+            known[values] = cells
+        return cells
+
+
+def _row(cells: Iterable[Any]) -> str:
+    """Cells as RFC 4180 has them, without the end of the line."""
+    return ",".join(["" if cell is None else str(cell) for cell in cells])
 
 
 def _writer(field: FieldInfo) -> Callable[[Any], Any]:
     """How the values of one field become cells."""
     # Without dimensions, `[]`, is another shape than none; without groups is just that.
-    known: dict[Any, Any] = {None: ""} if type(None) in get_args(field.type) else {(): ""}
-    is_object = field_names(Slot)[field.name]
+    known: dict[Any, str] = {None: ""} if type(None) in get_args(field.type) else {(): ""}
 
     def cell(value: Any) -> Any:
         if type(value) is int:
             return value
         if value not in known:
-            known[value] = (
-                _text_cell(value) if type(value) is str else _json_cell(to_plain(value, is_object=is_object))
-            )
+            is_text = type(value) is str
+            known[value] = _text_cell(value) if is_text else _quoted(_json_cell(to_plain_field(field.name, value)))
         return known[value]
 
     return cell
@@ -63,7 +91,11 @@ def _writer(field: FieldInfo) -> Callable[[Any], Any]:
 
 def _text_cell(value: str) -> str:
     value = plain(value, keep="\t\r\n")
-    return f"'{value}" if value[:1] in _FORMULA else value
+    return _quoted(f"'{value}" if value[:1] in _FORMULA else value)
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell
 
 
 def _json_cell(value: Any) -> str:

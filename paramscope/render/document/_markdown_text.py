@@ -7,8 +7,8 @@ import re
 from tabulate import tabulate
 
 from paramscope import text
-from paramscope.render.document._html_parts import Grid
-from paramscope.render.document._html_pieces import Name, Pieces, told
+from paramscope.render._pieces import Name, Pieces, told
+from paramscope.render.document._sections import Grid
 
 _BACKTICKS = re.compile("`+")
 

@@ -8,19 +8,10 @@ from html import escape
 from paramscope import text
 from paramscope.render._columns import words
 from paramscope.render._lines import STATUSES, Line, Selection, lines_of, nothing
-from paramscope.render.document._html_parts import (
-    Grid,
-    Section,
-    findings,
-    legend,
-    sections,
-    slot_grid,
-    status,
-    title,
-)
-from paramscope.render.document._html_pieces import Name, Pieces, told
+from paramscope.render._page import remarks, title, totals
+from paramscope.render._pieces import Name, Pieces, told
 from paramscope.render.document._html_style import PAGE, STYLE
-from paramscope.render.terminal._totals import total_lines
+from paramscope.render.document._sections import Grid, Section, findings, sections, slot_grid, status
 from paramscope.report.data import ReportData
 
 LINES = 2_000
@@ -56,10 +47,10 @@ def render(
     blocks = [f'<p class="ps-title">{_html(title(report))}</p>']
     blocks += _findings(report)
     if lines.shown:
-        blocks += [_slots(report, lines.shown), *_legend(report, lines.shown)]
+        blocks += _slots(report, lines.shown)
     else:
         blocks.append(f"<p>{escape(nothing(report, selection))}</p>")
-    blocks += [f"<p>{escape(line.replace('||', '·'))}</p>" for line in total_lines(report, 10_000, lines.left_out)]
+    blocks += [f"<p>{escape(' · '.join(figures))}</p>" for figures in totals(report, lines.left_out)]
     blocks += [_section(section) for section in sections(report, lines.rows)]
     body = "\n".join(blocks)
     if not page:
@@ -94,7 +85,7 @@ def _findings(report: ReportData) -> list[str]:
     ]
 
 
-def _slots(report: ReportData, lines: list[Line]) -> str:
+def _slots(report: ReportData, lines: list[Line]) -> list[str]:
     grid = slot_grid(report, lines, LINES)
     openings = _Openings(report)
     wide = {0: [openings.html(line, cell[0]) for line, cell in zip(lines, grid.rows, strict=False)]}
@@ -103,7 +94,8 @@ def _slots(report: ReportData, lines: list[Line]) -> str:
     if len(lines) > LINES:
         more = text.plural(len(lines) - LINES, "more line")
         drawn += f"\n<p>… and {more}: choose with path, status or depth, or take another format</p>"
-    return drawn
+    told = "; ".join(map(_html, remarks(lines, grid.headers)))
+    return [drawn, f'<p class="ps-quiet">{told}</p>'] if told else [drawn]
 
 
 class _Openings:
@@ -147,11 +139,6 @@ def _cells(
         elif drawn == "no":
             drawn = '<span class="ps-no">no</span>'
         yield f"<td{classes.get(i, '')}{label}>{drawn}</td>"
-
-
-def _legend(report: ReportData, lines: list[Line]) -> list[str]:
-    remarks = "; ".join(map(_html, legend(report, lines)))
-    return [f'<p class="ps-quiet">{remarks}</p>'] if remarks else []
 
 
 def _section(section: Section) -> str:

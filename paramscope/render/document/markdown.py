@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from paramscope import text
 from paramscope.render._columns import words
-from paramscope.render._lines import Line, Lines, Selection, lines_of, nothing
-from paramscope.render.document._html_parts import Grid, Section, findings, legend, sections, slot_grid, title
-from paramscope.render.document._html_pieces import Pieces
+from paramscope.render._lines import Lines, Selection, lines_of, nothing
+from paramscope.render._page import remarks, title, totals
+from paramscope.render._pieces import Pieces
 from paramscope.render.document._markdown_text import markdown, table
-from paramscope.render.terminal._totals import total_lines
+from paramscope.render.document._sections import Grid, Section, findings, sections, slot_grid
 from paramscope.report.data import ReportData
 
 MOST = 65_536
@@ -47,18 +47,18 @@ def render(
     problems = findings(report)
     if problems:
         before.append(_points(f"**{text.plural(len(report.findings), 'finding')}**", problems, _PARTS["findings"]))
-    after = ["  \n".join(line.replace("||", "·") for line in total_lines(report, 10_000, lines.left_out))]
+    after = ["  \n".join(" · ".join(figures) for figures in totals(report, lines.left_out))]
     after += _sections(report, lines)
-    told = legend(report, lines.shown)
-    notes = _fitting([markdown(each) for each in told], _PARTS["legend"], "remark", separator="; ")
+    tried = slot_grid(report, lines.shown, _LINES)
+    told = [markdown(each) for each in remarks(lines.shown, tried.headers)] if lines.shown else []
+    notes = _fitting(told, _PARTS["legend"], "remark", separator="; ")
     room = MOST - sum(len(block) + 2 for block in [*before, notes, *after]) - 200
-    slots = _slots(report, lines.shown, room) if lines.shown else markdown([nothing(report, selection)])
+    slots = _slots(tried, len(lines.shown), room) if lines.shown else markdown([nothing(report, selection)])
     return "\n\n".join(block for block in [*before, slots, notes, *after] if block) + "\n"
 
 
-def _slots(report: ReportData, lines: list[Line], room: int) -> str:
-    """As many lines as there is room for, and how many there are more."""
-    tried = slot_grid(report, lines, _LINES)
+def _slots(tried: Grid, lines: int, room: int) -> str:
+    """As many of some lines as there is room for, and how many there are more."""
     drawn = table(tried)
     shown = len(tried.rows)
     if len(drawn) > room:
@@ -72,12 +72,12 @@ def _slots(report: ReportData, lines: list[Line], room: int) -> str:
                 rows = rows[:count]
                 break
         drawn, shown = "\n".join(rows), len(rows) - 2
-    more = len(lines) - shown
+    more = lines - shown
     if more:
         drawn += f"\n\n… and {text.plural(more, 'more line')}: `--depth`, `--path` and `--status` show fewer"
     if shown <= _OPEN and not more:
         return drawn
-    heading = text.plural(len(lines), "line")
+    heading = text.plural(lines, "line")
     return f"<details>\n<summary>{heading}</summary>\n\n{drawn}\n\n</details>"
 
 

@@ -215,13 +215,14 @@ class _Build:
                 self.graph.add_edge(tensor_node, storage_node, kind="views")
 
     def _storage(self, memory: int) -> str:
-        record = self._snapshot.storage(memory)
-        return self._new("storage", str(memory), device=record.device, nbytes=record.nbytes, count=1, findings=())
+        columns = self._snapshot.storage_columns
+        device = self._snapshot.interned.devices[columns.devices[memory]]
+        return self._new("storage", str(memory), device=device, nbytes=columns.nbytes[memory], count=1, findings=())
 
     def _extend(self, name: str, memory: int) -> None:
         facts = self.graph.nodes[name]
         facts["count"] += 1
-        facts["nbytes"] += self._snapshot.storage(memory).nbytes
+        facts["nbytes"] += self._snapshot.storage_columns.nbytes[memory]
 
     def _add_groups(self) -> None:
         nodes: dict[tuple[str, int], str] = {}

@@ -66,23 +66,23 @@ def grid(
     ]
     widths = _fitted(own, screen.width)
     heads = [_wrapped(head, width, text.wrap_words) for head, width in zip(headers, widths, strict=True)]
-    first = [_wrapped(cell, widths[0], text.wrap_path) for cell in columns[0]]
-    # What is no wider than its lines need.
-    widths[0] = max(text.width(line) for cell in (heads[0], *first) for line in cell)
+    first = [[cell] for cell in columns[0]]
+    if widths[0] < own[0]:
+        first = [_wrapped(cell, widths[0], text.wrap_path) for cell in columns[0]]
+        # What is no wider than its lines need.
+        widths[0] = max(text.width(line) for cell in (heads[0], *first) for line in cell)
     gap = " " * GAP
     lines = [paint(line, "heading", screen) for line in _row(heads, widths, right)]
     lines.append(gap.join("-" * width for width in widths))
     if widths[1:] == own[1:]:
-        padded = [
-            [padded_cell(cell, widths[i], is_right=i in right) for cell in column] if i else []
-            for i, column in enumerate(columns)
-        ]
-        for i, cells in enumerate(zip(*padded[1:], strict=True) if len(columns) > 1 else [()] * len(first)):
-            # What follows the path stands beside its first line.
-            head, *tail = first[i]
+        # What follows the path stands beside its first line.
+        padded = [_padded([cell[0] for cell in first], widths[0], is_right=False)]
+        padded += [_padded(columns[i], widths[i], is_right=i in right) for i in range(1, len(columns))]
+        for i, cells in enumerate(zip(*padded, strict=True)):
             style = styles[i] if styles else None
-            lines.append(paint(gap.join((padded_cell(head, widths[0]), *cells)).rstrip(), style, screen))
-            lines.extend(paint(line.rstrip(), style, screen) for line in tail)
+            lines.append(paint(gap.join(cells).rstrip(), style, screen))
+            if len(first[i]) > 1:
+                lines.extend(paint(line.rstrip(), style, screen) for line in first[i][1:])
         return lines
     for i, (begin, *others) in enumerate(zip(first, *columns[1:], strict=True)):
         cells_of_row = [begin, *(_wrapped(cell, widths[at], _wrap_cell) for at, cell in enumerate(others, 1))]
@@ -125,6 +125,13 @@ def _row(cells: Sequence[Sequence[str]], widths: Sequence[int], right: Sequence[
     for parts in zip_longest(*cells, fillvalue=""):
         line = (padded_cell(part, widths[at], is_right=at in right) for at, part in enumerate(parts))
         yield (" " * GAP).join(line).rstrip()
+
+
+def _padded(cells: Sequence[str], width: int, *, is_right: bool) -> list[str]:
+    """The cells of a column, all at once where each character takes one column."""
+    if not text.is_narrow("".join(cells)):
+        return [padded_cell(cell, width, is_right=is_right) for cell in cells]
+    return [cell.rjust(width) for cell in cells] if is_right else [cell.ljust(width) for cell in cells]
 
 
 def padded_cell(cell: str, width: int, *, is_right: bool = False) -> str:

@@ -7,15 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from paramscope import text
-from paramscope.render._columns import elements, line_name
+from paramscope.render._columns import elements, line_label
 from paramscope.render._lines import Line, Selection, lines_of
+from paramscope.render._page import foreign, options
+from paramscope.render._pieces import flat
+from paramscope.render._pieces import joined as together
 from paramscope.render.terminal._layout import Screen, grid, paint, sentence
-from paramscope.render.terminal._totals import note_lines, title
+from paramscope.render.terminal._page import joined, note_lines, optimizer_title, title
 from paramscope.report.data import ReportData
 from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord
 
 _TOLD = ("lr", "weight_decay")
 """Options with a column of their own."""
+_LISTED = 50
+"""Foreign tensors that are listed."""
 
 
 def render(
@@ -30,13 +35,13 @@ def render(
     lines = lines_of(report, Selection(fold, path)).shown
     stepped = [line for line in lines if line.record.groups]
     others = [line for line in lines if not line.record.groups]
-    blocks = [title(report, width), *_stepped(report, stepped, screen), *_strangers(report, screen)]
+    blocks = [title(report, width), *_stepped(report, stepped, screen), _foreign(report, screen)]
     if not report.optimizers:
         blocks.append(
             sentence(["no optimizer was given: hand it over with -O, or audit(model, optimizer=opt)"], width)
         )
     blocks += [_not_stepped(report, others, screen), note_lines(report, width)]
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    return joined(blocks)
 
 
 def _stepped(report: ReportData, lines: list[Line], screen: Screen) -> Iterator[list[str]]:
@@ -46,23 +51,23 @@ def _stepped(report: ReportData, lines: list[Line], screen: Screen) -> Iterator[
         for place, times in Counter(line.record.groups).items():
             members.setdefault(place, []).append((line, times))
     for optimizer in report.optimizers:
-        kind = text.name(optimizer.type.rpartition(".")[2])
-        heading = sentence([f"optimizer {text.name(optimizer.name)}: {kind}"], screen.width)
         cells, styles = [], []
         for group in optimizer.groups:
             for line, times in members.get(Membership(optimizer.name, group.index), ()):
                 often = f" (×{times} in the group)" if times > 1 else ""
                 note = _note(line)
-                cells.append([line_name(line) + often, str(group.index), *_options(group), elements(line), note])
+                path = line_label(line, ()) + often
+                cells.append([path, str(group.index), *_options(group), elements(line), note])
                 styles.append("warning" if note or often else None)
+        heading = optimizer_title(optimizer, screen)
         if not cells:
-            yield [*(paint(each, "heading", screen) for each in heading), "  nothing of this model"]
+            yield [*heading, "  nothing of this model"]
             continue
         headers = ["path", "group", "lr", "decay", "elements", ""]
         if not any(row[-1] for row in cells):
             headers, cells = headers[:-1], [row[:-1] for row in cells]
         drawn = grid(list(zip(*cells, strict=True)), headers, right=(1, 2, 3, 4), screen=screen, styles=styles)
-        yield [*(paint(each, "heading", screen) for each in heading), *drawn, *_others(optimizer, screen.width)]
+        yield [*heading, *drawn, *_others(optimizer, screen.width)]
 
 
 def _options(group: GroupRecord) -> list[str]:
@@ -75,11 +80,7 @@ def _others(optimizer: OptimizerRecord, width: int) -> list[str]:
     lines = []
     told: dict[tuple[str, ...], list[int]] = {}
     for group in optimizer.groups:
-        words = tuple(
-            f"{text.name(name)} {text.option(value)}"
-            for name, value in group.options
-            if name not in _TOLD and value is not False and value is not None
-        )
+        words = tuple(map(flat, options(group, without=_TOLD)))
         told.setdefault(words, []).append(group.index)
     for words, groups in told.items():
         if words:
@@ -97,28 +98,20 @@ def _note(line: Line) -> str:
     return "in several groups" if len({place[:2] for place in record.groups}) > 1 else ""
 
 
-def _strangers(report: ReportData, screen: Screen) -> Iterator[list[str]]:
+def _foreign(report: ReportData, screen: Screen) -> list[str]:
     """Tensors in the optimizers that the model does not have."""
     cells = []
-    for optimizer in report.optimizers:
-        for group in optimizer.groups:
-            for stranger in group.foreign:
-                place = f"{text.name(optimizer.name)}[{group.index}][{stranger.position}]"
-                became = (
-                    ""
-                    if stranger.replaced_by is None
-                    else f"{text.name(stranger.replaced_by)}, by {stranger.evidence}"
-                )
-                if stranger.name:
-                    place += f" {text.name(stranger.name)}"
-                cells.append([place, text.shape(stranger.shape), stranger.dtype or "no tensor", became])
-    if cells:
-        heading = paint("stepped, but not in the model", "heading", screen)
-        shown = cells[:50]
-        headers = ["place", "shape", "dtype", "looks replaced by"]
-        drawn = grid(list(zip(*shown, strict=True)), headers, screen=screen, styles=["warning"] * len(shown))
-        more = [f"… and {len(cells) - len(shown):,} more"] if len(cells) > len(shown) else []
-        yield [heading, *drawn, *more]
+    for each in foreign(report):
+        place = flat(together([[each.place], each.name], " ")).rstrip()
+        became = flat(together([each.replaced_by[:1], each.replaced_by[1:]], ", by ")) if each.replaced_by else ""
+        cells.append([place, each.shape, each.dtype, became])
+    if not cells:
+        return []
+    shown = cells[:_LISTED]
+    headers = ["place", "shape", "dtype", "looks replaced by"]
+    drawn = grid(list(zip(*shown, strict=True)), headers, screen=screen, styles=["warning"] * len(shown))
+    more = [f"… and {len(cells) - len(shown):,} more"] if len(cells) > len(shown) else []
+    return [paint("stepped, but not in the model", "heading", screen), *drawn, *more]
 
 
 def _not_stepped(report: ReportData, lines: list[Line], screen: Screen) -> list[str]:
@@ -128,7 +121,7 @@ def _not_stepped(report: ReportData, lines: list[Line], screen: Screen) -> list[
     styles = [
         "warning" if line.record.status in ("trainable", "hidden") and report.optimizers else None for line in lines
     ]
-    cells = [[line_name(line) for line in lines], [elements(line) for line in lines], why]
+    cells = [[line_label(line, ()) for line in lines], [elements(line) for line in lines], why]
     heading = "not stepped" if report.optimizers else "what an optimizer could step, and what not"
     drawn = grid(cells, ["path", "elements", "why"], right=(1,), screen=screen, styles=styles)
     return [paint(heading, "heading", screen), *drawn]

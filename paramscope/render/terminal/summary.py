@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.render.terminal._layout import Screen, grid
-from paramscope.render.terminal._totals import note_lines, title, total_lines
+from paramscope.render.terminal._page import joined, note_lines, title, total_lines
 from paramscope.report.data import ReportData
 from paramscope.snapshot import REGISTERED
 
@@ -41,8 +41,7 @@ def render(report: ReportData, *, width: int = 80, color: bool = False) -> str:
         "root" if len(report.snapshot.roots) > 1 else "module": lambda key: key.top,
     }
     tables = (_table(report, name, counts, key, screen) for name, key in keys.items())
-    blocks = [title(report, width), *tables, total_lines(report, width, 0), note_lines(report, width)]
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    return joined([title(report, width), *tables, total_lines(report, width, 0), note_lines(report, width)])
 
 
 class _Key(NamedTuple):

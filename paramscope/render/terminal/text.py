@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from paramscope import text
-from paramscope.render._findings import Checked, by_severity, counted, everything, lines_of, skipped_lines
+from paramscope.exceptions.checked import Checked
+from paramscope.render._findings import by_severity, counted, verdict
 from paramscope.render.terminal._layout import Screen, paint
-from paramscope.report.data import ReportData
-from paramscope.report.finding import Finding
+from paramscope.render.terminal._page import LISTED, hanging, joined, lines_of
+from paramscope.report.finding import Finding, Skipped
+from paramscope.rules.engine import NEEDED
 from paramscope.text import plain
-
-
-def render(report: ReportData, *, width: int = 80, color: bool = False) -> str:
-    """The findings of one report. width: terminal columns that no line passes. color: ANSI colours."""
-    return render_checks([everything(report)], width=width, color=color)
 
 
 def render_checks(
@@ -35,25 +33,22 @@ def render_checks(
                 for finding in by_severity(report.ignored)
             ]
     blocks.append(_summary(checks, width, show_ignored=show_ignored))
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    return joined(blocks)
 
 
 def _summary(checks: Sequence[Checked], width: int, *, show_ignored: bool) -> list[str]:
     lines = []
     for checked in checks:
         report = checked.report
-        told = counted(report.findings) or f"nothing found, {text.plural(_asked(checked), 'rule')} asked"
-        if report.ignored:
-            how = "" if show_ignored else " (--show-ignored lists them)"
-            told += f", {len(report.ignored):,} ignored{how}"
-        lines += text.wrap_words(f"{plain(checked.target)}: {told}", width)
+        nothing = f"nothing found, {text.plural(_asked(checked), 'rule')} asked"
+        how = "" if show_ignored else " (--show-ignored lists them)"
+        said = verdict(report.findings, len(report.ignored), nothing=nothing, how=how)
+        lines += text.wrap_words(f"{plain(checked.target)}: {said}", width)
     if len(checks) > 1:
         every = [finding for checked in checks for finding in checked.report.findings]
         lines += text.wrap_words(f"{len(checks):,} targets: {counted(every) or 'nothing found'}", width)
-    told_already: dict[str, None] = {}
-    for checked in checks:
-        told_already.update(dict.fromkeys(skipped_lines(checked.report.skipped, width)))
-    return [*lines, *told_already]
+    skipped = dict.fromkeys(line for each in checks for line in skipped_lines(each.report.skipped, width))
+    return [*lines, *skipped]
 
 
 def _reason(checked: Checked, finding: Finding) -> str:
@@ -65,3 +60,20 @@ def _asked(checked: Checked) -> int:
     """Rules that were asked and could answer."""
     skipped = {each.code for each in checked.report.skipped}
     return sum(loaded.rule.code not in skipped for loaded in checked.rules)
+
+
+def skipped_lines(skipped: Sequence[Skipped], width: int) -> list[str]:
+    """What was not checked, in a line for what was not given, and one for each rule that could not decide."""
+    wanted = {NEEDED["optimizer"]: ("an optimizer", "-O"), NEEDED["values"]: ("values", "--values")}
+    numbers = Counter(each.reason for each in skipped if each.reason in wanted)
+    needs = []
+    for reason, (what, option) in wanted.items():
+        if number := numbers[reason]:
+            needs.append(f"{text.plural(number, 'rule')} {'needs' if number == 1 else 'need'} {what} ({option})")
+    lines = hanging(f"not checked: {', '.join(needs)}", "", width, "  ") if needs else []
+    others = [each for each in skipped if each.reason not in wanted]
+    for each in others[:LISTED]:
+        lines += hanging(f"skipped: {plain(each.code)}: {plain(each.reason)}", "", width, "  ")
+    if len(others) > LISTED:
+        lines.append(f"skipped: {len(others) - LISTED:,} more")
+    return lines

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.analysis.fold import Node
-from paramscope.render._columns import elements, fates, line_name, shape, words
-from paramscope.render._findings import finding_lines, legend
-from paramscope.render._lines import Line, Lines, Selection, lines_of, nothing
-from paramscope.render.terminal._layout import GAP, Screen, column_width, padded_cell, paint, sentence
-from paramscope.render.terminal._optimizers import amiss
-from paramscope.render.terminal._totals import note_lines, sharing_lines, title, total_lines
+from paramscope.render._columns import elements, fates, line_label, shape, words
+from paramscope.render._lines import Line, Lines, Selection, lines_of, nodes_of, nothing
+from paramscope.render._page import remarks
+from paramscope.render.terminal import _page as page
+from paramscope.render.terminal._layout import GAP, Screen, column_width, padded_cell, paint
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
 
@@ -60,39 +59,32 @@ def render(
     selection = Selection(fold, path, words(status), "model", depth)
     lines = lines_of(report, selection)
     screen = Screen(width, color)
-    tree = _Tree(report, lines, width)
+    tree = _Tree(report, nodes_of(report, selection, lines.named), lines, width)
     items = list(tree.items())
     drawn = _drawn(items, report.totals.parameters, screen) if items else [nothing(report, selection)]
-    some = ", ~ some" if any(line.closed for line in lines.shown) else ""
-    told = [f"fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown{some}"]
-    if any(line.is_counted for line in lines.shown):
-        told.append("elements in parentheses were counted above")
-    if not report.optimizers:
-        told.append("stepped is unknown without an optimizer (-O)")
-    if tree.has_codes:
-        told.append(legend(report))
+    told = remarks(lines.shown, ("fate", "elements", "dtype", "device"), tree.codes)
     blocks = [
-        title(report, width),
-        [*drawn, "", *sentence(told, width, separator="; ")] if items else drawn,
-        total_lines(report, width, lines.left_out),
-        finding_lines(report, screen),
-        sharing_lines(report, lines.rows, width),
-        amiss(report, lines.rows, screen),
-        note_lines(report, width),
+        page.title(report, width),
+        page.with_remarks(drawn, told, width) if items else drawn,
+        page.total_lines(report, width, lines.left_out),
+        page.finding_lines(report, screen),
+        page.sharing_lines(report, lines.rows, width),
+        page.disagreements(report, lines.rows, screen),
+        page.note_lines(report, width),
     ]
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    return page.joined(blocks)
 
 
 class _Tree:
     """Nodes with the lines of their own slots that are listed."""
 
-    def __init__(self, report: ReportData, lines: Lines, width: int) -> None:
+    def __init__(self, report: ReportData, roots: list[Node], lines: Lines, width: int) -> None:
         self._report = report
         self._width = width
-        self._lines = lines
+        self._roots = roots
         self._codes = lines.named.modules
-        self.has_codes = bool(self._codes) or any(line.codes for line in lines.shown)
-        """Whether any finding is about what is listed."""
+        self.codes = next(iter(self._codes.values()), ())
+        """Of findings that are about a module."""
         self._of_slot = {line.slots[0]: line for line in lines.shown if line.closed is None}
         self._closed = {line.path: line for line in lines.shown if line.closed is not None}
         self._parts: dict[int, int] = {}
@@ -101,7 +93,7 @@ class _Tree:
 
     def _weigh(self) -> None:
         order = []
-        stack = list(self._lines.tree)
+        stack = list(self._roots)
         while stack:
             node = stack.pop()
             order.append(node)
@@ -123,7 +115,7 @@ class _Tree:
 
     def items(self) -> Iterator[_Item]:
         """Every line of the tree, from the roots down."""
-        listed = [root for root in self._lines.tree if id(root) in self._parts]
+        listed = [root for root in self._roots if id(root) in self._parts]
         stack = [(root, "", "", "", "") for root in reversed(listed)]
         while stack:
             node, above, branch, before, kept = stack.pop()
@@ -163,7 +155,7 @@ class _Tree:
         return f"…{len(lead) // 3}… "
 
     def _slot(self, line: Line, above: str, branch: str, before: str) -> _Item:
-        label = f"{_relative(line_name(line, line.codes), above)}  {shape(line)}"
+        label = f"{_relative(line_label(line, line.codes), above)}  {shape(line)}"
         if line.record.status in ("hidden", "buffer", "attribute", "unknown"):
             label += f" {line.record.status}"
         part = line.elements if line.record.status in _PARAMETERS and not line.is_counted else None

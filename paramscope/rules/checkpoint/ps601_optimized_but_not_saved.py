@@ -1,12 +1,11 @@
-"""An optimizer trains a tensor that no checkpoint will hold.
+"""An optimizer trains a tensor that no checkpoint will contain.
 
 What it finds
 : A tensor that an optimizer steps and that lies in the model, but in no place that `state_dict()` saves: an
   attribute, a parameter in a plain container, a buffer with `persistent=False`.
 
 Why it matters
-: It is trained, and lost: the model that is loaded from the checkpoint starts from other values, and nothing is
-  missing, since nobody knows of it.
+: It is trained, and lost: a model loaded from the checkpoint starts from other values, and no missing key says so.
 
 Example
 ```python
@@ -39,8 +38,8 @@ optimizer = torch.optim.Adam(model.parameters())
 ```
 
 When it is wrong to follow it
-: What serves one run only, such as the multipliers of a constraint, need not be saved. Where a module saves by code
-  of its own, the rule is skipped.
+: What serves only one run, such as the multipliers of a constraint, need not be saved. Where a module has its own
+  code for saving, the rule is skipped.
 """
 
 from __future__ import annotations

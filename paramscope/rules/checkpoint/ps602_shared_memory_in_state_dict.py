@@ -2,10 +2,10 @@
 
 What it finds
 : Names in `state_dict()` whose tensors share memory: ties, aliases and overlapping views of one storage. These are
-  the sets that safetensors names when it refuses, told the way it tells them.
+  the sets that safetensors names when it refuses, determined the way it does.
 
-  Of a model of transformers it says besides whether `save_pretrained()` knows of the tie: its class declares it in
-  `_tied_weights_keys`, or it raises, too.
+  For a transformers model it also says whether `save_pretrained()` knows of the tie: unless its class declares it in
+  `_tied_weights_keys`, that raises, too.
 
 Why it matters
 : `save_file` raises "Some tensors share memory", often at the end of a long training. `torch.save` takes them.
@@ -40,8 +40,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Nearly always: a tie is nothing wrong. Keep it, and write it with `safetensors.torch.save_model(model, file)`, with
-  transformers' `save_pretrained()` where the class declares the tie, or with `torch.save`.
+: Nearly always: there is nothing wrong with a tie. Keep it, and write it with `safetensors.torch.save_model(model,
+  file)`, with transformers' `save_pretrained()` where the class declares the tie, or with `torch.save`.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _problems(facts: Facts) -> Iterator[Problem | Undecided]:
             records = [facts.slots.at(area.slot) for area in together]
             unknown = next((record for record in records if record.saved is None), None)
             if unknown is not None:
-                yield Undecided(f"what state_dict() holds cannot be told: {dict(unknown.unknown)['saved']}")
+                yield Undecided(f"what state_dict() contains is not known: {dict(unknown.unknown)['saved']}")
                 continue
         # It keeps the name of a tensor that is the whole storage, and refuses where there is none.
         has_whole = any((area.start, area.stop) == (block.start, block.start + block.nbytes) for area in together)
@@ -114,7 +114,7 @@ def _problems(facts: Facts) -> Iterator[Problem | Undecided]:
         yield Problem(
             paths,
             f"safetensors.torch.save_file() will refuse this state_dict{said.refuses}: "
-            f"the memory of {{0}} is also that of {placeholders(len(together), 1)}.",
+            f"{{0}} {{0|shares|share}} memory with {placeholders(len(together), 1)}.",
             said.help or (_SAVE_MODEL if has_whole else _CLONE),
             blame=last_assigned(facts, paths, "view"),
             alike=said.kind if said.kind else has_whole,

@@ -1,13 +1,13 @@
-"""What `state_dict()` holds cannot be told from what is registered.
+"""What `state_dict()` contains cannot be predicted from what is registered.
 
 What it finds
 : Modules that carry a `state_dict` hook, or whose class or instance overrides `state_dict()`, `get_extra_state()` or
-  `_save_to_state_dict()`. The hooks that torch.nn itself leaves behind are known to be harmless. And torch's own
-  quantized layers, which keep their weights packed in C++ and write entries for them that are no slots.
+  `_save_to_state_dict()`. The hooks that torch.nn itself leaves behind are known to be harmless. Also torch's own
+  quantized layers, which keep their weights packed in C++ and write entries for them that are not slots.
 
 Why it matters
-: Such code may add, drop or rename keys. What this audit says of saving rests on what is registered, and so does
-  whoever loads the checkpoint into a module without that code.
+: Such code may add, drop or rename keys. What this audit says about saving rests on what is registered, and so does
+  loading the checkpoint into a module without that code.
 
 Example
 ```python
@@ -41,7 +41,7 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: It is a fact, not a fault: libraries wrap, shard and quantize that way.
+: This is a fact, not a fault: libraries wrap, shard and quantize that way.
 """
 
 from __future__ import annotations

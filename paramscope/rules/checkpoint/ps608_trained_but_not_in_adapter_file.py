@@ -1,12 +1,12 @@
-"""A trained weight of the base model is not in the file of its adapter.
+"""A trained weight of the base model is not in the adapter's file.
 
 What it finds
-: Weights of the model inside a peft `PeftModel` that are trained, as norms, a head or a resized table may be, and
-  that no `modules_to_save` names. With an optimizer, those that it holds.
+: Weights of the model inside a peft `PeftModel` that are trained, such as norms, a head or a resized table, and that
+  no `modules_to_save` names. If there is an optimizer, those that it holds.
 
 Why it matters
 : `save_pretrained()` of a PeftModel writes the adapters and the copies that `modules_to_save` makes. A weight that
-  was thawed by hand is trained, and not written: whoever loads the adapter has the base model's old values there.
+  was unfrozen by hand is trained but not written: anyone who loads the adapter has the base model's old values there.
 
 Example
 ```python
@@ -29,9 +29,9 @@ model = get_peft_model(base, LoraConfig(target_modules=["0"], modules_to_save=["
 ```
 
 When it is wrong to follow it
-: Where the whole model is saved some other way; declare it. Biases that the config's `bias` covers are written, and
-  so are tables that it targets. A table of a base model that has a name or a path is information only: peft
-  writes it, too, where it sees that the vocabulary was resized.
+: Where the whole model is saved some other way; declare it. Biases covered by the config's `bias` are written, and so
+  are tables that it targets. A table of a base model that has a name or a path is information only: peft writes it,
+  too, if it sees that the vocabulary was resized.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ def _problem(facts: Facts, slot: int, root: int, severity: Severity) -> Problem:
     perhaps = "" if severity is Severity.WARNING else ", unless peft sees that the vocabulary was resized"
     return Problem(
         (facts.slots.path_at(slot),),
-        f"In training, but not in the adapter's file: {{0}}. save_pretrained() of {model} writes the adapters and "
-        f"what modules_to_save names{perhaps}; who loads it has the base model's old values there.",
-        "Name the modules in the config, as in LoraConfig(…, modules_to_save=[…]), in place of thawing them by hand.",
+        f"{{0}} {{0|is|are}} trained, but not in the adapter's file: save_pretrained() of {model} writes the "
+        f"adapters and what modules_to_save names{perhaps}; whoever loads it gets the base model's old values.",
+        "Name the modules in the config, LoraConfig(…, modules_to_save=[…]), instead of unfreezing them by hand.",
         severity,
         blame=None,
         alike=root,

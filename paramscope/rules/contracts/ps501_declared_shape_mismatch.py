@@ -1,12 +1,12 @@
-"""A layer holds a parameter of another shape than it declares.
+"""A layer's parameter does not have the shape that the layer declares.
 
 What it finds
 : A torch.nn layer whose parameter does not have the shape that the layer's own settings (`in_features`,
   `num_embeddings`, `normalized_shape`, …) give to it.
 
 Why it matters
-: The layer says one thing and computes another: the forward fails, or broadcasts to something nobody meant, and
-  whoever builds the layer from its settings to load the checkpoint meets a size mismatch.
+: The layer says one thing and computes another: the forward fails, or broadcasts to something nobody intended, and
+  loading the checkpoint into a layer built from these settings fails with a size mismatch.
 
 Example
 ```python
@@ -37,9 +37,9 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: A subclass with a forward of its own may use its weight as it likes: there it is information only. A weight that is
-  tied to one of another layer, which declares it rightly, is a warning; information where the forward never asks for
-  the sizes that differ (`nn.Linear` multiplies with whatever weight it has) and all that the layer holds fits.
+: A subclass with a forward of its own may use its weight as it likes: there it is information only. A weight tied to
+  that of another layer, which declares it correctly, is a warning; information where the forward never reads the
+  sizes that differ (`nn.Linear` multiplies with whatever weight it has) and everything the layer holds fits together.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...])
         yield Problem(
             (path,),
             f"{says}. {{0|It is|They are}} tied to {literal(facts.slots.path_at(tied))}, which declares that shape, "
-            "and forward works, as it never asks for the layer's own sizes; who reads them gets another answer.",
+            "and forward works, as it never reads the layer's own sizes; code that does gets the wrong ones.",
             f"Build the layer with the sizes of what it is tied to: {text.shape(found)}.",
             Severity.INFO,
         )

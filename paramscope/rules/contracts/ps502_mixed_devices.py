@@ -25,7 +25,7 @@ model = nn.BatchNorm1d(4)
 ```
 
 When it is wrong to follow it
-: A module with a forward of its own may move its parts as it goes; declare it.
+: Where a module with a forward of its own moves its parts as it goes; declare it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ What it finds
 : One torch.nn layer with floating-point parameters of several dtypes.
 
 Why it matters
-: Its forward raises, or promotes to the wider dtype in silence; and an optimizer keeps state in both.
+: Its forward raises, or silently promotes to the wider dtype; and an optimizer keeps state in both.
 
 Example
 ```python
@@ -24,7 +24,7 @@ model = nn.Linear(4, 4).to(torch.bfloat16)
 ```
 
 When it is wrong to follow it
-: A layer that computes in one dtype and keeps a bias in another on purpose; declare it. A subclass with a forward of
+: Where a layer computes in one dtype and keeps a bias in another on purpose; declare it. A subclass with a forward of
   its own is left alone, as are float8 and what quantized layers pack.
 """
 

@@ -1,12 +1,12 @@
 """Some parameters are on the meta device, while others hold values.
 
 What it finds
-: Registered parameters on `meta` in a model of which other parameters lie in memory. As information, buffers and
-  plain tensors that are left there, and what an offloading hook keeps there.
+: Registered parameters on `meta` in a model whose other parameters are in memory. As information, buffers and plain
+  tensors that were left there, and what an offloading hook keeps there.
 
 Why it matters
-: A meta tensor has no values: the first forward through it fails, or gives tensors without values, and a checkpoint
-  that was loaded without it is not all there.
+: A meta tensor has no values: the first forward through it fails, or returns tensors without values, and the
+  checkpoint that was loaded did not contain everything.
 
 Example
 ```python
@@ -79,7 +79,7 @@ def _left_real(facts: Facts, kinds: list[SlotKind]) -> Problem:
     return Problem(
         tuple(paths),
         f"{{0}}{more} {hold} values, while the rest of the model is on the meta device: torch.Tensor(…) and the "
-        "like heed no `with torch.device('meta')`.",
+        "like ignore `with torch.device('meta')`.",
         "Nothing to do if the model is there to be looked at; else load it, or give it memory: model.to_empty(…).",
         Severity.INFO,
     )

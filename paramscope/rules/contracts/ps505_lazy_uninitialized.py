@@ -1,7 +1,7 @@
 """A lazy module does not know its shapes yet.
 
 What it finds
-: Modules such as `nn.LazyLinear` that no forward has materialised.
+: Modules such as `nn.LazyLinear` that no forward has materialised yet.
 
 Why it matters
 : Their parameters have no elements to count, an optimizer cannot step them, and a checkpoint cannot be compared.
@@ -23,7 +23,7 @@ model(torch.zeros(1, 3))  # one forward tells it its shapes
 ```
 
 When it is wrong to follow it
-: Before the first forward it is as it should be: information only.
+: Before the first forward this is normal: information only.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ model = nn.Linear(2, 2)
 ```
 
 When it is wrong to follow it
-: An infinite buffer is a mask, and no finding.
+: Infinity in a buffer is taken for a mask, and is not reported.
 """
 
 from __future__ import annotations
@@ -53,6 +53,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             (path,),
             f"{{0}} {{0|holds|hold}} {' and '.join(found)}: whatever is computed with {{0|it|them}} is not "
             f"finite either.",
-            "Look at what wrote it, such as a step on a gradient that was not finite, and load a sound checkpoint.",
+            "Look at what wrote it, such as a step on a gradient that was not finite, and load an intact checkpoint.",
             blame=None,
         )

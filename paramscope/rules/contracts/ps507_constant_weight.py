@@ -1,11 +1,11 @@
 """A weight matrix is all one value.
 
 What it finds
-: Registered parameters of two or more dimensions, larger than one in two of them, of which all elements are equal.
+: Registered parameters with at least two dimensions larger than one whose elements are all equal.
 
 Why it matters
-: All units of such a layer compute the same, and get the same gradient: they stay equal, and the layer is worth one
-  unit.
+: All units of such a layer compute the same and get the same gradient: they stay equal, and the layer is worth a
+  single unit.
 
 Example
 ```python
@@ -24,7 +24,7 @@ nn.init.xavier_uniform_(model.weight)
 ```
 
 When it is wrong to follow it
-: Some layers begin at zero on purpose (the second matrix of LoRA, the last layer of a residual block): information
+: Some layers start at zero on purpose (the second matrix of LoRA, the last layer of a residual block): information
   only.
 """
 
@@ -52,6 +52,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         if "normalized_shape" not in dict(facts.modules[slot.module].settings):
             yield Problem(
                 (record.path,),
-                "All elements of {0} are equal: units that begin as one and get equal gradients stay one.",
-                "If it is not meant to begin so, such as by nn.init.zeros_: nn.init.xavier_uniform_({0}).",
+                "All elements of {0} are equal: units that start out equal and get equal gradients stay equal.",
+                "If that is not intended, as with nn.init.zeros_: nn.init.xavier_uniform_({0}).",
             )

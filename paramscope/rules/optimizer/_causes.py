@@ -54,7 +54,7 @@ def reason(facts: Facts, missing: Collection[int]) -> tuple[str, str]:
     if filtered:
         return f": {filtered}", instead
     if all(kind.has_grad for kind in absent.kinds):
-        return ": gradients lie there, and no step uses them.", _HAND_OVER
+        return ": no step uses {0|its gradient|their gradients}.", _HAND_OVER
     # What has an optimizer to itself may be another network, which is trained beside this one.
     foreign = [
         each

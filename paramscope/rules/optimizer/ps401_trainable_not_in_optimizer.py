@@ -1,18 +1,17 @@
 """A trainable parameter is in no optimizer.
 
 What it finds
-: A registered parameter that requires grad and stands in no param group of any optimizer that was given: an error.
-  A **warning** where it belongs to a copy: a whole module or root, none of which is stepped and none of which has a
-  gradient, built like another one that wholly is stepped. That looks like a target network, a teacher or an
-  average, which is better frozen; **info** where the copy is in eval mode beside a model in training, as such
-  copies are.
-  The line is the one in forward that makes it, where one does; else that which builds the only optimizer, where the
-  files of the model's own classes show one that can have.
+: A registered parameter that requires grad and is in no param group of any given optimizer: an error. A **warning**
+  if it belongs to a copy: a whole module or root that is not stepped anywhere, has no gradient, and is built like
+  another one that is stepped completely. That looks like a target network, a teacher or an average, which is better
+  frozen; **info** if the copy is in eval mode beside a model in training, as such copies are. The line is the one in
+  forward that creates it, if there is one; otherwise the one that builds the only optimizer, if it is found in the
+  files that define the model's classes.
 
 Why it matters
-: No step ever changes it: it stays as it was initialised, and nothing says so. This happens to whatever is
-  unfrozen, or added, after the optimizer was built, and to what a filter leaves out. One cause is one finding; a
-  reason is given only where nothing else explains what is missing, and as a "perhaps".
+: No step ever changes it: it stays as it was initialised, and nothing says so. It happens to whatever is unfrozen or
+  added after the optimizer was built, and to whatever a filter leaves out. Each cause is one finding; a reason is
+  given only if nothing else explains what is missing, and then as a "perhaps".
 
 Example
 ```python
@@ -38,13 +37,13 @@ optimizer.add_param_group({"params": model[0].parameters()})
 ```
 
 When it is wrong to follow it
-: A part that is never meant to be stepped, such as a target network, is better frozen: requires_grad_(False). Where
-  another optimizer steps the rest, hand that one over, too. A copy is told by its structure and by its name
-  (target, ema, teacher, momentum, old, …); a layer among its like, one block of a list, or the second of two
-  numbered critics is no copy but forgotten. Of the average that `AveragedModel` keeps nothing is said, be it a root
-  or a part, nor of half-precision weights that are stepped through copies in float32; where an optimizer holds
-  nothing but flat vectors of the size of parameters, the rule is skipped. Of a wrapper with param groups of its
-  own, those of the optimizer within it count, which steps.
+: A part that is never meant to be stepped, such as a target network, is better frozen: requires_grad_(False). If
+  another optimizer steps the rest, pass that one as well. A copy is recognised by its structure and by its name
+  (target, ema, teacher, momentum, old, …); one layer among its like, one block of a list, or the second of two
+  numbered critics is not a copy but was forgotten. The average that `AveragedModel` keeps is never reported, whether
+  root or part, nor are half-precision weights that are stepped through float32 copies. If an optimizer holds only
+  flat vectors as large as parameters, the rule is skipped. For a wrapper with param groups of its own, the groups of
+  the optimizer inside it count, since that is what steps.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             made = forward_line(facts, facts.slots.path_at(slot))
             yield Problem(
                 tuple(facts.paths([slot, *further])),
-                f"No optimizer holds {{0}}, though trainable{why if made is None else _MADE}",
+                f"{{0}} {{0|is|are}} trainable, but in no optimizer{why if made is None else _MADE}",
                 instead if made is None else BUILD_IT_FIRST,
                 blame=made or builder(facts),
                 alike="missing" if made is None else ("made", made.at),
@@ -142,8 +141,8 @@ def _copies(facts: Facts, twin: Twin, missing: _Missing) -> Iterator[Problem]:
     for slot in mine:
         yield Problem(
             tuple(facts.paths([slot, *missing.pop(slot)])),
-            f"No optimizer holds {{0}}, though trainable: {name} is built like {of}, which is stepped, and looks "
-            "like a copy of it (a target network, a teacher or an average).",
+            f"{{0}} {{0|is|are}} trainable, but in no optimizer: {name} is built like {of}, which is stepped, and "
+            "looks like a copy of it (a target network, a teacher or an average).",
             f"If it is one, freeze it: requires_grad_(False) on {name}. If it is to learn from gradients as {of} "
             "does, it was forgotten when the optimizer was built.",
             Severity.INFO if twin.rests else Severity.WARNING,

@@ -1,9 +1,9 @@
 """An optimizer holds a tensor that the model does not have.
 
 What it finds
-: A member of a param group that is nowhere in the model: neither registered nor in any attribute that was looked
-  into. The line is the one in forward that makes what is there instead, or that replaced it after
-  the optimizer was built; else that which builds the optimizer.
+: A member of a param group that is nowhere in the model: neither registered nor in any attribute that was examined.
+  The line is the one in forward that creates what is there instead, or the one that replaced it after the optimizer
+  was built; otherwise the one that builds the optimizer.
 
 Why it matters
 : Usually the parameter was replaced after the optimizer was built. The optimizer goes on stepping the old tensor,
@@ -31,10 +31,9 @@ with torch.no_grad():
 ```
 
 When it is wrong to follow it
-: Where nothing looks like what took the tensor's place it is a warning: the audit may have been given a part of
-  what the optimizer trains, and some optimizers step copies in float32, or flat vectors, in place of the
-  parameters. A single number, such as a temperature or the weight of a loss that is learned beside the model, is
-  **info**.
+: If nothing looks like the tensor's replacement it is a warning: the audit may have been given only a part of what
+  the optimizer trains, and some optimizers step float32 copies or flat vectors instead of the parameters. A single
+  number that is learned beside the model, such as a temperature or the weight of a loss, is **info**.
 """
 
 from __future__ import annotations
@@ -98,8 +97,8 @@ def _unexplained(stranger: Stranger, looks: str) -> Problem:
     """looks: of all that the optimizer holds and nothing explains."""
     return Problem(
         stranger.places,
-        f"The model does not have {{0}}, {looks}: the optimizer steps what this audit does not see, or what "
-        "nothing uses any more.",
+        f"The model does not have {{0}}, {looks}: the optimizer steps something this audit does not see, or "
+        "something nothing uses any more.",
         'If it belongs to another module, audit both: {"model": model, "criterion": criterion}. If it was part of '
         "this model, build the optimizer anew.",
         Severity.WARNING,
@@ -153,8 +152,8 @@ def _replaced(
     if made is not None:
         return Problem(
             paths,
-            "The forward makes {1} anew, in the place of {0}: the optimizer goes on stepping what was there before, "
-            "and what is there now is never trained.",
+            "The forward makes {1} anew, in the place of {0}: the optimizer keeps stepping the old one, and the new "
+            "one is never trained.",
             "Make it once, in __init__, and compute what is derived from it in forward, under another name; a layer "
             "whose size is known in forward only can be a Lazy layer, such as nn.LazyLinear.",
             blame=made,

@@ -1,12 +1,12 @@
-"""A frozen parameter stands in a param group.
+"""A frozen parameter is in a param group.
 
 What it finds
-: A registered parameter with `requires_grad=False` in an optimizer; an error where a `.grad` still lies on it.
-  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
+: A registered parameter with `requires_grad=False` in an optimizer; an error if it still has a `.grad`. The line is
+  the one that builds the optimizer, if it is found in the files that define the model's classes.
 
 Why it matters
-: An optimizer asks for `.grad`, not for `requires_grad`: with a gradient left over from before the freezing, each
-  step goes on changing the parameter, by momentum and weight decay too. Without one it is only passed over.
+: An optimizer looks at `.grad`, not at `requires_grad`: with a gradient left over from before the freezing, each step
+  keeps changing the parameter, through momentum and weight decay as well. Without one it is simply skipped.
 
 Example
 ```python
@@ -33,7 +33,7 @@ optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
 ```
 
 When it is wrong to follow it
-: Without a gradient it is information only: handing over all of `parameters()` is common, and lets you unfreeze later
+: Without a gradient it is information only: passing all of `parameters()` is common, and lets you unfreeze later
   without touching the optimizer.
 """
 
@@ -56,8 +56,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for slot, further in distinct(facts, (kind for kind in frozen if kind.has_grad)):
         yield Problem(
             tuple(facts.paths([slot, *further])),
-            "An optimizer holds {0}, frozen while a gradient from before still lies there: each step goes on "
-            "changing it.",
+            "An optimizer holds {0}, frozen but with a gradient from before: each step keeps changing it.",
             "Set its .grad to None when you freeze it, as zero_grad() does, or build the optimizer without it.",
             Severity.ERROR,
             blame=builder(facts),
@@ -66,7 +65,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for slot, further in distinct(facts, (kind for kind in frozen if not kind.has_grad)):
         yield Problem(
             tuple(facts.paths([slot, *further])),
-            "An optimizer holds {0}, though frozen: steps pass it over as long as no gradient lies there.",
+            "An optimizer holds {0}, though frozen: steps skip {0|it|them} as long as there is no gradient.",
             "Hand over what trains: [p for p in model.parameters() if p.requires_grad].",
             blame=builder(facts),
             alike="frozen",

@@ -1,13 +1,13 @@
-"""A parameter stands several times in the optimizers.
+"""A parameter is in the optimizers several times.
 
 What it finds
 : A parameter that is twice in one param group or in several groups of one optimizer; as a warning, one that several
-  optimizers hold.
-  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
+  optimizers hold. The line is the one that builds the optimizer, if it is found in the files that define the model's
+  classes.
 
 Why it matters
-: The optimizer goes through its groups: what stands there twice is stepped twice, with twice the learning rate and
-  a momentum that is updated twice.
+: The optimizer goes through its groups: what is in there twice is stepped twice, with twice the learning rate and a
+  momentum that is updated twice.
 
 Example
 ```python
@@ -29,7 +29,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 ```
 
 When it is wrong to follow it
-: Optimizers that take turns may well share parameters, as may one that wraps another: that is a warning only.
+: Optimizers that take turns may well share parameters, and so may one that wraps another: that is only a warning.
 """
 
 from __future__ import annotations

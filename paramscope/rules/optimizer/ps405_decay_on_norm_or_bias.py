@@ -1,13 +1,14 @@
 """Weight decay shrinks norms, biases or embeddings.
 
 What it finds
-: Trainable norm weights, biases and embeddings in param groups whose `weight_decay` is above 0. All groups of one
-  decay, as a default gives it, are one finding. The line is that which builds the optimizer, where the files of the
-  model's own classes show one that can have.
+: Trainable norm weights, biases and embeddings in param groups whose `weight_decay` is above 0. All groups with the
+  same decay, such as a default, are one finding. The line is the one that builds the optimizer, if it is found in the
+  files that define the model's classes.
 
 Why it matters
-: Decay pulls them to zero, where a norm passes nothing and a bias does nothing; rows of an embedding that rarely
-  occur fade between their gradients. Most recipes decay matrices alone. AdamW decays by 0.01 unless told otherwise.
+: Decay pulls them towards zero, where a norm lets nothing through and a bias does nothing; rows of an embedding that
+  rarely occur fade between their gradients. Most recipes decay only matrices. AdamW decays by 0.01 unless told
+  otherwise.
 
 Example
 ```python
@@ -30,8 +31,8 @@ optimizer = torch.optim.AdamW([{"params": matrices}, {"params": others, "weight_
 ```
 
 When it is wrong to follow it
-: It is information: plenty of good models were trained with decay on everything, and a tied embedding is an output
-  matrix as well.
+: It is information only: plenty of good models were trained with decay on everything, and a tied embedding is an
+  output matrix as well.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""An optimizer cannot work with the gradients of a sparse embedding.
+"""An optimizer cannot handle the gradients of a sparse embedding.
 
 What it finds
-: The weight of an Embedding or EmbeddingBag with `sparse=True` in an optimizer of torch that rejects sparse
-  gradients, or in one that takes them, but not together with its weight decay; and SparseAdam over weights whose
-  gradients are dense.
+: The weight of an Embedding or EmbeddingBag with `sparse=True` in a torch optimizer that rejects sparse gradients, or
+  that accepts them but not together with its weight decay; and SparseAdam over weights whose gradients are dense.
 
 Why it matters
 : The first step raises a RuntimeError.
@@ -27,8 +26,8 @@ optimizer = torch.optim.SparseAdam(model.parameters())
 ```
 
 When it is wrong to follow it
-: A weight that is also used densely, as where the head is tied to it, gets a dense gradient: of that nothing is said.
-  What other optimizers than those of torch do is not known, and the rule is skipped.
+: A weight that is also used densely, as when the head is tied to it, gets a dense gradient and is not reported. What
+  optimizers other than torch's do is not known, and the rule is skipped.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """A param group changes nothing.
 
 What it finds
-: A group whose learning rate is 0 now, with no scheduler known: the group has no `initial_lr`, and none was handed
-  over with the optimizer; and, as information, a group without members. The line is that which builds the optimizer,
-  where the files of the model's own classes show one that can have.
+: A group whose learning rate is currently 0, with no scheduler known: the group has no `initial_lr`, and no scheduler
+  was passed with the optimizer; and, as information, a group without members. The line is the one that builds the
+  optimizer, if it is found in the files that define the model's classes.
 
 Why it matters
 : As long as the rate is 0, its parameters are stepped and stay as they are; whether a loop sets it is not known. A
-  group is empty where a filter by names matched nothing: what it was meant for has other settings, or none.
+  group is empty when a filter by name matched nothing: what it was meant for has other settings, or none.
 
 Example
 ```python

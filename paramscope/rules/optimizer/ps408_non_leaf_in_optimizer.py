@@ -1,13 +1,13 @@
 """An optimizer holds a tensor that was computed from others.
 
 What it finds
-: A member of a param group that is no leaf of the graph: the result of an operation, in an optimizer that is not
-  built with `differentiable=True`.
-  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
+: A member of a param group that is not a leaf of the graph but the result of an operation, in an optimizer that was
+  not built with `differentiable=True`. The line is the one that builds the optimizer, if it is found in the files
+  that define the model's classes.
 
 Why it matters
-: Gradients flow through such a tensor to those it was made of, and stay there. A step changes a result that the next
-  forward computes anew, or that the next backward cannot go through a second time.
+: Gradients flow through such a tensor to those it was computed from, and end up there. A step changes a result that
+  the next forward recomputes, or that the next backward cannot go through a second time.
 
 Example
 ```python

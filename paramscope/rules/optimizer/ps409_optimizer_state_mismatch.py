@@ -6,9 +6,9 @@ What it finds
   another dtype: Adam, AdamW, NAdam, RAdam, Adamax, Adafactor, Muon, a centered RMSprop, and whatever is fused.
 
 Why it matters
-: The next step raises, or broadcasts one over the other. It happens when `.data` is given another shape, and when a
-  model is moved or cast (`.half()`, `.bfloat16()`, `.double()`) after the optimizer took its first step or loaded
-  its state.
+: The next step raises, or broadcasts one over the other. It happens when `.data` is assigned a tensor of another
+  shape, and when a model is moved or cast (`.half()`, `.bfloat16()`, `.double()`) after the optimizer took its first
+  step or loaded its state.
 
 Example
 ```python
@@ -38,9 +38,9 @@ optimizer = torch.optim.Adam(model.parameters())
 ```
 
 When it is wrong to follow it
-: Where the state is taken off the device between steps and brought back by hand. State that is one number or flat
-  is not looked at, nor is the dtype of what SGD, Adagrad, Adadelta, ASGD, Rprop, SparseAdam or RMSprop keep, which
-  go on, nor that of what is frozen; of optimizers that are not torch's own the rule is skipped.
+: Where the state is moved off the device between steps and brought back by hand. State that is a single number or
+  flat is ignored, and so is the dtype of what SGD, Adagrad, Adadelta, ASGD, Rprop, SparseAdam and RMSprop keep, which
+  tolerate it, and of what is frozen. For optimizers other than torch's own the rule is skipped.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Updates are too small for the weights' own precision.
 
 What it finds
-: Trainable weights in bfloat16 or float16 under an optimizer of torch, with a learning rate so small that a weight of
-  1.0 does not change when that much is taken off.
+: Trainable weights in bfloat16 or float16 under a torch optimizer, with a learning rate so small that subtracting it
+  from a weight of 1.0 changes nothing.
 
 Why it matters
 : An update that is less than half the distance to the next number is rounded away, in every step: after 100 steps of
@@ -27,8 +27,8 @@ optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
 ```
 
 When it is wrong to follow it
-: It is information: where the weights are small enough, and for adapters that start from zero, training works. An
-  optimizer with copies in float32, or one that rounds stochastically, loses nothing.
+: It is information only: if the weights are small enough, and for adapters that start from zero, training works. An
+  optimizer with float32 copies, or with stochastic rounding, loses nothing.
 """
 
 from __future__ import annotations

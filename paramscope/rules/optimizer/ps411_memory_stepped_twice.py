@@ -1,12 +1,12 @@
 """Optimizers hold different tensors over the same memory.
 
 What it finds
-: Tensors that are not the same and yet have bytes in common, each of them in a param group: a parameter and a view of
-  it, or a second Parameter that was made from its `.data`.
+: Distinct tensors that have bytes in common, each of them in a param group: a parameter and a view of it, or a second
+  Parameter made from its `.data`.
 
 Why it matters
 : Each is stepped by itself, with a gradient and a state of its own: the memory they share is changed once for each,
-  and what one step does the next one does not know.
+  and no step knows of the others.
 
 Example
 ```python
@@ -39,9 +39,9 @@ optimizer = torch.optim.Adam([*model.parameters(), special])
 ```
 
 When it is wrong to follow it
-: Hardly ever. Of parameters of the model that share memory PS301, PS302 and PS309 tell, with or without an optimizer:
-  this rule adds what an optimizer holds beside these. Of tensors that are all frozen it is information only, as
-  long as none of them has a gradient.
+: Hardly ever. Parameters of the model that share memory are reported by PS301, PS302 and PS309, with or without an
+  optimizer; this rule adds what an optimizer holds besides these. If all of the tensors are frozen it is information
+  only, as long as none of them has a gradient.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _problem(facts: Facts, meeting: list[_Member]) -> Problem:
     held = f"all in an optimizer{':' if stepped > 1 else ','}"
     return Problem(
         (*first, *further),
-        f"{names} are different tensors with memory in common, {held} {then}",
+        f"{names} are different tensors that share memory, {held} {then}",
         ("As long as nothing trains them, nothing need be done. " if not stepped else "")
         + f"Hand only one of them to the optimizer{_copy(facts, first)}.",
         None if stepped else Severity.INFO,

@@ -1,11 +1,11 @@
 """A gradient does not have the shape of its parameter.
 
 What it finds
-: A parameter whose `.grad` is of another shape than it, since its `.data` was given other sizes afterwards.
+: A parameter whose `.grad` has a different shape, because its `.data` was resized afterwards.
 
 Why it matters
 : The next backward adds a gradient of the new shape to one of the old, or a step uses the old one: both raise, or
-  broadcast into something nobody meant.
+  broadcast to something nobody intended.
 
 Example
 ```python
@@ -29,7 +29,7 @@ model.weight.data = torch.zeros(12, 4)
 ```
 
 When it is wrong to follow it
-: Hardly ever. Of the flat parameters of FSDP, which come and go in other sizes, nothing is said.
+: Hardly ever. The flat parameters of FSDP, which change size as they come and go, are not reported.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             continue
         yield Problem(
             (mark.path,),
-            f"{{0}} {{0|is|are}} {text.shape(slot.shape)}, but the gradient that lies on {{0|it|them}} is "
+            f"{{0}} {{0|is|are}} {text.shape(slot.shape)}, but {{0|its|their}} gradient is "
             f"{text.shape(mark.value)}: the next backward or step fails.",
             "Set {0}.grad = None wherever its .data is given another shape.",
             blame=None,

@@ -1,15 +1,15 @@
 """A param group holds a key that the optimizer does not read.
 
 What it finds
-: A key of a param group that neither the optimizer's `defaults` know nor the code of its class, its hooks or the
-  schedulers that were handed over speak of. It is a **warning** where it is another word for one that they know
-  (`learning_rate`, `weight_decay_rate`, `wd`), or that word misspelled, and the group has the default for that one;
-  else information, since a loop may read it (`lr_scale`, `name`). What torch's schedulers put there is passed over.
-  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
+: A key of a param group that is neither in the optimizer's `defaults` nor mentioned in the code of its class, its
+  hooks or the schedulers that were passed. It is a **warning** if it is a synonym of a known key (`learning_rate`,
+  `weight_decay_rate`, `wd`), or that key misspelled, and the group still has the default for it; otherwise
+  information, since a loop may read it (`lr_scale`, `name`). What torch's schedulers store there is ignored. The line
+  is the one that builds the optimizer, if it is found in the files that define the model's classes.
 
 Why it matters
-: torch keeps every key of a group and says nothing of those that it does not know: the group runs with the default
-  rate or decay, and looks in print as if it did not.
+: torch keeps every key of a group and silently ignores those it does not know: the group runs with the default rate
+  or decay, though printing it suggests otherwise.
 
 Example
 ```python
@@ -32,8 +32,8 @@ optimizer = torch.optim.SGD(groups, lr=0.1)
 ```
 
 When it is wrong to follow it
-: Where your own loop reads the key and sets the rate by it. Keys that an optimizer's code looks up by a name that
-  it computes cannot be seen.
+: Where your own loop reads the key and sets the rate from it. Keys that an optimizer's code looks up by a computed
+  name cannot be detected.
 """
 
 from __future__ import annotations

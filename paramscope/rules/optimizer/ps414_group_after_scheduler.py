@@ -1,12 +1,12 @@
-"""A param group came after the scheduler was made.
+"""A param group was added after the scheduler was created.
 
 What it finds
-: A param group without `initial_lr` in an optimizer of which other groups have one: a scheduler put it there when
-  it was made, and this group was added since.
-  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
+: A param group without `initial_lr` in an optimizer whose other groups have one: a scheduler stored it there when it
+  was created, and this group was added later. The line is the one that builds the optimizer, if it is found in the
+  files that define the model's classes.
 
 Why it matters
-: A scheduler of torch knows the groups that there were. With LambdaLR, CosineAnnealingWarmRestarts or OneCycleLR
+: A torch scheduler knows only the groups that existed then. With LambdaLR, CosineAnnealingWarmRestarts or OneCycleLR
   its next step raises; others change the rate of the added group in ways that nobody chose, or leave it as it is.
 
 Example
@@ -32,8 +32,8 @@ scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoc
 ```
 
 When it is wrong to follow it
-: Where the scheduler was thrown away and `initial_lr` is what it left. ReduceLROnPlateau sets none, so that nothing
-  can be said of it.
+: Where the scheduler was discarded and only its `initial_lr` is left. ReduceLROnPlateau sets none, so it cannot be
+  judged.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             yield Problem(
                 (place(optimizer, group.index),),
                 "A scheduler was made before {0} was added (only other groups have an initial_lr): its next step "
-                "raises, or passes the group over.",
+                "raises, or skips the group.",
                 "Add all groups before the scheduler is made, or make it anew after adding one.",
                 blame=Blame.optimizer(optimizer.name),
                 alike=optimizer.name,

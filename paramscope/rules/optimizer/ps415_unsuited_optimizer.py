@@ -1,10 +1,10 @@
-"""Muon holds what it is not made for.
+"""Muon holds parameters that it is not made for.
 
 What it finds
-: Embeddings, output heads and weights that are no matrices in an optimizer whose class is called Muon, torch's or
-  another. Groups with `use_muon` set to False are passed over, and so are classes that step such weights by Adam
-  themselves.
-  The line is that which builds the optimizer, where the files of the model's own classes show one that can have.
+: Embeddings, output heads and weights that are not matrices in an optimizer whose class is called Muon, torch's or
+  another. Groups with `use_muon` set to False are ignored, and so are classes that step such weights with Adam
+  themselves. The line is the one that builds the optimizer, if it is found in the files that define the model's
+  classes.
 
 Why it matters
 : Muon makes each update orthogonal, which suits the matrices between hidden layers. Rows of a table are looked up
@@ -30,8 +30,8 @@ optimizer = [torch.optim.Muon(model[1].parameters()), torch.optim.AdamW(model[0]
 ```
 
 When it is wrong to follow it
-: It is information: it works, and may even do well. A head is told by its name, by being as wide as an embedding of
-  the model has rows, or by being tied to one.
+: It is information only: it works, and may even do well. A head is recognised by its name, by being as wide as an
+  embedding of the model has rows, or by being tied to one.
 """
 
 from __future__ import annotations

@@ -145,8 +145,8 @@ class Hidden(NamedTuple):
         """A message: that something hides it, and what follows from that."""
         if self.on_purpose:
             return (
-                f"{opening}, on purpose, as it seems, since {self.on_purpose}: parameters(), state_dict() and .to() "
-                "do not look there, so whoever else owns it has to train, save and move {0|it|them}."
+                f"{opening}, apparently on purpose, since {self.on_purpose}: parameters(), state_dict() and .to() "
+                "do not look there, so its other owner has to train, save and move {0|it|them}."
             )
         lost = "saves or moves" if self.is_frozen else "trains, saves or moves"
         return f"{opening}: parameters(), state_dict() and .to() do not look there, so nothing {lost} {{0|it|them}}."

@@ -1,12 +1,12 @@
 """A module is reachable only through a Python container.
 
 What it finds
-: A module that owns a parameter or a buffer and lies in a plain list, tuple, dict, set or deque, in any of these
-  within one another, and is registered nowhere.
+: A module with a parameter or a buffer that sits in a plain list, tuple, dict, set or deque, nested or not, and is
+  registered nowhere.
 
 Why it matters
-: `parameters()`, `state_dict()`, `.to()` and `.train()` do not know it: no optimizer steps it, no checkpoint holds
-  it, and it stays behind on the CPU.
+: `parameters()`, `state_dict()`, `.to()` and `.train()` do not see it: no optimizer steps it, no checkpoint holds it,
+  and it stays behind on the CPU.
 
 Example
 ```python
@@ -33,10 +33,11 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: A module that another part owns is hidden on purpose by one pair of brackets around an argument, `self.online =
-  [model]` or `(functools.partial(f, model),)`: that is information only, and so is a frozen module that the class
-  moves itself (it overrides `_apply`, `to`, `cuda` or `train` for it, or moves it where it is used). Any other module
-  that is all frozen, such as a teacher that no checkpoint is to hold, is a warning, for you to declare.
+: A module that belongs to another part of the model is often hidden on purpose, by one pair of brackets around an
+  argument, `self.online = [model]` or `(functools.partial(f, model),)`. That is information only, and so is a frozen
+  module that the class moves itself (it overrides `_apply`, `to`, `cuda` or `train` for it, or moves it where it is
+  used). Any other module that is entirely frozen, such as a teacher kept out of the checkpoint, is a warning; if it
+  is intended, declare it.
 """
 
 from __future__ import annotations

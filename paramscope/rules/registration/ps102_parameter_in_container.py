@@ -1,7 +1,7 @@
 """A Parameter is reachable only through a Python container.
 
 What it finds
-: A Parameter that lies in a plain list, tuple, dict, set or deque, in a dataclass, a namedtuple or a SimpleNamespace,
+: A Parameter that sits in a plain list, tuple, dict, set or deque, in a dataclass, a namedtuple or a SimpleNamespace,
   and is registered nowhere.
 
 Why it matters
@@ -35,8 +35,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Where the container only refers to what another model owns and trains: one pair of brackets around an argument,
-  `self.weight = [weight]`, is information only. Elsewhere hold that model beside this one.
+: Where the container only refers to something that another model owns and trains. One pair of brackets around an
+  argument, `self.weight = [weight]`, is information only; in other cases, audit that model together with this one.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ What it finds
   nor registered.
 
 Why it matters
-: It looks like a weight, and the backward pass gives it gradients. But `parameters()` does not know it: no optimizer
-  that is built from them steps it, `zero_grad()` never clears it, no checkpoint holds it, and `.to()` leaves it
+: It looks like a weight, and the backward pass gives it gradients. But `parameters()` does not contain it: no
+  optimizer built from them steps it, `zero_grad()` never clears it, no checkpoint holds it, and `.to()` leaves it
   behind.
 
 Example
@@ -36,10 +36,10 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: An input that is kept to ask for its gradient later is no weight: where the attribute is only ever assigned in the
-  forward, this is information only, and so is a Parameter that the class was given and puts past `nn.Module` itself,
-  `self.__dict__["weight"] = weight`. A view that was taken under `no_grad` of something that has gradients says that
-  it requires grad, too, but no backward reaches it: nothing is said of it here.
+: An input that is kept so that its gradient can be read later is not a weight: an attribute assigned only in the
+  forward is information only. So is a Parameter that the class was given and stores behind `nn.Module`'s back on
+  purpose, `self.__dict__["weight"] = weight`. A view taken under `no_grad` of something that has gradients also
+  claims to require grad, but no backward reaches it; this rule leaves it alone.
 """
 
 from __future__ import annotations
@@ -69,21 +69,21 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             if slot.tensor in facts.cut_views:
                 continue
             message = (
-                "backward() gives gradients to {0}, but parameters() hands out nn.Parameters alone: an "
+                "backward() gives gradients to {0}, but parameters() contains only nn.Parameters: an "
                 "optimizer built from them never steps {0|it, and it is|them, and they are} neither saved nor moved."
             )
             on_purpose = kind.is_parameter and is_put_past_on_purpose(facts, slot, held)
             if kind.is_parameter:
                 message = (
-                    "nn.Module's own __setattr__ never saw {0}: parameters() does not hold what is put past it, so "
+                    "nn.Module's own __setattr__ never saw {0}: parameters() does not contain what bypasses it, so "
                     "an optimizer built from them never steps {0|it, and it is|them, and they are} neither saved "
                     "nor moved."
                 )
             if on_purpose:
                 message = (
-                    "nn.Module's own __setattr__ never saw {0}, on purpose, as it seems, since "
-                    "{0|it is an argument|they are arguments}: parameters() does not hold {0|it|them}, so whoever "
-                    "else owns {0|it|them} has to train, save and move {0|it|them}."
+                    "nn.Module's own __setattr__ never saw {0}, apparently on purpose, since "
+                    "{0|it is an argument|they are arguments}: parameters() does not contain {0|it|them}, so the "
+                    "other owner has to train, save and move {0|it|them}."
                 )
             name = held.name
             instead = f"Make it a parameter: self.{name} = nn.Parameter(…)."

@@ -1,11 +1,11 @@
 """A plain tensor is an attribute of a module.
 
 What it finds
-: A tensor that was assigned as it is, and is neither registered nor a view of anything that is.
+: A tensor that was assigned directly, and is neither registered nor a view of anything that is.
 
 Why it matters
-: `.to()` and `.cuda()` leave it where it is, so the forward meets two devices; `state_dict()` does not hold it, so it
-  is lost when the model is saved; and it is never trained.
+: `.to()` and `.cuda()` leave it where it is, so the forward meets two devices; `state_dict()` does not contain it, so
+  it is lost when the model is saved; and it is never trained.
 
 Example
 ```python
@@ -34,18 +34,17 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: These are information only: a constant of one element; what lies in a container; what only the forward assigns, or
-  a method that the forward of the module or of another one of the model calls, under whatever name (what a `fit` or
-  an `update` keeps for later is no such thing); what is moved wherever it is read (`.to(x)`, `.type_as(x)`, by a
-  function or method that moves its argument, by what is made of it, by the forward's first statement, or by that of
-  the module above, which calls this one); what Python alone reads (as a truth value, a number, an index of a list,
-  by iteration); a row of which an integer of Python's takes one number, which works on every device; what
-  `__init__` alone reads; a stand-in for a Parameter that is not there, which the code asks for `requires_grad` before
-  it reads it; what a library keeps and neither its own code nor the model's reads; the state that a recurrent layer
-  is begun with; and modules that move or save their tensors themselves, or lie in one that does. What a quantized
-  layer that saves itself keeps beside its weight is left alone.
-: A table of floating point numbers that is brought to the input's device, but not to its dtype, stays a warning,
-  unless the code casts the input to a dtype of its own choice.
+: These are information only: a constant of one element; a tensor in a container; one that only the forward assigns,
+  or a method that a forward in the model calls (but not what a `fit` or an `update` keeps for later); one that is
+  moved wherever it is read (by `.to(x)` or `.type_as(x)`, by a function or method that moves its argument, through
+  what is computed from it, or by the first statement of the forward or of the forward above it); one that only Python
+  reads (as a truth value, a number, a list index, or by iteration); one from which a Python integer picks single
+  elements, which works on every device; one that only `__init__` reads; a placeholder for an absent Parameter, which
+  the code checks for `requires_grad` before reading it; one that a library keeps and nobody reads; the initial state
+  of a recurrent layer; and the tensors of modules that move or save their tensors themselves, or that lie in one that
+  does. What a quantized layer that saves itself keeps beside its weight is left alone.
+: A floating-point table that is moved to the input's device but not cast to its dtype stays a warning, unless the
+  code casts the input to a dtype of its own.
 """
 
 from __future__ import annotations
@@ -92,19 +91,19 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 _PLAIN = "{0} {0|is a plain tensor|are plain tensors}"
 _PLACED = (
-    "{0} {0|is a plain tensor that is|are plain tensors that are} brought to the device where {0|it is|they are} "
-    "read, but not to the dtype: after .half() or .to(torch.bfloat16) {0|it still has|they still have} the old one, "
-    "and state_dict() does not hold {0|it|them}."
+    "{0} {0|is a plain tensor that is|are plain tensors that are} moved to the device where {0|it is|they are} "
+    "read, but not cast to the dtype: after .half() or .to(torch.bfloat16) {0|it still has|they still have} the old "
+    "one, and state_dict() does not contain {0|it|them}."
 )
 _FLOATING = ("float", "bfloat")
 
 
 def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Problem:
     reason = _why_harmless(facts, kind, slot, held)
-    message = f"{_PLAIN}: .to() leaves {{0|it|them}} behind, and state_dict() does not hold {{0|it|them}}."
+    message = f"{_PLAIN}: .to() leaves {{0|it|them}} behind, and state_dict() does not contain {{0|it|them}}."
     if reason:
         message = (
-            f"{_PLAIN}, {reason}: .to() does not move {{0|it|them}}, and state_dict() does not hold {{0|it|them}}."
+            f"{_PLAIN}, {reason}: .to() does not move {{0|it|them}}, and state_dict() does not contain {{0|it|them}}."
         )
     elif _is_placed(facts, slot, held):
         message = _PLACED
@@ -135,7 +134,7 @@ def _why_harmless(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) ->
         return "of a module that is not registered"
     found = assigned(facts, slot)
     if found.is_only_forward or found.is_of_property:
-        return "assigned in the forward alone"
+        return "assigned only in the forward"
     if found.is_of_torch:
         return "kept by torch itself"
     if not found.stages and facts.has_gradients:
@@ -149,13 +148,13 @@ def _how_read(facts: Facts, slot: SlotRecord) -> str:
     if use.reading == "moved" or (use.reading == "placed" and not _is_floating(slot)):
         return "moved where {0|it is|they are} read"
     if use.reading == "host":
-        return "read one number at a time" if use.is_by_number else "read by Python alone"
+        return "read one number at a time" if use.is_by_number else "read only by Python"
     if use.is_stand_in:
-        return "a stand-in for a Parameter that is not there"
+        return "a placeholder for an absent Parameter"
     if use.is_recurrent:
-        return "the state that a recurrent layer goes on from"
+        return "the initial state of a recurrent layer"
     if use.is_renewed:
-        return "made anew by each forward"
+        return "recomputed by each forward"
     if is_moved_from_above(facts, slot):
         return "moved by the module above"
     if is_read_at_construction_alone(facts, slot):

@@ -1,11 +1,11 @@
 """A module or a Parameter is reachable only through a callable.
 
 What it finds
-: A module with parameters or buffers, or a Parameter, that only a `functools.partial`, a bound method, or a
-  function's closure or default holds.
+: A module with parameters or buffers, or a Parameter, that is held only by a `functools.partial`, a bound method, or
+  a function's closure or default.
 
 Why it matters
-: `parameters()`, `state_dict()` and `.to()` do not look into callables: what only they know is not trained, saved or
+: `parameters()`, `state_dict()` and `.to()` do not look into callables: what only they hold is not trained, saved or
   moved.
 
 Example
@@ -42,8 +42,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: A callable may stand for something that another model owns and trains. Where it holds an argument and stands in one
-  pair of brackets, `self.run = (functools.partial(f, model),)`, that is plain, and this is information only.
+: The callable may refer to something that another model owns and trains. Where it wraps an argument in one pair of
+  brackets, `self.run = (functools.partial(f, model),)`, that is evident, and this is information only.
 """
 
 from __future__ import annotations

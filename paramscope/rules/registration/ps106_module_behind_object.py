@@ -1,14 +1,14 @@
-"""A module or a Parameter is reachable only through an object that is no module.
+"""A module or a Parameter is reachable only through an object that is not a module.
 
 What it finds
-: A module with parameters or buffers, or a Parameter, that only an attribute of a plain object holds, in its
-  `__dict__` or its `__slots__`: an object of a class of your own, whatever it is called or inherits from, or one of
-  `torch.distributions`, also where the distribution holds only what it computed from the Parameter. The
-  line is the one in the class of that object, or that which makes the object of it.
+: A module with parameters or buffers, or a Parameter, that is held only by an attribute of a plain object, in its
+  `__dict__` or its `__slots__`: an object of a class of your own, whatever its name or bases, or of
+  `torch.distributions`, even if the distribution holds only what it computed from the Parameter. The line is the
+  assignment in that object's class, or the one that creates the object.
 
 Why it matters
-: `parameters()`, `state_dict()` and `.to()` look into modules alone: what an object of another class holds is not
-  trained, saved or moved.
+: `parameters()`, `state_dict()` and `.to()` look only into modules: what any other object holds is not trained, saved
+  or moved.
 
 Example
 ```python
@@ -44,7 +44,7 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: The object may belong to another model that it refers to, or hide something on purpose. Where it was handed to the
+: The object may belong to another model that it refers to, or hide something on purpose. Where it was passed to the
   module and holds that module as well, as a trainer does, this is information only. Optimizers, schedulers, loaders,
   and the configs, trainers and loggers of libraries are not looked into.
 """
@@ -81,7 +81,7 @@ def _problem(facts: Facts, hidden: Hidden) -> Problem:
         )
     return Problem(
         (hidden.path,),
-        hidden.told(f"An object of class {held.thing}, which is no nn.Module, hides {{0}}"),
+        hidden.told(f"An object of class {held.thing}, which is not an nn.Module, hides {{0}}"),
         instead,
         Severity.INFO if hidden.on_purpose else None,
         blame=to_blame(hidden.path),

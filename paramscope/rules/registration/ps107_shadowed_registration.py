@@ -1,12 +1,12 @@
 """An attribute hides what is registered under its name.
 
 What it finds
-: A registered parameter, buffer or module that `self.name` does not give, because the instance's `__dict__` or the
+: A registered parameter, buffer or module that `self.name` does not return, because the instance's `__dict__` or the
   class holds something else under that name: None, a module or a tensor.
 
 Why it matters
-: `nn.Module` finds what is registered only where Python finds nothing else. The forward uses the one, the optimizer
-  steps and the checkpoint saves the other.
+: Python asks `nn.Module` for what is registered only when it finds nothing else under the name. So the forward uses
+  one object, while the optimizer steps and the checkpoint saves the other.
 
 Example
 ```python
@@ -68,7 +68,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 f"{{0}} {{0|is|are}} registered, but the instance's __dict__ holds something else as {name}: "
                 f"the forward uses "
                 "that, and the optimizer steps the registered one.",
-                f"Assign it with self.{name} = … alone, which registers it, and not into self.__dict__.",
+                f"Assign it with self.{name} = …, which registers it, and never into self.__dict__.",
                 blame=hiding[0],
             )
 

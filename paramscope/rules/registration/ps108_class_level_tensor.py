@@ -1,10 +1,10 @@
 """A class attribute holds parameters.
 
 What it finds
-: A Parameter, or a module with parameters or buffers, that stands in a class body.
+: A Parameter, or a module with parameters or buffers, that is defined in a class body.
 
 Why it matters
-: All instances share it, and none registers it: `parameters()`, `state_dict()` and `.to()` do not know it.
+: All instances share it, and none registers it: `parameters()`, `state_dict()` and `.to()` do not see it.
 
 Example
 ```python
@@ -31,7 +31,7 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: A constant tensor that all instances share is information only: it is not moved by `.to()` all the same. A list in
+: A constant tensor that all instances share is information only, though `.to()` does not move it either. A list in
   which a class keeps its own instances (`Neuron.instances.append(self)`) is left alone.
 """
 
@@ -69,7 +69,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 yield Problem(
                     (slot.path,),
                     "All instances of the class share {0}, {0|a tensor|tensors} in its body: .to() does not move "
-                    "{0|it|them}, and state_dict() does not hold {0|it|them}.",
+                    "{0|it|them}, and state_dict() does not contain {0|it|them}.",
                     "If each instance is to move it, register it in __init__: "
                     f'self.register_buffer("{held.name}", …, persistent=False).',
                     Severity.INFO,

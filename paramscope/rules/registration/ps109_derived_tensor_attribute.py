@@ -1,12 +1,12 @@
 """An attribute was computed from parameters once, and keeps that value.
 
 What it finds
-: A tensor with a graph behind it (no leaf) that is an attribute, assigned as the module was built or outside its
-  forward, and that views no registered memory. At warning, one that the forward computes from its own past value: the
-  graph grows from call to call, and the second backward raises.
+: A non-leaf tensor, one with a graph behind it, that is an attribute, was assigned while the module was built or
+  outside of its forward, and is not a view of registered memory. A warning, where the forward computes it from its
+  own previous value: the graph grows from call to call, and the second backward raises.
 
 Why it matters
-: It is a value of long ago, not a weight. `nn.Parameter(x).to(device)` gives a copy that is no Parameter, so nothing
+: It is a stale value, not a weight. `nn.Parameter(x).to(device)` returns a copy that is not a Parameter, so nothing
   is registered; `self.scaled = self.weight * 2` never follows the weight. No optimizer step changes it, no checkpoint
   holds it, and a second backward through its graph fails.
 
@@ -37,13 +37,12 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: What a method keeps (a state, a loss, noise, activations) has a graph by its nature: that is information only,
-  and it is the module's own class that says which method assigns it, or a function that a method gives the module to;
-  where that class assigns only what has no graph (zeros, None), the modules above it are asked. What begins as such a
-  tensor, and was filled from elsewhere, is information as well. A state that the forward computes from its past
-  is information, too, where another method cuts it off (`self.state = None`, `self.state.detach()`). So is what lies
-  in an object of your own, which may be filled at any time; not what a distribution of torch's computed as `__init__`
-  built it.
+: What a method keeps (a state, a loss, noise, activations) naturally has a graph: that is information only. Which
+  method assigns it is looked up in the module's own class and in functions that its methods pass the module to; where
+  these assign only what has no graph (zeros, None), in the modules above it. A tensor that starts without a graph and
+  is filled from elsewhere is information as well, and so is a state computed from its previous value where another
+  method detaches it (`self.state = None`, `self.state.detach()`), and what lies in an object of your own, which may
+  be filled at any time. What a torch distribution computed when `__init__` built it is not.
 """
 
 from __future__ import annotations
@@ -65,11 +64,11 @@ _KEPT = (
     "{0|it is neither saved nor moved|they are neither saved nor moved}."
 )
 _CARRIED = (
-    "{0|is|are} computed in forward from {0|its|their} own past value, with that value's graph: the graph grows from "
+    "{0|is|are} computed in forward from {0|its|their} own previous value, graph included: the graph grows from "
     "call to call, and the second backward() through it raises."
 )
 _STALE = (
-    "{0|was|were} computed from other tensors once and {0|is no leaf|are no leaves}: no optimizer updates "
+    "{0|was|were} computed from other tensors once and {0|is not a leaf|are not leaves}: no optimizer updates "
     "{0|it|them}, {0|it does|they do} not follow what {0|it was|they were} computed from, "
     "{0|it is neither saved nor moved|they are neither saved nor moved}, and copy.deepcopy of the model raises."
 )

@@ -1,16 +1,16 @@
 """One module is registered under several names.
 
 What it finds
-: A module object with parameters or buffers that stands in more than one place of the model: information, but for two
-  things, which are a warning. A copy by its name (target, ema, teacher, best, old, reference, …), or a frozen twin,
-  that is the other module itself or holds some of its trained weights. And places with weights of their own that have
-  one norm, one activation with weights, or the module of a default argument in common. The line is the one that gives
-  it its further name: `self.b = self.a`.
+: A module object with parameters or buffers that is registered in more than one place. This is information, with two
+  exceptions, which are warnings: a module whose name says it is a copy (target, ema, teacher, best, old, reference,
+  …), or a frozen twin, that is the original itself or holds some of its trained weights; and parts with weights of
+  their own that share one norm, one activation with weights, or the module of a default argument. The line is the one
+  that gives it its second name: `self.b = self.a`.
 
 Why it matters
-: Its parameters are trained by every place together, are counted and stepped once, and stand in `state_dict()` under
-  each name. A target network that is the online network never lags behind it; a norm that all blocks were handed
-  keeps the mean of no block, but a mixture of all.
+: Its parameters are trained by all places together, counted and stepped once, and appear in `state_dict()` under each
+  name. A target network that is the online network never lags behind it, and the running mean of a norm shared by all
+  blocks is that of a mixture, not of any block.
 
 Example
 ```python
@@ -39,10 +39,10 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Where the sharing is meant, as of a whole branch (siamese networks, one encoder for actor and critic), of frozen
-  weights, or under a flag or name that says share: that is information. A norm that two branches begin with, over one
-  input, is no mistake either. One of two equals (two branches, template and search) is no copy, nor is a keeper of
-  averages that holds the model beside its copy.
+: Where the sharing is intended, as with a whole branch (siamese networks, one encoder for actor and critic), with
+  frozen weights, or under a flag or name that says so: that is information. A norm with which two branches start,
+  over the same input, is not a mistake either. One of two equals (two branches, template and search) is not a copy,
+  and neither is a model that its averaging wrapper holds beside the copy.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ def _copy(facts: Facts, found: Copy) -> Problem:
             f"{{0}} is frozen, but for what it shares with {{1}}, which is trained ({some}): these change with it."
         )
     elif found.shared == found.held:
-        message = "{0} is a copy by its name, and yet all its weights are those of {1}: the two never differ."
+        message = "{0} is named like a copy, yet all of its weights are those of {1}: the two never differ."
     else:
-        message = f"{{0}} is a copy by its name, and yet {some} are those of {{1}}, which train: these never differ."
+        message = f"{{0}} is named like a copy, yet {some} are those of {{1}}, which are trained: these never differ."
     copied = f"{to_code(facts, found.path)} = copy.deepcopy({to_code(facts, found.original)}).requires_grad_(False)"
     original = facts.modules[found.original].type if found.original in facts.modules else ""
     is_whole = facts.modules[found.path].type == original

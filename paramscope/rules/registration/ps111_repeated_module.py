@@ -1,11 +1,11 @@
-"""The layers of one list are one layer.
+"""The layers of a list are all the same layer.
 
 What it finds
-: A module with parameters that stands several times in one ModuleList or Sequential, as after `[layer] * n`; or
-  modules of one list that are distinct, and yet hold the very same parameters, as after `copy.copy`.
+: A module with parameters that appears several times in one ModuleList or Sequential, as after `[layer] * n`; or
+  distinct modules of one list that hold the very same parameters, as after `copy.copy`.
 
 Why it matters
-: The model looks n layers deep, and trains the weights of one: `[layer] * n` repeats the reference, and `copy.copy`
+: The model looks n layers deep, but trains the weights of one: `[layer] * n` repeats the reference, and `copy.copy`
   copies the module, not its parameters.
 
 Example
@@ -33,10 +33,10 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Some architectures share the weights of all layers. One layer that the forward calls n times says that more plainly.
-  Nothing is said where the model declares the tie, and it is information only where the code asks for the sharing:
-  under a flag that says so (`if share_layers:`), by a name (`[shared_block] * n`), or where one child's part is
-  assigned to the others (`layer.codebook = first.codebook`). Children without a parameter are not looked at.
+: Some architectures share the weights of all layers; one layer that the forward calls n times says so more plainly. A
+  tie that the model declares is not reported, and it is information only where the code asks for the sharing: under a
+  flag (`if share_layers:`), by a name (`[shared_block] * n`), or where a part of one child is assigned to the others
+  (`layer.codebook = first.codebook`). Children without parameters are ignored.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """A buffer is a Parameter, or requires grad.
 
 What it finds
-: A registered buffer that is an `nn.Parameter`, or a leaf that requires grad.
+: A registered buffer that is an `nn.Parameter` or a leaf that requires grad.
 
 Why it matters
-: It is saved, and the backward pass gives it gradients, but it is never in `parameters()`: no optimizer that is built
-  from them steps it.
+: It is saved, and the backward pass gives it gradients, but it is never in `parameters()`: no optimizer built from
+  them steps it.
 
 Example
 ```python
@@ -34,8 +34,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Hardly ever: a buffer is for what is not learned, and a plain tensor without gradients says so. Of a view that was
-  taken under `no_grad` of something that has gradients, nothing is said: no backward reaches it.
+: Hardly ever: buffers are for what is not learned, and a tensor that does not require grad makes that clear. A view
+  taken under `no_grad` of something that has gradients is not reported, since no backward reaches it.
 """
 
 from __future__ import annotations

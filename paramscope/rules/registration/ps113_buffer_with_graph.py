@@ -1,12 +1,12 @@
-"""A buffer holds a graph.
+"""A buffer carries an autograd graph.
 
 What it finds
-: A registered buffer that is no leaf: it was computed from tensors that require grad, and remembers how.
-  The line is one that can have made that graph: never one that registers zeros, or that runs under no_grad.
+: A registered buffer that is not a leaf: it was computed from tensors that require grad, and remembers how. The line
+  is one that can have created that graph, never one that registers zeros or runs under `no_grad`.
 
 Why it matters
-: The next step goes on from it, through the graph of the step before: the second backward fails, or the graph,
-  and the memory with it, grows from step to step. `copy.deepcopy` of the model fails as well.
+: The next step continues from it, through the graph of the previous step: the second backward fails, or the graph,
+  and the memory it holds, grows from step to step. `copy.deepcopy` of the model fails as well.
 
 Example
 ```python
@@ -38,12 +38,12 @@ class Net(nn.Module):
 model = Net()
 ```
 
-A buffer that is computed once from parameters that are trained is another thing: `.detach()` would leave these
-without any gradient. Compute it in forward.
+A buffer computed once from trained parameters is a different case: with `.detach()` they would get no gradient at
+all. Compute it in forward.
 
 When it is wrong to follow it
-: Where the graph over several steps is meant, as in truncated backpropagation through time. Then keep it in a plain
-  attribute and cut it off yourself. Where each forward computes the buffer anew and the class copies itself
+: Where a graph over several steps is intended, as in truncated backpropagation through time; then keep it in a plain
+  attribute and detach it yourself. Where each forward recomputes the buffer and the class defines how it is copied
   (`__deepcopy__`), nothing fails: that is information only.
 """
 
@@ -94,7 +94,7 @@ def _problem(facts: Facts, kind: SlotKind, position: int) -> Problem:
         if copies_itself:
             message = (
                 "{0} {0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph; the "
-                "class copies itself, so that copy.deepcopy of the model works."
+                "class defines how it is copied, so copy.deepcopy of the model works."
             )
         instead = f"Keep {{0|it|them}} in a local variable, or cut {{0|it|them}} off for keeping: {place}."
         return Problem((slot.path,), message, instead, Severity.INFO if copies_itself else None, cause="graph")

@@ -2,15 +2,14 @@
 
 What it finds
 : A class whose `forward`, or a method or property that it uses, assigns a Parameter, or a layer with parameters, to
-  the module or to a slot of a layer in it: in each call, or where nothing is there yet. Told by the source, before
-  any call. What is made where nothing is there yet is not spoken of once it is there. Not Lazy layers, nor what is
-  frozen, nor what is registered already (`self.a = self.b`), nor classes that were installed.
+  the module or to a slot of one of its layers, in each call or while there is none yet. It is found in the source,
+  before any call; what is created only once is no longer reported when it exists. Lazy layers, frozen Parameters,
+  what is registered already (`self.a = self.b`) and classes of installed packages are left alone.
 
 Why it matters
-: An optimizer is built from the parameters that are there at the time. What forward makes later is in none of its
-  groups: it gets gradients, and no step uses them. What forward makes anew each time throws away what was trained,
-  while the optimizer goes on stepping what is gone. And a fresh model has not got the keys of a checkpoint that was
-  saved after a call.
+: An optimizer is built from the parameters that exist at the time. What forward creates later is in none of its
+  groups: it gets gradients that no step uses. What forward creates in every call discards what was trained, while the
+  optimizer keeps stepping the old one. And a fresh model lacks keys that a checkpoint saved after a call contains.
 
 Example
 ```python
@@ -48,7 +47,7 @@ model = Net(4)
 
 When it is wrong to follow it
 : Where the model is always run once, on a batch, before the optimizer is built and before a checkpoint is loaded. A
-  Lazy layer (`nn.LazyLinear(2)`) says the same, and says it to everybody.
+  Lazy layer (`nn.LazyLinear(2)`) does the same, and says so.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def _is_there(facts: Facts, path: str) -> bool:
 
 
 _ANEW = (
-    "anew in each call: what was there is thrown away, with all that it had learned, while an optimizer goes on "
+    "anew in each call: the previous one is discarded with all that it had learned, while an optimizer keeps "
     "stepping it."
 )
 _LATE = (

@@ -1,12 +1,12 @@
 """A copy of the model will fail.
 
 What it finds
-: A tensor that is no leaf, since it was computed from others and has a graph behind it, where `copy.deepcopy` of the
-  model meets it: in an attribute, in a container or an object, as a buffer; and what the old `weight_norm`,
-  `spectral_norm` (after a forward) and pruning keep as the weight of a layer.
+: A non-leaf tensor, computed from others and with a graph behind it, that `copy.deepcopy` of the model would meet: in
+  an attribute, in a container or an object, as a buffer; and what the old `weight_norm`, `spectral_norm` (after a
+  forward) and pruning keep as the weight of a layer.
 
 Why it matters
-: torch copies leaves alone: `copy.deepcopy(model)` raises "Only Tensors created explicitly by the user (graph leaves)
+: torch copies only leaves: `copy.deepcopy(model)` raises "Only Tensors created explicitly by the user (graph leaves)
   support the deepcopy protocol at the moment". Averages (`AveragedModel`, EMA), target networks and ensembles begin
   with that copy, and so do many trainers.
 
@@ -50,9 +50,9 @@ model(torch.ones(2, 4)).backward()
 ```
 
 When it is wrong to follow it
-: Where nobody copies the model. A class that defines `__deepcopy__`, `__reduce__` or `__getstate__` says itself what
-  a copy holds, and what only functions close over is not copied: nothing is said of these. Where a worse fault of the
-  same tensor is shown (PS109, PS113), this is not.
+: Where nobody copies the model. A class that defines `__deepcopy__`, `__reduce__` or `__getstate__` decides itself
+  what a copy holds, and what only closures hold is not copied: neither is reported. Nor is a tensor for which a worse
+  problem is reported (PS109, PS113).
 """
 
 from __future__ import annotations

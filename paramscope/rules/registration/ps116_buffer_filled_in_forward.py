@@ -4,8 +4,8 @@ What it finds
 : `register_buffer(name, None)` whose class assigns that buffer in `forward`, or in a method or property that it uses.
 
 Why it matters
-: An empty buffer is no entry of `state_dict()`. So its keys depend on whether the model has run: a fresh model
-  refuses the checkpoint of one that has (unexpected key), and one that has run misses the key in the checkpoint of a
+: An empty buffer has no entry in `state_dict()`, so the keys depend on whether the model has run: a fresh model
+  rejects the checkpoint of one that has (unexpected key), and one that has run misses the key in the checkpoint of a
   fresh one.
 
 Example
@@ -47,8 +47,8 @@ model = Centered(4)
 ```
 
 When it is wrong to follow it
-: Where the buffer is a cache that no checkpoint is to hold. Then say so:
-  `register_buffer(name, None, persistent=False)`.
+: Where the buffer is a cache that does not belong in a checkpoint. Then say so: `register_buffer(name, None,
+  persistent=False)`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Two different Parameters occupy exactly the same memory.
 
 What it finds
-: Parameter objects that are not the same and yet lie over the same bytes of one storage, as `nn.Parameter(x)` makes
-  them each time it is called on a tensor, or on the `.data` of another Parameter.
+: Distinct Parameter objects over exactly the same bytes of one storage, such as `nn.Parameter(x)` creates each time
+  it is called on the same tensor, or on the `.data` of another Parameter.
 
 Why it matters
-: PyTorch takes them for two parameters: each gets a gradient of its own, which are not added up, and an optimizer
-  steps that memory once for each. `.to()` parts them, and from then on they differ.
+: PyTorch treats them as two parameters: each gets a gradient of its own, the gradients are not added up, and an
+  optimizer steps the memory once for each. `.to()` separates them, and from then on they diverge.
 
 Example
 ```python
@@ -37,10 +37,10 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Where all of them are frozen, in one model or in two that share what does not train, it is information only.
-  Where the shapes or strides differ, as those of a transpose do, one cannot stand in the other's place: keep one
-  Parameter, and transpose it in `forward`, `F.linear(x, self.encoder.weight.t())`.
-  On the meta device nothing is said of a tie that the model declares, for `tie_weights()` makes it when it is loaded.
+: Where all of them are frozen, in one model or in two that share what is not trained, it is information only. Where
+  the shapes or strides differ, as with a transpose, one cannot replace the other: keep one Parameter, and transpose
+  it in `forward`, `F.linear(x, self.encoder.weight.t())`. On the meta device a tie that the model declares is not
+  reported, since `tie_weights()` restores it on loading.
 """
 
 from __future__ import annotations

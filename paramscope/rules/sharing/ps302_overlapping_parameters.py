@@ -1,12 +1,12 @@
-"""Two Parameters have some of their elements in common.
+"""Two Parameters share some of their elements.
 
 What it finds
-: Parameters over one storage of which some bytes belong to more than one, as when `nn.Parameter` is made of a slice
-  of another one. Views that lie between one another and share no element, such as even and odd columns, are none.
+: Parameters over one storage that have some bytes in common, as when an `nn.Parameter` is made from a slice of
+  another one. Views that interleave without sharing an element, such as even and odd columns, are fine.
 
 Why it matters
-: What one learns rewrites the other: the shared elements are stepped once for each, with gradients that are not
-  added up, and `.to()` parts them.
+: Training one rewrites the other: the shared elements are stepped once for each, with gradients that are not added
+  up, and `.to()` separates them.
 
 Example
 ```python
@@ -37,9 +37,9 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Hardly ever: where a part of a weight is to be used elsewhere, slice it in `forward`, and autograd adds up what it
-  learns. Where all of them are frozen it is information only. Beyond a bound on the work, views that interleave are
-  not decided, and the rule is skipped.
+: Hardly ever: to use a part of a weight elsewhere, slice it in `forward`, and autograd adds up the gradients. Where
+  all of them are frozen it is information only. Interleaved views whose comparison would take too long are left
+  undecided, and the rule is skipped.
 """
 
 from __future__ import annotations

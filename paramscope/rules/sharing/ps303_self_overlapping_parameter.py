@@ -1,4 +1,4 @@
-"""A Parameter of which several indices are one element.
+"""A Parameter in which several indices refer to one element.
 
 What it finds
 : A Parameter with a stride of 0, as `expand` leaves it, or with strides that lead from several indices to one
@@ -35,7 +35,7 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Never, where it is trained or loaded. Expand what is smaller in `forward`: autograd adds up what it learns.
+: Never, if it is trained or loaded. Keep the small tensor and expand it in `forward`: autograd adds up the gradients.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Two weights that the model declares to be one are not.
+"""Two weights that the model declares as tied are not.
 
 What it finds
-: A pair that `all_tied_weights_keys` of the instance names, or `_tied_weights_keys` of its class where the
-  configuration ties word embeddings, and that shares no memory.
+: A pair named by the instance's `all_tied_weights_keys`, or by its class's `_tied_weights_keys` if the configuration
+  ties word embeddings, that shares no memory.
 
 Why it matters
-: Each weight learns by itself, and whatever relies on the declaration takes them for one: a checkpoint may hold only
-  one of them, and to tie them again when it is loaded throws away what the other had learned.
+: Each weight learns by itself, while everything that relies on the declaration treats them as one: a checkpoint may
+  contain only one of them, and tying them again on loading discards what the other had learned.
 
 Example
 ```python
@@ -38,9 +38,9 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Where the two are meant to differ from now on, say so in the configuration, `tie_word_embeddings=False`, and take
-  the pair out of what is declared. Weights that a hook keeps elsewhere are not looked at, and of those that are both
-  on the meta device nothing is said: `tie_weights()` ties them when they are loaded.
+: Where the two are meant to differ from now on, say so in the configuration, `tie_word_embeddings=False`, and remove
+  the pair from the declaration. Weights that a hook keeps elsewhere are ignored, and so are pairs that are both on
+  the meta device: `tie_weights()` ties them on loading.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Two weights are equal, bit by bit, and share nothing.
+"""Two weights are equal bit by bit, but share no memory.
 
 What it finds
-: Registered parameters with the same values, bit by bit, that are not constant and lie in memory of their own.
+: Registered parameters with bitwise equal values that are not constant and lie in memory of their own.
 
 Why it matters
-: They begin as one and part with the first step: if a tie was meant, it is none.
+: They start out equal and diverge with the first step: if a tie was intended, it was not made.
 
 Example
 ```python
@@ -23,7 +23,7 @@ model[1].weight = model[0].weight
 ```
 
 When it is wrong to follow it
-: Layers that were cloned begin equal on purpose, as those of nn.TransformerEncoder do: information only.
+: Cloned layers start out equal on purpose, as those of `nn.TransformerEncoder` do: information only.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Where one place is meant to use the weights as they are being trained, and to give them no gradient, register the
-  Parameter once and use `weight.detach()` in `forward`: that says so, and survives `.to()`.
+: Where one place should use the weights as they are trained, but give them no gradient, register the Parameter once
+  and use `weight.detach()` in `forward`: that says so, and survives `.to()`.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """A buffer or an attribute is a view of a parameter's memory.
 
 What it finds
-: A tensor that is no Parameter, kept as a buffer or as a plain attribute, that lies over bytes of a registered
-  parameter: what `view`, `reshape`, `t()`, `detach()`, `.data` and slices give, under `no_grad`, too, and the `x` of
-  `nn.Parameter(x)`.
+: A buffer or plain attribute, not a Parameter, that occupies bytes of a registered parameter: what `view`, `reshape`,
+  `t()`, `detach()`, `.data` and slices return, under `no_grad` too, and the `x` of `nn.Parameter(x)`.
 
 Why it matters
-: It changes with the parameter as this is trained, and goes stale when `.to()` or `load_state_dict(assign=True)`
-  gives the parameter other memory: then it holds the old values, in the old place.
+: It changes as the parameter is trained, and goes stale when `.to()` or `load_state_dict(assign=True)` gives the
+  parameter new memory: it then holds the old values in the old place.
 
 Example
 ```python
@@ -41,7 +40,7 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Where the sharing is meant, as in one flat tensor that all weights lie in, keep it: this is for you to know.
+: Where the sharing is intended, as with one flat tensor that holds all weights, keep it: this is information only.
 """
 
 from __future__ import annotations

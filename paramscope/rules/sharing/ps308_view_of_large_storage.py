@@ -1,12 +1,12 @@
-"""What is saved of a storage is less than half of it.
+"""Less than half of a storage is used by what is saved.
 
 What it finds
-: A storage of which all registered, persistent parameters and buffers together reach less than half, and leave at
-  least 1 MiB unused: a slice of something large that was registered without a copy.
+: A storage of which all registered, persistent parameters and buffers together use less than half, leaving at least 1
+  MiB unused: a slice of something large that was registered without a copy.
 
 Why it matters
-: `torch.save` writes whole storages: the checkpoint of a slice of ten rows holds the other million, too. And as long
-  as the slice lives, the memory of the whole is not freed.
+: `torch.save` writes whole storages: the checkpoint of a slice of ten rows also holds the other million. And as long
+  as the slice is alive, none of that memory is freed.
 
 Example
 ```python
@@ -37,7 +37,7 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Where the whole is needed all the same, and checkpoints are written by something that copies, as safetensors does.
+: Where the whole tensor is needed anyway, and checkpoints are written by something that copies, as safetensors does.
 """
 
 from __future__ import annotations

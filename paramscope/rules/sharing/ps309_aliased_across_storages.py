@@ -1,12 +1,12 @@
-"""Two Parameters lie over one memory that torch knows as two storages.
+"""Two Parameters share memory that torch sees as two storages.
 
 What it finds
 : Parameters that share bytes although their storages are different objects, as when `torch.from_numpy` is called
   twice on one array, or two tensors are read from one mapped file.
 
 Why it matters
-: No comparison of storages tells it, neither torch's nor that of any tool built on it: `torch.save` writes both as if
-  they were apart, and still each step of one rewrites the other.
+: No comparison of storages reveals it, neither torch's nor that of any tool built on it: `torch.save` writes both as
+  if they were separate, yet each step of one rewrites the other.
 
 Example
 ```python
@@ -43,8 +43,8 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: Weights that are only read may well be mapped twice. Then load them in one place, so that torch sees it, too.
-  Where all of them are frozen it is information only.
+: Weights that are only read may well be mapped twice; better load them in one place, so that torch sees the sharing,
+  too. Where all of them are frozen it is information only.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _problem(facts: Facts, group: Group, *, is_whole: bool) -> Problem:
     said = advice(facts, slots)
     return Problem(
         paths,
-        f"{group.names} {how} that torch takes for separate storages: {then}",
+        f"{group.names} {how} that torch sees as separate storages: {then}",
         ("As long as nothing trains them, nothing need be done. " if is_frozen else "")
         + "Copy instead of mapping twice: nn.Parameter(torch.tensor(array)) for each. "
         + (f"Or, if they are meant to be one, {said.one}." if is_whole else f"Or: {slice_advice(facts, slots)}"),

@@ -3,13 +3,13 @@
 What it finds
 : A dict in an attribute whose tensors lie over the registered parameters and buffers of the same names: what
   `state_dict()` returns, or `{name: p.detach() for name, p in model.named_parameters()}`. Also a list, a tuple, a
-  dict under other names, or a row of buffers, whose tensors are views of all parameters of one module:
-  `[p.data for p in model.parameters()]`; and one that holds the Parameters themselves, where it is called as a copy
-  (`self.best`, `self.initial`). The line is the one that puts it there, also in the class of an object that keeps it.
+  dict under other names, or a series of buffers whose tensors are views of all parameters of one module: `[p.data for
+  p in model.parameters()]`; and one that holds the Parameters themselves, if its name says it is a copy (`self.best`,
+  `self.initial`). The line is the one that stores it, even in the class of another object.
 
 Why it matters
-: These tensors share the parameters' memory. What was kept as the best weights so far changes with every step, and to
-  load it back changes nothing.
+: These tensors share the parameters' memory. What was kept as the best weights so far changes with every step, and
+  loading it back changes nothing.
 
 Example
 ```python
@@ -39,10 +39,10 @@ model = Net()
 ```
 
 When it is wrong to follow it
-: A dict or list that is meant to show the weights as they are, for a functional call, say. Where its class says so
-  it is not reported: the forward or a property fills it, or `_apply` or `train` drops it, and no method puts it
-  back into parameters. The Parameters themselves (`dict(model.named_parameters())`) say it better, and are not
-  reported.
+: A dict or list that is meant to show the current weights, for a functional call, say. It is not reported if its
+  class makes that clear: the forward or a property fills it, or `_apply` or `train` drops it, and no method copies it
+  back into parameters. The Parameters themselves (`dict(model.named_parameters())`) make it clearer still, and are
+  not reported.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ def _problem(facts: Facts, kept: _Kept, *, is_named: bool) -> Problem:
     them = "it" if kept.container else "them"
     return Problem(
         tuple(facts.paths(entries)),
-        f"{{0}}{more} {are} the parameters' own memory{names}: {what} {change} with every step, and to load {them} "
+        f"{{0}}{more} {are} the parameters' own memory{names}: {what} {change} with every step, and loading {them} "
         "back changes nothing.",
         _copy(kept, is_named=is_named),
         alike=(facts.modules.at(kept.module).type, kept.container),
@@ -246,7 +246,7 @@ def _of_parameters(facts: Facts, backup: Backup) -> Problem:
     return Problem(
         backup.parameters,
         f"self.{name} holds the Parameters themselves, {{0}} and {len(backup.parameters) - 1:,} more, and no copy of "
-        "them: what lies there changes with every step, and to load it back changes nothing.",
+        "them: what lies there changes with every step, and loading it back changes nothing.",
         f"Keep copies in self.{name}: p.detach().clone() for each parameter p.",
         blame=Blame.line(lines[0]) if lines else None,
         alike=(type, backup.attribute),

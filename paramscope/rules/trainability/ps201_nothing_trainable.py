@@ -5,7 +5,7 @@ What it finds
 
 Why it matters
 : Nothing is learned, and `loss.backward()` raises: "element 0 of tensors does not require grad". With an optimizer
-  it is an error, since one was meant to train.
+  this is an error, since something was meant to be trained.
 
 Example
 ```python
@@ -23,10 +23,10 @@ model = nn.Linear(2, 2)
 ```
 
 When it is wrong to follow it
-: A model for inference alone: without an optimizer it is information only, as it is where the optimizer trains
-  something beside the model: its input, a prompt, a probe, or what an attribute of the model holds. Parameters that
-  look like what the model had, those of adapters that were folded into it or of a layer that was replaced, are
-  nothing of the kind.
+: For a model used only for inference: without an optimizer it is information only. The same holds where the optimizer
+  trains something beside the model, such as its input, a prompt, a probe, or what an attribute of the model holds;
+  but not parameters that the model evidently had before, those of adapters that were merged into it or of a layer
+  that was replaced.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         else f"{count}, yet there is an optimizer: it has nothing to train, and loss.backward() raises."
         if is_error
         else f"{count}: all of the model is frozen.",
-        "Thaw what is to be trained, such as model.head.requires_grad_(True), before the optimizer is built."
+        "Unfreeze what is to be trained, such as model.head.requires_grad_(True), before the optimizer is built."
         if is_error
-        else "Nothing to do if it is to be used as it is; else thaw what is to be trained: requires_grad_(True).",
+        else "Nothing to do if you use it as it is; otherwise unfreeze what is to be trained: requires_grad_(True).",
         Severity.ERROR if is_error else None,
         blame=None,
     )

@@ -1,8 +1,8 @@
 """A frozen norm still updates its running statistics.
 
 What it finds
-: A norm in training mode with running statistics, of which all parameters are frozen; an affine-free one where every
-  parameter under its parent is frozen, and something else is trained.
+: A norm in training mode with running statistics whose parameters are all frozen; or one without parameters, where
+  every parameter under its parent is frozen and something else is trained.
 
 Why it matters
 : `requires_grad_(False)` stops gradients only. Each forward in training mode moves `running_mean` and `running_var`
@@ -27,9 +27,9 @@ model[0].eval()  # again after every model.train()
 
 When it is wrong to follow it
 : Where the statistics are meant to follow the new data, as in domain adaptation; declare it. In a frozen copy of
-  something that is trained (a momentum encoder, a teacher, one or more averages: the same classes, names and shapes
-  at another place) they mostly are: information only. A norm whose own `forward` never looks at its mode, and so
-  never updates them, is left alone.
+  something that is trained (a momentum encoder, a teacher, an average: the same classes, names and shapes elsewhere
+  in the model) they usually are: information only. A norm whose own `forward` ignores its mode, and so never updates
+  them, is left alone.
 """
 
 from __future__ import annotations

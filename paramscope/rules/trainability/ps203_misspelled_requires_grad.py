@@ -3,8 +3,8 @@
 What it finds
 : A Parameter or a module with an attribute `require_grad`, `required_grad`, `requires_gradient`, `require_gradient`,
   `requiresgrad`, `requiers_grad` or `requires_grads`; a `requires_grad` that was assigned on a module; and a
-  `requires_grad_` that was assigned instead of called. The line is that assignment, in a class or in a function of
-  the files of the model's own classes.
+  `requires_grad_` that was assigned instead of called. The line is that assignment, in a class or a function of the
+  files that define the model's classes.
 
 Why it matters
 : Python accepts any name, and PyTorch reads none of these: what was meant to be frozen is trained.
@@ -28,9 +28,9 @@ for parameter in model[0].parameters():
 ```
 
 When it is wrong to follow it
-: A flag of your own may have such a name, read by your own code. A module whose class defines or reads it is left
-  alone, and so is one whose `__init__` keeps its argument of that name and asks for it elsewhere as well. In all
-  other places give it another name, since everybody will take it for the one of PyTorch.
+: A flag of your own, read by your own code, may have such a name. A module whose class defines or reads it is left
+  alone, and so is one whose `__init__` keeps its argument of that name and reads it elsewhere. In all other cases
+  give it another name, since every reader will take it for PyTorch's.
 """
 
 from __future__ import annotations
@@ -68,16 +68,14 @@ def _on_module(mark: Mark) -> Problem:
     message = _OVERWRITTEN
     if mark.name != "requires_grad_":
         message = (
-            f"{mark.name!r} was assigned on {{0}}: PyTorch never reads it of a module, and the parameters in it stay "
+            f"{mark.name!r} was assigned on {{0}}: PyTorch ignores it on a module, and the module's parameters stay "
             "as they were."
         )
     instead = f"Call .requires_grad_({_flag(mark)}) on {{0}}."
     return Problem((mark.path,), message, instead, blame=_line(mark), alike=("module", mark.name))
 
 
-_OVERWRITTEN = (
-    "requires_grad_ of {0} was assigned instead of called: nothing is frozen by it, and the method is gone."
-)
+_OVERWRITTEN = "requires_grad_ of {0} was assigned instead of called: that freezes nothing, and the method is gone."
 
 
 def _line(mark: Mark) -> Blame:

@@ -1,10 +1,10 @@
 """Within one layer some parameters are frozen and others are not.
 
 What it finds
-: A leaf module of which only some parameters require grad, where at least as many like it are otherwise.
+: A leaf module of which only some parameters require grad, while at least as many similar modules differ from it.
 
 Why it matters
-: Such a pattern that only some of like layers have is often left over from an experiment.
+: A pattern that only some of many similar layers have is often left over from an experiment.
 
 Example
 ```python
@@ -25,7 +25,7 @@ for layer in model:
 
 When it is wrong to follow it
 : Where one layer is meant to differ: information only. A pattern that most layers of a class follow, as when only
-  biases are tuned, is no finding.
+  biases are tuned, is not reported.
 """
 
 from __future__ import annotations

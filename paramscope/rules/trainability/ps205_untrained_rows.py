@@ -5,8 +5,8 @@ What it finds
   gradient.
 
 Why it matters
-: The row keeps whatever it holds: zeros at first, and for good whatever is put there later, such as pre-trained
-  vectors. `totals.effective_trainable` leaves it out.
+: The row keeps whatever it holds: zeros at first, and later whatever is written there, such as pre-trained vectors.
+  `totals.effective_trainable` leaves it out.
 
 Example
 ```python
@@ -23,8 +23,8 @@ model = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 2))
 ```
 
 When it is wrong to follow it
-: Where that index stands for padding, this is just what is wanted. It matters where the index is one of a real token,
-  or where the row was filled with values that were meant to be trained.
+: Where that index stands for padding, this is what you want. It matters if the index belongs to a real token, or if
+  the row was filled with values that were meant to be trained.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ What it finds
 
 Why it matters
 : Its forward rewrites, in place, every row that it looks up and finds longer than `max_norm`: frozen vectors change
-  all the same, also in evaluation.
+  all the same, even in evaluation.
 
 Example
 ```python
@@ -24,7 +24,7 @@ model.weight.requires_grad = False
 ```
 
 When it is wrong to follow it
-: Where the rows are no longer than `max_norm` to begin with; declare it.
+: Where no row is longer than `max_norm` to begin with; declare it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Some modules are in eval mode, and the root trains; or the reverse.
+"""Some modules are in eval mode while the root is in training mode, or the reverse.
 
 What it finds
 : Modules whose `training` differs from that of the root.
 
 Why it matters
-: Dropout is off and norms use their statistics in one part, and not in the other; `model.train()` turns all of it.
+: In one part dropout is off and norms use their running statistics, in the other not; and the next `model.train()`
+  puts everything into training mode.
 
 Example
 ```python

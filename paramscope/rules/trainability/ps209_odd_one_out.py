@@ -1,13 +1,13 @@
-"""One of many like siblings differs.
+"""One of many similar siblings differs.
 
 What it finds
-: In a run of at least four siblings of one structure, a few (at most a quarter) that differ in requires_grad, dtype,
-  training mode or device, and that are neither the first nor the last of the run. Each piece of a run is judged by
-  itself: that the last block was thawed does not make the one in the middle right, nor the other way round.
+: In a run of at least four siblings of the same structure, a few (at most a quarter) that differ in requires_grad,
+  dtype, training mode or device, and that are neither the first nor the last of the run. Each stretch of a run is
+  judged by itself: a thawed last block does not excuse one in the middle, nor the other way round.
 
 Why it matters
-: Layers are frozen from one end, or all alike. A few in the middle that differ are mostly left over, or an index is
-  wrong.
+: Layers are usually frozen from one end, or all alike. A few in the middle that differ are mostly leftovers, or an
+  index is wrong.
 
 Example
 ```python
@@ -25,8 +25,8 @@ model = nn.ModuleList(nn.Linear(2, 2) for _ in range(8))
 ```
 
 When it is wrong to follow it
-: Where chosen layers are tuned on purpose; declare it. The first or the last ones of a run, and every third or
-  fourth of it, are information only.
+: Where particular layers are tuned on purpose; declare it. The first or last ones of a run, or every third or fourth
+  of it, are information only.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             others = "others" if odd.is_plan else "siblings on either side"
             yield Problem(
                 (facts.modules.path_at(odd.module),),
-                f"In {{0}}, unlike in the {others}, {_difference(facts, odd)}: {odd.siblings:,} "
-                "siblings of the same structure stand in a row.",
+                f"In {{0}}, unlike in the {others}, {_difference(facts, odd)}: there are "
+                "{odd.siblings:,} consecutive siblings of the same structure.",
                 f"If that is an oversight, give {{0|it|them}} the {aspect} of the others; if not, declare it.",
                 Severity.INFO if odd.is_plan else None,
                 blame=None,

@@ -1,11 +1,11 @@
-"""An Embedding's weight is frozen, and all around it trains.
+"""An Embedding's weight is frozen, while everything around it is trained.
 
 What it finds
 : An Embedding whose weight is the only frozen parameter among its siblings, and that nothing but `from_pretrained`
   can have frozen.
 
 Why it matters
-: `nn.Embedding.from_pretrained` freezes by default, also a tensor that requires grad: the vectors are never tuned.
+: `nn.Embedding.from_pretrained` freezes by default, even a tensor that requires grad: the vectors are never tuned.
 
 Example
 ```python
@@ -78,7 +78,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                     (facts.slots.path_at(slot),),
                     "{0} {0|is|are} frozen, and nothing beside {0|it|them} is: Embedding.from_pretrained "
                     "freezes by default, whatever "
-                    "its tensor requires.",
+                    "the tensor's requires_grad.",
                     "If it is to be tuned: nn.Embedding.from_pretrained(vectors, freeze=False), or "
                     "{0}.requires_grad_(True).",
                 )

@@ -26,7 +26,7 @@ with torch.inference_mode():
 ```
 
 When it is wrong to follow it
-: A model that is never trained; build it outside all the same, for whoever fine-tunes it.
+: For a model that is never trained. Build it outside of `inference_mode` all the same: someone may fine-tune it.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ What it finds
   their layers while an optimizer is at work.
 
 Why it matters
-: An adapter is put in to be trained. A loop that freezes the whole model but a projector takes it along, in silence;
-  and a merged adapter is passed by in forward, so that it gets no gradient.
+: An adapter is added to be trained. A loop that freezes everything but a projector silently freezes it, too; and
+  forward bypasses a merged adapter, so it gets no gradient.
 
 Example
 ```python
@@ -46,8 +46,8 @@ optimizer = torch.optim.SGD(filter(lambda p: p.requires_grad, model.parameters()
 ```
 
 When it is wrong to follow it
-: Where the adapters were trained before and something else is trained now: information only. One adapter that is
-  trained beside frozen ones is the active one: nothing is said then.
+: Where the adapters were trained before and something else is trained now: information only. If one adapter is
+  trained beside frozen ones, it is the active one, and nothing is reported.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for mark in merged:
         yield Problem(
             (mark.path,),
-            "Merged into the base weights while an optimizer is at work: the adapters of {0}. forward passes them "
-            "by, so they get no gradient.",
-            "Call model.unmerge_adapter() before training goes on.",
+            "The adapters of {0} are merged into the base weights, though there is an optimizer: forward bypasses "
+            "them, so they get no gradient.",
+            "Call model.unmerge_adapter() before you go on training.",
             blame=None,
             alike="merged",
         )

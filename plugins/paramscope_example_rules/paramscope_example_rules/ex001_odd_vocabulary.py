@@ -1,7 +1,7 @@
-"""The number of rows of an embedding is no multiple of 64.
+"""The number of rows of an embedding is not a multiple of 64.
 
 What it finds
-: An `nn.Embedding` of at least 1,000 rows whose number is no multiple of 64.
+: An `nn.Embedding` of at least 1,000 rows whose number is not a multiple of 64.
 
 Why it matters
 : The output layer multiplies by that many rows. Matrix units work in tiles, and a number that fills them is faster:
@@ -38,7 +38,7 @@ _SMALL = 1_000
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
-    """Slots of one kind are looked at once: a model of thousands of layers has few kinds."""
+    """Each kind of slot is examined once: a model of thousands of layers has few kinds."""
     for kind in facts.slot_kinds:
         rows = kind.owner.settings.get("num_embeddings")
         if kind.name != "weight" or type(rows) is not int or rows < _SMALL or rows % _TILE == 0:
@@ -47,6 +47,6 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         for path in facts.paths(kind.slots):
             yield Problem(
                 (path,),
-                f"{{0}} has {rows:,} rows, which is no multiple of {_TILE}: its last tile is partly empty.",
+                f"{{0}} has {rows:,} rows, which is not a multiple of {_TILE}: its last tile is partly empty.",
                 f"Leave the last rows unused: nn.Embedding({padded}, …).",
             )

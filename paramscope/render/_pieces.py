@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from paramscope import text
+
 
 class Name(str):
     """Something that the model, its author or a saved report chose: data, whatever it looks like."""
@@ -27,6 +29,26 @@ _END = re.compile(r"[.,:;!?]*\Z")
 
 Pieces = Sequence[str]
 """A text: Names, Prose, and words of this package, which are harmless."""
+
+
+def joined(parts: Sequence[Pieces], separator: str = ", ") -> Pieces:
+    """Several texts as one."""
+    return [piece for i, part in enumerate(parts) for piece in ([separator] if i else []) + list(part)]
+
+
+def listed(parts: Sequence[Pieces], most: int, noun: str = "") -> Pieces:
+    """The first of some texts, and how many there are more."""
+    left = len(parts) - most
+    more = [f" and {text.plural(left, f'more {noun}') if noun else f'{left:,} more'}"] if left > 0 else []
+    return [*joined(parts[:most]), *more]
+
+
+def flat(pieces: Pieces) -> str:
+    """A text as a terminal may show it."""
+    return "".join(
+        text.name(piece) if isinstance(piece, Name) else text.plain(piece) if isinstance(piece, Prose) else piece
+        for piece in pieces
+    )
 
 
 def told(pieces: Pieces) -> Iterator[str]:

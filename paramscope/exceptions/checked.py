@@ -1,0 +1,69 @@
+"""A report with what a check knows beside it: the rules that were asked, why findings are accepted, and a line for
+those that have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from paramscope.exceptions.apply import Ignored
+from paramscope.report.data import ReportData
+from paramscope.report.finding import Finding, Location, real_file
+from paramscope.rules.rule import Loaded
+from paramscope.source.library import is_own
+
+
+class Checked(NamedTuple):
+    """One target, checked."""
+
+    report: ReportData
+    rules: Sequence[Loaded] = ()
+    """Those that were asked."""
+    ignored: Mapping[Finding, Ignored] = MappingProxyType({})
+    """Why each of the report's ignored findings is accepted, as far as that is known."""
+    class_lines: Mapping[Finding, Location] = MappingProxyType({})
+    """For findings without a line, where the class begins that holds the first place. It is to blame for nothing, and
+    a viewer that needs a line and takes this one has to say so."""
+
+    @property
+    def target(self) -> str:
+        """As the command line names it."""
+        return self.report.target or "model"
+
+    @property
+    def target_line(self) -> Location | None:
+        """The beginning of the target's file."""
+        file, colon, _ = self.target.rpartition(":")
+        return Location(file, 1) if colon and file.endswith(".py") else None
+
+
+def as_checked(
+    report: ReportData, rules: Sequence[Loaded], ignored: Mapping[Finding, Ignored] = MappingProxyType({})
+) -> Checked:
+    """A report as a check hands it to a format."""
+    unlocated = (each for each in (*report.findings, *report.ignored) if each.location is None)
+    lines = {each: line for each in unlocated if (line := _class_line(report, each.paths[0]))}
+    return Checked(report, rules, ignored, lines)
+
+
+def _class_line(report: ReportData, path: str) -> Location | None:
+    """Of the user's own class that holds a slot or module: its own, or that of the nearest module above."""
+    slot = _position(report.slots.position, path)
+    module = report.slots.at(slot).module if slot is not None else path
+    while True:
+        position = _position(report.modules.position, module)
+        record = report.snapshot.classes.get(report.modules.at(position).type) if position is not None else None
+        if record is not None and record.file is not None and record.line is not None and is_own(record):
+            return Location(real_file(record.file), record.line)
+        if not module:
+            return None
+        module = module.rpartition(".")[0]
+
+
+def _position(find: Callable[[str], int], path: str) -> int | None:
+    try:
+        return find(path)
+    except KeyError:
+        return None

@@ -1,0 +1,245 @@
+"""Report → what a view says of it, the same for a terminal, Markdown and HTML: in pieces that each format escapes and
+lays out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from paramscope import text
+from paramscope.analysis.fold import Row
+from paramscope.render._columns import line_codes
+from paramscope.render._lines import SHARING_MARKS, Line, sharing_groups
+from paramscope.render._pieces import Name, Pieces, Prose, joined
+from paramscope.report.data import ReportData
+from paramscope.snapshot import NO_OPTIMIZER, GroupRecord, OptimizerRecord
+
+FATE_LETTERS = "fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown"
+_REASONS = 8
+"""Reasons why fates are unknown that a legend gives."""
+
+
+class Point(NamedTuple):
+    """One thing that is said, and what it is said of."""
+
+    words: Pieces
+    items: Sequence[Pieces] = ()
+
+
+def title(report: ReportData) -> Pieces:
+    """What was audited: the target, the class of each root, and its mode."""
+    paths = report.snapshot.module_columns.paths
+    # Not by path: to find one, all would be indexed.
+    roots = [report.modules.at(paths.index(path)) for path in report.snapshot.roots]
+    modes = {root.training for root in roots}
+    mode = "mixed modes" if len(modes) > 1 else "training mode" if modes.pop() else "eval mode"
+    kinds = joined([[class_name(root.type)] for root in roots], " + ")
+    return [*([Name(report.target), ": "] if report.target else []), *kinds, f", {mode}"]
+
+
+def class_name(qualified: str) -> Name:
+    """`Linear` of `torch.nn.modules.linear.Linear`."""
+    return Name(qualified.rpartition(".")[2])
+
+
+def totals(report: ReportData, left_out: int) -> tuple[list[str], list[str]]:
+    """The figures of peft's print_trainable_parameters, and those that they leave out.
+
+    left_out: rows of empty slots that the view does not list.
+    """
+    sums, notes = report.totals, report.snapshot.notes
+    counts = [
+        f"trainable params: {text.count(sums.trainable)}",
+        f"all params: {text.count(sums.parameters)}",
+        f"trainable%: {text.percent(sums.trainable, sums.parameters)}",
+    ]
+    more = []
+    if sums.by_name is None:
+        more.append("by name: unknown (not all names are listed)")
+    elif sums.by_name != sums.parameters:
+        more.append(f"by name: {text.count(sums.by_name)}")
+    if sums.local is not None:
+        is_quantized = any(mark.kind == "quantized" for mark in report.snapshot.marks)
+        more.append(f"{'as stored' if is_quantized else 'on this rank'}: {text.count(sums.local)}")
+    if sums.effective_trainable != sums.trainable:
+        more.append(f"effective trainable: {text.count(sums.effective_trainable)}")
+    least = "at least " if any(note.kind in ("items", "depth") for note in notes) else ""
+    counted = (
+        ("buffers: ", sums.buffers),
+        (f"hidden: {least}", sums.hidden),
+        (f"attributes: {least}", sums.attributes),
+    )
+    more += [f"{label}{text.count(number)}" for label, number in counted if number]
+    if sums.unknown:
+        more.append(f"{text.plural(sums.unknown, 'tensor')} of unknown size not counted")
+    # What is in a slot is counted as it is stored.
+    if packed := sum(note.kind == "packed" and note.path not in report.slots for note in notes):
+        more.append(f"{text.plural(packed, 'packed weight')} in C++ not counted")
+    more.append(f"memory: {text.nbytes(sums.nbytes)}")
+    return counts, [*more, *(["empty slots not listed"] if left_out else [])]
+
+
+def values(lines: Iterable[Line], name: str) -> set[str]:
+    """What some lines say of `dtype` or `device`; nothing for empty slots."""
+    return {
+        line.closed.common[name] if line.closed else getattr(line.record, name) or "unknown"
+        for line in lines
+        if line.closed or line.record.status != "empty"
+    }
+
+
+def varied(lines: Sequence[Line]) -> list[str]:
+    """Of `dtype` and `device` those that are not the same in all lines."""
+    return [name for name in ("dtype", "device") if len(values(lines, name)) > 1]
+
+
+def remarks(lines: Sequence[Line], columns: Collection[str], codes: Sequence[str] = ()) -> list[Pieces]:
+    """What the columns that a view leaves out would say in every line, why some fates are unknown, and what the
+    glyphs in its cells mean.
+
+    columns: of the view. codes: of findings that it marks elsewhere than in lines.
+    """
+    found: list[Pieces] = []
+    left_out = {name: values(lines, name) for name in ("dtype", "device") if name not in columns}
+    same = {name: met.pop() for name, met in left_out.items() if len(met) == 1}
+    if same:
+        what: Pieces = ["all ", Name(same["dtype"])] if "dtype" in same else ["all"]
+        found.append([*what, " on ", Name(same["device"])] if "device" in same else what)
+    if "fate" in columns:
+        found.append([FATE_LETTERS + (", ~ some" if any(line.closed for line in lines) else "")])
+    unknown = dict.fromkeys(line.record.unknown for line in lines)
+    reasons = list(dict.fromkeys(reason for each in unknown for _, reason in each))
+    if NO_OPTIMIZER in reasons:
+        reasons.remove(NO_OPTIMIZER)
+        found.append(["stepped is unknown without an optimizer (-O)"])
+    found += [["?: ", Prose(reason)] for reason in reasons[:_REASONS]]
+    if "elements" in columns and any(line.is_counted for line in lines):
+        found.append(["elements in parentheses were counted above"])
+    mark = next((line.marks.split()[0] for line in lines if line.marks), None)
+    if mark:
+        found.append([Name(mark), ": see sharing"])
+    marking = next(filter(None, map(line_codes, lines)), codes)
+    if marking:
+        found.append([Name(f"!{marking[0]}"), ": see findings"])
+    return found
+
+
+def row_name(row: Row) -> Pieces:
+    """The path of a row, with the number of slots where they are several."""
+    return [Name(row.path), f" ×{len(row.slots)}"] if len(row.slots) > 1 else [Name(row.path)]
+
+
+def sharing(report: ReportData, rows: list[Row]) -> list[Point]:
+    """Who shares memory with whom, numbered as the marks are."""
+    groups = sharing_groups(report, rows)
+    row_of = {slot: row for row in rows for slot in row.slots} if groups else {}
+    tensors, stored = report.snapshot.slot_columns.tensors, report.snapshot.tensor_columns.storages
+    found = []
+    for number, (kind, records) in enumerate(groups, 1):
+        met = {id(row): row for row in map(row_of.__getitem__, records[0])}
+        storages = {stored[tensors[slot]] for slot in records[0]}
+        # torch itself cannot know of these, nor can whoever saves the model.
+        across = f" across {len(storages)} storages" if len(storages) > 1 else ""
+        times = f" ×{len(records)}" if len(records) > 1 else ""
+        label = [Name(f"{SHARING_MARKS[kind]}{number}"), f" {kind}{across}{times}: "]
+        found.append(Point(label, list(map(row_name, met.values()))))
+    return found
+
+
+def disagreements(report: ReportData, rows: list[Row]) -> list[Point]:
+    """Trainable slots in no group, and slots in several; nothing without an optimizer."""
+    sets = (
+        ("trainable, but in no group, so never stepped: ", report.not_stepped()),
+        ("in more than one group: ", report.in_several_groups()),
+    )
+    return [Point([label], rows_of(report, rows, (slot.path for slot in slots))) for label, slots in sets if slots]
+
+
+def rows_of(report: ReportData, rows: list[Row], paths: Iterable[str]) -> list[Pieces]:
+    """Some slots as the rows they stand in."""
+    wanted = set(report.slots.positions(paths))
+    found = []
+    for row in rows:
+        inside = sum(slot in wanted for slot in row.slots)
+        if inside:
+            part = f" ({inside} of {len(row.slots)})"
+            found.append(row_name(row) if inside == len(row.slots) else [Name(row.path), part])
+    return found
+
+
+def optimizer_title(optimizer: OptimizerRecord) -> Pieces:
+    """Its name and its class."""
+    return ["optimizer ", Name(optimizer.name), ": ", class_name(optimizer.type)]
+
+
+GROUP_HEADERS = ("group", "tensors", "elements", "of the model", "state")
+
+
+def group_figures(report: ReportData, group: GroupRecord) -> list[str]:
+    """The figures of a param group, under GROUP_HEADERS."""
+    return [
+        str(group.index),
+        text.count(len(group.slots) + len(group.foreign)),
+        text.count(group.numel),
+        f"{text.percent(group.numel, report.totals.parameters)}%",
+        text.nbytes(group.state_nbytes),
+    ]
+
+
+def options(group: GroupRecord, *, without: Sequence[str] = ()) -> list[Pieces]:
+    """`lr 0.001`, for each option; switches that are off go without saying."""
+    return [
+        [Name(f"{name} {text.option(value)}")]
+        for name, value in group.options
+        if name not in without and value is not False and value is not None
+    ]
+
+
+class Foreign(NamedTuple):
+    """A tensor in an optimizer that the model does not have."""
+
+    group: tuple[str, int]
+    """The name of the optimizer and the index of the group."""
+    name: Pieces
+    shape: str
+    dtype: str
+    place: Name
+    """`0[1][3]`: the optimizer, the group, the position in it."""
+    replaced_by: tuple[Name, Name] | None
+    """The slot that it seems to have been, and what tells; None where nothing does."""
+
+    @property
+    def what(self) -> Pieces:
+        """`head.weight 3×4 float32`."""
+        return [*self.name, *([" "] if self.name else []), Name(f"{self.shape} {self.dtype}")]
+
+    @property
+    def became(self) -> Pieces:
+        """Where it went, to be added to a sentence."""
+        if self.replaced_by is None:
+            return []
+        slot, evidence = self.replaced_by
+        return ["; looks replaced by ", slot, " (by ", evidence, ")"]
+
+
+def foreign(report: ReportData) -> Iterator[Foreign]:
+    """Every tensor that is stepped and not in the model."""
+    for optimizer in report.optimizers:
+        for group in optimizer.groups:
+            for record in group.foreign:
+                yield Foreign(
+                    (optimizer.name, group.index),
+                    [Name(record.name)] if record.name else [],
+                    text.shape(record.shape),
+                    record.dtype or "no tensor",
+                    Name(f"{optimizer.name}[{group.index}][{record.position}]"),
+                    (Name(record.replaced_by), Name(record.evidence or "?"))
+                    if record.replaced_by is not None
+                    else None,
+                )
+
+
+def notes(report: ReportData) -> list[Pieces]:
+    """What was not looked into, and why."""
+    return [[Name(note.path) if note.path else "the root", ": ", Prose(note.text)] for note in report.snapshot.notes]

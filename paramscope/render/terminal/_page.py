@@ -1,0 +1,155 @@
+"""What a view says → lines of a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from paramscope import text
+from paramscope.analysis.fold import Row
+from paramscope.render import _page as page
+from paramscope.render._findings import by_severity, counted, place
+from paramscope.render._pieces import Pieces, flat
+from paramscope.render.terminal._layout import Screen, grid, paint, sentence
+from paramscope.report.data import ReportData
+from paramscope.report.finding import Finding, Severity
+from paramscope.snapshot import OptimizerRecord
+from paramscope.text import plain
+
+LISTED = 10
+"""Findings that a view lists before it counts the rest."""
+_SHARING, _ROWS, _GROUPS = 12, 8, 20
+"""What is listed of sharing, of the rows of one set of slots, and of the groups of one optimizer; JSON holds all."""
+_STYLES = {Severity.ERROR: "hidden", Severity.WARNING: "warning", Severity.INFO: "buffer"}
+"""What `paint` knows them by: red, yellow, cyan."""
+
+
+def joined(blocks: Iterable[Sequence[str]]) -> str:
+    """A view, of its blocks; those without a line are left out."""
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def title(report: ReportData, width: int) -> list[str]:
+    """What was audited."""
+    return text.wrap_path(flat(page.title(report)), width)
+
+
+def total_lines(report: ReportData, width: int, left_out: int) -> list[str]:
+    """The line of peft's print_trainable_parameters, and what it leaves out."""
+    counts, more = page.totals(report, left_out)
+    return sentence(counts, width, separator=" || ") + sentence(more, width, separator=" · ")
+
+
+def with_remarks(drawn: list[str], remarks: Sequence[Pieces], width: int) -> list[str]:
+    """A drawing, and below it what its columns and glyphs mean."""
+    return [*drawn, "", *sentence(list(map(flat, remarks)), width, separator="; ")] if remarks else drawn
+
+
+def sharing_lines(report: ReportData, rows: list[Row], width: int) -> list[str]:
+    """Who shares memory with whom; nothing where nobody does."""
+    points = page.sharing(report, rows)
+    lines = ["sharing"] if points else []
+    for words, items in points[:_SHARING]:
+        first, *rest = map(flat, items)
+        lines += sentence([flat(words) + first, *rest], width, indent="  ")
+    return lines + _more(len(points) - _SHARING, "group", "  ")
+
+
+def optimizer_lines(report: ReportData, rows: list[Row], screen: Screen) -> list[str]:
+    """Groups, with what they hold that is foreign, trainable slots in no group, slots in several; nothing without an
+    optimizer."""
+    foreign: dict[tuple[str, int], list[page.Foreign]] = {}
+    for each in page.foreign(report):
+        foreign.setdefault(each.group, []).append(each)
+    lines: list[str] = []
+    for optimizer in report.optimizers:
+        groups = optimizer.groups[:_GROUPS]
+        figures = [page.group_figures(report, group) for group in groups]
+        columns = list(zip(*figures, strict=True)) or [()] * len(page.GROUP_HEADERS)
+        lines += optimizer_title(optimizer, screen)
+        lines += grid(columns, page.GROUP_HEADERS, right=(1, 2, 3, 4), screen=screen)
+        lines += _more(len(optimizer.groups) - _GROUPS, "group", "  ")
+        for group in groups:
+            first, *rest = map(flat, page.options(group) or [[]])
+            lines += sentence(
+                [f"group {group.index}: {first}" if first else f"group {group.index}", *rest],
+                screen.width,
+                indent="  ",
+            )
+            if len(optimizer.groups) > 1:
+                lines += _listed(page.rows_of(report, rows, group.slots), screen.width, "    ")
+            strange = foreign.get((optimizer.name, group.index), [])
+            for each in strange[:_ROWS]:
+                words = flat(["foreign: ", *each.what, ", not in the model", *each.became]).split(" ")
+                said = sentence(words, screen.width, indent="    ", separator=" ")
+                lines += [paint(line, "warning", screen) for line in said]
+            lines += _more(len(strange) - _ROWS, "foreign tensor", "    ")
+    return lines + disagreements(report, rows, screen)
+
+
+def optimizer_title(optimizer: OptimizerRecord, screen: Screen) -> list[str]:
+    """The heading of what is said of an optimizer."""
+    said = sentence([flat(page.optimizer_title(optimizer))], screen.width)
+    return [paint(line, "heading", screen) for line in said]
+
+
+def disagreements(report: ReportData, rows: list[Row], screen: Screen) -> list[str]:
+    """Trainable slots in no group, and slots in several; nothing without an optimizer."""
+    lines = []
+    for words, items in page.disagreements(report, rows):
+        lines += [paint(flat(words).rstrip(), "warning", screen), *_listed(items, screen.width, "  ")]
+    return lines
+
+
+def note_lines(report: ReportData, width: int) -> list[str]:
+    """What was not looked into, and why."""
+    return [line for note in page.notes(report) for line in text.wrap_words(f"note: {flat(note)}", width)]
+
+
+def _listed(rows: Sequence[Pieces], width: int, indent: str) -> list[str]:
+    """Rows, each on lines of its own, the first few of them."""
+    lines = [line for row in rows[:_ROWS] for line in sentence([flat(row)], width, indent=indent)]
+    return lines + _more(len(rows) - _ROWS, "row", indent)
+
+
+def _more(number: int, noun: str, indent: str) -> list[str]:
+    return [f"{indent}… and {text.plural(number, f'more {noun}')}"] if number > 0 else []
+
+
+def lines_of(
+    finding: Finding, screen: Screen, *, reason: str = "", with_help: bool = True, with_unlocated: bool = False
+) -> list[str]:
+    """A finding as a terminal shows it: where and what in the first line, then why, and what to write instead;
+    with_unlocated: why no line is known, too."""
+    head = f"{place(finding)}: {finding.severity.value} {plain(finding.code)} {plain(finding.name)}"
+    lines = [paint(line, _STYLES[finding.severity], screen) for line in text.wrap_words(head, screen.width)]
+    said = {
+        "": finding.message,
+        "help: ": finding.help if with_help else "",
+        "no line: ": finding.unlocated if with_unlocated else "",
+        "ignored: ": reason,
+    }
+    for label, words in said.items():
+        if words or not label:
+            lines += hanging(plain(words), f"  {label}", screen.width)
+    return lines
+
+
+def hanging(words: str, label: str, width: int, rest: str | None = None) -> list[str]:
+    """A text behind a label, its further lines as far in as its first, or as `rest` is."""
+    rest = " " * len(label) if rest is None else rest
+    wrapped = text.wrap_words(words, max(16, width - len(rest)))
+    return [(rest if number else label) + line for number, line in enumerate(wrapped)]
+
+
+def finding_lines(report: ReportData, screen: Screen) -> list[str]:
+    """The block of a view: the worst findings, and a count of the rest; nothing for none."""
+    findings = by_severity(report.findings)
+    if not findings:
+        return []
+    lines = [paint("findings", "heading", screen)]
+    inner = screen._replace(width=screen.width - 2)
+    for finding in findings[:LISTED]:
+        lines += [f"  {line}" for line in lines_of(finding, inner)]
+    if len(findings) > LISTED:
+        lines += [f"  … and {counted(findings[LISTED:])}: paramscope check lists them"]
+    return lines
