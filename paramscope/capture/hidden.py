@@ -16,7 +16,7 @@ import torch
 from paramscope.capture.classes import is_tensor_class
 from paramscope.capture.idioms import packed_type
 from paramscope.capture.isolation import isolated
-from paramscope.capture.kinds import NOTHING, PACKED, WAYS, Kind, Steps
+from paramscope.capture.lookups import NOTHING, PACKED, WAYS, Contents, Lookup
 from paramscope.capture.sources import learned_sources
 from paramscope.capture.tensors import is_parameter
 from paramscope.capture.walk import Candidate, Walk
@@ -54,18 +54,18 @@ class Way(NamedTuple):
     is_copied: bool = True
     """Whether `copy.deepcopy` of the module copies it."""
 
-    def through(self, kind: Kind) -> Way:
-        """The way on through a value of this kind."""
-        if not kind.is_object:
-            return self if kind.is_copied else self._replace(is_copied=False)
-        level, type = kind.way if kind.way[0] > self.level else (self.level, self.type)
+    def through(self, lookup: Lookup) -> Way:
+        """The way on through a value that is looked into so."""
+        if not lookup.is_object:
+            return self if lookup.is_copied else self._replace(is_copied=False)
+        level, type = lookup.way if lookup.way[0] > self.level else (self.level, self.type)
         return Way(
             level,
             type,
             self.knows_owner,
-            self.is_data or kind.is_data,
-            self.is_built_in or kind.way[1].startswith("torch."),
-            self.is_copied and kind.is_copied,
+            self.is_data or lookup.is_data,
+            self.is_built_in or lookup.way[1].startswith("torch."),
+            self.is_copied and lookup.is_copied,
         )
 
 
@@ -125,17 +125,17 @@ class HiddenSearch:
         stack = [_Step(candidate.name, candidate.value, 0, _DIRECT, None)]
         while stack:
             step = stack.pop()
-            kind = self._walk.kind(type(step.value))
-            if kind.is_thing:
+            lookup = self._walk.lookup(type(step.value))
+            if lookup.is_thing:
                 if not self._add_thing(candidate, step, modules):
                     break
                 continue
-            if kind is PACKED:
+            if lookup is PACKED:
                 path = join(self._walk.paths[candidate.module], step.name)
                 text = f"its elements lie in C++ and are not counted: {packed_type(step.value)}"
                 self._walk.notes.append(Note(path, "packed", text))
-            if kind.steps is not None and self._may_enter(candidate, step, is_object=kind.is_object):
-                stack.extend(reversed(self._steps_in(candidate, step, kind, kind.steps(step.value))))
+            if lookup.contents is not None and self._may_enter(candidate, step, is_object=lookup.is_object):
+                stack.extend(reversed(self._steps_in(candidate, step, lookup, lookup.contents(step.value))))
         self._walk_modules(candidate, modules)
 
     def _add_thing(self, candidate: Candidate, step: _Step, modules: list[_Step]) -> bool:
@@ -188,20 +188,20 @@ class HiddenSearch:
             return False
         return True
 
-    def _steps_in(self, candidate: Candidate, outer: _Step, kind: Kind, held: Steps) -> list[_Step]:
+    def _steps_in(self, candidate: Candidate, outer: _Step, lookup: Lookup, held: Contents) -> list[_Step]:
         """What of the things that a value holds is looked at in turn."""
-        walk, depth, way, behind = self._walk, outer.depth + 1, outer.way.through(kind), outer.behind
-        if kind.is_object and kind.way[0]:
-            behind = _Behind(outer.name, kind.way, type(outer.value), behind)
+        walk, depth, way, behind = self._walk, outer.depth + 1, outer.way.through(lookup), outer.behind
+        if lookup.is_object and lookup.way[0]:
+            behind = _Behind(outer.name, lookup.way, type(outer.value), behind)
         steps: list[_Step] = []
         for step, item in held:
             self._items += 1
             if self._items > ITEM_BOUND:
                 self._stop(candidate, outer.name, "items", f"{ITEM_BOUND:,} items were looked at before")
                 break
-            if walk.kind(type(item)) is not NOTHING:
+            if walk.lookup(type(item)) is not NOTHING:
                 steps.append(_Step(outer.name + step, item, depth, way, behind))
-        if kind.is_object and self._knows(candidate.module, steps):
+        if lookup.is_object and self._knows(candidate.module, steps):
             way = way._replace(knows_owner=True)
             steps = [each._replace(way=way) for each in steps]
         return steps
@@ -230,14 +230,14 @@ class HiddenSearch:
             self._add_way(candidate, name, way)
         if not way.is_copied and not _is_leaf(tensor):
             path = join(self._walk.paths[candidate.module], name)
-            self._walk.facts.marks.append(Mark(path, "not-copied", "", None))
+            self._walk.facts.oddities.append(Mark(path, "not-copied", "", None))
 
     def _add_way(self, candidate: Candidate, name: str, way: Way) -> None:
         """Enters what hides a module, or a tensor that requires grad, where that is no mere container."""
         path = join(self._walk.paths[candidate.module], name)
-        self._walk.facts.marks.append(Mark(path, "held-by", WAYS[way.level], way.type))
+        self._walk.facts.oddities.append(Mark(path, "held-by", WAYS[way.level], way.type))
         if way.knows_owner:
-            self._walk.facts.marks.append(Mark(path, "held-from-above", "", None))
+            self._walk.facts.oddities.append(Mark(path, "held-from-above", "", None))
 
     def _knows(self, module: int, steps: list[_Step]) -> bool:
         """Whether one of the things that an object holds is the module that holds it, or one above that."""
@@ -265,7 +265,7 @@ class HiddenSearch:
                 if way.level:
                     self._add_way(candidate, name, way)
                 if not way.is_copied:
-                    walk.facts.marks.append(Mark(path, "not-copied", "", None))
+                    walk.facts.oddities.append(Mark(path, "not-copied", "", None))
                 walk.walk_hidden(path, module, walk.reasons_below(candidate.module))
             elif "->" not in name and "::" not in name:
                 # An object or a method that knows the module it belongs to is no second place of it.
