@@ -25,7 +25,7 @@ _PLAIN = frozenset(map(id, (torch.Tensor, torch.nn.Parameter)))
 
 
 class ForeignMembers:
-    """All foreign tensors of all optimizers, and the model's trainable parameters in no optimizer: one of these may have
+    """All foreign tensors of all optimizers, and the model's trainable parameters in none: one of these may have
     replaced a foreign one."""
 
     def __init__(
