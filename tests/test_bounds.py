@@ -117,7 +117,7 @@ def test_what_fails_on_one_thing_is_said_and_the_rest_goes_on(monkeypatch: pytes
     def fail(*_: Any) -> None:
         raise LookupError("a text of nobody's concern")
 
-    monkeypatch.setattr("paramscope.capture.modules.odd_mark", fail)
+    monkeypatch.setattr("paramscope.capture.modules.to_oddity", fail)
     monkeypatch.setattr("paramscope.capture.hidden.HiddenSearch._walk_modules", fail)
     model: Any = nn.Sequential(nn.Linear(2, 2))
     model[0].require_grad = False

@@ -178,7 +178,7 @@ PLACES = [
     "paramscope.capture.modules.look_up_module_class",
     "paramscope.capture.tensors.qualified_name",
     "paramscope.capture.hidden.HiddenSearch.run",
-    "paramscope.capture.walk.kind_of",
+    "paramscope.capture.walk.lookup_of",
     "paramscope.capture.optimizer.OptimizerReader.read",
     "paramscope.capture.find_sharing",
 ]

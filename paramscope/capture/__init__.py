@@ -24,8 +24,8 @@ from paramscope.capture.handed import Handed, handed_over
 from paramscope.capture.handed import has_optimizers as has_optimizers
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.isolation import isolated
-from paramscope.capture.kinds import plain_name
-from paramscope.capture.odd_tensors import add_copy_marks, add_tensor_marks
+from paramscope.capture.lookups import plain_name
+from paramscope.capture.odd_tensors import add_odd_tensors, add_own_copying
 from paramscope.capture.optimizer import OptimizerReader
 from paramscope.capture.quantized import add_quantized
 from paramscope.capture.values import value_facts
@@ -111,7 +111,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: 
     walk = Walk()
     walk.walk_registered(roots)
     HiddenSearch(walk).run()
-    walk.add_flat_marks()
+    walk.add_flat_views()
     tensors = walk.tensors
     tensors.flush()
     with isolated(walk.notes, "", "which of its weights are quantized"):
@@ -119,8 +119,8 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: 
     with isolated(walk.notes, "", "what peft keeps of its adapters"):
         add_adapters(walk)
     with isolated(walk.notes, "", "what is odd about its tensors"):
-        add_tensor_marks(walk)
-        add_copy_marks(walk)
+        add_odd_tensors(walk)
+        add_own_copying(walk)
     with isolated(walk.notes, "", "what it declares as tied"):
         walk.facts.declarations = declared_ties(walk.facts.tying)
     reader = OptimizerReader(tensors, walk.tensor_paths() if optimizers else {})
@@ -149,7 +149,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: 
         ),
         "aliases": tuple(walk.aliases),
         "optimizers": optimizer_records,
-        "marks": tuple(walk.facts.marks),
+        "marks": tuple(walk.facts.oddities),
         "declarations": walk.facts.declarations,
         "notes": tuple(walk.notes),
         "values": looked_at,

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from paramscope.capture.classes import class_dict, class_mro, is_a, is_text, mapping_items, qualified_name
-from paramscope.capture.kinds import attribute_steps
+from paramscope.capture.lookups import attribute_reader
 from paramscope.capture.walk import Walk
 from paramscope.snapshot import Mark
 
@@ -23,12 +23,14 @@ def add_adapters(walk: Walk) -> None:
     """Marks the models of peft, with what their adapters' files will hold, and layers whose adapters are merged."""
     if not any(record.type.startswith("peft.") for record in walk.facts.class_records):
         return
-    kinds: dict[int, frozenset[str]] = {}
+    names_by_class: dict[int, frozenset[str]] = {}
     for _, module in walk.held_modules():
         cls = type(module)
-        names = kinds.get(id(cls))
+        names = names_by_class.get(id(cls))
         if names is None:
-            names = kinds[id(cls)] = frozenset({_MODEL, _LAYER}.intersection(map(qualified_name, class_mro(cls))))
+            names = names_by_class[id(cls)] = frozenset(
+                {_MODEL, _LAYER}.intersection(map(qualified_name, class_mro(cls)))
+            )
         if not names:
             continue
         state = _instance_dict(module)
@@ -38,10 +40,10 @@ def add_adapters(walk: Walk) -> None:
         if _MODEL in names:
             for adapter, config in _configs(state):
                 bias, tables = _saved_beside(config)
-                walk.facts.marks.append(Mark(path, "adapter", adapter, bias))
-                walk.facts.marks.append(Mark(path, "adapter-tables", adapter, tables))
+                walk.facts.oddities.append(Mark(path, "adapter", adapter, bias))
+                walk.facts.oddities.append(Mark(path, "adapter-tables", adapter, tables))
         elif is_a(state.get("merged_adapters"), list) and list.__len__(state["merged_adapters"]):
-            walk.facts.marks.append(Mark(path, "merged-adapter", "merged_adapters", None))
+            walk.facts.oddities.append(Mark(path, "merged-adapter", "merged_adapters", None))
 
 
 def _configs(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -61,7 +63,7 @@ def _configs(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 def _saved_beside(config: Any) -> tuple[str, str]:
     """(which biases, which tables of tokens) the file of an adapter holds beside the adapter itself: `none`, `all` or
     those of its `layers`; `targeted`, `none`, or `perhaps`, where peft compares with a base model elsewhere."""
-    steps = attribute_steps(type(config))
+    steps = attribute_reader(type(config))
     held = {} if steps is None else dict(steps(config))
     bias = held.get("->bias")
     biases = "none"

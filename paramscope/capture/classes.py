@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dis
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -182,58 +182,76 @@ def _only_hands_on(function: object, method: str) -> bool:
     )
 
 
+_OVERRIDES = ("state_dict", "to", *DECIDING)
+"""Methods of Module of which an override leaves a fate in doubt."""
+
+
 def class_facts(cls: type) -> ClassFacts:
     """Reads one Module class."""
-    subtree: list[tuple[str, str]] = []
-    own: list[tuple[str, str]] = []
-    hides: dict[str, str] = {}
-    moves_itself: str | None = None
-    hands_out: tuple[str, str] | None = None
-    met: set[str] = set()
-    derived: frozenset[str] = frozenset()
-    mro = class_mro(cls)
-    names = [qualified_name(base) for base in mro]
-    for base, name in zip(mro, names, strict=True):
-        members = class_dict(base)
-        derived |= _DERIVED.get(name, derived)
-        if is_torch(base):
-            # Its overrides (lazy modules, RNNs, quantized layers) save and move what is registered.
-            met.update(method for method in ("state_dict", "to", *DECIDING) if method in members)
-            continue
-        if "state_dict" in members and "state_dict" not in met:
-            subtree.append(("saved", f"{short_name(base)} overrides state_dict()"))
-        if "to" in members and "to" not in met and module_name(base).partition(".")[0] not in _MOVES_AS_TORCH:
-            moves_itself = f"{short_name(base)} overrides to()"
-        for method in _HANDING_OUT:
-            if method in members and hands_out is None and not _only_hands_on(members[method], method):
-                hands_out = (short_name(base), method)
-        for method, fate in DECIDING.items():
-            if method in members and method not in met:
-                own.append((fate, f"{short_name(base)} overrides {method}()"))
-        met.update(method for method in ("state_dict", "to", *DECIDING) if method in members)
-        for member, value in members.items():
-            if type(member) is str and member not in met and not member.startswith("__"):
-                met.add(member)
-                kind = hiding_kind(value)
-                if kind is not None:
-                    hides[member] = kind
+    names = [qualified_name(base) for base in class_mro(cls)]
+    overridden = _overrides(cls)
     layer = next((name for name in names if name in LAYERS), None)
+    saving, moving = overridden.get("state_dict"), overridden.get("to")
     return ClassFacts(
         names[0],
         layer,
         () if layer is None else LAYERS[layer].settings,
-        derived,
-        tuple(subtree),
-        tuple(own),
-        moves_itself,
-        tuple(hides.items()),
+        frozenset().union(*(_DERIVED.get(name, ()) for name in names)),
+        () if saving is None else (("saved", f"{short_name(saving)} overrides state_dict()"),),
+        tuple(
+            (DECIDING[method], f"{short_name(base)} overrides {method}()")
+            for method, base in overridden.items()
+            if method in DECIDING
+        ),
+        None if moving is None or _moves_as_torch(moving) else f"{short_name(moving)} overrides to()",
+        tuple(_hides(cls)),
         frozenset(
             name for name in ("requires_grad", "requires_grad_") if definer(cls, name) not in (None, nn.Module)
         ),
         definer(cls, "_tied_weights_keys") is not None,
         "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel" in names,
-        hands_out,
+        _hands_out(cls),
     )
+
+
+def _own_bases(cls: type) -> list[type]:
+    """The classes in the MRO that are not torch's."""
+    return [base for base in class_mro(cls) if not is_torch(base)]
+
+
+def _overrides(cls: type) -> dict[str, type]:
+    """By method, the class of the user's or a library's whose override counts. Those of torch's own classes (lazy
+    modules, RNNs, quantized layers) save and move what is registered."""
+    found: dict[str, type] = {}
+    for base in class_mro(cls):
+        for method in _OVERRIDES:
+            if method in class_dict(base):
+                found.setdefault(method, base)
+    return {method: base for method, base in found.items() if not is_torch(base)}
+
+
+def _moves_as_torch(cls: type) -> bool:
+    return module_name(cls).partition(".")[0] in _MOVES_AS_TORCH
+
+
+def _hands_out(cls: type) -> tuple[str, str] | None:
+    for base in _own_bases(cls):
+        members = class_dict(base)
+        for method in _HANDING_OUT:
+            if method in members and not _only_hands_on(members[method], method):
+                return short_name(base), method
+    return None
+
+
+def _hides(cls: type) -> Iterator[tuple[str, str]]:
+    met: set[str] = set()
+    for base in _own_bases(cls):
+        for name, value in class_dict(base).items():
+            if name not in met and name not in _OVERRIDES and not name.startswith("__"):
+                met.add(name)
+                kind = hiding_kind(value)
+                if kind is not None:
+                    yield name, kind
 
 
 def hiding_kind(value: Any) -> str | None:

@@ -21,7 +21,7 @@ def calls_on(cls: type, attribute: str, method: str) -> bool:
     )
 
 
-def texts_of(classes: Iterable[type], others: Iterable[Any] = ()) -> frozenset[str]:
+def strings_in(classes: Iterable[type], others: Iterable[Any] = ()) -> frozenset[str]:
     """Every text in the methods of classes and of what they inherit from, in some other functions, and in the
     functions of the same Python modules that these call."""
     found: set[str] = set()
@@ -34,7 +34,7 @@ def texts_of(classes: Iterable[type], others: Iterable[Any] = ()) -> frozenset[s
             seen.add(id(function))
             beside = function.__globals__
             for code in _codes(function):
-                found.update(_texts(code.co_consts))
+                found.update(_strings(code.co_consts))
                 called: Iterator[Any] = (dict.get(beside, name) for name in code.co_names)
                 pending += [each for each in called if id(type(each)) in _FUNCTIONS and each.__globals__ is beside]
     return frozenset(found)
@@ -74,9 +74,9 @@ def _codes(function: FunctionType) -> Iterator[CodeType]:
         pending += [each for each in code.co_consts if type(each) is CodeType]
 
 
-def _texts(constants: Iterable[Any]) -> Iterator[str]:
+def _strings(constants: Iterable[Any]) -> Iterator[str]:
     for each in constants:
         if type(each) is str:
             yield each
         elif type(each) is tuple or type(each) is frozenset:
-            yield from _texts(each)
+            yield from _strings(each)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from paramscope.capture.classes import class_dict, class_mro, definer, is_a
-from paramscope.capture.kinds import attribute_steps
+from paramscope.capture.lookups import attribute_reader
 from paramscope.snapshot import DeclaredTie, Mark, SharingRecord, join, without_wrappers
 
 _NAME = re.compile(r"[\w.]+")
@@ -82,7 +82,7 @@ def _texts(declared: dict[Any, Any]) -> Pairs:
 
 
 def _attributes(thing: Any) -> dict[str, Any]:
-    steps = attribute_steps(type(thing))
+    steps = attribute_reader(type(thing))
     return {} if steps is None else {step.removeprefix("->"): item for step, item in steps(thing)}
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from paramscope.capture.classes import class_mro, definer, is_a, is_torch, short_name
 from paramscope.capture.code import calls_on
-from paramscope.capture.kinds import attribute_steps, plain_name
+from paramscope.capture.lookups import attribute_reader, plain_name
 from paramscope.capture.stepping import steps_as
 
 Group = dict[str, Any]
@@ -143,7 +143,7 @@ def as_groups(groups: Any) -> list[Group] | None:
 
 def instance_dict(thing: Any) -> Mapping[str, Any]:
     """The attributes of any object, read as the search for hidden things reads them."""
-    steps = attribute_steps(type(thing))
+    steps = attribute_reader(type(thing))
     return {} if steps is None else {step.removeprefix("->"): value for step, value in steps(thing)}
 
 

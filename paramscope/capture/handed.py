@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from paramscope.capture.classes import definer, is_a, is_mapping, mapping_items, short_name
 from paramscope.capture.groups import WRAPPED_AS, Found, as_groups, find_groups, instance_dict, items, keeps
-from paramscope.capture.kinds import plain_name
+from paramscope.capture.lookups import plain_name
 from paramscope.errors import NotAnOptimizer
 
 _DEPTH = 4

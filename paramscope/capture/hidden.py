@@ -16,7 +16,7 @@ import torch
 from paramscope.capture.classes import is_tensor_class
 from paramscope.capture.idioms import packed_type
 from paramscope.capture.isolation import isolated
-from paramscope.capture.kinds import NOTHING, PACKED, WAYS, Kind
+from paramscope.capture.lookups import NOTHING, PACKED, WAYS, Contents, Lookup
 from paramscope.capture.sources import learned_sources
 from paramscope.capture.tensors import is_parameter
 from paramscope.capture.walk import Candidate, Walk
@@ -54,18 +54,18 @@ class Way(NamedTuple):
     is_copied: bool = True
     """Whether `copy.deepcopy` of the module copies it."""
 
-    def through(self, kind: Kind) -> Way:
-        """The way on through a value of this kind."""
-        if not kind.is_object:
-            return self if kind.is_copied else self._replace(is_copied=False)
-        level, type = kind.way if kind.way[0] > self.level else (self.level, self.type)
+    def through(self, lookup: Lookup) -> Way:
+        """The way on through a value that is looked into so."""
+        if not lookup.is_object:
+            return self if lookup.is_copied else self._replace(is_copied=False)
+        level, type = lookup.way if lookup.way[0] > self.level else (self.level, self.type)
         return Way(
             level,
             type,
             self.knows_owner,
-            self.is_data or kind.is_data,
-            self.is_built_in or kind.way[1].startswith("torch."),
-            self.is_copied and kind.is_copied,
+            self.is_data or lookup.is_data,
+            self.is_built_in or lookup.way[1].startswith("torch."),
+            self.is_copied and lookup.is_copied,
         )
 
 
@@ -121,78 +121,90 @@ class HiddenSearch:
 
     def _look(self, candidate: Candidate) -> None:
         """Enters the tensors in an attribute's value, then walks the modules in it, in the order they lie there."""
-        walk, kinds = self._walk, self._walk.kinds
-        modules: list[tuple[str, Any, Way]] = []
-        stack: list[_Step] = [_Step(candidate.name, candidate.value, 0, _DIRECT, None)]
+        modules: list[_Step] = []
+        stack = [_Step(candidate.name, candidate.value, 0, _DIRECT, None)]
         while stack:
-            name, value, depth, way, behind = stack.pop()
-            cls = type(value)
-            kind = kinds.get(id(cls)) or walk.kind(cls)
-            if kind.is_thing:
-                while behind is not None:
-                    self._add_object(candidate, behind)
-                    behind = behind.outer
-                if cls_is_tensor := is_tensor_class(cls):
-                    number = walk.tensors.numbers.get(id(value))
-                    if number is not None and walk.is_sealed(number):
-                        self._aliases += 1
-                        if self._aliases <= ALIAS_BOUND:
-                            walk.add_tensor(candidate.module, name, value)
-                        elif self._aliases == ALIAS_BOUND + 1:
-                            self._stop(
-                                candidate,
-                                name,
-                                "aliases",
-                                f"{ALIAS_BOUND:,} further ways to what is registered were listed before",
-                            )
-                        continue
-                    if way.is_data and not _requires_grad(value) and not is_parameter(value):
-                        continue
-                if self._things >= THING_BOUND:
-                    self._stop(candidate, name, "items", f"{THING_BOUND:,} tensors and modules were listed before")
+            step = stack.pop()
+            lookup = self._walk.lookup(type(step.value))
+            if lookup.is_thing:
+                if not self._add_thing(candidate, step, modules):
                     break
-                self._things += 1
-                if cls_is_tensor:
-                    self._add_tensor(candidate, name, value, way)
-                else:
-                    modules.append((name, value, way))
                 continue
-            if kind is PACKED:
-                path = join(walk.paths[candidate.module], name)
-                walk.notes.append(
-                    Note(path, "packed", f"its elements lie in C++ and are not counted: {packed_type(value)}")
-                )
-            if kind.steps is None or id(value) in self._entered:
-                continue
-            self._entered.add(id(value))
-            self._held.append(value)
-            if depth == DEPTH_BOUND:
-                self._stop(candidate, name, "depth", f"it lies {DEPTH_BOUND} deep in containers and objects")
-                continue
-            if self._items > ITEM_BOUND:
-                self._stop(candidate, name, "items", f"{ITEM_BOUND:,} items were looked at before")
-                continue
-            self._objects += kind.is_object
-            if self._objects > OBJECT_BOUND:
-                self._stop(candidate, name, "items", f"{OBJECT_BOUND:,} objects were looked into before")
-                continue
-            way = way.through(kind)
-            if kind.is_object and kind.way[0]:
-                behind = _Behind(name, kind.way, cls, behind)
-            steps = []
-            for step, item in kind.steps(value):
-                self._items += 1
-                if self._items > ITEM_BOUND:
-                    self._stop(candidate, name, "items", f"{ITEM_BOUND:,} items were looked at before")
-                    break
-                of_item = type(item)
-                if (kinds.get(id(of_item)) or walk.kind(of_item)) is not NOTHING:
-                    steps.append(_Step(name + step, item, depth + 1, way, behind))
-            if kind.is_object and self._knows(candidate.module, steps):
-                way = way._replace(knows_owner=True)
-                steps = [each._replace(way=way) for each in steps]
-            stack.extend(reversed(steps))
+            if lookup is PACKED:
+                path = join(self._walk.paths[candidate.module], step.name)
+                text = f"its elements lie in C++ and are not counted: {packed_type(step.value)}"
+                self._walk.notes.append(Note(path, "packed", text))
+            if lookup.contents is not None and self._may_enter(candidate, step, is_object=lookup.is_object):
+                stack.extend(reversed(self._steps_in(candidate, step, lookup, lookup.contents(step.value))))
         self._walk_modules(candidate, modules)
+
+    def _add_thing(self, candidate: Candidate, step: _Step, modules: list[_Step]) -> bool:
+        """Enters a tensor, or puts a module to those that are walked later; False where no more are listed."""
+        behind = step.behind
+        while behind is not None:
+            self._add_object(candidate, behind)
+            behind = behind.outer
+        is_tensor = is_tensor_class(type(step.value))
+        if is_tensor and self._is_passed_over(candidate, step):
+            return True
+        if self._things >= THING_BOUND:
+            self._stop(candidate, step.name, "items", f"{THING_BOUND:,} tensors and modules were listed before")
+            return False
+        self._things += 1
+        if is_tensor:
+            self._add_tensor(candidate, step.name, step.value, step.way)
+        else:
+            modules.append(step)
+        return True
+
+    def _is_passed_over(self, candidate: Candidate, step: _Step) -> bool:
+        """Whether a tensor is registered, and at most listed as an alias, or only a sample among data."""
+        number = self._walk.tensors.numbers.get(id(step.value))
+        if number is None or not self._walk.is_sealed(number):
+            return step.way.is_data and not _requires_grad(step.value) and not is_parameter(step.value)
+        self._aliases += 1
+        if self._aliases <= ALIAS_BOUND:
+            self._walk.add_tensor(candidate.module, step.name, step.value)
+        elif self._aliases == ALIAS_BOUND + 1:
+            why = f"{ALIAS_BOUND:,} further ways to what is registered were listed before"
+            self._stop(candidate, step.name, "aliases", why)
+        return True
+
+    def _may_enter(self, candidate: Candidate, step: _Step, *, is_object: bool) -> bool:
+        """Whether a container, an object or a callable is looked into: once, and within the bounds."""
+        if id(step.value) in self._entered:
+            return False
+        self._entered.add(id(step.value))
+        self._held.append(step.value)
+        if step.depth == DEPTH_BOUND:
+            self._stop(candidate, step.name, "depth", f"it lies {DEPTH_BOUND} deep in containers and objects")
+            return False
+        if self._items > ITEM_BOUND:
+            self._stop(candidate, step.name, "items", f"{ITEM_BOUND:,} items were looked at before")
+            return False
+        self._objects += is_object
+        if self._objects > OBJECT_BOUND:
+            self._stop(candidate, step.name, "items", f"{OBJECT_BOUND:,} objects were looked into before")
+            return False
+        return True
+
+    def _steps_in(self, candidate: Candidate, outer: _Step, lookup: Lookup, held: Contents) -> list[_Step]:
+        """What of the things that a value holds is looked at in turn."""
+        walk, depth, way, behind = self._walk, outer.depth + 1, outer.way.through(lookup), outer.behind
+        if lookup.is_object and lookup.way[0]:
+            behind = _Behind(outer.name, lookup.way, type(outer.value), behind)
+        steps: list[_Step] = []
+        for step, item in held:
+            self._items += 1
+            if self._items > ITEM_BOUND:
+                self._stop(candidate, outer.name, "items", f"{ITEM_BOUND:,} items were looked at before")
+                break
+            if walk.lookup(type(item)) is not NOTHING:
+                steps.append(_Step(outer.name + step, item, depth, way, behind))
+        if lookup.is_object and self._knows(candidate.module, steps):
+            way = way._replace(knows_owner=True)
+            steps = [each._replace(way=way) for each in steps]
+        return steps
 
     def _add_tensor(self, candidate: Candidate, name: str, tensor: Any, way: Way) -> None:
         """Enters a tensor in an attribute; of what one of torch's own objects computed when it was built, the
@@ -218,14 +230,14 @@ class HiddenSearch:
             self._add_way(candidate, name, way)
         if not way.is_copied and not _is_leaf(tensor):
             path = join(self._walk.paths[candidate.module], name)
-            self._walk.facts.marks.append(Mark(path, "not-copied", "", None))
+            self._walk.facts.oddities.append(Mark(path, "not-copied", "", None))
 
     def _add_way(self, candidate: Candidate, name: str, way: Way) -> None:
         """Enters what hides a module, or a tensor that requires grad, where that is no mere container."""
         path = join(self._walk.paths[candidate.module], name)
-        self._walk.facts.marks.append(Mark(path, "held-by", WAYS[way.level], way.type))
+        self._walk.facts.oddities.append(Mark(path, "held-by", WAYS[way.level], way.type))
         if way.knows_owner:
-            self._walk.facts.marks.append(Mark(path, "held-from-above", "", None))
+            self._walk.facts.oddities.append(Mark(path, "held-from-above", "", None))
 
     def _knows(self, module: int, steps: list[_Step]) -> bool:
         """Whether one of the things that an object holds is the module that holds it, or one above that."""
@@ -244,17 +256,16 @@ class HiddenSearch:
             path = join(self._walk.paths[candidate.module], behind.name)
             self._walk.facts.enter_object(path, WAYS[behind.way[0]], behind.cls)
 
-    def _walk_modules(self, candidate: Candidate, modules: list[tuple[str, Any, Way]]) -> None:
+    def _walk_modules(self, candidate: Candidate, found: list[_Step]) -> None:
         walk = self._walk
-        owner = walk.paths[candidate.module]
-        for name, module, way in modules:
-            path = join(owner, name)
+        for name, module, _, way, _ in found:
+            path = join(walk.paths[candidate.module], name)
             known = walk.path_of(module)
             if known is None:
                 if way.level:
                     self._add_way(candidate, name, way)
                 if not way.is_copied:
-                    walk.facts.marks.append(Mark(path, "not-copied", "", None))
+                    walk.facts.oddities.append(Mark(path, "not-copied", "", None))
                 walk.walk_hidden(path, module, walk.reasons_below(candidate.module))
             elif "->" not in name and "::" not in name:
                 # An object or a method that knows the module it belongs to is no second place of it.

@@ -13,7 +13,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from paramscope.capture.classes import class_dict, class_mro, definer, is_a, is_tensor_class, qualified_name
-from paramscope.capture.kinds import attribute_steps
+from paramscope.capture.lookups import attribute_reader
 from paramscope.capture.parts import tensor_dict
 
 # Forward pre-hooks that make an attribute of registered tensors: what it is called, and where it keeps the name.
@@ -32,7 +32,7 @@ def recomputed_by(name: str, hooks: Iterable[Any]) -> str | None:
     for hook in hooks:
         for kind, method, kept_as in _RECOMPUTING:
             if is_a(hook, kind):
-                steps = attribute_steps(type(hook))
+                steps = attribute_reader(type(hook))
                 if steps is not None and dict(steps(hook)).get(kept_as) == name:
                     return method
     return None

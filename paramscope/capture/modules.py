@@ -6,11 +6,11 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any, NamedTuple
 
-from paramscope.capture.classbook import Class, look_up, look_up_module_class, mro_of
+from paramscope.capture.class_cache import KnownClass, look_up, look_up_module_class, mro_of
 from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, hook_reason, is_a
 from paramscope.capture.idioms import flat_views, is_class_forward, recomputed_by
-from paramscope.capture.kinds import is_inert
-from paramscope.capture.odd_attributes import odd_mark, uses_itself
+from paramscope.capture.lookups import is_inert
+from paramscope.capture.odd_attributes import to_oddity, uses_itself
 from paramscope.snapshot import ClassRecord, DeclaredTie, Mark, Setting, join
 from paramscope.source.library import is_own
 
@@ -42,14 +42,14 @@ class ModuleFacts:
         self.classes: dict[int, ClassEntry] = {}
         """By the id of the class; the modules keep their classes alive."""
         self.unknown: dict[int, Reasons] = {}
-        self.marks: list[Mark] = []
+        self.oddities: list[Mark] = []
         self.tying: list[tuple[str, Any]] = []
         """(path, module) of those that may say which weights are tied."""
         self.declarations: tuple[DeclaredTie, ...] = ()
         self.flat_views: list[tuple[Any, str]] = []
         """(module, name) of views of flat parameters."""
         self._type_numbers: dict[str, int] = {}
-        self._looked_up: dict[int, Class] = {}
+        self._looked_up: dict[int, KnownClass] = {}
         """By the id of a class, of all modules' classes and what they inherit from."""
         self._settings: dict[tuple[tuple[str, Setting], ...], int] = {(): 0}
         self._objects: set[str] = set()
@@ -81,7 +81,7 @@ class ModuleFacts:
             return
         self._objects.add(path)
         self._object_classes.update(dict.fromkeys(look_up(base).record for base in mro_of(cls)))
-        self.marks.append(Mark(path, "object-class", kind, record.type))
+        self.oddities.append(Mark(path, "object-class", kind, record.type))
 
     def setting_of(self, entry: ClassEntry, state: dict[str, Any]) -> int:
         """The number of what a torch.nn layer says of itself."""
@@ -126,7 +126,7 @@ class ModuleFacts:
             self.unknown[index] = own
         for name, kind in facts.hides:
             if name in state["_parameters"] or name in state["_buffers"] or name in state["_modules"]:
-                self.marks.append(Mark(path, "class-shadow", name, kind))
+                self.oddities.append(Mark(path, "class-shadow", name, kind))
         if facts.flattens:
             self.flat_views.extend(flat_views(state))
         if facts.declares_ties and is_first:
@@ -144,15 +144,15 @@ class ModuleFacts:
         if fate is not None:
             reason = (fate, f"the instance has a {name}() of its own")
             self.unknown[index] = merge(self.unknown.get(index, ()), (reason,))
-        mark = odd_mark(path, name, value, facts)
-        if mark is not None and not (mark.kind == "odd-attribute" and uses_itself(type(module), name)):
-            self.marks.append(mark)
+        oddity = to_oddity(path, name, value, facts)
+        if oddity is not None and not (oddity.kind == "odd-attribute" and uses_itself(type(module), name)):
+            self.oddities.append(oddity)
 
     def add_recomputed(self, path: str, name: str, hooks: Any) -> None:
         """Enters what computes an attribute anew, if one of a module's forward pre-hooks does."""
         method = recomputed_by(name, dict.values(hooks)) if is_a(hooks, dict) else None
         if method is not None:
-            self.marks.append(Mark(join(path, name), "recomputed", method, None))
+            self.oddities.append(Mark(join(path, name), "recomputed", method, None))
 
     @property
     def interned_settings(self) -> tuple[tuple[tuple[str, Setting], ...], ...]:

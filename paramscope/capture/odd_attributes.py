@@ -7,7 +7,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, class_mro, is_a, is_torch
-from paramscope.capture.kinds import attribute_steps
+from paramscope.capture.lookups import attribute_reader
 from paramscope.snapshot import Mark
 
 MISSPELLED = frozenset(
@@ -33,7 +33,7 @@ ODD_NAMES = MISSPELLED | {
 """Of a module's instance attributes, those that are looked at."""
 
 
-def odd_mark(path: str, name: str, value: Any, facts: ClassFacts) -> Mark | None:
+def to_oddity(path: str, name: str, value: Any, facts: ClassFacts) -> Mark | None:
     """The mark of an instance attribute of a module with one of the odd names; None where it means nothing."""
     if name == "_hf_hook":
         return Mark(path, "offloaded", name, None) if _offloads(value) else None
@@ -118,7 +118,7 @@ def plain_value(value: Any) -> bool | int | str | None:
 
 def _offloads(hook: Any, depth: int = 0) -> bool:
     """Whether an accelerate hook, or one of several in one, brings a module's tensors in and takes them out."""
-    steps = attribute_steps(type(hook))
+    steps = attribute_reader(type(hook))
     if steps is None:
         return False
     held = dict(steps(hook))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from paramscope.capture.classes import is_tensor_class
-from paramscope.capture.kinds import copies_itself
+from paramscope.capture.lookups import copies_itself
 from paramscope.capture.odd_attributes import MISSPELLED, plain_value
 from paramscope.capture.parts import tensor_dict
 from paramscope.capture.register import TensorRegister
@@ -39,14 +39,14 @@ class _Oddity(NamedTuple):
     value: Any
 
 
-def add_tensor_marks(walk: Walk) -> None:
+def add_odd_tensors(walk: Walk) -> None:
     """Enters what is odd about tensors, and those that cannot be read."""
     tensors = walk.tensors
     found = [*_inference(tensors.held), *_odd_attributes(tensors.held), *_odd_gradients(tensors)]
     if not found and not tensors.unreadable:
         return
     paths = walk.tensor_paths()
-    walk.facts.marks.extend(Mark(paths[each.tensor], each.kind, each.name, each.value) for each in found)
+    walk.facts.oddities.extend(Mark(paths[each.tensor], each.kind, each.name, each.value) for each in found)
     walk.notes.extend(
         Note(paths[number], "unreadable", "its class answers for its sizes: to ask would run the class's code")
         for number in sorted(tensors.unreadable)
@@ -95,13 +95,13 @@ _USUAL = {IS_LEAF, IS_LEAF | IS_PARAMETER, IS_LEAF | IS_PARAMETER | REQUIRES_GRA
 """Flags of tensors that have no gradient and are no view that learns."""
 
 
-def add_copy_marks(walk: Walk) -> None:
+def add_own_copying(walk: Walk) -> None:
     """Enters which modules say themselves what a copy of them holds: of interest where a tensor has a graph alone."""
     if all(flags & IS_LEAF for flags in set(walk.tensors.flags)):
         return
     for number, module in walk.held_modules():
         if copies_itself(type(module)):
-            walk.facts.marks.append(Mark(walk.paths[number], "not-copied", "", None))
+            walk.facts.oddities.append(Mark(walk.paths[number], "not-copied", "", None))
 
 
 def _is_text(name: Any) -> bool:

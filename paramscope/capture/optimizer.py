@@ -1,4 +1,4 @@
-"""What the optimizers will really step: param groups, their members by slot path, and strangers.
+"""What the optimizers will really step: param groups, their members by slot path, and foreign_members.
 
 Anything that has `param_groups` counts as an optimizer: torch's own, user subclasses, and wrappers.
 """
@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from paramscope.capture.classes import is_a, is_tensor_class, qualified_name, short_name
-from paramscope.capture.code import texts_of
+from paramscope.capture.code import strings_in
+from paramscope.capture.foreign import ForeignMembers
 from paramscope.capture.groups import Found, by_id, defaults_of, instance_dict, items, members
 from paramscope.capture.handed import Handed
-from paramscope.capture.kinds import plain_name
+from paramscope.capture.lookups import plain_name
 from paramscope.capture.register import TensorRegister
 from paramscope.capture.stepping import mro_names, read_state, steps_as, what_fits
-from paramscope.capture.strangers import Strangers
 from paramscope.capture.tensors import tensor_facts
 from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord, StateRecord
 from paramscope.snapshot.hyperparameters import PUT_BY_TORCH
@@ -47,8 +47,8 @@ class OptimizerReader:
         for each in every:
             self._enter(each.name, each.found.groups)
         held = (member for each in every for group in each.found.groups for member in members(group))
-        strangers = Strangers(self._tensors, self._paths, self._memberships, held)
-        return tuple(self._optimizer(each, strangers) for each in every)
+        foreign_members = ForeignMembers(self._tensors, self._paths, self._memberships, held)
+        return tuple(self._optimizer(each, foreign_members) for each in every)
 
     def _resolved(self, handed: Handed) -> Iterator[_Stepping]:
         """What really steps: the optimizer, the one within it, or both, each its own part."""
@@ -69,7 +69,7 @@ class OptimizerReader:
             listed = tuple(self._paths[number] for number in numbers if number is not None)
             yield _Stepping(name, outer, inner.found, handed.schedulers, listed)
 
-    def _optimizer(self, stepping: _Stepping, strangers: Strangers) -> OptimizerRecord:
+    def _optimizer(self, stepping: _Stepping, foreign_members: ForeignMembers) -> OptimizerRecord:
         name, outer, found, schedulers, listed = stepping
         cls, holder = type(outer), type(found.holder)
         steps = steps_as(holder)
@@ -77,7 +77,7 @@ class OptimizerReader:
         return OptimizerRecord(
             name,
             qualified_name(cls),
-            tuple(self._group(i, group, found.state, steps, strangers) for i, group in enumerate(found.groups)),
+            tuple(self._group(i, group, found.state, steps, foreign_members) for i, group in enumerate(found.groups)),
             mro_names(cls)[1:],
             () if holder is cls else mro_names(holder),
             steps,
@@ -97,7 +97,7 @@ class OptimizerReader:
         hooks: Iterator[Any] = (instance_dict(stepping.found.holder).get(name) for name in _HOOKS)
         others = [each for held in hooks if is_a(held, dict) for each in dict.values(held)]
         classes = list(map(type, (stepping.outer, stepping.found.holder, *stepping.schedulers)))
-        spoken = texts_of(classes, others)
+        spoken = strings_in(classes, others)
         return tuple(key for key in odd if key in spoken)
 
     def memberships(self) -> tuple[array[int], tuple[tuple[Membership, ...], ...]]:
@@ -123,7 +123,7 @@ class OptimizerReader:
         group: dict[str, Any],
         state: Mapping[int, Any],
         steps: str | None,
-        strangers: Strangers,
+        foreign_members: ForeignMembers,
     ) -> GroupRecord:
         held = members(group)
         names = items(group.get("param_names"))
@@ -134,7 +134,7 @@ class OptimizerReader:
         slots, foreign, numel, state_nbytes = [], [], 0, 0
         misfits: list[StateRecord] = []
         for position, (member, number) in enumerate(zip(held, numbers, strict=True)):
-            spec = strangers.spec(member) if number is None else self._tensors.spec(number)
+            spec = foreign_members.spec(member) if number is None else self._tensors.spec(number)
             numel += spec.numel or 0
             nbytes, unfit = read_state(state.get(id(member)), fitting, position, spec, member)
             state_nbytes += nbytes
@@ -143,7 +143,7 @@ class OptimizerReader:
                 slots.append(self._paths[number])
                 continue
             name = plain_name(names[position]) if names else None
-            foreign.append(strangers.record(held, name, position, numbers))
+            foreign.append(foreign_members.record(held, name, position, numbers))
         options = tuple(
             (key, plain_option(value)) for key, value in group.items() if key not in ("params", "param_names")
         )

@@ -14,7 +14,7 @@ from typing import Any
 from paramscope.capture.classes import class_mro, class_place, module_name, qualified_name, short_name
 from paramscope.source.library import is_installed
 
-FOREIGN = frozenset(
+LIBRARIES = frozenset(
     {
         "torch",
         "accelerate",
@@ -72,7 +72,7 @@ _DATA = frozenset({"torch.utils.data.dataset.Dataset", "torch.utils.data.sampler
 _NAMES = ("Config", "Configuration", "Tokenizer", "TokenizerFast", "Trainer", "Logger", "Mock")
 
 
-def is_foreign(cls: type, stores: frozenset[int]) -> bool:
+def is_outsider(cls: type, stores: frozenset[int]) -> bool:
     """Whether instances of a class are not looked into.
 
     stores: ids of classes that hold other things by their nature.
@@ -91,7 +91,7 @@ def is_foreign(cls: type, stores: frozenset[int]) -> bool:
         elif package == "torch":
             if base is cls and not module.startswith(_BUILT_IN):
                 return True
-        elif package in FOREIGN or (short_name(base).endswith(_NAMES) and is_installed(class_place(base)[0])):
+        elif package in LIBRARIES or (short_name(base).endswith(_NAMES) and is_installed(class_place(base)[0])):
             return True
     return False
 

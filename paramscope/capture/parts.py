@@ -13,7 +13,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
 from paramscope.capture.classes import class_dict, class_mro, definer, is_tensor_class, is_torch
-from paramscope.capture.kinds import attribute_steps
+from paramscope.capture.lookups import attribute_reader
 
 DEPTH_BOUND = 8
 """Wrappers within wrappers that are opened."""
@@ -106,7 +106,7 @@ def _inner(tensor: Any) -> list[tuple[str, Any]]:
         # Neither autograd nor a mode that is active out there may see this.
         with torch.no_grad(), _C._DisableTorchDispatch():
             return [(method.lstrip("_"), getattr(_Base, method)(tensor)) for method in methods]
-    steps = attribute_steps(cls)
+    steps = attribute_reader(cls)
     if steps is None:
         return []
     return [(name.removeprefix("->"), item) for name, item in steps(tensor) if is_tensor_class(type(item))]

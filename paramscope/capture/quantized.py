@@ -23,7 +23,7 @@ from paramscope.capture.classes import (
     mapping_items,
     qualified_name,
 )
-from paramscope.capture.kinds import attribute_steps
+from paramscope.capture.lookups import attribute_reader
 from paramscope.capture.parts import tensor_dict
 from paramscope.capture.walk import Walk
 from paramscope.snapshot import ATTRIBUTE, PARAMETER, Mark, Note, TensorSpec, slot_path
@@ -69,7 +69,7 @@ def add_quantized(walk: Walk) -> None:
         if found is None:
             continue
         how, shape = counted[slot.tensor] = found
-        walk.facts.marks.append(Mark(slot.path, "quantized", how, shape))
+        walk.facts.oddities.append(Mark(slot.path, "quantized", how, shape))
         spec = tensors.spec(slot.tensor)
         stored = prod(spec.shape or ())
         if slot.hold == PARAMETER and shape is not None:
@@ -174,7 +174,7 @@ def _shape_in(kept: Any) -> Shape | None:
     if is_a(kept, list, tuple):
         base: Any = list if is_a(kept, list) else tuple
         return next((_shape(value) for value in base.__iter__(kept) if type(value) is torch.Size), None)
-    steps = attribute_steps(type(kept))
+    steps = attribute_reader(type(kept))
     return None if steps is None else next((_shape(value) for name, value in steps(kept) if name == "->shape"), None)
 
 

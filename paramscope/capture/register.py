@@ -88,7 +88,7 @@ class TensorRegister:
         self._parts: dict[int, tuple[Part, ...]] = {}
         self._part_tensors: list[tuple[int, Any]] = []
         """(storage, tensor) of parts, held as all tensors are."""
-        self._kinds: dict[Any, tuple[int, int]] = {}
+        self._specs_and_flags: dict[Any, tuple[int, int]] = {}
         """(number of the spec, flags) by the class and what `_read` says of a tensor."""
         self._spec_numbers: dict[TensorSpec, int] = {}
         self._specs: list[TensorSpec] = []
@@ -145,12 +145,12 @@ class TensorRegister:
                 if not contiguous[i]:
                     facts[i] = (facts[i], tensor.stride())
         keys = list(zip(map(type, chunk), facts, strict=True))
-        found = list(map(self._kinds.get, keys))
+        found = list(map(self._specs_and_flags.get, keys))
         if None in found:
             for tensor, key, known in zip(chunk, keys, found, strict=True):
-                if known is None and key not in self._kinds:
-                    self._kinds[key] = self._new_kind(tensor, key)
-            found = list(map(self._kinds.__getitem__, keys))
+                if known is None and key not in self._specs_and_flags:
+                    self._specs_and_flags[key] = self._new_spec(tensor, key)
+            found = list(map(self._specs_and_flags.__getitem__, keys))
         first = len(self.specs)
         self.specs.extend(map(_first, found))
         self.flags.extend(map(_second, found))
@@ -198,7 +198,7 @@ class TensorRegister:
             self._has_borrowed = True
         return number
 
-    def _new_kind(self, tensor: Any, key: tuple[type, Any]) -> tuple[int, int]:
+    def _new_spec(self, tensor: Any, key: tuple[type, Any]) -> tuple[int, int]:
         """(number of the spec, flags) of a plain tensor, whose gradient is another question."""
         flags = IS_PARAMETER if type(tensor) is nn.Parameter else 0
         flags |= REQUIRES_GRAD if tensor.requires_grad else 0
@@ -283,7 +283,7 @@ class TensorRegister:
         for number, numel in numels.items():
             specs[number] = specs[number]._replace(numel=numel)
         # What is no tensor's any more goes, so that numbers are those of a report that was read.
-        for known in (self._kinds, self._spec_numbers, self._specs, self._spec_devices):
+        for known in (self._specs_and_flags, self._spec_numbers, self._specs, self._spec_devices):
             known.clear()
         self.specs = array("i", map(self._intern, specs))
 

@@ -8,7 +8,7 @@ from itertools import repeat
 from typing import Any
 
 from paramscope.capture.classes import is_text
-from paramscope.capture.kinds import plain_name
+from paramscope.capture.lookups import plain_name
 from paramscope.capture.register import TensorRegister
 from paramscope.snapshot import BUFFER, PARAMETER, TRANSIENT_BUFFER, SlotColumns
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from paramscope.capture.classes import class_dict, is_text
 from paramscope.capture.idioms import compiled_state, scripted_state
-from paramscope.capture.kinds import plain_name
+from paramscope.capture.lookups import plain_name
 from paramscope.snapshot import Note
 
 # What a module without Module.__init__ is taken to hold.

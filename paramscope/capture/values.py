@@ -33,7 +33,7 @@ _DTYPES = frozenset(
 _SAMPLES = 4
 """Elements along each of two dimensions that are compared before whole tensors are."""
 
-Kind = Literal["nan", "inf", "constant"]
+ValueKind = Literal["nan", "inf", "constant"]
 
 
 def value_facts(tensors: Sequence[Any], paths: dict[int, str]) -> tuple[tuple[ValueRecord, ...], tuple[Note, ...]]:
@@ -124,7 +124,7 @@ def _pieces(tensor: Any) -> Iterator[Any]:
             yield piece
 
 
-def _kinds(tensor: Any) -> list[Kind]:
+def _kinds(tensor: Any) -> list[ValueKind]:
     if not tensor.numel():
         return []
     is_single = tensor.numel() == 1
@@ -138,14 +138,14 @@ def _kinds(tensor: Any) -> list[Kind]:
     return _float_kinds(tensor, is_single=is_single)
 
 
-def _complex_kinds(pairs: Any, *, is_single: bool) -> list[Kind]:
+def _complex_kinds(pairs: Any, *, is_single: bool) -> list[ValueKind]:
     real, imaginary = (_float_kinds(pairs.select(-1, at), is_single=is_single) for at in (0, 1))
-    kinds: list[Kind] = [kind for kind in ("nan", "inf") if kind in real or kind in imaginary]
+    kinds: list[ValueKind] = [kind for kind in ("nan", "inf") if kind in real or kind in imaginary]
     return [*kinds, "constant"] if "constant" in real and "constant" in imaginary else kinds
 
 
-def _float_kinds(tensor: Any, *, is_single: bool) -> list[Kind]:
-    kinds: list[Kind] = []
+def _float_kinds(tensor: Any, *, is_single: bool) -> list[ValueKind]:
+    kinds: list[ValueKind] = []
     bounds = []
     for piece in _pieces(tensor):
         if piece.dtype.itemsize == 1:
@@ -158,7 +158,7 @@ def _float_kinds(tensor: Any, *, is_single: bool) -> list[Kind]:
         elif least in _INFINITE or most in _INFINITE:
             kinds.append("inf")
         bounds += [least, most]
-    found: list[Kind] = [kind for kind in ("nan", "inf") if kind in kinds]
+    found: list[ValueKind] = [kind for kind in ("nan", "inf") if kind in kinds]
     is_constant = not is_single and "nan" not in found and min(bounds) == max(bounds)
     return [*found, "constant"] if is_constant else found
 

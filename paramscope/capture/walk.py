@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from paramscope.capture.classes import ClassFacts, short_name
 from paramscope.capture.isolation import isolated
-from paramscope.capture.kinds import INERT, NOTHING, Kind, is_inert, kind_of, plain_name
+from paramscope.capture.lookups import INERT, NOTHING, Lookup, is_inert, lookup_of, plain_name
 from paramscope.capture.modules import ClassEntry, ModuleFacts, Reasons
 from paramscope.capture.odd_attributes import ODD_NAMES
 from paramscope.capture.register import TensorRegister
@@ -68,7 +68,7 @@ class Walk:
         self._sealed = 0
         """Tensors of a lower number are registered."""
         self._registered_paths: dict[int, str] | None = None
-        self.kinds: dict[int, Kind] = {}
+        self.lookups: dict[int, Lookup] = {}
         """How to look into values of a class, by its id."""
         # Columns, one entry a module path.
         self.paths: list[str] = []
@@ -192,7 +192,7 @@ class Walk:
             if name not in facts.derived and self._may_hold(value):
                 step = f"->{name}" if is_registered_name(name, state) else name
                 self.candidates.append(Candidate(index, step, value))
-                if self.kind(cls).is_thing and "_forward_pre_hooks" in state:
+                if self.lookup(cls).is_thing and "_forward_pre_hooks" in state:
                     self.facts.add_recomputed(path, step, state["_forward_pre_hooks"])
         if extra + OWN_COUNT != len(state):
             early = early_attributes(state)
@@ -200,14 +200,14 @@ class Walk:
 
     def _may_hold(self, value: Any) -> bool:
         """Whether an attribute's value is, or may hold, a tensor or a module."""
-        return self.kind(type(value)) is not NOTHING and not is_inert(value)
+        return self.lookup(type(value)) is not NOTHING and not is_inert(value)
 
-    def kind(self, cls: type) -> Kind:
+    def lookup(self, cls: type) -> Lookup:
         """How to look into values of a class."""
-        kind = self.kinds.get(id(cls))
-        if kind is None:
-            kind = self.kinds[id(cls)] = kind_of(cls)
-        return kind
+        lookup = self.lookups.get(id(cls))
+        if lookup is None:
+            lookup = self.lookups[id(cls)] = lookup_of(cls)
+        return lookup
 
     def _enter_class(self, index: int, path: str, cls: type) -> ClassEntry:
         entry, shared = self.facts.enter_class(cls)
@@ -315,12 +315,12 @@ class Walk:
         """Why the fates of what a module holds outside of torch's sight cannot be told."""
         return self.facts.unknown.get(module, ())
 
-    def add_flat_marks(self) -> None:
+    def add_flat_views(self) -> None:
         """Enters the marks of what is made anew of flat parameters, when all modules are known."""
         for module, name in self.facts.flat_views:
             path = self.path_of(module)
             if path is not None:
-                self.facts.marks.append(Mark(join(path, name), "recomputed", "fsdp", None))
+                self.facts.oddities.append(Mark(join(path, name), "recomputed", "fsdp", None))
 
     def module_columns(self) -> ModuleColumns:
         """One entry a module path."""

@@ -29,11 +29,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from paramscope.capture.by_class import ByClass
 from paramscope.capture.classes import class_dict, class_mro, module_name, qualified_name, short_name
-from paramscope.capture.memo import ClassMemo
-from paramscope.capture.outsiders import FOREIGN, holds_data, is_foreign
+from paramscope.capture.outsiders import LIBRARIES, holds_data, is_outsider
 
-Steps = Iterator[tuple[str, Any]]
+Contents = Iterator[tuple[str, Any]]
 """(step of a path, value) pairs."""
 
 # Of the standard library, only what holds other things by its nature.
@@ -43,12 +43,12 @@ _STORES = _CONTAINERS | set(map(id, _RECORDS))
 _PYTHON = sys.stdlib_module_names
 
 
-class Kind(NamedTuple):
+class Lookup(NamedTuple):
     """What values of one class are to the search."""
 
     is_thing: bool
     """A tensor or a module: what is searched for."""
-    steps: Callable[[Any], Steps] | None
+    contents: Callable[[Any], Contents] | None
     """What a value holds; None where values of this class are not looked into."""
     is_object: bool
     """Looked into attribute by attribute, which takes longer than a container's items."""
@@ -63,9 +63,9 @@ class Kind(NamedTuple):
 WAYS = ("container", "record", "object", "callable")
 """What may stand between a module and what it holds, from the one that shows the most to the one that hides it best;
 a record is a dataclass, a SimpleNamespace or argparse's Namespace."""
-_THING = Kind(is_thing=True, steps=None, is_object=False)
-NOTHING = Kind(is_thing=False, steps=None, is_object=False)
-PACKED = Kind(is_thing=False, steps=None, is_object=True)
+_THING = Lookup(is_thing=True, contents=None, is_object=False)
+NOTHING = Lookup(is_thing=False, contents=None, is_object=False)
+PACKED = Lookup(is_thing=False, contents=None, is_object=True)
 """An object in C++ that may hold tensors."""
 _LONGEST = 10**40
 """Numbers from here on are not written out."""
@@ -116,44 +116,44 @@ def is_inert(value: Any) -> bool:
     return False
 
 
-_kinds: ClassMemo[tuple[str, Kind]] = ClassMemo()
+_lookups: ByClass[tuple[str, Lookup]] = ByClass()
 
 
-def kind_of(cls: type) -> Kind:
+def lookup_of(cls: type) -> Lookup:
     """Tells one class; anew where it was called otherwise before."""
     name = qualified_name(cls)
-    known = _kinds.get(cls)
+    known = _lookups.get(cls)
     if known is None or known[0] != name:
-        known = _kinds.put(cls, (name, _kind_of(cls)))
+        known = _lookups.put(cls, (name, _lookup_of(cls)))
     return known[1]
 
 
-def _kind_of(cls: type) -> Kind:
+def _lookup_of(cls: type) -> Lookup:
     if issubclass(cls, torch.Tensor) or issubclass(cls, nn.Module):
         return _THING
     if issubclass(cls, torch.ScriptObject):
         return PACKED
-    container = _container_steps(cls)
+    container = _container_reader(cls)
     if container is not None:
         package = module_name(cls).partition(".")[0]
-        if package in FOREIGN:
+        if package in LIBRARIES:
             return NOTHING  # Lightning's copy of what a module was built with, for one
-        of_attributes = None if is_foreign(cls, _STORES) else attribute_steps(cls)
+        of_attributes = None if is_outsider(cls, _STORES) else attribute_reader(cls)
         steps = _both(container, of_attributes)
-        return Kind(is_thing=False, steps=steps, is_object=False, is_copied=not copies_itself(cls))
+        return Lookup(is_thing=False, contents=steps, is_object=False, is_copied=not copies_itself(cls))
     if issubclass(cls, (FunctionType, MethodType, BuiltinMethodType, functools.partial)):
         way = (WAYS.index("callable"), qualified_name(cls))
         # A copy of a function is the function itself; a partial and a method are taken apart.
         is_copied = not issubclass(cls, FunctionType)
-        return Kind(is_thing=False, steps=_callable_steps(cls), is_object=True, way=way, is_copied=is_copied)
-    if issubclass(cls, (type, ModuleType)) or is_foreign(cls, _STORES):
+        return Lookup(is_thing=False, contents=_callable_reader(cls), is_object=True, way=way, is_copied=is_copied)
+    if issubclass(cls, (type, ModuleType)) or is_outsider(cls, _STORES):
         return NOTHING
-    of_object = attribute_steps(cls)
+    of_object = attribute_reader(cls)
     if of_object is None:
         return NOTHING
-    return Kind(
+    return Lookup(
         is_thing=False,
-        steps=of_object,
+        contents=of_object,
         is_object=True,
         way=_way_of(cls),
         is_data=holds_data(cls),
@@ -172,7 +172,7 @@ def copies_itself(cls: type) -> bool:
         if base is not object
         and (package := module_name(base).partition(".")[0]) not in _PYTHON
         # What libraries leave out of a copy is a trainer or a logger.
-        and package not in FOREIGN
+        and package not in LIBRARIES
     )
 
 
@@ -194,36 +194,36 @@ _ITERABLE: tuple[tuple[Any, str, str], ...] = (
 )
 
 
-def _both(first: Callable[[Any], Steps], second: Callable[[Any], Steps] | None) -> Callable[[Any], Steps]:
+def _both(first: Callable[[Any], Contents], second: Callable[[Any], Contents] | None) -> Callable[[Any], Contents]:
     if second is None:
         return first
 
-    def steps(value: Any) -> Steps:
+    def steps(value: Any) -> Contents:
         yield from first(value)
         yield from second(value)
 
     return steps
 
 
-def _container_steps(cls: type) -> Callable[[Any], Steps] | None:
+def _container_reader(cls: type) -> Callable[[Any], Contents] | None:
     if issubclass(cls, dict):
-        return _dict_steps
+        return _dict_contents
     if issubclass(cls, MappingProxyType):
-        return _proxy_steps
+        return _proxy_contents
     for base, before, after in _ITERABLE:
         if issubclass(cls, base):
             return functools.partial(_items, base.__iter__, before, after)
     return None
 
 
-def _items(iterate: Callable[[Any], Iterator[Any]], before: str, after: str, value: Any) -> Steps:
+def _items(iterate: Callable[[Any], Iterator[Any]], before: str, after: str, value: Any) -> Contents:
     inert = INERT
     for i, item in enumerate(iterate(value)):
         if id(type(item)) not in inert:
             yield f"{before}{i}{after}", item
 
 
-def _dict_steps(value: Any) -> Steps:
+def _dict_contents(value: Any) -> Contents:
     inert = INERT
     met: set[str] = set()
     for position, (key, item) in enumerate(dict.items(value)):
@@ -238,9 +238,9 @@ def _dict_steps(value: Any) -> Steps:
             yield f"{{{position}}}", key
 
 
-def _proxy_steps(value: Any) -> Steps:
+def _proxy_contents(value: Any) -> Contents:
     # What a proxy stands for has no attribute of its own, and the proxy's methods call those of what it stands for.
-    return (step for held in get_referents(value) if issubclass(type(held), dict) for step in _dict_steps(held))
+    return (step for held in get_referents(value) if issubclass(type(held), dict) for step in _dict_contents(held))
 
 
 def key_text(key: Any) -> str:
@@ -255,17 +255,17 @@ def plain_name(name: Any) -> str:
     return str.__str__(name) if issubclass(type(name), str) else key_text(name)
 
 
-_steps: ClassMemo[tuple[Callable[[Any], Steps] | None]] = ClassMemo()
+_readers: ByClass[tuple[Callable[[Any], Contents] | None]] = ByClass()
 
 
-def attribute_steps(cls: type) -> Callable[[Any], Steps] | None:
+def attribute_reader(cls: type) -> Callable[[Any], Contents] | None:
     """Reads `__dict__` and `__slots__` through the descriptors of the classes that make them; None where instances
     have neither."""
-    known = _steps.get(cls) or _steps.put(cls, (_attribute_steps(cls),))
+    known = _readers.get(cls) or _readers.put(cls, (_attribute_reader(cls),))
     return known[0]
 
 
-def _attribute_steps(cls: type) -> Callable[[Any], Steps] | None:
+def _attribute_reader(cls: type) -> Callable[[Any], Contents] | None:
     readers: list[tuple[str, Any]] = []
     dict_of: Any = None
     for base in reversed(class_mro(cls)):
@@ -279,7 +279,7 @@ def _attribute_steps(cls: type) -> Callable[[Any], Steps] | None:
     if dict_of is None and not readers:
         return None
 
-    def steps(value: Any) -> Steps:
+    def steps(value: Any) -> Contents:
         if dict_of is not None:
             held = dict_of(value)
             if issubclass(type(held), dict):
@@ -299,19 +299,19 @@ def _read_or(default: Any, missing: type[Exception], read: Callable[[Any], Any],
         return default
 
 
-def _callable_steps(cls: type) -> Callable[[Any], Steps] | None:
+def _callable_reader(cls: type) -> Callable[[Any], Contents] | None:
     if issubclass(cls, FunctionType):
-        return _function_steps
+        return _function_contents
     if issubclass(cls, MethodType):
         return lambda method: iter((("->__self__", method.__self__), ("->__func__", method.__func__)))
     if issubclass(cls, BuiltinMethodType):
         return lambda method: iter((("->__self__", method.__self__),))
-    return attribute_steps(cls)  # a partial keeps `func`, `args` and `keywords`
+    return attribute_reader(cls)  # a partial keeps `func`, `args` and `keywords`
 
 
-def _function_steps(function: Any) -> Steps:
+def _function_contents(function: Any) -> Contents:
     # The code of torch and its like closes over what it works on, not over what a model trains.
-    if _is_foreign_function(function):
+    if _is_of_a_library(function):
         yield "->__wrapped__", dict.get(function.__dict__, "__wrapped__")
         return
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
@@ -329,8 +329,8 @@ def _function_steps(function: Any) -> Steps:
 _cell_contents: Callable[[Any], Any] = class_dict(CellType)["cell_contents"].__get__
 
 
-def _is_foreign_function(function: Any) -> bool:
+def _is_of_a_library(function: Any) -> bool:
     # Not its __module__, which functools.wraps copies from what is wrapped.
     name = dict.get(function.__globals__, "__name__")
     package = name.partition(".")[0] if type(name) is str else ""
-    return package in FOREIGN or package in _PYTHON
+    return package in LIBRARIES or package in _PYTHON

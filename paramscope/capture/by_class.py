@@ -6,12 +6,12 @@ from typing import Generic, TypeVar
 from weakref import ref
 
 SIZE_BOUND = 20_000
-"""Classes that are remembered; then the memo begins anew."""
+"""Classes that are remembered; then it begins anew."""
 
 T = TypeVar("T")
 
 
-class ClassMemo(Generic[T]):
+class ByClass(Generic[T]):
     """One fact about each of many classes, which it keeps no class alive for."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """What was read of classes before: reading one takes as long as walking ten of its instances.
 
 Classes are known by identity, held weakly, and read again when anything in them, or in what they inherit from, was
-replaced since. Nothing of the user's keeps the book from forgetting them.
+replaced since. Nothing of the user's keeps the cache from forgetting them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from paramscope.capture.by_class import ByClass
 from paramscope.capture.classes import (
     ClassFacts,
     class_dict,
@@ -22,14 +23,13 @@ from paramscope.capture.classes import (
     dict_of,
     is_torch,
 )
-from paramscope.capture.kinds import INERT
-from paramscope.capture.memo import ClassMemo
+from paramscope.capture.lookups import INERT
 from paramscope.snapshot import ClassRecord
 
 _SHARED = (torch.Tensor, nn.Module, dict, list, tuple, set, frozenset, deque)
 
 
-class Class(NamedTuple):
+class KnownClass(NamedTuple):
     """One class."""
 
     edition: tuple[int, ...]
@@ -39,7 +39,7 @@ class Class(NamedTuple):
     """Names of class attributes that may hold tensors or modules; none of torch's own classes."""
 
 
-class ModuleClass(NamedTuple):
+class KnownModuleClass(NamedTuple):
     """One class of modules."""
 
     editions: tuple[tuple[int, ...], ...]
@@ -49,19 +49,19 @@ class ModuleClass(NamedTuple):
     """Reads the settings from an instance's dict; None where there are none."""
 
 
-_classes: ClassMemo[Class] = ClassMemo()
-_module_classes: ClassMemo[ModuleClass] = ClassMemo()
+_classes: ByClass[KnownClass] = ByClass()
+_module_classes: ByClass[KnownModuleClass] = ByClass()
 
 
-def look_up(cls: type) -> Class:
+def look_up(cls: type) -> KnownClass:
     """One class, read anew if it changed."""
     known = _classes.get(cls)
     if known is not None and (known.edition == () or known.edition == _edition(cls)):
         return known
     if is_torch(cls):
         # Nothing in the bodies of torch's own classes is told of but their names and places.
-        return _classes.put(cls, Class((), class_record(cls), ()))
-    return _classes.put(cls, Class(_edition(cls), class_record(cls), tuple(_shared_names(cls))))
+        return _classes.put(cls, KnownClass((), class_record(cls), ()))
+    return _classes.put(cls, KnownClass(_edition(cls), class_record(cls), tuple(_shared_names(cls))))
 
 
 def _edition(cls: type) -> tuple[int, ...]:
@@ -71,14 +71,14 @@ def _edition(cls: type) -> tuple[int, ...]:
     return (*map(id, members), *map(id, values), *map(id, map(type, values)))
 
 
-def look_up_module_class(cls: type, editions: tuple[tuple[int, ...], ...]) -> ModuleClass:
+def look_up_module_class(cls: type, editions: tuple[tuple[int, ...], ...]) -> KnownModuleClass:
     """One class of modules, whose MRO has these editions."""
     known = _module_classes.get(cls)
     if known is not None and known.editions == editions:
         return known
     facts = class_facts(cls)
     read = itemgetter(*facts.settings) if facts.settings else None
-    return _module_classes.put(cls, ModuleClass(editions, facts, read))
+    return _module_classes.put(cls, KnownModuleClass(editions, facts, read))
 
 
 def _shared_names(cls: type) -> list[str]:

@@ -17,16 +17,16 @@ from paramscope.capture.tensors import flags_of, spec_of
 from paramscope.snapshot import IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, ForeignRecord, Membership, TensorSpec
 
 _CHOICE = 1_000
-"""Missing tensors between two members, past which a stranger's place tells nothing."""
+"""Missing tensors between two members, past which a foreign tensor's place tells nothing."""
 
 _Base: Any = torch._C.TensorBase
 # Made of no other tensors: looking for some takes longer than all else.
 _PLAIN = frozenset(map(id, (torch.Tensor, torch.nn.Parameter)))
 
 
-class Strangers:
-    """All strangers of all optimizers, and the model's trainable parameters that no optimizer holds: one of these may
-    have replaced a stranger."""
+class ForeignMembers:
+    """All foreign tensors of all optimizers, and the model's trainable parameters in none: one of these may have
+    replaced a foreign one."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Strangers:
         for number, shape in self._shapes.items():
             by_shape.setdefault(shape, []).append(number)
         self._by_shape: dict[int, int] = {}
-        """What is missing, by the id of the stranger that has the same place among those of the same shape."""
+        """What is missing, by the id of the foreign tensor that has the same place among those of the same shape."""
         for shape, ids in alike.items():
             missing = by_shape.get(shape, [])
             if len(missing) == len(ids):
@@ -66,16 +66,16 @@ class Strangers:
         self._storages: dict[int, int] | None = None
 
     def spec(self, member: Any) -> TensorSpec:
-        """What can be said of a stranger."""
+        """What can be said of a foreign tensor."""
         return self._specs[id(member)]
 
     def record(
         self, members: Sequence[Any], name: str | None, position: int, numbers: Sequence[int | None]
     ) -> ForeignRecord:
-        """Everything that is told of a stranger.
+        """Everything that is told of a foreign tensor.
 
         members: of its group. name: what the group calls it. position: where it stands among them. numbers: their
-        tensor numbers (None for strangers).
+        tensor numbers (None for foreign ones).
         """
         member = members[position]
         spec = self.spec(member)
@@ -103,7 +103,7 @@ class Strangers:
         )
 
     def _storage(self, member: Any, spec: TensorSpec) -> int | None:
-        """The storage of the model that a stranger views."""
+        """The storage of the model that a foreign tensor views."""
         if spec.stride is None or not torch._C._has_storage(member):
             return None
         if id(type(member)) not in _PLAIN and any(True for _ in inner_tensors(member)):
@@ -116,14 +116,14 @@ class Strangers:
     def _replacement(
         self, members: Sequence[Any], name: str | None, position: int, numbers: Sequence[int | None]
     ) -> tuple[str | None, str | None]:
-        """(path of the slot that took a stranger's place, how that was told), or (None, None)."""
+        """(path of the slot that took a foreign tensor's place, how that was told), or (None, None)."""
         if name is not None and name in self._by_path:
             return name, "name"
         run = self._run(members, position, numbers)
         # A number that is learned beside the model took no layer's place.
         if run.is_numbers and any(prod(self._shapes[number] or (0,)) != 1 for number in run.missing):
             return None, None
-        # As many are missing there as there are strangers: each stands where its like stood.
+        # As many are missing there as there are foreign tensors: each stands where its like stood.
         if len(run.missing) == len(run.shapes):
             return self._paths[run.missing[position - run.start]], "position"
         shape = run.shapes[position - run.start]
@@ -133,16 +133,16 @@ class Strangers:
         replacing = None if run.is_numbers else self._by_shape.get(id(members[position]))
         return (None, None) if replacing is None else (self._paths[replacing], "shape")
 
-    def _between(self, before: int | None, after: int | None, strangers: int) -> list[int]:
-        """Missing tensors that lie, in model order, between the known neighbours of some strangers."""
+    def _between(self, before: int | None, after: int | None, count: int) -> list[int]:
+        """Missing tensors that lie, in model order, between the known neighbours of some foreign tensors."""
         if before is None and after is None:
             return []
         low = 0 if before is None else bisect_right(self._missing, before)
         high = len(self._missing) if after is None else bisect_left(self._missing, after)
-        return self._missing[low:high] if high - low <= max(_CHOICE, strangers) else []
+        return self._missing[low:high] if high - low <= max(_CHOICE, count) else []
 
     def _run(self, members: Sequence[Any], position: int, numbers: Sequence[int | None]) -> _Run:
-        """The strangers that follow each other around one of them."""
+        """The foreign tensors that follow each other around one of them."""
         if self._group is not numbers:
             self._group = numbers
             self._last = None
@@ -166,7 +166,7 @@ class Strangers:
 
 
 class _Run(NamedTuple):
-    """Strangers of a group that follow each other."""
+    """ForeignMembers of a group that follow each other."""
 
     start: int
     """Position of the first of them."""
@@ -178,4 +178,4 @@ class _Run(NamedTuple):
     alike: dict[tuple[int, ...] | None, list[int]]
     """The same by shape."""
     is_numbers: bool
-    """Whether each of the strangers is a single number."""
+    """Whether each of the foreign tensors is a single number."""
