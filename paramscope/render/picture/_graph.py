@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
 from paramscope.analysis.fold import unfolded_tree
-from paramscope.render.picture._marks import codes_by_node
 from paramscope.render.picture._places import Held, Place, Places
 from paramscope.report.finding_codes import folded, named
 from paramscope.snapshot import HAS_GRAD, HOLDS, REGISTERED, REQUIRES_GRAD
@@ -39,7 +39,7 @@ class _Build:
         self.graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(
             target=report.target, fold=fold, has_optimizer=bool(report.optimizers)
         )
-        self._codes = codes_by_node(report, self._tree, found)
+        self._named = found
         self._taken: set[str] = set()
         """Names of nodes."""
         self._of_place: dict[int, str] = {}
@@ -104,7 +104,7 @@ class _Build:
                 not_stepped=below.not_stepped,
                 steppable=below.not_stepped + below.in_groups,
                 status=_status(below.elements),
-                findings=self._codes.modules.get(number, ()),
+                findings=_codes(self._named.modules, modules),
             )
             self._of_place[number] = name
             if repeats:
@@ -124,12 +124,12 @@ class _Build:
         )
 
     def _add_tensors(self) -> None:
-        sharing, codes = self._sharing(), self._codes.tensors
+        sharing, named = self._sharing(), self._named.slots
         snapshot, rows = self._snapshot, self._tree.rows
         columns = snapshot.tensor_columns
         alike: dict[Any, dict[str, Any]] = {}
         """What is the same for thousands of tensors."""
-        for number, (held, status) in enumerate(zip(self._tree.held, self._tree.statuses, strict=True)):
+        for held, status in zip(self._tree.held, self._tree.statuses, strict=True):
             first, count = held.tensors[0], len(held.tensors)
             key = columns.specs[first], columns.flags[first], columns.memberships[first], status, count
             facts = alike.get(key)
@@ -143,7 +143,7 @@ class _Build:
                 sharing=tuple(dict.fromkeys(kind for tensor in held.tensors for kind in sharing.get(tensor, ())))
                 if sharing
                 else (),
-                findings=codes.get(number, ()),
+                findings=_codes(named, [slot for row in held.rows for slot in rows[row].slots]) if named else (),
             )
             self._of_tensor[first] = name
             self._hold(name, held)
@@ -242,6 +242,11 @@ class _Build:
         facts["count"] += 1
         facts["nbytes"] += self._snapshot.storage_columns.nbytes[memory]
 
+    def _codes_of_group(self, optimizer: str, index: int) -> tuple[str, ...]:
+        starts = tuple(f"optimizer[{name}].groups[{index}]" for name in (optimizer, repr(optimizer)))
+        there = (codes for path, codes in self._named.others.items() if path.startswith(starts))
+        return tuple(dict.fromkeys(code for codes in there for code in codes))
+
     def _add_groups(self) -> None:
         nodes: dict[tuple[str, int], str] = {}
         for optimizer in self._snapshot.optimizers:
@@ -256,7 +261,7 @@ class _Build:
                     tensors=len(group.slots) + len(group.foreign),
                     foreign=len(group.foreign),
                     elements=group.numel,
-                    findings=self._codes.groups.get((optimizer.name, group.index), ()),
+                    findings=self._codes_of_group(optimizer.name, group.index),
                 )
         columns, memberships = self._snapshot.tensor_columns, self._snapshot.interned.memberships
         for held in self._tree.held:
@@ -264,6 +269,11 @@ class _Build:
                 node = nodes.get((place.optimizer, place.group))
                 if node is not None:
                     self.graph.add_edge(node, self._of_tensor[held.tensors[0]], kind="steps", count=len(held.tensors))
+
+
+def _codes(codes: Mapping[int, tuple[str, ...]], positions: Iterable[int]) -> tuple[str, ...]:
+    """Of the findings that name any of some places, most severe first."""
+    return tuple(dict.fromkeys(code for position in positions for code in codes.get(position, ()))) if codes else ()
 
 
 def _status(elements: dict[str, int]) -> str:
