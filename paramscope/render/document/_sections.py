@@ -84,7 +84,7 @@ def sections(report: ReportData, rows: list[Row]) -> list[Section]:
         Section(["Sharing"], None, _first([_point(each) for each in page.sharing(report, rows)], "group")),
         *(
             Section(
-                ["Optimizer", *page.optimizer_title(optimizer)[1:]],
+                ["Optimizer ", *page.optimizer_title(optimizer)[1:]],
                 _group_grid(report, optimizer.groups[:LISTED]),
                 _more(len(optimizer.groups) - LISTED, "group"),
             )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
 from paramscope.analysis.fold import unfolded_tree
-from paramscope.render.picture._marks import codes_by_node
 from paramscope.render.picture._places import Held, Place, Places
 from paramscope.report.finding_codes import folded, named
 from paramscope.snapshot import HAS_GRAD, HOLDS, REGISTERED, REQUIRES_GRAD
@@ -39,7 +39,9 @@ class _Build:
         self.graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(
             target=report.target, fold=fold, has_optimizer=bool(report.optimizers)
         )
-        self._codes = codes_by_node(report, self._tree, found)
+        self._named = found
+        self._taken: set[str] = set()
+        """Names of nodes."""
         self._of_place: dict[int, str] = {}
         """The node of a place; for a second path of a module, that of the first."""
         self._second_paths: set[int] = set()
@@ -54,9 +56,10 @@ class _Build:
     def _new(self, kind: str, path: str, **facts: Any) -> str:
         """A node; of two with one path the second is numbered."""
         name, number = f"{kind}:{path}", 1
-        while name in self.graph:
+        while name in self._taken:
             number += 1
             name = f"{kind}:{path}#{number}"
+        self._taken.add(name)
         self.graph.add_node(name, kind=kind, path=path, **facts)
         return name
 
@@ -101,7 +104,7 @@ class _Build:
                 not_stepped=below.not_stepped,
                 steppable=below.not_stepped + below.in_groups,
                 status=_status(below.elements),
-                findings=self._codes.modules.get(number, ()),
+                findings=_codes(self._named.modules, modules),
             )
             self._of_place[number] = name
             if repeats:
@@ -121,37 +124,51 @@ class _Build:
         )
 
     def _add_tensors(self) -> None:
-        sharing = self._sharing()
-        snapshot, rows, interned = self._snapshot, self._tree.rows, self._snapshot.interned
+        sharing, named = self._sharing(), self._named.slots
+        snapshot, rows = self._snapshot, self._tree.rows
         columns = snapshot.tensor_columns
-        for number, held in enumerate(self._tree.held):
-            first, count, status = held.tensors[0], len(held.tensors), self._tree.statuses[number]
-            spec, memberships = interned.specs[columns.specs[first]], interned.memberships[columns.memberships[first]]
-            learns = bool(columns.flags[first] & (REQUIRES_GRAD | HAS_GRAD))
+        alike: dict[Any, dict[str, Any]] = {}
+        """What is the same for thousands of tensors."""
+        for held, status in zip(self._tree.held, self._tree.statuses, strict=True):
+            first, count = held.tensors[0], len(held.tensors)
+            key = columns.specs[first], columns.flags[first], columns.memberships[first], status, count
+            facts = alike.get(key)
+            if facts is None:
+                facts = alike[key] = self._facts(first, status, count)
             name = self._new(
                 "tensor",
                 rows[held.rows[0]].path,
-                type=spec.type,
-                shape=spec.shape,
-                dtype=spec.dtype,
-                device=spec.device,
-                count=count,
-                slots=sum(len(rows[row].slots) for row in held.rows),
-                elements=None if spec.numel is None else spec.numel * count,
-                status=status,
-                stepped=bool(memberships) and learns if snapshot.optimizers else None,
-                groups=tuple(dict.fromkeys(f"{place.optimizer}[{place.group}]" for place in memberships)),
-                not_stepped=bool(snapshot.optimizers) and status == "trainable" and not memberships,
+                **facts,
+                slots=sum([len(rows[row].slots) for row in held.rows]),
                 sharing=tuple(dict.fromkeys(kind for tensor in held.tensors for kind in sharing.get(tensor, ())))
                 if sharing
                 else (),
-                findings=self._codes.tensors.get(number, ()),
+                findings=_codes(named, [slot for row in held.rows for slot in rows[row].slots]) if named else (),
             )
             self._of_tensor[first] = name
             self._hold(name, held)
 
+    def _facts(self, tensor: int, status: str, count: int) -> dict[str, Any]:
+        """What a tensor, or several that are alike, has in common with others."""
+        snapshot, columns = self._snapshot, self._snapshot.tensor_columns
+        spec = snapshot.interned.specs[columns.specs[tensor]]
+        memberships = snapshot.interned.memberships[columns.memberships[tensor]]
+        learns = bool(columns.flags[tensor] & (REQUIRES_GRAD | HAS_GRAD))
+        return {
+            "type": spec.type,
+            "shape": spec.shape,
+            "dtype": spec.dtype,
+            "device": spec.device,
+            "count": count,
+            "elements": None if spec.numel is None else spec.numel * count,
+            "status": status,
+            "stepped": bool(memberships) and learns if snapshot.optimizers else None,
+            "groups": tuple(dict.fromkeys(f"{place.optimizer}[{place.group}]" for place in memberships)),
+            "not_stepped": bool(snapshot.optimizers) and status == "trainable" and not memberships,
+        }
+
     def _hold(self, name: str, held: Held) -> None:
-        columns = self._snapshot.slot_columns
+        snapshot, columns = self._snapshot, self._snapshot.slot_columns
         for number in held.rows:
             place = self._tree.owners[number]
             # What stands at and below a second path of a module stands there for the first.
@@ -167,8 +184,8 @@ class _Build:
                 name=columns.names[slot],
                 slots=len(row.slots),
                 role=HOLDS[columns.holds[slot]][0],
-                status=self._snapshot.status(slot),
-                registered=self._snapshot.is_registered(slot),
+                status=self._tree.statuses_of[number],
+                registered=snapshot.is_registered(slot),
             )
 
     def _sharing(self) -> dict[int, list[str]]:
@@ -193,12 +210,13 @@ class _Build:
         names: dict[int, str] = {}
         """By the number of the memory, which is that of its first storage."""
         for held in self._tree.held:
-            seen: dict[int, set[int]] = {}
+            seen: dict[int, None] = {}
+            """Memories, in order."""
             for tensor in held.tensors:
-                own = [columns.storages[tensor], *(part.storage for part in columns.parts.get(tensor, ()))]
-                for storage in own:
+                parts = columns.parts.get(tensor, ())
+                for storage in (columns.storages[tensor], *[part.storage for part in parts]):
                     if storage is not None and storage in wanted:
-                        seen.setdefault(memories.get(storage, (storage, 0))[0], set()).add(storage)
+                        seen[memories[storage][0] if storage in memories else storage] = None
             if not seen:
                 continue
             met = dict.fromkeys(names[memory] for memory in seen if memory in names) if self._fold else {}
@@ -211,7 +229,7 @@ class _Build:
                         self._extend(name, memory)
                     names[memory] = name
             tensor_node = self._of_tensor[held.tensors[0]]
-            for storage_node in dict.fromkeys(names[memory] for memory in seen):
+            for storage_node in {names[memory]: None for memory in seen}:
                 self.graph.add_edge(tensor_node, storage_node, kind="views")
 
     def _storage(self, memory: int) -> str:
@@ -223,6 +241,11 @@ class _Build:
         facts = self.graph.nodes[name]
         facts["count"] += 1
         facts["nbytes"] += self._snapshot.storage_columns.nbytes[memory]
+
+    def _codes_of_group(self, optimizer: str, index: int) -> tuple[str, ...]:
+        starts = tuple(f"optimizer[{name}].groups[{index}]" for name in (optimizer, repr(optimizer)))
+        there = (codes for path, codes in self._named.others.items() if path.startswith(starts))
+        return tuple(dict.fromkeys(code for codes in there for code in codes))
 
     def _add_groups(self) -> None:
         nodes: dict[tuple[str, int], str] = {}
@@ -238,7 +261,7 @@ class _Build:
                     tensors=len(group.slots) + len(group.foreign),
                     foreign=len(group.foreign),
                     elements=group.numel,
-                    findings=self._codes.groups.get((optimizer.name, group.index), ()),
+                    findings=self._codes_of_group(optimizer.name, group.index),
                 )
         columns, memberships = self._snapshot.tensor_columns, self._snapshot.interned.memberships
         for held in self._tree.held:
@@ -246,6 +269,11 @@ class _Build:
                 node = nodes.get((place.optimizer, place.group))
                 if node is not None:
                     self.graph.add_edge(node, self._of_tensor[held.tensors[0]], kind="steps", count=len(held.tensors))
+
+
+def _codes(codes: Mapping[int, tuple[str, ...]], positions: Iterable[int]) -> tuple[str, ...]:
+    """Of the findings that name any of some places, most severe first."""
+    return tuple(dict.fromkeys(code for position in positions for code in codes.get(position, ()))) if codes else ()
 
 
 def _status(elements: dict[str, int]) -> str:

@@ -6,12 +6,16 @@ import importlib
 import importlib.util
 import shutil
 import warnings
-from typing import Literal
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Literal
 
 import graphviz  # type: ignore[import-untyped]  # ships no types
 
 from paramscope.errors import ParamscopeError
+from paramscope.render.picture import dot
 
+Format = Literal["svg", "png", "pdf"]
 Engine = Literal["system", "pygraphviz"]
 
 
@@ -36,7 +40,7 @@ def engine() -> Engine:
     )
 
 
-def lay_out(source: str, format: Literal["svg", "png", "pdf"]) -> bytes:
+def lay_out(source: str, format: Format) -> bytes:
     """The picture of a DOT source. Raises NoGraphviz or LayoutFailed."""
     if engine() == "system":
         try:
@@ -53,3 +57,15 @@ def lay_out(source: str, format: Literal["svg", "png", "pdf"]) -> bytes:
         except (OSError, ValueError) as error:
             raise LayoutFailed(f"Graphviz could not draw the {format}: {error}", "Look at -o model.dot.") from error
     return found
+
+
+def drawn(format: Format) -> Callable[..., str | bytes]:
+    """The renderer of a picture, with the options of `paramscope.render.picture.dot`. It raises NoGraphviz where
+    nothing is installed that lays it out, and what `dot` raises."""
+
+    @wraps(dot.render)
+    def render(*report: Any, **options: Any) -> str | bytes:
+        picture = lay_out(dot.render(*report, **options), format)
+        return picture.decode("utf-8") if format == "svg" else picture
+
+    return render

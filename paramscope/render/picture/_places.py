@@ -65,8 +65,10 @@ class Places:
             self.owners += [number] * len(held)
             self.places.append(Place(node, parent, range(first, len(self.rows))))
             stack.extend((child, number) for child in reversed(node.children))
+        self.statuses_of = [snapshot.status(row.slots[0]) for row in self.rows]
+        """For each row what its slots are."""
         self.held = self._gather()
-        self.statuses = list(map(self._status_of, self.held))
+        self.statuses = [min((self.statuses_of[row] for row in held.rows), key=COUNTED.index) for held in self.held]
         """For each of `held` what its tensors are: what a registered slot says, where there is one."""
 
     def _gather(self) -> list[Held]:
@@ -91,18 +93,15 @@ class Places:
                     low, high = sorted((top(before), top(number)))
                     parents[high] = low
         found: dict[int, Held] = {}
-        for number in range(len(self.rows)):
-            found.setdefault(top(number), Held([], [])).rows.append(number)
+        for number, parent in enumerate(parents):
+            if parent == number:  # a top has the lowest number of its rows
+                found[number] = Held([number], [])
+            else:
+                found[top(number)].rows.append(number)
         for tensor, number in enumerate(first_row):
             if number >= 0:
-                found[top(number)].tensors.append(tensor)
+                found[number if parents[number] == number else top(number)].tensors.append(tensor)
         return list(found.values())
-
-    def _status_of(self, held: Held) -> str:
-        if len(held.rows) == 1:
-            return self._snapshot.status(self.rows[held.rows[0]].slots[0])
-        found = {self._snapshot.status(self.rows[row].slots[0]) for row in held.rows}
-        return min(found, key=COUNTED.index)
 
     def sums(self) -> list[Sums]:
         """For each place what lies in and below it.
@@ -110,20 +109,18 @@ class Places:
         A tensor with several holders counts once at each, and is taken off again where their ways up meet.
         """
         columns, interned = self._snapshot.tensor_columns, self._snapshot.interned
-        width = len(COUNTED)
+        width, has_optimizer = len(COUNTED), bool(self._snapshot.optimizers)
         found = [[0] * (width + 4) for _ in self.places]
         for held, status in zip(self.held, self.statuses, strict=True):
             first = held.tensors[0]
             numel, count = interned.specs[columns.specs[first]].numel, len(held.tensors)
-            change = [0] * (width + 4)
-            change[COUNTED.index(status)] = count * (numel or 0)
-            change[width] = count
-            change[width + 1] = 0 if numel is not None else count
             in_group = bool(interned.memberships[columns.memberships[first]])
-            has_optimizer = bool(self._snapshot.optimizers)
-            change[width + 2] = count if has_optimizer and status == "trainable" and not in_group else 0
-            change[width + 3] = count if in_group else 0
-            owners = sorted({self.owners[row] for row in held.rows})
+            is_missed = has_optimizer and status == "trainable" and not in_group
+            change = [(COUNTED.index(status), count * (numel or 0)), (width, count)]
+            change += [(width + 1 + i, count) for i, each in enumerate((numel is None, is_missed, in_group)) if each]
+            owners = (
+                sorted({self.owners[row] for row in held.rows}) if len(held.rows) > 1 else [self.owners[held.rows[0]]]
+            )
             for i, owner in enumerate(owners):
                 _add(found[owner], change, 1)
                 if i:
@@ -133,7 +130,7 @@ class Places:
         for number in range(len(self.places) - 1, -1, -1):
             parent = self.places[number].parent
             if parent >= 0:
-                _add(found[parent], found[number], 1)
+                _add(found[parent], enumerate(found[number]), 1)
         return [Sums({name: each[i] for i, name in enumerate(COUNTED) if each[i]}, *each[width:]) for each in found]
 
     def _meeting(self, one: int, other: int) -> int:
@@ -146,7 +143,7 @@ class Places:
         return one
 
 
-def _add(to: list[int], change: list[int], times: int) -> None:
-    for i, each in enumerate(change):
+def _add(to: list[int], change: Iterable[tuple[int, int]], times: int) -> None:
+    for i, each in change:
         if each:
             to[i] += times * each
