@@ -66,20 +66,21 @@ def count_totals(snapshot: Snapshot) -> Totals:
     def elements(of: Iterable[int]) -> int:
         return sum(map(numels.__getitem__, of))
 
-    parameters = frozenset(held.named)
-    trainable = elements(tensor for tensor in parameters if tensors.flags[tensor] & REQUIRES_GRAD)
+    distinct = frozenset(held.named)
+    parameters = elements(distinct)
+    trainable = elements(tensor for tensor in distinct if tensors.flags[tensor] & REQUIRES_GRAD)
     status = {tensor: snapshot.status(slot) for tensor, slot in held.others.items()}
     return Totals(
-        parameters=elements(parameters),
+        parameters=parameters,
         trainable=trainable,
-        frozen=elements(parameters) - trainable,
+        frozen=parameters - trainable,
         buffers=elements(held.buffers),
         hidden=elements(tensor for tensor in status if status[tensor] == "hidden"),
         attributes=elements(tensor for tensor in status if status[tensor] == "attribute"),
         by_name=None if snapshot.is_truncated else elements(held.named),
         effective_trainable=trainable - sum(row.numel for row in untrained_rows(snapshot)),
         nbytes=_nbytes(snapshot),
-        local=_local(snapshot, elements(parameters)),
+        local=_local(snapshot, parameters),
         unknown=sum(1 for spec in tensors.specs if specs[spec].shape is None and specs[spec].dtype),
         slots=len(snapshot.slot_columns.names),
         modules=len(snapshot.module_columns.paths),
