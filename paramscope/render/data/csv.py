@@ -59,13 +59,15 @@ class _Run:
     def of(self, record: SlotRecord) -> str:
         """Their cells, set apart by commas."""
         values: Any = record[self._part]
-        known = self._known
-        if known is not None and values in known:
-            return known[values]
-        cells = _row([write(value) for write, value in zip(self._writers, values, strict=True)])
-        if known is not None:
-            known[values] = cells
+        if self._known is None:
+            return self._text(values)
+        cells = self._known.get(values)
+        if cells is None:
+            cells = self._known[values] = self._text(values)
         return cells
+
+    def _text(self, values: Sequence[Any]) -> str:
+        return _row([write(value) for write, value in zip(self._writers, values, strict=True)])
 
 
 def _row(cells: Iterable[Any]) -> str:
