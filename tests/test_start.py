@@ -10,8 +10,8 @@ import zipfile
 from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 
-import forking
 import pytest
+from support import forking
 
 from paramscope.installed import offered
 
