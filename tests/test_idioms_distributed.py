@@ -30,13 +30,11 @@ IMPORTED = (
     "torch._dynamo",
     "torch.testing._internal.distributed.fake_pg",
 )
-# They are not rewritten by pytest any more; none of them is a test.
-WARN_NOT = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """A case, or several, in one process."""
-    return forking.run_pytest("-p", "no:cacheprovider", *WARN_NOT, *arguments, cwd=cwd, imported=IMPORTED)
+    return forking.run_pytest("-p", "no:cacheprovider", *arguments, cwd=cwd, imported=IMPORTED)
 
 
 @pytest.mark.parametrize("ranks", ["one_rank", "four_ranks"])

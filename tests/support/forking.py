@@ -116,9 +116,13 @@ def run(
         return subprocess.CompletedProcess(["-c", *arguments], int(answer), *texts)
 
 
+_NOT_TOO_LATE = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
+
+
 def run_pytest(
     *arguments: str, cwd: Path | None = None, imported: Iterable[str] = ()
 ) -> subprocess.CompletedProcess[str]:
     """A run of pytest in a process of its own, which had imported torch before it was asked."""
     code = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
-    return run(code, *arguments, cwd=cwd, imported=("pytest", *imported))
+    # Another case may have had one of pytest's plugins imported, and pytest says that it is too late to rewrite that.
+    return run(code, *_NOT_TOO_LATE, *arguments, cwd=cwd, imported=("pytest", *imported))
