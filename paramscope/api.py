@@ -6,7 +6,7 @@ audit of a process would set off a full collection, which takes longer than the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramscope.collector import paused_collector
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from paramscope.snapshot import Snapshot
 
 
-def capture(model: nn.Module | dict[str, nn.Module], *, optimizer: Any = None, values: bool = False) -> Snapshot:
+def capture(model: nn.Module | Mapping[str, nn.Module], *, optimizer: Any = None, values: bool = False) -> Snapshot:
     """Everything that can be said about a model without running it, as plain values: facts only, no rules.
 
     model: a Module, or several roots by name (`{"model": m, "criterion": c}`), whose names then begin every
@@ -37,7 +37,7 @@ def capture(model: nn.Module | dict[str, nn.Module], *, optimizer: Any = None, v
 
 
 def audit(
-    model: nn.Module | dict[str, nn.Module],
+    model: nn.Module | Mapping[str, nn.Module],
     *,
     optimizer: Any = None,
     values: bool = False,

@@ -265,7 +265,7 @@ class ForeignRecord(NamedTuple):
     is_parameter: bool
     """Whether its class is `nn.Parameter` or made from it."""
     tensor: int
-    """Which stranger it is: equal numbers are one tensor that stands in several places."""
+    """Which foreign tensor it is: equal numbers are one tensor that stands in several places."""
     storage: int | None
     """The storage of the model that it views; None where it lies elsewhere, or that cannot be told."""
     replaced_by: str | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from paramscope import api
@@ -26,7 +26,7 @@ __tracebackhide__ = True
 
 
 def expect(
-    model: nn.Module | dict[str, nn.Module] | Report | Snapshot,
+    model: nn.Module | Mapping[str, nn.Module] | Report | Snapshot,
     *,
     trainable: int | range | None = None,
     total: int | range | None = None,

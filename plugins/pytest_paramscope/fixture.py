@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from paramscope.api import audit
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Paramscope:
     """`paramscope(model, optimizer)` is the report of a model; `paramscope.expect(…)` says what it must be."""
 
-    def __call__(self, model: nn.Module | dict[str, nn.Module], optimizer: Any = None) -> Report:
+    def __call__(self, model: nn.Module | Mapping[str, nn.Module], optimizer: Any = None) -> Report:
         """As `paramscope.audit`. Raises NotAModule, NotAnOptimizer."""
         __tracebackhide__ = True
         try:

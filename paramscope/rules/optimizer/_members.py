@@ -13,7 +13,7 @@ HALVES = ("float16", "bfloat16")
 """Floating-point types of half precision."""
 
 
-class Stranger(NamedTuple):
+class ForeignMember(NamedTuple):
     """A tensor that optimizers hold and the model does not have."""
 
     record: ForeignRecord
@@ -46,27 +46,27 @@ def _groups(facts: Facts) -> dict[Membership, tuple[OptimizerRecord, GroupRecord
 
 
 def member_paths(group: GroupRecord) -> list[str | None]:
-    """The slots of a group's members by position; None for strangers."""
-    strangers = {foreign.position for foreign in group.foreign}
+    """The slots of a group's members by position; None for foreign members."""
+    positions = {each.position for each in group.foreign}
     slots = iter(group.slots)
     total = len(group.slots) + len(group.foreign)
-    return [None if position in strangers else next(slots, None) for position in range(total)]
+    return [None if position in positions else next(slots, None) for position in range(total)]
 
 
-def strangers(facts: Facts) -> list[Stranger]:
+def foreign_members(facts: Facts) -> list[ForeignMember]:
     """All of them, each once."""
-    return facts.once("strangers", lambda: _strangers(facts))
+    return facts.once("foreign members", lambda: _foreign_members(facts))
 
 
-def _strangers(facts: Facts) -> list[Stranger]:
-    found: dict[int, Stranger] = {}
+def _foreign_members(facts: Facts) -> list[ForeignMember]:
+    found: dict[int, ForeignMember] = {}
     for optimizer in facts.optimizers:
         for group in optimizer.groups:
             for record in group.foreign:
                 at = (Membership(optimizer.name, group.index),), (place(optimizer, group.index, record.position),)
                 first = found.get(record.tensor)
                 if first is None:
-                    found[record.tensor] = Stranger(record, optimizer, group, *at)
+                    found[record.tensor] = ForeignMember(record, optimizer, group, *at)
                 else:
                     found[record.tensor] = first._replace(
                         memberships=first.memberships + at[0], places=first.places + at[1]
@@ -114,15 +114,15 @@ def torch_class(optimizer: OptimizerRecord) -> str | None:
 
 
 def is_master_copy(record: ForeignRecord, dtype: str | None) -> bool:
-    """Whether a stranger in float32 may be what an optimizer steps in place of a parameter in half precision."""
+    """Whether a foreign tensor in float32 may be stepped in place of a parameter in half precision."""
     return record.dtype == "float32" and dtype in HALVES
 
 
 def is_number(record: ForeignRecord) -> bool:
-    """Whether a stranger is a single number, such as a temperature that is learned beside the model."""
+    """Whether a foreign tensor is a single number, such as a temperature that is learned beside the model."""
     return record.numel == 1
 
 
 def is_beside(group: GroupRecord) -> bool:
-    """Whether all strangers of a group are single numbers, which no layer of a model consists of."""
+    """Whether all foreign members of a group are single numbers, which no layer of a model consists of."""
     return all(map(is_number, group.foreign))

@@ -56,7 +56,7 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._causes import reason
 from paramscope.rules.optimizer._lines import BUILD_IT_FIRST, builder, forward_line
-from paramscope.rules.optimizer._members import HALVES, class_name, distinct, strangers
+from paramscope.rules.optimizer._members import HALVES, class_name, distinct, foreign_members
 from paramscope.rules.optimizer._twins import Twin, averages, twins
 from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.snapshot import OptimizerRecord
@@ -103,7 +103,7 @@ def _missing(facts: Facts) -> _Missing:
     if not kinds:
         return {}
     kept, recomputed = averages(facts), facts.recomputed_tensors
-    copies = Counter(each.record.shape for each in strangers(facts) if each.record.dtype == "float32")
+    copies = Counter(each.record.shape for each in foreign_members(facts) if each.record.dtype == "float32")
     columns = facts.snapshot.slot_columns
     found: _Missing = {}
     for slot, further in distinct(facts, kinds):

@@ -45,7 +45,14 @@ from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._lines import builder_of, forward_line
-from paramscope.rules.optimizer._members import Stranger, class_name, is_beside, is_master_copy, is_number, strangers
+from paramscope.rules.optimizer._members import (
+    ForeignMember,
+    class_name,
+    foreign_members,
+    is_beside,
+    is_master_copy,
+    is_number,
+)
 from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.snapshot import OptimizerRecord, TensorRecord
 
@@ -55,33 +62,33 @@ RULE = Rule("PS402", "foreign-parameter-in-optimizer", Severity.ERROR, needs="op
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
-    """Strangers, with what replaced them."""
-    unexplained: dict[str, list[Stranger]] = {}
+    """Foreign members, with what replaced them."""
+    unexplained: dict[str, list[ForeignMember]] = {}
     listed = {path: optimizer for optimizer in facts.optimizers for path in optimizer.listed}
-    for stranger in strangers(facts):
-        path = stranger.record.replaced_by
+    for foreign in foreign_members(facts):
+        path = foreign.record.replaced_by
         tensor = None if path is None else _held(facts, path)
-        if (path is None or tensor is None) and is_number(stranger.record) and is_beside(stranger.group):
-            yield _number(stranger)
+        if (path is None or tensor is None) and is_number(foreign.record) and is_beside(foreign.group):
+            yield _number(foreign)
         elif path is None or tensor is None:
-            unexplained.setdefault(stranger.optimizer.name, []).append(stranger)
-        elif is_master_copy(stranger.record, tensor.spec.dtype):
+            unexplained.setdefault(foreign.optimizer.name, []).append(foreign)
+        elif is_master_copy(foreign.record, tensor.spec.dtype):
             yield Problem(
-                stranger.places,
+                foreign.places,
                 "The model does not have {0}, but weights in half precision of which it may be the float32 copy: "
                 "nothing here tells whether what is stepped there comes back to them.",
                 "If your trainer keeps such copies, declare this; else build the optimizer from the model's own "
                 "parameters.",
                 Severity.WARNING,
-                blame=builder_of(stranger.memberships),
-                alike=stranger.optimizer.name,
+                blame=builder_of(foreign.memberships),
+                alike=foreign.optimizer.name,
             )
         else:
-            yield _replaced(facts, stranger, path, tensor, listed.get(path))
+            yield _replaced(facts, foreign, path, tensor, listed.get(path))
     for of_optimizer in unexplained.values():
         looks = _looks(of_optimizer)
-        for stranger in of_optimizer:
-            yield _unexplained(stranger, looks)
+        for foreign in of_optimizer:
+            yield _unexplained(foreign, looks)
 
 
 def _held(facts: Facts, path: str) -> TensorRecord | None:
@@ -93,25 +100,25 @@ def _held(facts: Facts, path: str) -> TensorRecord | None:
     return None if tensor < 0 else facts.snapshot.tensor(tensor)
 
 
-def _unexplained(stranger: Stranger, looks: str) -> Problem:
+def _unexplained(foreign: ForeignMember, looks: str) -> Problem:
     """looks: of all that the optimizer holds and nothing explains."""
     return Problem(
-        stranger.places,
+        foreign.places,
         f"The model does not have {{0}}, {looks}: the optimizer steps something this audit does not see, or "
         "something nothing uses any more.",
         'If it belongs to another module, audit both: {"model": model, "criterion": criterion}. If it was part of '
         "this model, build the optimizer anew.",
         Severity.WARNING,
-        blame=builder_of(stranger.memberships),
-        alike=stranger.optimizer.name,
+        blame=builder_of(foreign.memberships),
+        alike=foreign.optimizer.name,
     )
 
 
-def _looks(strangers: list[Stranger]) -> str:
+def _looks(foreign_members: list[ForeignMember]) -> str:
     """What somebody may know tensors by: their shapes, and the names that the optimizer has for them."""
-    shapes = list(dict.fromkeys(text.shape(each.record.shape) for each in strangers))
+    shapes = list(dict.fromkeys(text.shape(each.record.shape) for each in foreign_members))
     looks = f"of shape{'s' if len(shapes) > 1 else ''} {_few(shapes)}"
-    names = [literal(each.record.name) for each in strangers if each.record.name]
+    names = [literal(each.record.name) for each in foreign_members if each.record.name]
     return f"{looks}, which it knows as {_few(names)}" if names else looks
 
 
@@ -120,33 +127,33 @@ def _few(words: list[str]) -> str:
     return text.listed(words[:_SHOWN] + more)
 
 
-def _number(stranger: Stranger) -> Problem:
+def _number(foreign: ForeignMember) -> Problem:
     return Problem(
-        stranger.places,
+        foreign.places,
         "The model does not have {0}: {0|a single number that is|single numbers that are} learned beside it, such as "
         "a temperature or the weight of a loss.",
         "As a Parameter of a module it would be moved and saved with the rest: self.log_alpha = "
         "nn.Parameter(torch.zeros(())).",
         Severity.INFO,
-        blame=builder_of(stranger.memberships),
+        blame=builder_of(foreign.memberships),
         alike="number",
     )
 
 
 def _replaced(
-    facts: Facts, stranger: Stranger, path: str, tensor: TensorRecord, wrapper: OptimizerRecord | None
+    facts: Facts, foreign: ForeignMember, path: str, tensor: TensorRecord, wrapper: OptimizerRecord | None
 ) -> Problem:
     """wrapper: the optimizer that lists the path in groups of its own, while one within it steps."""
-    paths = (stranger.places[0], path, *stranger.places[1:])
-    record = stranger.record
+    paths = (foreign.places[0], path, *foreign.places[1:])
+    record = foreign.record
     if record.storage is not None and record.storage == tensor.storage:
         return Problem(
             paths,
             "The optimizer holds {0}, another tensor over the memory of {1}, and not that parameter: the gradients "
             "arrive at the parameter, and the step does not see them.",
             "Hand over the parameters themselves, model.parameters(): not .data, .detach() or a new nn.Parameter.",
-            blame=builder_of(stranger.memberships),
-            alike=stranger.optimizer.name,
+            blame=builder_of(foreign.memberships),
+            alike=foreign.optimizer.name,
         )
     made = forward_line(facts, path)
     if made is not None:
@@ -157,7 +164,7 @@ def _replaced(
             "Make it once, in __init__, and compute what is derived from it in forward, under another name; a layer "
             "whose size is known in forward only can be a Lazy layer, such as nn.LazyLinear.",
             blame=made,
-            alike=(stranger.optimizer.name, made.at),
+            alike=(foreign.optimizer.name, made.at),
         )
     within = (
         ""
@@ -171,6 +178,6 @@ def _replaced(
         f"there before: what is there now is never trained.{within}",
         "Build the optimizer once the model is complete; to change the values afterwards, write into {1} in place: "
         "copy_(…) under torch.no_grad().",
-        blame=Blame.replaced(path, stranger.optimizer.name),
-        alike=stranger.optimizer.name,
+        blame=Blame.replaced(path, foreign.optimizer.name),
+        alike=foreign.optimizer.name,
     )

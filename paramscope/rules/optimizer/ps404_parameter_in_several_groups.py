@@ -42,7 +42,7 @@ from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._lines import builder_of
-from paramscope.rules.optimizer._members import distinct, strangers
+from paramscope.rules.optimizer._members import distinct, foreign_members
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import Membership
 
@@ -50,14 +50,14 @@ RULE = Rule("PS404", "parameter-in-several-groups", Severity.ERROR, needs="optim
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
-    """Slots and strangers that stand in more than one place."""
+    """Slots and foreign members that stand in more than one place."""
     several: dict[tuple[Membership, ...], list[tuple[str, ...]]] = {}
     for memberships in dict.fromkeys(kind.groups for kind in facts.slot_kinds if len(kind.groups) > 1):
         kinds = (kind for kind in facts.slot_kinds if kind.groups == memberships)
         several[memberships] = [tuple(facts.paths([slot, *further])) for slot, further in distinct(facts, kinds)]
-    for stranger in strangers(facts):
-        if len(stranger.memberships) > 1:
-            several.setdefault(stranger.memberships, []).append(stranger.places)
+    for foreign in foreign_members(facts):
+        if len(foreign.memberships) > 1:
+            several.setdefault(foreign.memberships, []).append(foreign.places)
     for memberships, found in several.items():
         message, help_text, severity = _told(memberships)
         for paths in found:

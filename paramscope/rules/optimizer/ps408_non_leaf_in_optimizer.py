@@ -42,7 +42,7 @@ from collections.abc import Iterator
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._lines import builder_of
-from paramscope.rules.optimizer._members import distinct, groups, is_set, strangers
+from paramscope.rules.optimizer._members import distinct, foreign_members, groups, is_set
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import Membership
 
@@ -50,13 +50,13 @@ RULE = Rule("PS408", "non-leaf-in-optimizer", Severity.WARNING, needs="optimizer
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
-    """Slots and strangers that autograd computed."""
+    """Slots and foreign members that autograd computed."""
     kinds = [kind for kind in facts.slot_kinds if kind.groups and not kind.is_leaf and kind.spec is not None]
     for slot, further in distinct(facts, (kind for kind in kinds if not _is_differentiated(facts, kind.groups))):
         yield _problem(tuple(facts.paths([slot, *further])), facts.slots.at(slot).groups)
-    for stranger in strangers(facts):
-        if not stranger.record.is_leaf and not _is_differentiated(facts, stranger.memberships):
-            yield _problem(stranger.places, stranger.memberships)
+    for foreign in foreign_members(facts):
+        if not foreign.record.is_leaf and not _is_differentiated(facts, foreign.memberships):
+            yield _problem(foreign.places, foreign.memberships)
 
 
 def _is_differentiated(facts: Facts, memberships: tuple[Membership, ...]) -> bool:

@@ -73,13 +73,13 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 def _unfit(facts: Facts, optimizer: OptimizerRecord, group: GroupRecord) -> Iterator[Problem]:
     paths = member_paths(group)
-    strangers = {foreign.position: foreign for foreign in group.foreign}
+    foreign = {each.position: each for each in group.foreign}
     by_position: dict[int, list[StateRecord]] = {}
     for misfit in group.misfits:
         by_position.setdefault(misfit.position, []).append(misfit)
     for position, misfits in by_position.items():
         path = paths[position] if position < len(paths) else None
-        member = strangers.get(position) if path is None else facts.slots[path]
+        member = foreign.get(position) if path is None else facts.slots[path]
         if member is None:
             continue
         first = misfits[0]

@@ -54,7 +54,7 @@ from paramscope.analysis.sharing import connected
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import unbraced
-from paramscope.rules.optimizer._members import strangers
+from paramscope.rules.optimizer._members import foreign_members
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._forms import copy_of
 from paramscope.rules.sharing._memory import is_quiet
@@ -74,7 +74,7 @@ class _Member(NamedTuple):
     """What an optimizer holds, as far as memory goes."""
 
     order: tuple[int, int]
-    """Strangers, what is not registered, what is: of the last alone, other rules tell."""
+    """Foreign members, what is not registered, what is: of the last alone, other rules tell."""
     paths: tuple[str, ...]
     layout: Layout
     is_quiet: bool
@@ -105,7 +105,7 @@ def _crowded(facts: Facts) -> dict[int, list[_Member]]:
     """Members by the memory they lie in, where there may be several."""
     columns, tensors = facts.snapshot.slot_columns, facts.snapshot.tensor_columns
     memory = facts.snapshot.memory
-    held = [each for each in strangers(facts) if each.record.storage is not None]
+    held = [each for each in foreign_members(facts) if each.record.storage is not None]
     storages = {each.record.storage for each in held}
     slots: dict[int, list[int]] = {}
     for record in facts.snapshot.sharing:
@@ -114,7 +114,7 @@ def _crowded(facts: Facts) -> dict[int, list[_Member]]:
                 slot = facts.slots.position(path)
                 slots.setdefault(columns.tensors[slot], []).append(slot)
     if storages:
-        # One storage may be known under several numbers, and strangers name one of these.
+        # One storage may be known under several numbers, and foreign members name one of these.
         wanted = {memory.of(storage) for storage in storages if storage is not None}
         for slot, tensor in enumerate(columns.tensors):
             storage = tensors.storages[tensor] if tensor >= 0 else -1
