@@ -19,8 +19,12 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="small models and few repeats, for development; writes no file"
     )
-    is_quick = parser.parse_args().quick
-    results = run(QUICK if is_quick else FULL)
+    parser.add_argument(
+        "--largest", type=int, metavar="N", help="modules of the largest tree: 1,000,000 take an hour"
+    )
+    options = parser.parse_args()
+    is_quick = options.quick
+    results = run((QUICK if is_quick else FULL)._replace(largest=options.largest))
     text = document(results)
     print(text)
     if is_quick:

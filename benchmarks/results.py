@@ -52,6 +52,8 @@ class Effort(NamedTuple):
     job_repeats: int
     once_seconds: float
     stop_seconds: float
+    largest: int | None = None
+    """Modules of the largest tree; None for all of them."""
 
     def limits(self, subject: Subject) -> Limits:
         """How one model is measured."""
@@ -66,7 +68,8 @@ class Effort(NamedTuple):
     @property
     def trees(self) -> tuple[tuple[int, Subject], ...]:
         """The trees for the growth table, by size."""
-        return self._of_effort((size, tree_subject(size)) for size in TREE_SIZES)
+        sizes = (size for size in TREE_SIZES if self.largest is None or size <= self.largest)
+        return self._of_effort((size, tree_subject(size)) for size in sizes)
 
     @property
     def views(self) -> tuple[tuple[int, Subject], ...]:
@@ -78,7 +81,7 @@ class Effort(NamedTuple):
 
 
 FULL = Effort(
-    is_quick=False, repeats=7, small_repeats=15, startup_repeats=11, job_repeats=5, once_seconds=4, stop_seconds=30
+    is_quick=False, repeats=7, small_repeats=15, startup_repeats=9, job_repeats=5, once_seconds=4, stop_seconds=30
 )
 QUICK = Effort(
     is_quick=True, repeats=3, small_repeats=5, startup_repeats=3, job_repeats=1, once_seconds=2, stop_seconds=10

@@ -129,7 +129,7 @@ def _sections(results: Results) -> Iterator[str]:
     yield "## Programs"
     yield (
         "Whole programs, compiled, each in a process of its own, in turns with what they are held against "
-        f"({effort.startup_repeats} turns; the plugin three times as many): the median, the least and the greatest."
+        f"({effort.startup_repeats} turns): the median, the least and the greatest."
     )
     yield table(
         ("program", "measured", "unit"),
