@@ -19,6 +19,7 @@ from paramscope.capture.register import TensorRegister
 from paramscope.capture.tensors import tensor_facts
 from paramscope.capture.walk import Walk
 from paramscope.snapshot import HAS_GRAD, IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, Mark, MarkKind, Note
+from paramscope.snapshot.fates import LEARNS
 
 _ODD_NAMES = MISSPELLED | {"requires_grad_"}
 
@@ -27,7 +28,6 @@ _is_inference: Callable[[Any], bool] = _Base.is_inference
 _grad_of: Callable[[Any], Any] = _Base.grad.__get__
 _base_of: Callable[[Any], Any] = _Base._base.__get__
 _requires_grad: Callable[[Any], bool] = _Base.requires_grad.__get__
-_LEARNING = REQUIRES_GRAD | IS_LEAF
 
 
 class _Oddity(NamedTuple):
@@ -85,7 +85,7 @@ def _odd_gradients(tensors: TensorRegister) -> Iterator[_Oddity]:
             shape, *_ = tensor_facts(_grad_of(tensors.held[number]))
             if shape is not None and shape != tensors.spec(number).shape:
                 yield _Oddity(number, "gradient-shape", "grad", shape)
-        elif flags & _LEARNING == _LEARNING and not flags & IS_PARAMETER:
+        elif flags & LEARNS == LEARNS and not flags & IS_PARAMETER:
             base = _base_of(tensors.held[number])
             if base is not None and _requires_grad(base):
                 yield _Oddity(number, "cut-view", "", None)

@@ -12,6 +12,7 @@ from paramscope.exceptions.apply import Ignored
 from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding, Location, real_file
 from paramscope.rules.rule import Loaded
+from paramscope.snapshot.path import parent
 from paramscope.source.library import is_own
 
 
@@ -59,7 +60,7 @@ def _class_line(report: ReportData, path: str) -> Location | None:
             return Location(real_file(record.file), record.line)
         if not module:
             return None
-        module = module.rpartition(".")[0]
+        module = parent(module)
 
 
 def _position(find: Callable[[str], int], path: str) -> int | None:

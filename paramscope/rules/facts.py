@@ -197,17 +197,17 @@ class Facts:
                 kinds[module] = kind.number
         return kinds
 
-    @property
+    @cached_property
     def parents(self) -> list[int]:
         """For each module, the position of its parent; -1 for roots."""
         return self.snapshot.tree.parents
 
-    @property
+    @cached_property
     def children(self) -> dict[int, list[int]]:
         """Positions of the modules directly below each module that has any."""
         return self.snapshot.tree.children
 
-    @property
+    @cached_property
     def first_slots(self) -> list[int]:
         """The slots of module `m` are `range(first_slots[m], first_slots[m + 1])`."""
         return self.snapshot.tree.first_slots

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Callable, Hashable
+from typing import Any, NoReturn, TypeVar
 
 from paramscope.snapshot.columns import (
     HAS_GRAD,
@@ -28,6 +29,8 @@ from paramscope.snapshot.records import (
     TensorRecord,
 )
 from paramscope.snapshot.tree import Tree
+
+T = TypeVar("T")
 
 
 class SnapshotData:
@@ -129,6 +132,13 @@ class SnapshotData:
     def __repr__(self) -> str:
         return f"<Snapshot of {len(self.module_columns.paths)} modules, {len(self.slot_columns.names)} slots>"
 
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What follows from the columns, made the first time that it is asked for; no fact of its own."""
+        if key not in self._derived:
+            self._derived[key] = make()
+        made: T = self._derived[key]
+        return made
+
     @property
     def is_truncated(self) -> bool:
         """Whether a shared module has more paths than are listed."""
@@ -151,11 +161,8 @@ class SnapshotData:
 
     def storage(self, index: int) -> StorageRecord:
         """One storage by its number."""
-        columns = self.storage_columns
-        saved = self._derived.get("saved")
-        if saved is None:
-            saved = self._derived["saved"] = self.memory.reached(self._saved_tensors())
-        memory = self.memory
+        columns, memory = self.storage_columns, self.memory
+        saved = self.once("saved", lambda: memory.reached(self._saved_tensors()))
         device = self.interned.devices[columns.devices[index]]
         return StorageRecord(
             index, device, columns.nbytes[index], memory.of(index), memory.start(index), saved.get(index)
@@ -188,20 +195,13 @@ class SnapshotData:
     @property
     def tree(self) -> Tree:
         """How its modules lie below one another."""
-        known: Tree | None = self._derived.get("tree")
-        if known is None:
-            paths, slots = self.module_columns.paths, self.slot_columns.modules
-            known = self._derived["tree"] = Tree(paths, self.roots, slots)
-        return known
+        return self.once("tree", lambda: Tree(self.module_columns.paths, self.roots, self.slot_columns.modules))
 
     @property
     def memory(self) -> Memory:
         """Which bytes of which memory its tensors reach."""
-        known: Memory | None = self._derived.get("memory")
-        if known is None:
-            columns = self.tensor_columns, self.storage_columns
-            known = self._derived["memory"] = Memory(*columns, self.interned.specs)
-        return known
+        columns = self.tensor_columns, self.storage_columns
+        return self.once("memory", lambda: Memory(*columns, self.interned.specs))
 
     def is_registered(self, slot: int) -> bool:
         """Whether the root sees a slot, by its position."""

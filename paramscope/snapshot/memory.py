@@ -35,13 +35,11 @@ class Memory:
 
     def of(self, storage: int) -> int:
         """Number of the first storage over the same memory as one."""
-        found = self._starts.get(storage)
-        return storage if found is None else found[0]
+        return self._starts.get(storage, (storage, 0))[0]
 
     def start(self, storage: int) -> int:
         """First byte of a storage, counted from the first byte of its memory."""
-        found = self._starts.get(storage)
-        return 0 if found is None else found[1]
+        return self._starts.get(storage, (storage, 0))[1]
 
     def spans(self, tensor: int) -> Iterator[Span]:
         """The bytes of a tensor, by its number, then of what it is made of; nothing where it reaches none."""
@@ -68,8 +66,7 @@ class Memory:
 
     def span(self, storage: int, layout: Layout, offset: int = 0) -> Span:
         """What a layout reaches of a storage, `offset` bytes further on."""
-        found = self._starts.get(storage)
-        memory, start = (storage, 0) if found is None else found
+        memory, start = self._starts.get(storage, (storage, 0))
         first, dims = layout
         return Span(storage, memory, (first + offset + start, dims))
 

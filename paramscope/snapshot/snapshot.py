@@ -32,15 +32,9 @@ class Snapshot(SnapshotData):
     @property
     def classes(self) -> Mapping[str, ClassRecord]:
         """The classes of all modules and what they inherit from, by qualified name."""
-        known: Mapping[str, ClassRecord] = self._derived.get("classes") or {}
-        if not known:
-            known = self._derived["classes"] = {each.type: each for each in reversed(self.interned.classes)}
-        return known
+        return self.once("classes", lambda: {each.type: each for each in reversed(self.interned.classes)})
 
     @property
     def declared_ties(self) -> tuple[DeclaredTie, ...]:
         """The ties that the model says it has, with the slots that these names stand for."""
-        known: tuple[DeclaredTie, ...] | None = self._derived.get("ties")
-        if known is None:
-            known = self._derived["ties"] = resolved(self, self.declarations)
-        return known
+        return self.once("ties", lambda: resolved(self, self.declarations))

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from paramscope.source.holding import DEVICE, DTYPE, FOREIGN, HOST, Hold, Known, whole, worst
 from paramscope.source.methods import Function, Methods
 
 _BUDGET = 5_000
 """Expressions that are looked at for one attribute in one method that others call."""
+
+
+class Followed(NamedTuple):
+    """The attribute that is followed, and what is known of the tensor in it."""
+
+    place: tuple[str, ...]
+    """Its name, with the keys or attributes that lead on from there."""
+    is_row: bool
+    """Whether the tensor has one dimension, so that an integer takes one number of it."""
+    is_learned: bool
+    """Whether it may be a Parameter, or require grad."""
+    touching: set[str]
+    """Methods that have to do with the attribute; the others are not gone into for its sake."""
+    absent_under: frozenset[str]
+    """Attributes that are False as long as it is no Parameter."""
 
 
 class Noting:
@@ -22,19 +38,12 @@ class Noting:
     def __init__(
         self,
         methods: Methods,
-        place: tuple[str, ...],
+        followed: Followed,
         *,
         is_running: bool,
-        is_row: bool = False,
-        is_learned: bool = True,
     ) -> None:
-        """is_row: whether the tensor has one dimension, so that an integer takes one number of it.
-        is_learned: whether it may be a Parameter, or require grad."""
-        self.is_row = is_row
-        self.is_learned = is_learned
-        self.absent_under = frozenset() if is_learned or len(place) > 1 else methods.absent_under(place[0])
         self.methods = methods
-        self.place = place
+        self.place, self.is_row, self.is_learned, self.touching, self.absent_under = followed
         self.is_running = is_running
         """Whether the model runs what is gone through."""
         self.state = Known("own", Hold(), has_past=True, is_place=True)
@@ -48,8 +57,6 @@ class Noting:
         self.without_graph = False
         """Whether autograd notes nothing here."""
         self.running_now: list[Function] = []
-        self.touching = methods.touching(place[0])
-        """Methods that have to do with the attribute; the others are not gone into for its sake."""
 
     def consume(self, value: Known) -> None:
         """Notes that a value goes where nobody follows it, or where it has to be as other tensors are."""

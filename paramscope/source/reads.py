@@ -24,6 +24,7 @@ from paramscope.source.holding import (
     whole,
 )
 from paramscope.source.methods import FIRST, Function, Method, Methods, says_integer
+from paramscope.source.noting import Followed
 from paramscope.source.stages import Stages
 
 Reading = Literal["unread", "host", "moved", "placed", "raw"]
@@ -66,12 +67,14 @@ def read(
     noted: set[str] = set()
     renewing: list[bool] = []
     called, touching = methods.called(), methods.touching(place[0])
+    absent_under = frozenset() if is_learned or len(place) > 1 else methods.absent_under(place[0])
+    followed = Followed(place, is_row, is_learned, touching, absent_under)
     for name, found in methods.by_name.items():
         is_building = name in FIRST or (name in stages.constructing and name not in stages.running)
         if name in _ASIDE or is_building or name not in touching or (name in called and name not in methods.handed):
             continue
         is_running = name in stages.running or name in methods.handed
-        walk = _Walk(methods, place, is_running=is_running, is_row=is_row, is_learned=is_learned)
+        walk = _Walk(methods, followed, is_running=is_running)
         walk.enter(found[0])
         walk.leave()
         if _MOVING.fullmatch(name) and "put-moved" in walk.noted:

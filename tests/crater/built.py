@@ -25,6 +25,13 @@ class Built(NamedTuple):
     """Tells several that one function yields apart."""
 
 
+class Refused(NamedTuple):
+    """One of several that its package does not make in this way; the others go on."""
+
+    name: str
+    error: Exception
+
+
 def total(output: Any) -> torch.Tensor | None:
     """A loss made of everything in an output that depends on a parameter; None where nothing does."""
     terms = [tensor.float().pow(2).mean() for tensor in tensors(output) if tensor.requires_grad]

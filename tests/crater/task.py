@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from crater.built import Built
+from crater.built import Built, Refused
 from crater.classes import classes, full
 from crater.guess import arguments, inputs
 from crater.look import Looker
@@ -130,6 +130,9 @@ def by_hand(looker: Looker, name: str, build: Callable[[], Any]) -> None:
                 each = next(many, None)
             if each is None:
                 return
+            if isinstance(each, Refused):
+                looker.outcome.troubles.append(f"{name} ({each.name}): {told(each.error)}")
+                continue
             built = each if isinstance(each, Built) else Built(each)
             title = f"{name} ({built.name})" if built.name else name
             looker.outcome.built.append(title)

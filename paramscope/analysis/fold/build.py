@@ -72,10 +72,7 @@ def fold_tree(snapshot: Snapshot, told: Told | None = None) -> list[Node]:
     told: what else tells slots apart.
     """
     key = "fold", (*told.items(),) if told else ()
-    known: list[Node] | None = snapshot._derived.get(key)
-    if known is None:
-        known = snapshot._derived[key] = _Folding(snapshot, told or {}).roots
-    return known
+    return snapshot.once(key, lambda: _Folding(snapshot, told or {}).roots)
 
 
 def fold_slots(snapshot: Snapshot, told: Told | None = None) -> list[Row]:

@@ -10,6 +10,7 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.trainability._siblings import Structures
 from paramscope.snapshot import REGISTERED, TRAINING
 from paramscope.snapshot.path import last_name
+from paramscope.text import words
 
 _AVERAGES = (
     "torch.optim.swa_utils.AveragedModel",
@@ -44,7 +45,6 @@ _FURTHER = frozenset({"aux", "auxiliary", "extra", "additional", "side"})
 """Words in the names of parts that train beside others of their kind."""
 _MANY = 50
 """Modules built alike that a name is compared with."""
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 class Twin(NamedTuple):
@@ -139,7 +139,7 @@ def _original(facts: Facts, held: Held, module: int, candidates: Collection[int]
     paths, layers = facts.snapshot.module_columns.paths, held.layers[module]
     # Names are compared only where they can tell: to compare all with all takes too long in a large model.
     large = [other for other in candidates if held.stepped[other] * _SHARE >= held.total]
-    if (layers < 2 or not large) and not _copy_words({word.lower() for word in _WORD.findall(paths[module])}):
+    if (layers < 2 or not large) and not _copy_words(set(words(paths[module]))):
         return None, False
     if len(candidates) > _MANY:
         tail = paths[module].partition(".")[2]
@@ -165,8 +165,7 @@ def _original(facts: Facts, held: Held, module: int, candidates: Collection[int]
 
 def _difference(one: str, other: str) -> tuple[set[str], set[str]]:
     """The words of two paths in which they differ, in lower case."""
-    mine, theirs = _WORD.findall(one), _WORD.findall(other)
-    mine, theirs = [word.lower() for word in mine], [word.lower() for word in theirs]
+    mine, theirs = words(one), words(other)
     while mine and theirs and mine[0] == theirs[0]:
         del mine[0], theirs[0]
     while mine and theirs and mine[-1] == theirs[-1]:
@@ -179,8 +178,8 @@ def _is_opposed(pair: frozenset[str], own: set[str], theirs: set[str]) -> bool:
     return pair <= own | theirs and bool(pair & own) and bool(pair & theirs) and pair & own != pair & theirs
 
 
-def _copy_words(words: set[str]) -> set[str]:
-    return {word for word in words if _COPY.fullmatch(word)}
+def _copy_words(found: set[str]) -> set[str]:
+    return {word for word in found if _COPY.fullmatch(word)}
 
 
 def _is_numbered(own: set[str], theirs: set[str], *, is_deep: bool) -> bool:

@@ -8,10 +8,10 @@ import asteroid_filterbanks as fb
 import torch
 from torch import nn
 
-from crater.built import Built
+from crater.built import Built, Refused
 
 
-def filterbanks() -> Iterator[Built]:
+def filterbanks() -> Iterator[Built | Refused]:
     """Each, as an encoder and its decoder."""
     for name in ("free", "analytic_free", "param_sinc", "stft", "mpgtf"):
         options = {"n_filters": 64, "kernel_size": 32}
@@ -19,7 +19,8 @@ def filterbanks() -> Iterator[Built]:
             options = {"n_filters": 64, "kernel_size": 32, "sample_rate": 16000}
         try:
             encode, decode = fb.make_enc_dec(name, **options)
-        except Exception:  # noqa: BLE001  # this filterbank wants other sizes
+        except Exception as error:  # noqa: BLE001  # this filterbank wants other sizes
+            yield Refused(name, error)
             continue
         yield Built(nn.ModuleDict({"encode": encode, "decode": decode}), name=name)
 

@@ -8,7 +8,7 @@ import torch
 from braindecode import models
 from torch import nn
 
-from crater.built import Built
+from crater.built import Built, Refused
 
 ROOTS = ("braindecode.models", "braindecode.modules")
 HINTS = {
@@ -23,7 +23,7 @@ HINTS = {
 }
 
 
-def networks() -> Iterator[Built]:
+def networks() -> Iterator[Built | Refused]:
     """Every one that takes the usual arguments."""
     for name in (
         sorted(models.__all__) if hasattr(models, "__all__") else sorted(n for n in vars(models) if n[0].isupper())
@@ -33,7 +33,8 @@ def networks() -> Iterator[Built]:
             continue
         try:
             model = cls(n_chans=4, n_outputs=2, n_times=1000, sfreq=250)
-        except Exception:  # noqa: BLE001  # this one wants more
+        except Exception as error:  # noqa: BLE001  # this one wants more
+            yield Refused(name, error)
             continue
         yield Built(
             model,

@@ -8,12 +8,12 @@ import torch
 import torch_optimizer
 from torch import nn
 
-from crater.built import Built
+from crater.built import Built, Refused
 
 ROOTS = ()
 
 
-def optimizers() -> Iterator[Built]:
+def optimizers() -> Iterator[Built | Refused]:
     """Stepped once."""
     for name in torch_optimizer.__all__:
         cls = getattr(torch_optimizer, name)
@@ -28,6 +28,7 @@ def optimizers() -> Iterator[Built]:
             )
             model(torch.randn(4, 8)).pow(2).mean().backward(create_graph=name == "Adahessian")
             optimizer.step()
-        except Exception:  # noqa: BLE001  # this one wants more
+        except Exception as error:  # noqa: BLE001  # this one wants more
+            yield Refused(name, error)
             continue
         yield Built(model, optimizer=optimizer, name=name)
