@@ -1,4 +1,8 @@
-"""Path globs: `*` crosses dots, `?` is one character, and everything else stands for itself."""
+"""Path globs, which accept all that a view prints: a path, a folded path, a module for all that lies in it.
+
+`*` crosses dots, `?` is one character, a comma stands between two of them; brackets hold an index or ranges of
+numbers, `layers[3]`, `layers.[0-6,8-31]`, and never a set of characters; everything else stands for itself.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,58 @@ from collections.abc import Callable, Iterable
 
 from paramscope.errors import GlobError, nearest
 
+BRACKETS = "brackets hold an index or ranges of numbers, layers[3] or layers.[0-6,8-31], and no set of characters"
+
+_TOKEN = re.compile(
+    r"""(?xs)
+    \[ (?P<numbers> NUMBER (?:-NUMBER (?: :NUMBER )? )? (?: ,NUMBER (?:-NUMBER (?: :NUMBER )? )? )* ) \]
+    | (?P<key> \[ (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | [^\[\]'"]* ) \] )
+    | (?P<one> . )
+    """.replace("NUMBER", "(?:0|[1-9][0-9]*)")
+)
+_BELOW = r"(?:(?:[.\[{]|->|::).*)?"
+"""What stands behind the path of a module."""
+
 
 def compile_glob(glob: str) -> Callable[[str], bool]:
     """A predicate over paths. Raises GlobError for an empty glob."""
-    if not isinstance(glob, str) or not glob:
+    if not isinstance(glob, str) or not glob.strip(", "):
         raise GlobError("an empty path glob matches nothing", "Write a path or a pattern: 'head.weight', '*.bias'.")
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in glob)
-    pattern = re.compile("".join(parts), re.DOTALL)
-    return lambda path: pattern.fullmatch(path) is not None
+    several: list[list[str]] = [[]]
+    ranges: dict[str, list[range]] = {}
+    for token in _TOKEN.finditer(glob):
+        if token["numbers"] is not None:
+            name = f"n{len(ranges) // 2}"
+            # An item of a container or of a module list, or the end of a name: `experts[3]`, `layers.3`, `layer3`.
+            several[-1].append(rf"(?:\[(?P<{name}a>\d+)\]|\.?(?P<{name}b>\d+)(?!\d))")
+            ranges[f"{name}a"] = ranges[f"{name}b"] = [*map(_range, token["numbers"].split(","))]
+        elif token["key"] is not None:
+            several[-1].append(re.escape(token["key"]))
+        elif token["one"] == ",":
+            several.append([])
+        elif token["one"] == " " and not several[-1]:
+            continue
+        else:
+            several[-1].append({"*": ".*", "?": "."}.get(token["one"], re.escape(token["one"])))
+    pattern = re.compile(f"(?:{'|'.join(''.join(parts) for parts in several if parts)}){_BELOW}", re.DOTALL)
+
+    def matches(path: str) -> bool:
+        if path == glob:  # whatever its names hold
+            return True
+        found = pattern.fullmatch(path)
+        return found is not None and all(
+            any(int(number) in each for each in ranges[name])
+            for name, number in found.groupdict().items()
+            if number is not None
+        )
+
+    return matches
+
+
+def _range(words: str) -> range:
+    """`3`, `0-31` or `0-30:2`, with both ends."""
+    first, last, step = re.fullmatch(r"(\d+)(?:-(\d+))?(?::(\d+))?", words).groups()  # type: ignore[union-attr]
+    return range(int(first), int(last or first) + 1, int(step or 1) or 1)
 
 
 def any_of(globs: Iterable[str]) -> Callable[[str], bool]:
@@ -28,3 +76,10 @@ def close_to(glob: str, paths: Iterable[str], *, most: int = 3) -> list[str]:
     known = list(dict.fromkeys(paths))[:5_000]
     wanted = glob.strip("*").strip(".")
     return nearest(wanted, known, n=most, cutoff=0.5)
+
+
+def missed(glob: str, paths: Iterable[str]) -> str:
+    """What to write instead of a glob that matches nothing: the nearest paths, and how brackets are read."""
+    near = close_to(glob, paths)
+    hint = f"Near it: {', '.join(near)}." if near else "`*` crosses dots: 'encoder.*', '*.bias'."
+    return f"{hint} Note that {BRACKETS}." if "[" in glob else hint

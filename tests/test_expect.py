@@ -45,6 +45,7 @@ class Tied(nn.Module):
         self.register_buffer("step", torch.zeros(1))
         self.requires_grad_(False)
         self.norm.requires_grad_(True)
+        self.idle = nn.Identity()
         self.adapters = [nn.Linear(2, 2)]
 
 
@@ -109,7 +110,7 @@ def test_a_count_names_what_accounts_for_the_difference(keywords: dict[str, Any]
     ("glob", "said"),
     [
         ("layer.*", "near it: layers.*"),
-        ("layers", "it is a module, write 'layers.*' or one of its parameters"),
+        ("idle", "it is a module, and no parameter lies in it"),
         ("step", "step is a buffer slot, no registered parameter"),
         ("norm.bias", "norm.bias is an empty slot, no registered parameter"),
         ("adapters*", "adapters[0].weight is a hidden slot, no registered parameter"),

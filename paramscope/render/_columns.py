@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.errors import FormatError
-from paramscope.render._lines import Line
+from paramscope.render._line import PARAMETERS, Closed, Line
 from paramscope.render._pieces import Name, Pieces, flat
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
@@ -67,8 +67,16 @@ def _short_role(line: Line, report: ReportData) -> str:
 def shape(line: Line) -> str:
     """Sizes; of a closed module how many tensors it holds."""
     if line.closed:
-        return text.plural(len(line.slots), "slot")
+        return slots_held(line.closed)
     return "" if line.record.status == "empty" else _sizes(line.record.shape)
+
+
+def slots_held(closed: Closed) -> str:
+    """`12 slots`, `12 slots + 3 buffers`, `3 buffers`: of a closed module, with buffers apart."""
+    buffers = closed.slots["buffer"]
+    others = sum(closed.slots.values()) - buffers
+    counts = ((others, "slot"), (buffers, "buffer"))
+    return " + ".join(text.plural(number, noun) for number, noun in counts if number)
 
 
 # The same few sizes stand in thousands of lines.
@@ -84,6 +92,8 @@ def _common(name: str) -> Callable[[Line, ReportData], str]:
 
 def elements(line: Line) -> str:
     """Of every tensor where it is first listed; in parentheses where it was counted before."""
+    if line.closed and not line.elements:
+        return ""  # it holds buffers alone
     count = text.count(line.elements)
     return f"({count})" if line.is_counted and line.elements is not None else count
 
@@ -139,12 +149,11 @@ def _type(line: Line, report: ReportData) -> str:
     return text.name((line.closed.type if line.closed else line.record.type or "").rpartition(".")[2])
 
 
-def _share(line: Line, report: ReportData) -> str:
+def share(line: Line, report: ReportData) -> str:
     """Of all parameters; nothing for what is none, or was counted before, so that a column adds up to 100 %."""
-    if not line.closed and (line.record.status not in ("trainable", "frozen") or line.is_counted):
+    if line.is_counted or not (line.closed.has_parameters if line.closed else line.record.status in PARAMETERS):
         return ""
-    part = line.closed.parameters if line.closed else line.elements
-    return f"{text.share(part, report.totals.parameters)}%"
+    return f"{text.share(line.elements, report.totals.parameters)}%"
 
 
 def _module_type(line: Line, report: ReportData) -> str:
@@ -160,7 +169,7 @@ COLUMNS: dict[str, Column] = {
     "dtype": Column("dtype", _common("dtype")),
     "device": Column("device", _common("device")),
     "elements": Column("elements", lambda line, _: elements(line), is_right=True),
-    "share": Column("of all", _share, is_right=True),
+    "share": Column("of all", share, is_right=True),
     "bytes": Column("bytes", lambda line, _: text.nbytes(line.nbytes), is_right=True),
     **{fate: Column(fate, _fate(fate)) for fate in FATES},
     "fate": Column("fate", lambda line, _: fates(line)),

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from paramscope.analysis.fold import Node, Row, rows_below, unfolded, unfolded_tree
 from paramscope.errors import FormatError
+from paramscope.render._line import Line, summed
 from paramscope.report.data import ReportData, select_or_explain
 from paramscope.report.finding_codes import Named, folded, named
-from paramscope.snapshot import FATES, SharingKind, SlotRecord
+from paramscope.snapshot import SharingKind, SlotRecord
 
 SHARING_MARKS: dict[SharingKind, str] = {
     "tied": "=",
@@ -28,48 +29,6 @@ _INCOMPLETE = frozenset({"packed", "items", "depth", "unreadable", "crashed", "r
 """Kinds of notes on what was not looked into."""
 SORTS = ("model", "path", "elements", "bytes", "status", "dtype")
 """What lines are sorted by: the order of the model, or greatest first for `elements` and `bytes`."""
-
-
-class Line(NamedTuple):
-    """One line of a view: slots that fold to one row, or all that lies below a closed module."""
-
-    path: str
-    """With ranges where several fold."""
-    slots: list[int]
-    """Positions in the snapshot."""
-    record: SlotRecord
-    """The first of them; where the line is closed, what holds of all is in `common`."""
-    elements: int | None
-    """Of the tensors that no line of the model before it holds; None where unknown."""
-    nbytes: int
-    """Of the same tensors."""
-    is_counted: bool
-    """Whether all its tensors were counted in lines before; `elements` counts them again then."""
-    marks: str
-    """Of its sharing, ` =1 ~2`, numbered as the sharing is listed."""
-    codes: tuple[str, ...]
-    """Of findings that name any of its slots; of a closed module, also of those that name what lies in it."""
-    codes_above: tuple[str, ...]
-    """Of findings that name a module, no root, that holds every one of its slots."""
-    closed: Closed | None
-    """What a closed module sums up; None for a row of slots."""
-
-
-class Closed(NamedTuple):
-    """A module, or several alike, of which the inside is not listed."""
-
-    type: str
-    """Qualified name of its class."""
-    modules: int
-    """How many fold to one."""
-    rows: int
-    """Rows that it closes."""
-    parameters: int
-    """Elements of registered parameters that no line before holds."""
-    common: dict[str, str]
-    """`status`, `dtype` and `device` where they are the same for all slots, else `mixed`."""
-    fates: tuple[str, ...]
-    """For each fate `yes`, `-`, `?`, or `some`."""
 
 
 class Selection(NamedTuple):
@@ -112,19 +71,24 @@ def lines_of(report: ReportData, selection: Selection) -> Lines:
     is_plain = wanted is None and not selection.status
     left_out = 0
     found: list[Line] = []
+
+    def opened(row: Row) -> Line:
+        return _open(row, report.slots.at(row.slots[0]), counted, marks, codes)
+
     for part, node in _parts(tree, rows, selection.depth):
         if node is not None:
-            inside = [each for row in part for each in _chosen(report, row, wanted)]
+            inside = [opened(each) for row in part for each in _chosen(report, row, wanted)]
             if inside:
-                found.append(_closed(report, node, inside, counted, marks, codes))
+                within = codes.within([slot for each in inside for slot in each.slots])
+                found.append(summed(report, node, inside, within))
             continue
         for row in part:
             for each in [row] if wanted is None else _chosen(report, row, wanted):
-                record = report.slots.at(each.slots[0])
-                if is_plain and selection.fold and record.status == "empty":
+                line = opened(each)
+                if is_plain and selection.fold and line.record.status == "empty":
                     left_out += 1
-                    continue
-                found.append(_open(each, record, counted, marks, codes))
+                else:
+                    found.append(line)
     return Lines(_sorted(found, selection.sort), rows, left_out, found_at)
 
 
@@ -310,42 +274,6 @@ def _open(row: Row, record: SlotRecord, counting: _Counting, marks: dict[int, st
     mark = marks.get(row.slots[0], "") if marks else ""
     found, above = codes.of(row.slots), codes.above(row.slots)
     return Line(row.path, row.slots, record, elements, nbytes, is_counted, mark, found, above, None)
-
-
-def _closed(
-    report: ReportData, node: Node, rows: list[Row], counting: _Counting, marks: dict[int, str], codes: _Codes
-) -> Line:
-    there = [(row, record) for row in rows if (record := report.slots.at(row.slots[0])).status != "empty"]
-    records = [record for _, record in there]
-    common = {name: _common(getattr(record, name) for record in records) for name in ("status", "dtype", "device")}
-    fates = tuple(_fate({getattr(record, fate) for record in records}) for fate in FATES)
-    known = [counting.count(row.slots) for row, _ in there]
-    is_counted = bool(known) and all(each for _, _, each in known)
-    # What is new here; of a module that holds nothing new, what it holds.
-    new = [(count or 0, size) for count, size, each in known if is_counted or not each]
-    elements, nbytes = sum(count for count, _ in new), sum(size for _, size in new)
-    slots = [slot for row, _ in there for slot in row.slots]
-    mark = "".join(dict.fromkeys(f" {each}" for slot in slots for each in marks.get(slot, "").split()))
-    kind = report.modules.at(node.modules[0]).type
-    parameters = sum(
-        count or 0
-        for record, (count, _, each) in zip(records, known, strict=True)
-        if record.status in ("trainable", "frozen") and not each
-    )
-    closed = Closed(kind, len(node.modules), len(there), parameters, common, fates)
-    first = records[0] if records else report.slots.at(rows[0].slots[0])
-    return Line(node.path, slots, first, elements, nbytes, is_counted, mark, codes.within(slots), (), closed)
-
-
-def _common(values: Iterable[Any]) -> str:
-    found = {str(value or "") for value in values}
-    return found.pop() if len(found) == 1 else "mixed" if found else ""
-
-
-def _fate(values: set[bool | None]) -> str:
-    if len(values) > 1:
-        return "some"
-    return {None: "?", True: "yes", False: "-"}[values.pop()] if values else ""
 
 
 _ORDER: dict[str, Callable[[Line], Any]] = {

@@ -9,15 +9,20 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.analysis.fold import Row
-from paramscope.render._columns import line_codes
-from paramscope.render._lines import SHARING_MARKS, Line, sharing_groups
+from paramscope.render._columns import fates, line_codes, role
+from paramscope.render._line import Line
+from paramscope.render._lines import SHARING_MARKS, sharing_groups
 from paramscope.render._pieces import Name, Pieces, Prose, joined
 from paramscope.report.data import ReportData
 from paramscope.snapshot import NO_OPTIMIZER, GroupRecord, OptimizerRecord
 
-FATE_LETTERS = "fate: g gets gradients, s stepped, v saved, m moved by .to(); - not, ? unknown"
-_REASONS = 8
-"""Reasons why fates are unknown that a legend gives."""
+FATE_LETTERS = "fate: g gradients, s stepped, v saved, m moved by .to()"
+_REASONS, _GLYPHS = 8, 3
+"""What a legend names of the reasons why fates are unknown, and of glyphs of one kind."""
+_SAID_ONCE = ("role", "dtype", "device")
+_PLURALS = {"parameter": "parameters", "buffer": "buffers", "attribute": "attributes", "module": "modules"}
+CLOSED = "…"
+"""What marks a module whose inside is not listed."""
 
 
 class Point(NamedTuple):
@@ -81,7 +86,9 @@ def totals(report: ReportData, left_out: int) -> tuple[list[str], list[str]]:
 
 
 def values(lines: Iterable[Line], name: str) -> set[str]:
-    """What some lines say of `dtype` or `device`; nothing for empty slots."""
+    """What some lines say of `role`, `dtype` or `device`; nothing for empty slots."""
+    if name == "role":
+        return set(map(role, lines))
     return {
         line.closed.common[name] if line.closed else getattr(line.record, name) or "unknown"
         for line in lines
@@ -94,35 +101,47 @@ def varied(lines: Sequence[Line]) -> list[str]:
     return [name for name in ("dtype", "device") if len(values(lines, name)) > 1]
 
 
-def remarks(lines: Sequence[Line], columns: Collection[str], codes: Sequence[str] = ()) -> list[Pieces]:
+def remarks(lines: Sequence[Line], columns: Collection[str], shown: Sequence[Line] | None = None) -> list[Pieces]:
     """What the columns that a view leaves out would say in every line, why some fates are unknown, and what the
     glyphs in its cells mean.
 
-    columns: of the view. codes: of findings that it marks elsewhere than in lines.
+    columns: of the view. shown: what it lists, where that is not the lines themselves.
     """
+    shown = lines if shown is None else shown
     found: list[Pieces] = []
-    left_out = {name: values(lines, name) for name in ("dtype", "device") if name not in columns}
-    same = {name: met.pop() for name, met in left_out.items() if len(met) == 1}
+    same = {name: met.pop() for name in _SAID_ONCE if name not in columns and len(met := values(lines, name)) == 1}
     if same:
-        what: Pieces = ["all ", Name(same["dtype"])] if "dtype" in same else ["all"]
-        found.append([*what, " on ", Name(same["device"])] if "device" in same else what)
-    if "fate" in columns:
-        found.append([FATE_LETTERS + (", ~ some" if any(line.closed for line in lines) else "")])
+        what = [_PLURALS.get(same["role"], same["role"])] if "role" in same else []
+        where = " on ".join(same[name] for name in ("dtype", "device") if name in same)
+        where = f"on {where}" if where and "dtype" not in same else where
+        found.append([Name(" ".join(["all", *what, where]).rstrip())])
     unknown = dict.fromkeys(line.record.unknown for line in lines)
-    reasons = list(dict.fromkeys(reason for each in unknown for _, reason in each))
-    if NO_OPTIMIZER in reasons:
-        reasons.remove(NO_OPTIMIZER)
+    reasons = dict.fromkeys(reason for each in unknown for _, reason in each)
+    lacks_optimizer = reasons.pop(NO_OPTIMIZER, 0) is None
+    if "fate" in columns:
+        found.append(_fate_legend(shown, lacks_optimizer=lacks_optimizer))
+    elif lacks_optimizer:
         found.append(["stepped is unknown without an optimizer (-O)"])
-    found += [["?: ", Prose(reason)] for reason in reasons[:_REASONS]]
-    if "elements" in columns and any(line.is_counted for line in lines):
+    found += [["?: ", Prose(reason)] for reason in list(reasons)[:_REASONS]]
+    if "elements" in columns and any(line.is_counted for line in shown):
         found.append(["elements in parentheses were counted above"])
-    mark = next((line.marks.split()[0] for line in lines if line.marks), None)
-    if mark:
-        found.append([Name(mark), ": see sharing"])
-    marking = next(filter(None, map(line_codes, lines)), codes)
-    if marking:
-        found.append([Name(f"!{marking[0]}"), ": see findings"])
+    marks = {mark[0]: mark for line in reversed(shown) for mark in reversed(line.marks.split())}
+    codes = dict.fromkeys(code for line in shown for code in line_codes(line))
+    for glyphs, where in ((sorted(marks.values()), "sharing"), ([f"!{code}" for code in codes], "findings")):
+        if glyphs:
+            found.append(
+                [Name(", ".join(glyphs[:_GLYPHS])), ", …" if len(glyphs) > _GLYPHS else "", f": see {where}"]
+            )
     return found
+
+
+def _fate_legend(lines: Sequence[Line], *, lacks_optimizer: bool) -> Pieces:
+    """What the letters of the fates mean, and those of the other signs that stand in their places."""
+    told = set(map(fates, lines))
+    there = {letter for each in told for at, letter in enumerate(each) if not (lacks_optimizer and at == 1)}
+    signs = [f"{sign} {word}" for sign, word in (("-", "not"), ("~", "some"), ("?", "unknown")) if sign in there]
+    letters = FATE_LETTERS.replace("stepped", "stepped (? without -O)") if lacks_optimizer else FATE_LETTERS
+    return ["; ".join([letters, *([", ".join(signs)] if signs else [])])]
 
 
 def row_name(row: Row) -> Pieces:

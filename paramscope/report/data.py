@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 from paramscope.analysis.totals import Totals, count_totals
 from paramscope.errors import GlobError
-from paramscope.glob import close_to, compile_glob
+from paramscope.glob import compile_glob, missed
 from paramscope.report.finding import Finding, Severity, Skipped
 from paramscope.snapshot import (
     ModuleRecords,
@@ -94,7 +94,9 @@ class ReportData:
         return self.snapshot.optimizers
 
     def select(self, glob: str) -> tuple[SlotRecord, ...]:
-        """Slots whose path matches a glob: `*` crosses dots, `?` is one character, `[` and `]` are literal.
+        """Slots whose path matches a glob, or that of a module which holds them, at any depth: `*` crosses dots, `?`
+        is one character, brackets hold an index or ranges of numbers, as views print them (`layers.[0-6,8-31]`), a
+        comma stands between two globs.
 
         Empty where nothing matches. Raises GlobError for an empty glob.
         """
@@ -131,7 +133,5 @@ def select_or_explain(report: ReportData, glob: str) -> tuple[SlotRecord, ...]:
     """As `Report.select`, but raises GlobError, with the nearest paths, where nothing matches."""
     found = report.select(glob)
     if not found:
-        near = close_to(glob, report.slots)
-        hint = f"Near it: {', '.join(near)}." if near else "`*` crosses dots: 'encoder.*', '*.bias'."
-        raise GlobError(f"no slot matches {glob!r}", hint)
+        raise GlobError(f"no slot matches {glob!r}", missed(glob, [*report.modules, *report.slots]))
     return found

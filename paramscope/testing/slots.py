@@ -99,7 +99,7 @@ def _instead(glob: str, slots: Iterable[SlotRecord], snapshot: Snapshot) -> str:
     """What may have been meant by a glob that matches no parameter."""
     known = [slot.path for slot in slots]
     if glob in snapshot.modules:
-        return f"it is a module, write '{glob}.*' or one of its parameters"
+        return "it is a module, and no parameter lies in it"
     if "*" in glob:
         known = [*(f"{path}.*" for path in snapshot.modules if path), *known]
     return _kind_of(glob, snapshot) or _near(glob, known, "`*` crosses dots: 'encoder.*', '*.bias'")

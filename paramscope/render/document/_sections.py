@@ -9,7 +9,7 @@ from paramscope import text
 from paramscope.analysis.fold import Row
 from paramscope.render import _page as page
 from paramscope.render._columns import COLUMNS, elements, line_codes, line_name, shape
-from paramscope.render._lines import Line
+from paramscope.render._line import Line
 from paramscope.render._pieces import Name, Pieces, Prose, joined, listed
 from paramscope.report.data import ReportData
 from paramscope.snapshot import FATES, GroupRecord

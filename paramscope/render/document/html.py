@@ -7,7 +7,8 @@ from html import escape
 
 from paramscope import text
 from paramscope.render._columns import words
-from paramscope.render._lines import STATUSES, Line, Selection, lines_of, nothing
+from paramscope.render._line import Line
+from paramscope.render._lines import STATUSES, Selection, lines_of, nothing
 from paramscope.render._page import remarks, title, totals
 from paramscope.render._pieces import Name, Pieces, told
 from paramscope.render.document._html_style import PAGE, STYLE

@@ -28,20 +28,30 @@ def joined(blocks: Iterable[Sequence[str]]) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def title(report: ReportData, width: int) -> list[str]:
-    """What was audited."""
-    return text.wrap_path(flat(page.title(report)), width)
+def title(report: ReportData, width: int, *, also: str = "") -> list[str]:
+    """What was audited. also: what is said of it besides."""
+    return text.wrap_path(flat(page.title(report)) + (f", {also}" if also else ""), width)
 
 
 def total_lines(report: ReportData, width: int, left_out: int) -> list[str]:
     """The line of peft's print_trainable_parameters, and what it leaves out."""
     counts, more = page.totals(report, left_out)
-    return sentence(counts, width, separator=" || ") + sentence(more, width, separator=" · ")
+    lines = sentence(counts, width, separator=" || ")
+    if len(lines) > 1:
+        sums = report.totals
+        percent = text.percent(sums.trainable, sums.parameters)
+        lines = sentence([f"{counts[0]} of {text.count(sums.parameters)}", f"({percent}%)"], width, separator=" ")
+    return lines + sentence(more, width, separator=" · ")
+
+
+def remark_lines(remarks: Sequence[Pieces], width: int) -> list[str]:
+    """What the columns and glyphs of a drawing mean."""
+    return sentence(list(map(flat, remarks)), width, separator="; ") if remarks else []
 
 
 def with_remarks(drawn: list[str], remarks: Sequence[Pieces], width: int) -> list[str]:
     """A drawing, and below it what its columns and glyphs mean."""
-    return [*drawn, "", *sentence(list(map(flat, remarks)), width, separator="; ")] if remarks else drawn
+    return [*drawn, "", *remark_lines(remarks, width)] if remarks else drawn
 
 
 def sharing_lines(report: ReportData, rows: list[Row], width: int) -> list[str]:

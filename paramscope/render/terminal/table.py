@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paramscope.render._columns import COLUMNS, SHORT_ROLE, Column, chosen, words
-from paramscope.render._lines import Line, Selection, lines_of, nothing
+from paramscope.render._columns import COLUMNS, SHORT_ROLE, Column, chosen, role, words
+from paramscope.render._line import Line
+from paramscope.render._lines import Selection, lines_of, nothing
 from paramscope.render._page import remarks, varied
 from paramscope.render.terminal import _page as page
 from paramscope.render.terminal._layout import GAP, Screen, column_width, grid
 from paramscope.report.data import ReportData
 from paramscope.snapshot import FATES
+from paramscope.text import name
 
 NARROWEST_PATH = 36
 """Columns that a path may claim before the other columns are written out."""
@@ -60,12 +62,25 @@ def _slot_lines(report: ReportData, lines: list[Line], wanted: list[Column], scr
     else:
         columns, cells = _fitting(report, lines, screen)
     headers = [column.header for column in columns]
+    needed = sum(max(column_width(column), len(header)) + GAP for column, header in zip(cells, headers, strict=True))
+    if needed - GAP > screen.width and (shared := _shared_beginning(lines)):
+        cells[0] = [cell.removeprefix(shared) for cell in cells[0]]
+        headers[0] = f"path in {name(shared[:-1])}"
     right = [i for i, column in enumerate(columns) if column.is_right]
     styles = [line.closed.common["status"] if line.closed else line.record.status for line in lines]
     drawn = grid(cells, headers, right=right, screen=screen, styles=styles)
     # What was not asked for is not told in words either.
-    told = remarks(lines, [*headers, "dtype", "device"] if wanted else headers)
+    told = remarks(lines, [*headers, "role", "dtype", "device"] if wanted else headers)
     return page.with_remarks(drawn, told, screen.width)
+
+
+def _shared_beginning(lines: list[Line]) -> str:
+    """The modules that all paths begin with, `base_model.model.`; nothing where there is one line."""
+    first, *others = (line.path for line in lines)
+    steps = first.split(".")[:-1] if others else []
+    while steps and not all(path.startswith(".".join(steps) + ".") for path in others):
+        steps.pop()
+    return ".".join(steps) + "." if steps else ""
 
 
 def _fitting(report: ReportData, lines: list[Line], screen: Screen) -> tuple[list[Column], list[list[str]]]:
@@ -77,14 +92,15 @@ def _fitting(report: ReportData, lines: list[Line], screen: Screen) -> tuple[lis
             known[column] = [column.cell(line, report) for line in lines]
         return known[column]
 
-    path, same = COLUMNS["path"], varied(lines)
+    path, different = COLUMNS["path"], varied(lines)
     longest = min(max(column_width(cells_of(path)), len("path")), max(NARROWEST_PATH, screen.width // 3))
-    for is_full in (True, False):
-        # A column that says the same in every row says it once, where columns are scarce.
-        names = ["shape", *(("dtype", "device") if is_full else same), "elements", *(FATES if is_full else ("fate",))]
-        columns = [path, COLUMNS["role"] if is_full else SHORT_ROLE, *(COLUMNS[name] for name in names)]
-        if is_full:
-            needed = sum(max(column_width(cells_of(each)), len(each.header)) + GAP for each in columns[1:])
-            if needed + longest <= screen.width:
-                break
+    is_mixed = len({role(line) for line in lines}) > 1
+    for layer, each_fate in (("module",), FATES), ((), FATES), ((), ("fate",)):
+        # A column that says the same in every row says it once, below.
+        names = [*layer, "shape", *different, "elements", *each_fate]
+        roles = [COLUMNS["role"] if each_fate is FATES else SHORT_ROLE] if is_mixed else []
+        columns = [path, *roles, *(COLUMNS[name] for name in names)]
+        needed = sum(max(column_width(cells_of(each)), len(each.header)) + GAP for each in columns[1:])
+        if needed + longest <= screen.width:
+            break
     return columns, [cells_of(each) for each in columns]

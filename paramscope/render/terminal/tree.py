@@ -1,47 +1,37 @@
-"""Report → tree for a terminal: modules within modules, what they hold, and their shares of all parameters."""
+"""Report → tree for a terminal: modules within modules, what they hold, their shares of all parameters, and what of
+them trains.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Sequence
+from itertools import takewhile
 
 from paramscope import text
 from paramscope.analysis.fold import Node
-from paramscope.render._columns import elements, fates, line_label, shape, words
-from paramscope.render._lines import Line, Lines, Selection, lines_of, nodes_of, nothing
-from paramscope.render._page import remarks
+from paramscope.render._columns import fates, shape, words
+from paramscope.render._line import PARAMETERS, Line, summed
+from paramscope.render._lines import Lines, Selection, check, lines_of, nodes_of, nothing
+from paramscope.render._page import CLOSED, remarks, varied
+from paramscope.render._pieces import Pieces
 from paramscope.render.terminal import _page as page
-from paramscope.render.terminal._layout import GAP, Screen, column_width, padded_cell, paint
+from paramscope.render.terminal._branches import Item, drawn_items
+from paramscope.render.terminal._layout import Screen
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
 
-BAR = 12
-"""Terminal columns of a bar that stands for all parameters."""
-_BAR_FROM = 100
-"""Terminal columns from which on there is room for bars."""
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
-_PARAMETERS = ("trainable", "frozen")
-
-
-class _Item(NamedTuple):
-    """One line of the tree, before it is laid out."""
-
-    branch: str
-    """The lines that lead to it: `│  ├─ `."""
-    below: str
-    """What stands before the further lines of a label that takes several."""
-    label: str
-    elements: str
-    part: int | None
-    """Elements of parameters, for its share of all; None where it is no parameter."""
-    fate: str
-    style: str | None
+_LEARNING = (*PARAMETERS, "hidden")
+"""Statuses of what may be trained."""
+_LEAST = 12
+"""Lines that a tree may have, however little room the rest of the view leaves it."""
 
 
 def render(
     report: ReportData,
     *,
     width: int = 80,
+    height: int | None = None,
     color: bool = False,
     fold: bool = True,
     path: str | None = None,
@@ -50,23 +40,30 @@ def render(
 ) -> str:
     """The tree that people read: a line for each module, its own slots beside or below it.
 
-    width: terminal columns that no line passes. color: ANSI colours. fold: repeated siblings as one. path: a glob;
+    width: terminal columns that no line passes. height: lines that the view should not pass but for findings and
+    sharing: the deepest modules are closed for it. color: ANSI colours. fold: repeated siblings as one. path: a glob;
     only slots that match are listed. status: what they have to be: `trainable`, `frozen,hidden`. depth: modules so
     many steps below the root are closed.
 
     Raises GlobError where the glob matches nothing, FormatError for a status that does not exist.
     """
-    selection = Selection(fold, path, words(status), "model", depth)
+    check(Selection(depth=depth))
+    selection = Selection(fold, path, words(status))
     lines = lines_of(report, selection)
     screen = Screen(width, color)
-    tree = _Tree(report, nodes_of(report, selection, lines.named), lines, width)
-    items = list(tree.items())
-    drawn = _drawn(items, report.totals.parameters, screen) if items else [nothing(report, selection)]
-    told = remarks(lines.shown, ("fate", "elements", "dtype", "device"), tree.codes)
+    roots = nodes_of(report, selection, lines.named)
+    tree = _Tree(report, roots, lines, width=width, is_terse=fold and not selection.status)
+    above, below = page.title(report, width, also=tree.usual), page.total_lines(report, width, lines.left_out)
+    items = tree.items(depth)
+    told = tree.remarks(items)
+    if height is not None and depth is None:
+        items = tree.fitting(max(_LEAST, height - len(above) - len(page.remark_lines(told, width)) - len(below) - 2))
+        told = tree.remarks(items)
+    drawn = drawn_items(items, report, screen) if items else [nothing(report, selection)]
     blocks = [
-        page.title(report, width),
-        page.with_remarks(drawn, told, width) if items else drawn,
-        page.total_lines(report, width, lines.left_out),
+        above,
+        [*drawn, *page.remark_lines(told, width)] if items else drawn,
+        below,
         page.finding_lines(report, screen),
         page.sharing_lines(report, lines.rows, width),
         page.disagreements(report, lines.rows, screen),
@@ -76,127 +73,187 @@ def render(
 
 
 class _Tree:
-    """Nodes with the lines of their own slots that are listed."""
+    """Nodes, with the lines of their own slots that are listed, and a line for all that each holds."""
 
-    def __init__(self, report: ReportData, roots: list[Node], lines: Lines, width: int) -> None:
+    def __init__(self, report: ReportData, roots: list[Node], lines: Lines, *, width: int, is_terse: bool) -> None:
+        """is_terse: whether buffers are only counted, beside the module that holds them."""
         self._report = report
         self._width = width
-        self._roots = roots
+        self._is_terse = is_terse
+        self._shown = lines.shown
+        self._usual = _usual(lines.shown)
+        """(dtype, device) of most elements; a line says where its own are others."""
         self._codes = lines.named.modules
-        self.codes = next(iter(self._codes.values()), ())
-        """Of findings that are about a module."""
-        self._of_slot = {line.slots[0]: line for line in lines.shown if line.closed is None}
-        self._closed = {line.path: line for line in lines.shown if line.closed is not None}
-        self._parts: dict[int, int] = {}
-        """Elements of parameters in and below a node, by its identity; only of nodes that are listed."""
-        self._weigh()
-
-    def _weigh(self) -> None:
-        order = []
-        stack = list(self._roots)
-        while stack:
-            node = stack.pop()
-            order.append(node)
-            if node.path not in self._closed:
-                stack.extend(node.children)
-        for node in reversed(order):
-            closed = self._closed.get(node.path)
-            if closed is not None and closed.closed is not None:
-                self._parts[id(node)] = closed.closed.parameters
-                continue
-            held = self._held(node)
-            below = [self._parts[id(child)] for child in node.children if id(child) in self._parts]
+        of_slot = {line.slots[0]: line for line in lines.shown}
+        self._held: dict[int, list[Line]] = {}
+        """The lines of a node's own slots, by its identity; only of nodes that are listed."""
+        self._sums: dict[int, Line] = {}
+        self._depth = 0
+        """Steps from a root to the deepest node."""
+        order = [(root, 0) for root in roots]
+        for node, level in order:
+            order.extend((child, level + 1) for child in node.children)
+            self._depth = max(self._depth, level)
+        for node, _ in reversed(order):
+            held = [of_slot[slot] for row in node.rows for slot in row.slots if slot in of_slot]
+            below = [self._sums[id(child)] for child in node.children if id(child) in self._sums]
             if held or below:
-                own = sum(each.elements or 0 for each in held if _is_counted_here(each))
-                self._parts[id(node)] = own + sum(below)
+                codes = (*self._codes_of(node), *(code for line in (*held, *below) for code in line.codes))
+                self._held[id(node)] = held
+                self._sums[id(node)] = summed(report, node, [*held, *below], tuple(dict.fromkeys(codes)))
+        self._roots = [root for root in roots if id(root) in self._sums]
 
-    def _held(self, node: Node) -> list[Line]:
-        return [self._of_slot[slot] for row in node.rows for slot in row.slots if slot in self._of_slot]
+    def fitting(self, room: int) -> list[Item]:
+        """The lines of the tree, with the deepest modules closed as far as so many lines ask for it."""
+        items = self.items(None)
+        for depth in range(self._depth, 0, -1):
+            if len(items) <= room:
+                break
+            items = self.items(depth)
+        return items
 
-    def items(self) -> Iterator[_Item]:
-        """Every line of the tree, from the roots down."""
-        listed = [root for root in self._roots if id(root) in self._parts]
-        stack = [(root, "", "", "", "") for root in reversed(listed)]
+    @property
+    def usual(self) -> str:
+        """The dtype and the device of most parameters: said once."""
+        learned = [line for line in self._shown if line.record.status in _LEARNING]
+        dtype, device = self._usual
+        return f"{'mostly ' if varied(learned) else ''}{dtype} on {device}" if dtype and device else ""
+
+    def remarks(self, items: list[Item]) -> list[Pieces]:
+        """What the letters and glyphs mean."""
+        return remarks(self._shown, ("fate", "elements", "role", "dtype", "device"), [item.line for item in items])
+
+    def items(self, depth: int | None) -> list[Item]:
+        """The lines of the tree, from the roots down. depth: modules so many steps below the root are closed."""
+        found: list[Item] = []
+        stack = [(root, "", "", "", 0) for root in reversed(self._roots)]
         while stack:
-            node, above, branch, before, kept = stack.pop()
-            label, node = self._label(node, above)
-            children = [child for child in node.children if id(child) in self._parts]
-            part = self._parts[id(node)]
-            closed = self._closed.get(node.path)
-            if closed is not None:
-                rows = closed.closed.rows if closed.closed else 0
-                label += f"  {text.plural(rows, 'row')}{closed.marks}{_marked(closed.codes)}"
-                yield _Item(branch, before, label, elements(closed), part or None, fates(closed), None)
+            node, above, branch, kept, level = stack.pop()
+            node, level, codes = self._innermost(node, level)
+            whole, held = self._sums[id(node)], self._held[id(node)]
+            children = [child for child in node.children if id(child) in self._sums]
+            listed = [line for line in held if not self._is_only_counted(line)]
+            more, tail = [*_trained(whole), *_buffers(held, listed)], _marked(codes)
+            is_inline = not children and _are_alike(node, held, listed)
+            is_closed = not is_inline and depth is not None and level >= depth
+            if is_inline and listed:
+                more = [*self._beside(listed), *more]
+                tail = _marked((*codes, *listed[0].codes))
+            elif is_closed:
+                tail = f" {CLOSED}{whole.marks}{_marked(whole.codes)}"
+            labels = _labels(node.path, above, self._kind(node), len(node.modules), tail)
+            found.append(Item(self._short(branch), self._short(kept), labels, more, whole))
+            if is_inline or is_closed:
                 continue
-            held = self._held(node)
-            is_whole = not children and all(line.path.startswith(node.path) for line in held)
-            inline = _inline(label, held) if is_whole else None
-            if inline is not None:
-                first = held[0]
-                shown = part if _is_counted_here(first) else None
-                yield _Item(branch, before, inline, _sum(held), shown, fates(first), first.record.status)
-                continue
-            yield _Item(branch, before, label, text.count(part), part, "", None)
-            for i, line in enumerate(held):
-                is_last = i == len(held) - 1 and not children
-                yield self._slot(
-                    line, node.path, kept + ("└─ " if is_last else "├─ "), kept + ("   " if is_last else "│  ")
-                )
-            for i, child in reversed(list(enumerate(children))):
-                is_last = i == len(children) - 1
-                lead = kept + ("└─ " if is_last else "├─ ")
-                rest = kept + ("   " if is_last else "│  ")
-                stack.append((child, node.path, self._short(lead), self._short(rest), rest))
+            ends = [*["├─ "] * (len(listed) + len(children) - 1), "└─ "]
+            leads = [(kept + end, kept + ("│  " if end == "├─ " else "   ")) for end in ends]
+            for line, (lead, rest) in zip(listed, leads, strict=False):
+                tail = line.marks + _marked(line.codes)
+                labels = _labels(line.path, node.path, "", len(line.slots), tail)
+                what = " ".join(filter(None, [_status_word(line), shape(line), self._unusual(line)]))
+                found.append(Item(self._short(lead), self._short(rest), labels, [what], line))
+            ahead = zip(children, leads[len(listed) :], strict=True)
+            stack += [(child, node.path, lead, rest, level + 1) for child, (lead, rest) in reversed(list(ahead))]
+        return found
+
+    def _innermost(self, node: Node, level: int) -> tuple[Node, int, tuple[str, ...]]:
+        """The node that stands for one, its level, and codes of findings about it: a module that holds nothing but
+        another one is named together with that."""
+        codes = self._codes_of(node)
+        while not self._held[id(node)] and len(node.children) == 1 and node.path:
+            if id(node.children[0]) not in self._sums or len(node.children[0].modules) < len(node.modules):
+                break
+            node, level = node.children[0], level + 1
+            codes += self._codes_of(node)
+        return node, level, codes
+
+    def _kind(self, node: Node) -> str:
+        return text.name(self._report.modules.at(node.modules[0]).type.rpartition(".")[2])
 
     def _short(self, lead: str) -> str:
         """The lines that lead to something very deep would leave no room for it."""
-        if len(lead) <= self._width // 2:
-            return lead
-        return f"…{len(lead) // 3}… "
-
-    def _slot(self, line: Line, above: str, branch: str, before: str) -> _Item:
-        label = f"{_relative(line_label(line, line.codes), above)}  {shape(line)}"
-        if line.record.status in ("hidden", "buffer", "attribute", "unknown"):
-            label += f" {line.record.status}"
-        part = line.elements if line.record.status in _PARAMETERS and not line.is_counted else None
-        style = line.record.status
-        return _Item(self._short(branch), self._short(before), label, elements(line), part, fates(line), style)
-
-    def _label(self, node: Node, above: str) -> tuple[str, Node]:
-        """`layers.[0-31]: Block ×32`, and the node that it stands for: what holds nothing but one module is named
-        together with it."""
-        codes = self._codes_of(node)
-        while not node.rows and len(node.children) == 1 and node.path and node.path not in self._closed:
-            if id(node.children[0]) not in self._parts or len(node.children[0].modules) < len(node.modules):
-                break
-            node = node.children[0]
-            codes += self._codes_of(node)
-        kind = self._report.modules.at(node.modules[0]).type.rpartition(".")[2]
-        times = f" ×{len(node.modules)}" if len(node.modules) > 1 else ""
-        name = text.name(_relative(node.path, above))
-        marks = _marked(tuple(dict.fromkeys(codes)))
-        return (f"{name}: {text.name(kind)}{times}" if name else text.name(kind)) + marks, node
+        return lead if len(lead) <= self._width // 2 else f"…{len(lead) // 3}… "
 
     def _codes_of(self, node: Node) -> tuple[str, ...]:
         return tuple(code for module in node.modules for code in self._codes.get(module, ())) if self._codes else ()
 
+    def _beside(self, listed: list[Line]) -> list[str]:
+        """The slots of a module beside it: `64×3×7×7`, ` + bias`."""
+        first, *others = listed
+        name = "" if first.record.name == "weight" else text.name(first.record.name)
+        what = [first.marks.strip(), _status_word(first), name, shape(first), self._unusual(first)]
+        more = text.name(others[0].record.name) if len(others) == 1 else f"{len(others)} more"
+        return [" ".join(filter(None, what)), *([f" + {more}"] if others else [])]
+
+    def _unusual(self, line: Line) -> str:
+        """The dtype and the device of a slot where they are not those of most."""
+        dtype, device = self._usual
+        is_there = line.record.device in (device, None)
+        return (
+            ""
+            if is_there and line.record.dtype == dtype
+            else " on ".join(filter(None, [line.record.dtype, None if is_there else line.record.device]))
+        )
+
+    def _is_only_counted(self, line: Line) -> bool:
+        return self._is_terse and line.record.status == "buffer" and not line.marks and not line.codes
+
+
+def _usual(lines: list[Line]) -> tuple[str | None, str | None]:
+    """(dtype, device) of most elements that learn."""
+    found: Counter[tuple[str | None, str | None]] = Counter()
+    for line in lines:
+        if line.record.status in _LEARNING:
+            found[line.record.dtype, line.record.device] += line.elements or 0
+    return found.most_common(1)[0][0] if found else (None, None)
+
+
+def _are_alike(node: Node, held: list[Line], listed: list[Line]) -> bool:
+    """Whether a module's slots differ in no more than name and shape, and so fit beside it."""
+    ways = {
+        (
+            fates(line),
+            line.record.status,
+            line.record.dtype,
+            line.record.device,
+            line.is_counted,
+            line.marks,
+            line.codes,
+        )
+        for line in listed
+    }
+    is_whole = all(line.path.startswith(node.path) for line in held)
+    return is_whole and len(ways) <= 1 and not (len(listed) > 1 and listed[0].marks)
+
+
+def _buffers(held: list[Line], listed: list[Line]) -> list[str]:
+    """How many buffers of each module are not listed."""
+    number = len({line.record.name for line in held} - {line.record.name for line in listed})
+    return [f", {text.plural(number, 'buffer')}"] if number else []
+
+
+def _trained(whole: Line) -> list[str]:
+    """How many elements train, where only some do."""
+    is_some = whole.closed is not None and whole.closed.has_parameters and whole.closed.fates[0] == "some"
+    return [f", {text.count(whole.closed.new['trainable'])} trainable"] if whole.closed and is_some else []
+
+
+def _status_word(line: Line) -> str:
+    return "" if line.record.status in PARAMETERS else line.record.status
+
 
 def _marked(codes: tuple[str, ...]) -> str:
-    return f" {shown(codes)}".rstrip()
+    return f" {shown(tuple(dict.fromkeys(codes)))}".rstrip()
 
 
-def _is_counted_here(line: Line) -> bool:
-    return line.record.status in _PARAMETERS and not line.is_counted
-
-
-def _sum(held: list[Line]) -> str:
-    """Elements of lines that are alike in what they are and whether they were counted."""
-    if len(held) == 1:
-        return elements(held[0])
-    known = [line.elements for line in held if line.elements is not None]
-    if len(known) < len(held):
-        return "unknown"
-    return f"({text.count(sum(known))})" if held[0].is_counted else text.count(sum(known))
+def _labels(path: str, above: str, kind: str, times: int, tail: str) -> list[str]:
+    """`layers.[0-31]: Block ×32`, and shorter. above: path of the module around it."""
+    name, end = text.name(_relative(path, above)), (f" ×{times}" if times > 1 else "") + tail
+    if not name:
+        return [kind + end]
+    short = f"….{text.name(_below(path, above))}" if name == path and _below(path, above) != path else name
+    names = [f"{each}: {kind}" for each in (name, short)] if kind else [name]
+    return [each + end for each in dict.fromkeys((*names, short))]
 
 
 def _relative(path: str, above: str) -> str:
@@ -210,60 +267,9 @@ def _relative(path: str, above: str) -> str:
     return path
 
 
-def _inline(label: str, held: list[Line]) -> str | None:
-    """A module and its few slots in one line; None where they differ in more than name and shape."""
-    if len({(fates(line), line.record.status, line.is_counted, bool(line.marks), line.codes) for line in held}) != 1:
-        return None
-    if held[0].marks and len(held) > 1:
-        return None
-    status = held[0].record.status
-    word = f" {status}" if status in ("hidden", "buffer", "attribute", "unknown") else ""
-    slots = ", ".join(
-        f"{text.name(line.record.name)}{line.marks} {shape(line)}" if len(held) <= 2 else text.name(line.record.name)
-        for line in held[:4]
+def _below(path: str, above: str) -> str:
+    """A path less the steps that it has in common with another one."""
+    common = sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(path.split("."), above.split("."), strict=False))
     )
-    more = f", … {len(held) - 4} more" if len(held) > 4 else ""
-    return f"{label}  {slots}{more}{word}{_marked(held[0].codes)}"
-
-
-def _drawn(items: list[_Item], whole: int, screen: Screen) -> list[str]:
-    has_bars = screen.width >= _BAR_FROM
-    counts = [item.elements for item in items]
-    shares = ["" if item.part is None else f"{text.share(item.part, whole)}%" for item in items]
-    bars = [_bar(item.part, whole) if has_bars else "" for item in items]
-    ends = [column for column in (counts, shares) if any(column)]
-    widths = [column_width(column) for column in ends]
-    fate_width = max(4, column_width([item.fate for item in items]))
-    taken = sum(widths) + GAP * len(widths) + GAP + fate_width + (GAP + BAR if has_bars else 0)
-    room = max(16, screen.width - taken)
-    lines: list[str] = []
-    longest = min(room, max(text.width(item.branch + item.label) for item in items))
-    for i, item in enumerate(items):
-        first, *rest = _wrapped(item, room)
-        cells = [padded_cell(first, longest)]
-        cells += [padded_cell(column[i], widths[at], is_right=True) for at, column in enumerate(ends)]
-        if has_bars:
-            cells.append(padded_cell(bars[i], BAR))
-        cells.append(item.fate)
-        style = item.style if item.style != "trainable" else None
-        lines.append(paint((" " * GAP).join(cells).rstrip(), style, screen))
-        lines += [paint(line, style, screen) for line in rest]
-    return lines
-
-
-def _wrapped(item: _Item, room: int) -> list[str]:
-    if text.width(item.branch + item.label) <= room:
-        return [item.branch + item.label]
-    label, before = item.label, item.below
-    columns = max(8, room - text.width(item.branch))
-    first, *rest = text.wrap_words(label, columns)
-    return [item.branch + first, *(f"{before}  {line}".rstrip() for line in rest)]
-
-
-def _bar(part: int | None, whole: int) -> str:
-    """A bar of eighths of a column; nothing for nothing, the thinnest for what is next to nothing."""
-    if not part or not whole:
-        return ""
-    eighths = max(1, round(BAR * 8 * part / whole))
-    full, rest = divmod(eighths, 8)
-    return "█" * full + (_EIGHTHS[rest] if rest else "")
+    return ".".join(path.split(".")[common:])

@@ -1,0 +1,121 @@
+"""One line of a view: slots that fold to one row, or all that a module holds, summed up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from paramscope.analysis.fold import Node
+from paramscope.report.data import ReportData
+from paramscope.snapshot import FATES, SlotRecord, Status
+
+PARAMETERS: tuple[Status, ...] = ("trainable", "frozen")
+"""Statuses of registered parameters."""
+_COMMON = ("status", "dtype", "device")
+
+
+class Line(NamedTuple):
+    """One line of a view: slots that fold to one row, or all that lies below a closed module."""
+
+    path: str
+    """With ranges where several fold."""
+    slots: list[int]
+    """Positions in the snapshot."""
+    record: SlotRecord
+    """The first of them; where the line is closed, what holds of all is in `common`."""
+    elements: int | None
+    """Of the tensors that no line of the model before it holds; None where unknown."""
+    nbytes: int
+    """Of the same tensors."""
+    is_counted: bool
+    """Whether all its tensors were counted in lines before; `elements` counts them again then."""
+    marks: str
+    """Of its sharing, ` =1 ~2`, numbered as the sharing is listed."""
+    codes: tuple[str, ...]
+    """Of findings that name any of its slots; of a closed module, also of those that name what lies in it."""
+    codes_above: tuple[str, ...]
+    """Of findings that name a module, no root, that holds every one of its slots."""
+    closed: Closed | None
+    """What a closed module sums up; None for a row of slots."""
+
+
+class Closed(NamedTuple):
+    """What a module, or several alike, hold in all. Closed or open, a module counts the same."""
+
+    type: str
+    """Qualified name of its class."""
+    modules: int
+    """How many fold to one."""
+    slots: Counter[Status]
+    """How many of each status, but for empty ones."""
+    new: Counter[Status]
+    """Elements of each status, of tensors that no line before holds."""
+    again: Counter[Status]
+    """The same of those that lines before hold."""
+    common: dict[str, str]
+    """`status`, `dtype` and `device` where they are the same for all slots, else `mixed`."""
+    fates: tuple[str, ...]
+    """For each fate of the parameters, or of all else where there are none: `yes`, `-`, `?`, or `some`."""
+
+    @property
+    def parameters(self) -> int:
+        """Elements of registered parameters that no line before holds."""
+        return sum(self.new[status] for status in PARAMETERS)
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether it holds registered parameters, new or not."""
+        return any(self.slots[status] for status in PARAMETERS)
+
+
+def summed(report: ReportData, node: Node, inside: Sequence[Line], codes: tuple[str, ...]) -> Line:
+    """One line for a module, or for several alike, of the lines in it: its elements are those of its parameters, or,
+    where it has none, of all but its buffers.
+
+    codes: of findings that name anything in it.
+    """
+    inside = [line for line in inside if line.closed or line.record.status != "empty"] or inside
+    held = [line.closed or _alone(line) for line in inside]
+    told = [each for each in held if each.has_parameters] or held
+    slots: Counter[Status] = Counter()
+    new: Counter[Status] = Counter()
+    again: Counter[Status] = Counter()
+    for each in held:
+        slots.update(each.slots)
+        new.update(each.new)
+        again.update(each.again)
+    common = {name: _same([each.common[name] for each in held], "mixed") for name in _COMMON}
+    fates = tuple(_same(values, "some") for values in zip(*(each.fates for each in told), strict=True))
+    closed = Closed(report.modules.at(node.modules[0]).type, len(node.modules), slots, new, again, common, fates)
+    # What is new here; of a module that holds nothing new, what it holds.
+    is_counted = all(line.is_counted for line in inside)
+    nbytes = sum(line.nbytes for line in inside if is_counted or not line.is_counted)
+    counted = PARAMETERS if closed.has_parameters else ("hidden", "attribute", "unknown")
+    elements = sum((again if is_counted else new)[status] for status in counted)
+    marks = "".join(dict.fromkeys(f" {mark}" for line in inside for mark in line.marks.split()))
+    positions = [slot for line in inside for slot in line.slots]
+    return Line(node.path, positions, inside[0].record, elements, nbytes, is_counted, marks, codes, (), closed)
+
+
+def _alone(line: Line) -> Closed:
+    """A line of slots, as one of those that are added up."""
+    record, elements = line.record, Counter({line.record.status: line.elements or 0})
+    return Closed(
+        "",
+        0,
+        Counter({record.status: len(line.slots)}),
+        Counter() if line.is_counted else elements,
+        elements if line.is_counted else Counter(),
+        {name: getattr(record, name) or "" for name in _COMMON},
+        tuple(_FATE_WORDS[getattr(record, fate)] for fate in FATES),
+    )
+
+
+_FATE_WORDS = {None: "?", True: "yes", False: "-"}
+
+
+def _same(values: Sequence[str], otherwise: str) -> str:
+    """The one value of all; nothing for none."""
+    found = set(values)
+    return found.pop() if len(found) == 1 else otherwise if found else ""

@@ -1,0 +1,87 @@
+"""Items of a tree → lines of a terminal: labels that are shortened before they are wrapped, figures, bars, colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from paramscope import text
+from paramscope.render._columns import elements, fates, share
+from paramscope.render._line import Line
+from paramscope.render.terminal._layout import GAP, Screen, column_width, padded_cell, paint
+from paramscope.report.data import ReportData
+
+BAR = 12
+"""Terminal columns of a bar that stands for all parameters."""
+_BAR_FROM = 100
+"""Terminal columns from which on there is room for bars."""
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+class Item(NamedTuple):
+    """One line of the tree, before it is laid out."""
+
+    branch: str
+    """The lines that lead to it: `│  ├─ `."""
+    below: str
+    """What stands before the further lines of a label that takes several."""
+    labels: Sequence[str]
+    """What is said in any case: in full, and shorter."""
+    more: Sequence[str]
+    """What is said besides, the most important first, as far as there is room."""
+    line: Line
+    """What its figures are about."""
+
+
+def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[str]:
+    """The items, one or more lines each, none wider than the screen.
+
+    report: whose parameters all shares are of.
+    """
+    counts = [elements(item.line) for item in items]
+    shares = [share(item.line, report) for item in items]
+    ends = [(column, True) for column in (counts, shares) if any(column)]
+    if screen.width >= _BAR_FROM:
+        ends.append(([_bar(item.line, report) for item in items], False))
+    ends.append(([fates(item.line) for item in items], False))
+    widths = [column_width(column) for column, _ in ends]
+    room = max(16, screen.width - sum(widths) - GAP * len(widths))
+    labels = [_fitted(item, room) for item in items]
+    longest = max(text.width(label[0]) for label in labels)
+    lines: list[str] = []
+    for i, (item, label) in enumerate(zip(items, labels, strict=True)):
+        cells = [padded_cell(label[0], longest)]
+        cells += [padded_cell(column[i], widths[at], is_right=is_right) for at, (column, is_right) in enumerate(ends)]
+        drawn = [(" " * GAP).join(cells).rstrip(), *label[1:]]
+        lines += [paint(line, _style(item.line), screen) for line in drawn]
+    return lines
+
+
+def _style(line: Line) -> str | None:
+    """What `paint` knows: what trains, as most does, in no colour."""
+    status = line.closed.common["status"] if line.closed else line.record.status
+    if line.closed and line.closed.has_parameters:
+        status = "frozen" if line.closed.fates[0] == "-" else "trainable"
+    return None if status == "trainable" else status
+
+
+def _fitted(item: Item, room: int) -> list[str]:
+    """A label with as much beside it as there is room for; on several lines where it alone is too long."""
+    for label in item.labels:
+        for number in range(len(item.more), -1, -1):
+            more = "".join(item.more[:number]).removeprefix(", ")
+            line = f"{item.branch}{label}  {more}" if more else item.branch + label
+            if text.width(line) <= room:
+                return [line]
+    first, *rest = text.wrap_words(item.labels[-1], max(8, room - text.width(item.branch)))
+    return [item.branch + first, *(f"{item.below}  {line}".rstrip() for line in rest)]
+
+
+def _bar(line: Line, report: ReportData) -> str:
+    """A bar of eighths of a column; nothing for nothing, the thinnest for what is next to nothing."""
+    part, whole = line.elements, report.totals.parameters
+    if not part or not whole or not share(line, report):
+        return ""
+    eighths = max(1, round(BAR * 8 * part / whole))
+    full, rest = divmod(eighths, 8)
+    return "█" * full + (_EIGHTHS[rest] if rest else "")
