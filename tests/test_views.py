@@ -58,19 +58,15 @@ layers.[0-1,3,5].up.bias ×4        1  0.0003      0        32
   betas (0.9, 0.999), eps 1e-08, decoupled_weight_decay True
 
 not stepped
-path                    elements  why
-----------------------  --------  -----------------------------
-scale                          4  trainable, but in no group
-mask                           3  buffer
-cache                          5  plain tensor
-layers.2.up.bias               8  frozen
-layers.4.norm.weight           4  frozen
-layers.4.norm.bias             4  frozen
-layers.4.up.weight            32  frozen
-layers.4.up.bias               8  frozen
-layers.4.down.weight          32  frozen
-experts[0-2].weight ×3        12  hidden: parameters() lacks it
-experts[0-2].bias ×3           6  hidden: parameters() lacks it
+path              slots  elements  why
+----------------  -----  --------  -----------------------------
+scale                 1         4  trainable, but in no group
+mask                  1         3  buffer
+cache                 1         5  plain tensor
+layers.2.up.bias      1         8  frozen
+layers.4              5        80  frozen
+experts[0-2] ×3       6        18  hidden: parameters() lacks it
+trainable, but in no group: 4 · buffer: 3 · plain tensor: 5 · frozen: 88 · hidden: 18
 """
 
 
@@ -197,13 +193,13 @@ def test_the_optimizers_view_names_strangers_and_what_is_stepped_although_frozen
     assert re.search(r"0\.weight +0 +0\.1 +0 +6  frozen: passed over", text)
     assert re.search(r"0\.bias +0 +0\.1 +0 +3  frozen, yet stepped: its gradient is left over", text)
     assert re.search(r"main\[0\]\[2\] 1\.weight +1×3 +float32 +1\.weight, by name", text)
-    assert re.search(r"1\.weight +3  trainable, but in no group", text)
+    assert re.search(r"1\.weight +1 +3  trainable, but in no group", text)
 
 
 def test_the_optimizers_view_without_an_optimizer() -> None:
     text = shown(audit(Net()), "optimizer")
     assert "no optimizer was given: hand it over with -O" in text
-    assert re.search(r"scale +4  trainable\n", text)
+    assert re.search(r"scale +1 +4  trainable\n", text)
 
 
 def test_sums(net: Report) -> None:

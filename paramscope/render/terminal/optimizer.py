@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from paramscope import text
+from paramscope.analysis.fold import Node
 from paramscope.render._columns import elements, line_label
-from paramscope.render._line import Line
-from paramscope.render._lines import Selection, lines_of
+from paramscope.render._line import Line, summed
+from paramscope.render._lines import Selection, lines_of, nodes_of
 from paramscope.render._page import foreign, options
 from paramscope.render._pieces import flat
 from paramscope.render._pieces import joined as together
@@ -33,7 +34,9 @@ def render(
     only slots that match are listed. Raises GlobError where it matches nothing.
     """
     screen = Screen(width, color)
-    lines = lines_of(report, Selection(fold, path)).shown
+    selection = Selection(fold, path)
+    found = lines_of(report, selection)
+    lines = found.shown
     stepped = [line for line in lines if line.record.groups]
     others = [line for line in lines if not line.record.groups]
     blocks = [title(report, width), *_stepped(report, stepped, screen), _foreign(report, screen)]
@@ -41,7 +44,8 @@ def render(
         blocks.append(
             sentence(["no optimizer was given: hand it over with -O, or audit(model, optimizer=opt)"], width)
         )
-    blocks += [_not_stepped(report, others, screen), note_lines(report, width)]
+    rows = _by_module(report, others, nodes_of(report, selection, found.named) if fold else [])
+    blocks += [_not_stepped(report, rows, screen), note_lines(report, width)]
     return joined(blocks)
 
 
@@ -115,17 +119,48 @@ def _foreign(report: ReportData, screen: Screen) -> list[str]:
     return [paint("stepped, but not in the model", "heading", screen), *drawn, *more]
 
 
+def _by_module(report: ReportData, lines: list[Line], roots: list[Node]) -> list[Line]:
+    """Lines that are not stepped; a module of which none is, all for one reason, as one line, its buffers with it."""
+    of_slot = {line.slots[0]: line for line in lines}
+    tensors = report.snapshot.slot_columns.tensors
+    order = list(roots)
+    for node in order:
+        order.extend(node.children)
+    whole: dict[int, Line] = {}
+    for node in reversed(order):
+        rows = [of_slot.get(row.slots[0]) for row in node.rows if tensors[row.slots[0]] >= 0]
+        inside = [*rows, *(whole.get(id(child)) for child in node.children)]
+        held = sorted((line for line in inside if line), key=lambda line: line.record.status == "buffer")
+        reasons = {_why(report, line) for line in held if line.record.status != "buffer"}
+        if len(held) == len(inside) and len(reasons) <= 1 and held:
+            whole[id(node)] = held[0] if len(held) == 1 else summed(report, node, held, ())
+    found: list[Line] = []
+    stack = roots[::-1]
+    while stack:
+        node = stack.pop()
+        if id(node) in whole:
+            found.append(whole[id(node)])
+            continue
+        found += [of_slot[row.slots[0]] for row in node.rows if row.slots[0] in of_slot]
+        stack.extend(reversed(node.children))
+    return found if roots else lines
+
+
 def _not_stepped(report: ReportData, lines: list[Line], screen: Screen) -> list[str]:
     if not lines:
         return []
     why = [_why(report, line) for line in lines]
-    styles = [
-        "warning" if line.record.status in ("trainable", "hidden") and report.optimizers else None for line in lines
-    ]
-    cells = [[line_label(line, ()) for line in lines], [elements(line) for line in lines], why]
+    is_odd = [line.record.status in ("trainable", "hidden") and bool(report.optimizers) for line in lines]
+    slots = [text.count(sum(line.closed.slots.values()) if line.closed else len(line.slots)) for line in lines]
+    cells = [[line_label(line, ()) for line in lines], slots, [elements(line) for line in lines], why]
     heading = "not stepped" if report.optimizers else "what an optimizer could step, and what not"
-    drawn = grid(cells, ["path", "elements", "why"], right=(1,), screen=screen, styles=styles)
-    return [paint(heading, "heading", screen), *drawn]
+    styles = ["warning" if odd else None for odd in is_odd]
+    drawn = grid(cells, ["path", "slots", "elements", "why"], right=(1, 2), screen=screen, styles=styles)
+    sums: Counter[str] = Counter()
+    for line, reason in zip(lines, why, strict=True):
+        sums[reason] += 0 if line.is_counted else line.elements or 0
+    totals = [f"{reason.partition(':')[0]}: {text.count(number)}" for reason, number in sums.items()]
+    return [paint(heading, "heading", screen), *drawn, *sentence(totals, screen.width, separator=" · ")]
 
 
 def _why(report: ReportData, line: Line) -> str:
