@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,40 +11,55 @@ from paramscope.exceptions.checked import Checked
 from paramscope.render._findings import by_severity, counted, verdict
 from paramscope.render.terminal._layout import Screen, paint
 from paramscope.render.terminal._page import LISTED, hanging, joined, lines_of
-from paramscope.report.finding import Finding, Skipped
+from paramscope.report.finding import Finding, Severity, Skipped
 from paramscope.rules.engine import NEEDED
 from paramscope.text import plain
 
 
 def render_checks(
-    checks: Sequence[Checked], *, width: int = 80, color: bool = False, show_ignored: bool = False
+    checks: Sequence[Checked],
+    *,
+    width: int = 80,
+    color: bool = False,
+    show_ignored: bool = False,
+    verbose: bool = True,
+    quiet: bool = False,
 ) -> str:
-    """The findings of several targets, grouped by severity and file, and a summary. show_ignored: accepted ones,
-    too, with the reasons."""
-    screen = Screen(width, color)
+    """The findings of several targets, grouped by severity and file, and a summary.
+
+    width: terminal columns. color: ANSI colours. show_ignored: accepted ones, too, with the reasons. verbose: infos
+    in full, not only counted. quiet: a line for each finding, and nothing else.
+    """
+    screen, endless = Screen(width, color), Screen(sys.maxsize, color)
     blocks: list[list[str]] = []
+    heads: list[str] = []
     for checked in checks:
         report = checked.report
-        if len(checks) > 1 and (report.findings or (show_ignored and report.ignored)):
+        told = [each for each in by_severity(report.findings) if verbose or each.severity is not Severity.INFO]
+        ignored = by_severity(report.ignored) if show_ignored else []
+        heads += [lines_of(each, endless, with_help=False)[0] for each in told]
+        if len(checks) > 1 and (told or ignored):
             blocks.append([paint(plain(checked.target), "heading", screen)])
-        blocks += [lines_of(finding, screen, with_unlocated=True) for finding in by_severity(report.findings)]
-        if show_ignored:
-            blocks += [
-                lines_of(finding, screen, reason=_reason(checked, finding), with_help=False)
-                for finding in by_severity(report.ignored)
-            ]
-    blocks.append(_summary(checks, width, show_ignored=show_ignored))
+        blocks += [lines_of(each, screen, with_unlocated=True) for each in told]
+        blocks += [lines_of(each, screen, reason=_reason(checked, each), with_help=False) for each in ignored]
+    if quiet:
+        return "".join(f"{line}\n" for line in heads)
+    blocks.append(_summary(checks, width, show_ignored=show_ignored, verbose=verbose))
     return joined(blocks)
 
 
-def _summary(checks: Sequence[Checked], width: int, *, show_ignored: bool) -> list[str]:
+def _summary(checks: Sequence[Checked], width: int, *, show_ignored: bool, verbose: bool) -> list[str]:
     lines = []
     for checked in checks:
         report = checked.report
         nothing = f"nothing found, {text.plural(_asked(checked), 'rule')} asked"
         how = "" if show_ignored else " (--show-ignored lists them)"
         said = verdict(report.findings, len(report.ignored), nothing=nothing, how=how)
-        lines += text.wrap_words(f"{plain(checked.target)}: {said}", width)
+        infos = Counter(f"{each.code} {each.name}" for each in report.findings if each.severity is Severity.INFO)
+        if infos and not verbose:
+            named = (plain(name) + (f" ×{times}" if times > 1 else "") for name, times in infos.items())
+            said += f" ({', '.join(named)}: --verbose shows {'it' if infos.total() == 1 else 'them'})"
+        lines += hanging(f"{plain(checked.target)}: {said}", "", width, "  ")
     if len(checks) > 1:
         every = [finding for checked in checks for finding in checked.report.findings]
         lines += text.wrap_words(f"{len(checks):,} targets: {counted(every) or 'nothing found'}", width)
