@@ -20,7 +20,11 @@ from paramscope.report.data import select_or_explain
         ("layer[1-3].*", ["layer1.0.conv.weight", "layer3.x"], ["layer4.x", "layer12.x", "layer.x"]),
         ("layers.[0-6,8-31].q", ["layers.0.q", "layers.31.q"], ["layers.7.q", "layers.32.q"]),
         ("h.[0-10:2].w", ["h.0.w", "h.10.w"], ["h.5.w", "h.12.w"]),
-        ("experts[0-2].weight", ["experts[1].weight", "experts.1.weight"], ["experts[10].weight", "experts[3].weight"]),
+        (
+            "experts[0-2].weight",
+            ["experts[1].weight", "experts.1.weight"],
+            ["experts[10].weight", "experts[3].weight"],
+        ),
         ("layers[0]", ["layers[0]", "layers.0.weight"], ["layers.1.weight", "layers.10"]),
         ("fc", ["fc", "fc.weight", "fc.0.weight", "fc[1]", "fc->w", "fc::w", "fc{0}"], ["fc2.weight", "my.fc"]),
         ("a.*, b.bias", ["a.x", "b.bias"], ["b.weight", " b.bias"]),

@@ -59,7 +59,10 @@ def test_nothing_in_it_runs_or_is_loaded_from_elsewhere() -> None:
 def test_a_row_of_several_slots_opens() -> None:
     text = page(report())
     opened = re.search(
-        r"<details><summary><code>layers\.\[0-3,5\]\.up\.weight</code> ×5</summary>(.*?)</details>", text
+        # A range is in one piece, so that no line ends within it.
+        r"<details><summary><code>layers\.<span class=\"ps-one\">\[0-3,5\]</span>\.up\.weight</code> ×5</summary>"
+        r"(.*?)</details>",
+        text,
     )
     assert opened is not None
     assert re.findall("<li><code>(.*?)</code></li>", opened[1]) == [f"layers.{i}.up.weight" for i in (0, 1, 2, 3, 5)]

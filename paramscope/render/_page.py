@@ -111,17 +111,16 @@ def remarks(lines: Sequence[Line], columns: Collection[str], shown: Sequence[Lin
     found: list[Pieces] = []
     same = {name: met.pop() for name in _SAID_ONCE if name not in columns and len(met := values(lines, name)) == 1}
     if same:
-        what = [_PLURALS.get(same["role"], same["role"])] if "role" in same else []
-        where = " on ".join(same[name] for name in ("dtype", "device") if name in same)
-        where = f"on {where}" if where and "dtype" not in same else where
-        found.append([Name(" ".join(["all", *what, where]).rstrip())])
+        what = ["all", *([_PLURALS.get(same["role"], same["role"])] if "role" in same else [])]
+        where = joined([[Name(same[name])] for name in ("dtype", "device") if name in same], " on ")
+        found.append([" ".join(what), *([" " if "dtype" in same else " on "] if where else []), *where])
     unknown = dict.fromkeys(line.record.unknown for line in lines)
     reasons = dict.fromkeys(reason for each in unknown for _, reason in each)
     lacks_optimizer = reasons.pop(NO_OPTIMIZER, 0) is None
     if "fate" in columns:
         found.append(_fate_legend(shown, lacks_optimizer=lacks_optimizer))
     elif lacks_optimizer:
-        found.append(["stepped is unknown without an optimizer (-O)"])
+        found.append(["stepped is unknown without an optimizer (-O, optimizer=)"])
     found += [["?: ", Prose(reason)] for reason in list(reasons)[:_REASONS]]
     if "elements" in columns and any(line.is_counted for line in shown):
         found.append(["elements in parentheses were counted above"])

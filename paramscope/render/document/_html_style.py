@@ -27,6 +27,8 @@ vertical-align:top;border:0;border-bottom:1px solid var(--ps-line);white-space:n
 .paramscope .ps-scroll table th{font-weight:600}
 .paramscope .ps-scroll table .ps-right{text-align:right;font-variant-numeric:tabular-nums}
 .paramscope .ps-scroll table .ps-wide{white-space:normal;min-width:16em}
+.paramscope .ps-scroll table td:not(.ps-wide) code,.paramscope .ps-wide code+code,.paramscope .ps-one{\
+white-space:nowrap;overflow-wrap:normal}
 .paramscope .ps-no{opacity:.6}
 .paramscope .ps-status::before{content:"";display:inline-block;width:9px;height:9px;margin-right:.4em;\
 border-radius:50%;border:2px solid #888;box-sizing:border-box}
@@ -42,6 +44,10 @@ transform:rotate(45deg)}
 padding:.1em .6em;margin:.4em 0;background:var(--ps-soft)}
 .paramscope .ps-error{border-color:#d55e00}
 .paramscope .ps-warning{border-color:#e69f00}
+@media print{
+.paramscope .ps-scroll{overflow:visible}
+.paramscope .ps-scroll table tr,.paramscope .ps-error,.paramscope .ps-warning,.paramscope .ps-info{break-inside:avoid}
+}
 @container (max-width:46em){
 .paramscope .ps-scroll table thead{display:none}
 .paramscope .ps-scroll table,.paramscope .ps-scroll table tbody{display:block;width:100%}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
@@ -73,8 +74,11 @@ def _html(pieces: Pieces) -> str:
     )
 
 
+_RANGES = re.compile(r"\[[0-9,:-]+\]")
+
+
 def _data(name: str) -> str:
-    return escape(text.name(name) or '""')
+    return _RANGES.sub(r'<span class="ps-one">\g<0></span>', escape(text.name(name) or '""'))
 
 
 def _findings(report: ReportData) -> list[str]:
