@@ -231,3 +231,31 @@ def test_a_tree_of_modules_within_modules_without_end() -> None:
     lines = text.partition("\n\nfate")[0].splitlines()[2:]
     assert len(lines) > 3_000
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("style", "row"),
+    [
+        ("latex_booktabs", r" layers.[0-3,5].up.weight ×5   & Linear    & 8×4     &        160 &    30.5\% \\"),
+        ("github", "| layers.[0-3,5].up.weight ×5   | Linear    | 8×4     |        160 |    30.5% |"),
+        ("plain", "layers.[0-3,5].up.weight ×5    Linear     8×4             160     30.5%"),
+    ],
+)
+def test_tables_for_papers(net: Report, style: str, row: str) -> None:
+    text = shown(net, "table", style=style, path="layers")
+    assert row in text.splitlines()
+    assert "trainable params" not in text
+    assert shown(net, "table", style=style, path="layers", columns="shape").count("8×4") == 2
+
+
+def test_a_style_that_does_not_exist_or_escapes_nothing(net: Report) -> None:
+    with pytest.raises(FormatError, match="there is no table style 'latexbooktabs'\nDid you mean latex_booktabs"):
+        net.render("table", style="latexbooktabs")
+    for style in ("unsafehtml", "latex_raw"):
+        with pytest.raises(FormatError):
+            net.render("table", style=style)
+    model = nn.Module()
+    model.add_module("a|b<i>&$", nn.Linear(2, 2))
+    assert r"a\|b" in shown(audit(model), "table", style="github")
+    assert "&lt;i&gt;" in shown(audit(model), "table", style="html")
+    assert r"\&\$" in shown(audit(model), "table", style="latex")

@@ -68,7 +68,7 @@ def lines_of(report: ReportData, selection: Selection) -> Lines:
     codes = _Codes(report, found_at)
     counted = _Counting(report, rows)
     wanted = _wanted(report, selection)
-    is_plain = wanted is None and not selection.status
+    is_plain = selection.path not in report.slots and not selection.status
     left_out = 0
     found: list[Line] = []
 

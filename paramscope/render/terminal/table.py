@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from paramscope.errors import FormatError, nearest
 from paramscope.render._columns import COLUMNS, SHORT_ROLE, Column, chosen, role, words
 from paramscope.render._line import Line
 from paramscope.render._lines import Selection, lines_of, nothing
@@ -29,6 +30,7 @@ def render(
     sort: str = "model",
     depth: int | None = None,
     columns: str | Sequence[str] = (),
+    style: str | None = None,
 ) -> str:
     """The table that people read.
 
@@ -36,13 +38,16 @@ def render(
     empty slots left out. path: a glob; only slots that match are listed, the totals stay those of the model.
     status: what the slots have to be: `trainable`, `frozen,hidden`, `not-stepped`. sort: `model`, `path`, `elements`,
     `bytes`, `status` or `dtype`. depth: modules so many steps below the root are summed up in one line. columns:
-    names of the columns beside the path, `shape,bytes`; by default what fits the width.
+    names of the columns beside the path, `shape,bytes`; by default what fits the width. style: the rows alone, as a
+    document wants them: `latex_booktabs`, `rst`, `github` or any other table format of tabulate.
 
     Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
     """
     selection = Selection(fold, path, words(status), sort, depth)
-    wanted = chosen(words(columns)) if columns else []
+    wanted = chosen(words(columns) or _IN_PAPERS if style else words(columns)) if columns or style else []
     lines = lines_of(report, selection)
+    if style is not None:
+        return _styled(report, lines.shown, wanted, style)
     screen = Screen(width, color)
     blocks = [
         page.title(report, width),
@@ -54,6 +59,33 @@ def render(
         page.note_lines(report, width),
     ]
     return page.joined(blocks)
+
+
+_IN_PAPERS = ("module", "shape", "elements", "share")
+"""The columns of a table that is only rows, by default."""
+
+
+def _styled(report: ReportData, lines: list[Line], columns: list[Column], style: str) -> str:
+    """Rows as tabulate draws them: it knows dozens of formats, and escapes what each has to."""
+    from tabulate import tabulate, tabulate_formats
+
+    # Those that escape nothing are left out: a name may hold anything.
+    known = [each for each in tabulate_formats if each not in ("unsafehtml", "latex_raw")]
+    if style not in known:
+        near = nearest(style, known, n=1)
+        advice = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(known)}."
+        raise FormatError(f"there is no table style {style!r}", advice)
+    bar = r"\|" if style in ("github", "pipe") else "|"
+    rows = [[column.cell(line, report).replace("|", bar) for column in columns] for line in lines]
+    align = ["right" if column.is_right else "left" for column in columns]
+    drawn: str = tabulate(
+        rows,
+        [column.header for column in columns],
+        tablefmt=style,
+        colalign=align if rows else None,
+        disable_numparse=True,
+    )
+    return f"{drawn}\n"
 
 
 def _slot_lines(report: ReportData, lines: list[Line], wanted: list[Column], screen: Screen) -> list[str]:
