@@ -61,6 +61,12 @@ class GlobError(ParamscopeError, ValueError):
     """A path glob that is empty or matches nothing."""
 
 
+class FindingsError(ParamscopeError, AssertionError):
+    """A report has findings that it should not have: `Report.raise_for_findings`."""
+
+    exit_code = 1
+
+
 class OutputError(ParamscopeError):
     """The result cannot be written to the requested place."""
 

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 import paramscope
-from paramscope import Report, Snapshot, audit
+from paramscope import Location, Report, Severity, Snapshot, audit
+from paramscope.errors import FindingsError
 
 
 def test_every_promised_name_is_there() -> None:
@@ -85,3 +86,34 @@ def test_records_by_path_and_by_glob() -> None:
     assert report.worst() is None
     with pytest.raises(KeyError):
         report.slots["nothing"]
+
+
+def _frozen_norm() -> nn.Module:
+    model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    return model[:2].requires_grad_(False) and model
+
+
+def test_a_finding_prints_in_full() -> None:
+    (finding,) = audit(_frozen_norm()).findings
+    assert str(finding).splitlines()[:3] == [
+        "1: warning PS202 frozen-norm-updates-statistics",
+        "  Each forward still moves running_mean and running_var of 1, frozen but in training mode.",
+        "  help: Call .eval() on model[1], again after every model.train().",
+    ]
+    located = finding._replace(location=Location("models.py", 9), unlocated="")
+    assert str(located).startswith("models.py:9: warning PS202 frozen-norm-updates-statistics\n  Each forward")
+    assert str(located).count("\n") == 2
+    assert "\x1b" not in str(finding._replace(message="a\x1b[31mred\nname"))
+
+
+def test_a_report_raises_for_its_findings() -> None:
+    report = audit(_frozen_norm())
+    for least in ("warning", Severity.WARNING, "info"):
+        with pytest.raises(FindingsError, match="(?s)1 finding of severity .*1: warning PS202 .*help: Call"):
+            report.raise_for_findings(least)
+    with pytest.raises(AssertionError):  # what a test expects
+        report.raise_for_findings()
+    report.raise_for_findings("error")
+    audit(nn.Linear(2, 2)).raise_for_findings("info")
+    with pytest.raises(ValueError, match="fatal"):
+        report.raise_for_findings("fatal")

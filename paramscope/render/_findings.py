@@ -1,4 +1,4 @@
-"""Findings in order, counted, and where each is: what every format says of them."""
+"""Findings in order and counted: what every format says of them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,6 @@ def counted(findings: Iterable[Finding]) -> str:
 def verdict(findings: Iterable[Finding], ignored: int, *, nothing: str = "nothing found", how: str = "") -> str:
     """`1 error, 2 ignored`; nothing, how: what is said where there is none, and of those that are ignored."""
     return (counted(findings) or nothing) + (f", {ignored:,} ignored{how}" if ignored else "")
-
-
-def place(finding: Finding) -> str:
-    """`net.py:12`, or the first of its places where no line is known."""
-    if finding.location is None:
-        first = text.name(finding.paths[0]) or "the root"
-        return first if len(finding.paths) == 1 else f"{first} and {len(finding.paths) - 1:,} more"
-    return f"{plain(finding.location.file)}:{finding.location.line}"
 
 
 def said_of_no_line(finding: Finding) -> str:

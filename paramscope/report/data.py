@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, NoReturn, TypeVar
 
+from paramscope import text
 from paramscope.analysis.totals import Totals, count_totals
-from paramscope.errors import GlobError
+from paramscope.errors import FindingsError, GlobError
 from paramscope.glob import compile_glob, missed
 from paramscope.report.finding import Finding, Severity, Skipped
 from paramscope.snapshot import (
@@ -107,6 +108,16 @@ class ReportData:
     def worst(self) -> Severity | None:
         """The highest severity among the findings."""
         return max((finding.severity for finding in self.findings), default=None)
+
+    def raise_for_findings(self, least: Severity | str = "warning") -> None:
+        """Raises FindingsError, with each finding in full, where there are any of this severity or above it.
+
+        least: `error`, `warning` or `info`. Raises ValueError for another word.
+        """
+        found = [each for each in self.findings if each.severity >= Severity(least)]
+        if found:
+            problem = f"{text.plural(len(found), 'finding')} of severity {Severity(least).value} or above"
+            raise FindingsError(problem, detail="\n".join(map(str, found)))
 
     def not_stepped(self) -> tuple[SlotRecord, ...]:
         """Trainable parameters that no optimizer holds; empty where no optimizer was given."""

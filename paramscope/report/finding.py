@@ -6,6 +6,8 @@ import os
 from enum import Enum
 from typing import Any, NamedTuple
 
+from paramscope import text
+
 
 class Severity(Enum):
     """How bad it is, ordered: `info < warning < error`."""
@@ -126,6 +128,19 @@ class Finding(_Finding):
         if not paths:
             raise ValueError(f"{code}: a finding has to name the place that it is about")
         return super().__new__(cls, code, name, severity, message, tuple(paths), location, help, unlocated)
+
+    @property
+    def place(self) -> str:
+        """`net.py:12`, or the first of its places where no line is known."""
+        if self.location is None:
+            first = text.name(self.paths[0]) or "the root"
+            return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1:,} more"
+        return f"{text.plain(self.location.file)}:{self.location.line}"
+
+    def __str__(self) -> str:
+        head = f"{self.place}: {self.severity.value} {text.plain(self.code)} {text.plain(self.name)}"
+        said = ("", self.message), ("help: ", self.help), ("no line: ", self.unlocated)
+        return "\n".join([head, *(f"  {label}{text.plain(words)}" for label, words in said if words)])
 
 
 class Skipped(NamedTuple):

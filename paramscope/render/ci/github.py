@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from paramscope.exceptions.checked import Checked
-from paramscope.render._findings import by_severity, counted, place, said_of_no_line, verdict
+from paramscope.render._findings import by_severity, counted, said_of_no_line, verdict
 from paramscope.report.finding import Finding, Severity
 from paramscope.text import plain
 
@@ -75,7 +75,7 @@ def job_summary(checks: Sequence[Checked]) -> str:
 def _row(finding: Finding) -> str:
     what = escape_markdown(finding.message) + (f"<br>{escape_markdown(finding.help)}" if finding.help else "")
     rule = escape_markdown(f"{finding.code} {finding.name}")
-    return f"| {finding.severity.value} | {rule} | {escape_markdown(place(finding))} | {what} |"
+    return f"| {finding.severity.value} | {rule} | {escape_markdown(finding.place)} | {what} |"
 
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]()#~$@:!]")

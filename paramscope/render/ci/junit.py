@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from paramscope.errors import FormatError
 from paramscope.exceptions.checked import Checked
-from paramscope.render._findings import place
 from paramscope.report.finding import Finding, Severity
 from paramscope.text import plain
 
@@ -78,7 +77,7 @@ def _accepted(checked: Checked, finding: Finding) -> str:
 
 def _told(finding: Finding) -> str:
     help_text = f" {plain(finding.help)}" if finding.help else ""
-    return f"{place(finding)}: {finding.severity.value} {finding.code}: {plain(finding.message)}{help_text}"
+    return f"{finding.place}: {finding.severity.value} {finding.code}: {plain(finding.message)}{help_text}"
 
 
 def content(words: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from paramscope import text
 from paramscope.analysis.fold import Row
 from paramscope.render import _page as page
-from paramscope.render._findings import by_severity, counted, place
+from paramscope.render._findings import by_severity, counted
 from paramscope.render._pieces import Pieces, flat
 from paramscope.render.terminal._layout import Screen, grid, paint, sentence
 from paramscope.report.data import ReportData
@@ -130,7 +130,7 @@ def lines_of(
 ) -> list[str]:
     """A finding as a terminal shows it: where and what in the first line, then why, and what to write instead;
     with_unlocated: why no line is known, too."""
-    head = f"{place(finding)}: {finding.severity.value} {plain(finding.code)} {plain(finding.name)}"
+    head = f"{finding.place}: {finding.severity.value} {plain(finding.code)} {plain(finding.name)}"
     lines = [paint(line, _STYLES[finding.severity], screen) for line in text.wrap_words(head, screen.width)]
     said = {
         "": finding.message,
