@@ -109,7 +109,7 @@ def test_a_finding_prints_in_full() -> None:
 def test_a_report_raises_for_its_findings() -> None:
     report = audit(_frozen_norm())
     for least in ("warning", Severity.WARNING, "info"):
-        with pytest.raises(FindingsError, match="(?s)1 finding of severity .*1: warning PS202 .*help: Call"):
+        with pytest.raises(FindingsError, match=r"(?s)1 finding of severity .*1: warning PS202 .*help: Call"):
             report.raise_for_findings(least)
     with pytest.raises(AssertionError):  # what a test expects
         report.raise_for_findings()
