@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from paramscope.source import blame as blame
     from paramscope.source import causes as causes
+    from paramscope.source import comments as comments
     from paramscope.source import conditions as conditions
     from paramscope.source import definitions as definitions
     from paramscope.source import files as files
