@@ -27,14 +27,10 @@ else:
     __getattr__ = imported_late(
         __name__,
         {
-            "Finding": "paramscope.report.finding",
-            "Location": "paramscope.report.finding",
-            "Report": "paramscope.report.face",
-            "Severity": "paramscope.report.finding",
-            "Skipped": "paramscope.report.finding",
-            "Snapshot": "paramscope.snapshot",
-            "audit": "paramscope.api",
-            "capture": "paramscope.api",
+            "api": ("audit", "capture"),
+            "report.face": ("Report",),
+            "report.finding": ("Finding", "Location", "Severity", "Skipped"),
+            "snapshot": ("Snapshot",),
         },
     )
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as type checkers know it, without the time that importing typing takes
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
 
-def imported_late(package: str, homes: Mapping[str, str] | None = None) -> Callable[[str], Any]:
+def imported_late(package: str, names: Mapping[str, Sequence[str]] | None = None) -> Callable[[str], Any]:
     """The `__getattr__` of a package that imports nothing of itself: what is not used costs nobody the time.
 
-    homes: names that other modules hold, each with its module. Any other name is that of a module of the package.
+    names: by module of the package, the names in it that are the package's, too. Its modules are their own names.
     """
+    homes = {name: module for module, several in (names or {}).items() for name in several}
 
     def get(name: str) -> Any:
+        import sys
         from importlib import import_module
 
-        home = homes.get(name) if homes else None
-        if home is not None:
-            value = getattr(import_module(home), name)
-            setattr(import_module(package), name, value)
+        if name in homes:
+            value = getattr(import_module(f"{package}.{homes[name]}"), name)
+            setattr(sys.modules[package], name, value)
             return value
         try:
             return import_module(f"{package}.{name}")

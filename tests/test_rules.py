@@ -15,6 +15,7 @@ from torch import nn
 
 from paramscope import Severity, capture
 from paramscope.rules import check, discover
+from paramscope.rules.discovery import own
 from paramscope.rules.rule import Loaded
 
 CASES = list(cases())
@@ -51,6 +52,12 @@ def test_the_fixture(case: Case) -> None:
         # Of several assignments to one attribute any may be blamed.
         assert {location.line for location in blamed} <= set(case.lines), (blamed, case.lines)
         assert {location.file for location in blamed} == {f"fixtures/rules/{case.code.lower()}.py"}
+
+
+def test_a_rule_is_found_by_the_name_of_its_file() -> None:
+    for loaded in RULES.values():
+        assert own(loaded.rule.code) == own(loaded.rule.name) == loaded
+    assert [own(word) for word in ("", "PS1", "EX001", "facts", "steps", "rules")] == [None] * 6
 
 
 def test_every_rule_has_a_fixture_with_bug_twin_and_near_miss() -> None:

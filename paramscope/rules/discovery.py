@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from paramscope.installed import offered, origin_of
 from paramscope.report.finding import Skipped
 from paramscope.rules.rule import Loaded, Rule
 
+_OURS = __name__.rpartition(".")[0]
 GROUP = "paramscope.rules"
 """Entry points of this group name a module with `RULE` and `check`, or a package of such modules."""
 
@@ -28,7 +30,7 @@ class Discovered(NamedTuple):
 @cache
 def discover() -> Discovered:
     """Every rule, our own and those of plugins. A plugin that fails is named, and the rest still works."""
-    ours = importlib.import_module(__name__.rpartition(".")[0])
+    ours = importlib.import_module(_OURS)
     found: dict[str, Loaded] = {}
     failed: list[Skipped] = []
     for module in _modules_of(ours):
@@ -45,11 +47,27 @@ def discover() -> Discovered:
     return Discovered(tuple(found[code] for code in sorted(found)), tuple(failed))
 
 
+def own(word: str) -> Loaded | None:
+    """Our rule of a code or a name, as files are named: `ps101_module_in_container.py`. One is imported, not all."""
+    word = word.strip().lower().replace("-", "_")
+    for name in _names_in(importlib.import_module(_OURS)):
+        if word in name.rpartition(".")[2].split("_", 1):
+            found: dict[str, Loaded] = {}
+            _add(found, [], importlib.import_module(name), "paramscope", name)
+            return next(iter(found.values()), None)
+    return None
+
+
+def _names_in(package: ModuleType) -> Iterator[str]:
+    """The modules of a package and of its packages."""
+    return (each.name for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))
+
+
 def _modules_of(package: ModuleType) -> list[ModuleType]:
     """The modules of a package and of its packages that hold a rule."""
     found = []
-    for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        module = importlib.import_module(each.name)
+    for name in _names_in(package):
+        module = importlib.import_module(name)
         if hasattr(module, "RULE"):
             found.append(module)
     return found

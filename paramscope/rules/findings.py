@@ -8,7 +8,6 @@ from collections.abc import Hashable, Iterable
 from functools import cache
 
 from paramscope import source
-from paramscope.analysis.changes import fold_groups, fold_paths
 from paramscope.report.finding import Finding, Location, real_file
 from paramscope.rules.code import as_code
 from paramscope.rules.facts import Facts
@@ -115,6 +114,8 @@ def _codes(paths: tuple[str, ...]) -> str:
 
 def _names(paths: tuple[str, ...]) -> str:
     """Paths as a sentence names them: folded, the first few."""
+    from paramscope.analysis.changes import fold_paths
+
     rows = [row.path for row in fold_paths([((path,), None) for path in paths])]
     shown = [printable(each) or "the root" for each in rows[:_NAMED]]
     if len(rows) > _NAMED:
@@ -124,6 +125,8 @@ def _names(paths: tuple[str, ...]) -> str:
 
 def _and_so(problems: list[Problem], asked: list[int]) -> str:
     """For which others the same holds, each group of places by itself."""
+    from paramscope.analysis.changes import fold_groups
+
     groups = [tuple(problem.paths[at] for at in asked if at < len(problem.paths)) for problem in problems]
     rows = fold_groups(groups)
     shown = []

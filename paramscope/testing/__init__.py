@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     from paramscope.late import imported_late
 
-    __getattr__ = imported_late(__name__, dict.fromkeys(("ExpectationError", "expect"), "paramscope.testing._expect"))
+    __getattr__ = imported_late(__name__, {"_expect": ("expect",), "wanted": ("ExpectationError",)})
 
 
 __all__ = ["ExpectationError", "expect"]
