@@ -14,8 +14,8 @@ from support.rule_fixtures import FOLDER, Case, cases, codes
 from torch import nn
 
 from paramscope import Severity, capture
-from paramscope.rules import check, discover
-from paramscope.rules.discovery import own
+from paramscope.rules.discovery import discover, own
+from paramscope.rules.engine import check
 from paramscope.rules.rule import Loaded
 
 CASES = list(cases())

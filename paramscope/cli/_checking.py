@@ -36,8 +36,9 @@ from paramscope.exceptions import (
 )
 from paramscope.exceptions.checked import Checked, as_checked
 from paramscope.report.finding import Severity
-from paramscope.rules import Loaded, discover
 from paramscope.rules.choice import choose, matching, meant_by
+from paramscope.rules.discovery import discover
+from paramscope.rules.rule import Loaded
 from paramscope.snapshot import Snapshot
 
 _ENDINGS = {"json": "json", "sarif": "sarif", "xml": "junit"}

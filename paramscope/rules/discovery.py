@@ -13,7 +13,6 @@ from paramscope.installed import offered, origin_of
 from paramscope.report.finding import Skipped
 from paramscope.rules.rule import Loaded, Rule
 
-_OURS = __name__.rpartition(".")[0]
 GROUP = "paramscope.rules"
 """Entry points of this group name a module with `RULE` and `check`, or a package of such modules."""
 
@@ -30,11 +29,10 @@ class Discovered(NamedTuple):
 @cache
 def discover() -> Discovered:
     """Every rule, our own and those of plugins. A plugin that fails is named, and the rest still works."""
-    ours = importlib.import_module(_OURS)
     found: dict[str, Loaded] = {}
     failed: list[Skipped] = []
-    for module in _modules_of(ours):
-        _add(found, failed, module, "paramscope", module.__name__)
+    for name in _own_files():
+        _add(found, failed, importlib.import_module(name), "paramscope", name)
     for point in sorted(offered(GROUP), key=lambda point: point.name):
         try:
             loaded = point.load()
@@ -50,12 +48,17 @@ def discover() -> Discovered:
 def own(word: str) -> Loaded | None:
     """Our rule of a code or a name, as files are named: `ps101_module_in_container.py`. One is imported, not all."""
     word = word.strip().lower().replace("-", "_")
-    for name in _names_in(importlib.import_module(_OURS)):
+    for name in _own_files():
         if word in name.rpartition(".")[2].split("_", 1):
-            found: dict[str, Loaded] = {}
-            _add(found, [], importlib.import_module(name), "paramscope", name)
-            return next(iter(found.values()), None)
+            module = importlib.import_module(name)
+            return Loaded(module.RULE, module.check, module.__doc__ or "", "paramscope")
     return None
+
+
+def _own_files() -> Iterator[str]:
+    """The modules of the rule folders that hold a rule; the others are what rules share."""
+    folder = importlib.import_module(__name__.rpartition(".")[0])
+    return (name for name in _names_in(folder) if name.rpartition(".")[2].startswith("ps"))
 
 
 def _names_in(package: ModuleType) -> Iterator[str]:
@@ -65,12 +68,7 @@ def _names_in(package: ModuleType) -> Iterator[str]:
 
 def _modules_of(package: ModuleType) -> list[ModuleType]:
     """The modules of a package and of its packages that hold a rule."""
-    found = []
-    for name in _names_in(package):
-        module = importlib.import_module(name)
-        if hasattr(module, "RULE"):
-            found.append(module)
-    return found
+    return [module for module in map(importlib.import_module, _names_in(package)) if hasattr(module, "RULE")]
 
 
 def _add(found: dict[str, Loaded], failed: list[Skipped], module: ModuleType, origin: str, name: str) -> None:
