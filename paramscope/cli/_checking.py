@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from itertools import chain
 from typing import NamedTuple
 
@@ -22,19 +23,10 @@ from paramscope.errors import (
     TargetError,
     nearest,
 )
-from paramscope.exceptions import (
-    Applied,
-    Exceptions,
-    Ran,
-    accepted,
-    check_comments,
-    declared_by_comments,
-    read_baseline,
-    stale,
-    to_baseline,
-    write_baseline,
-)
+from paramscope.exceptions.apply import Applied, Exceptions, accepted, check_comments, declared_by_comments
+from paramscope.exceptions.baseline import read_baseline, to_baseline, write_baseline
 from paramscope.exceptions.checked import Checked, as_checked
+from paramscope.exceptions.stale import Ran, stale
 from paramscope.report.finding import Severity
 from paramscope.rules.choice import choose, matching, meant_by
 from paramscope.rules.discovery import discover
@@ -193,17 +185,9 @@ def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | N
         from paramscope.render.terminal.text import render_checks
 
         return render_checks(every, width=terminal_width(), color=wants_color(output), show_ignored=show_ignored)
-    if format_ == "junit":
-        from paramscope.render.ci import junit
-
-        return junit.render_checks(every, fail_on=plan.fail_on.value if plan.fail_on else "never")
-    if format_ == "github":
-        from paramscope.render.ci import github
-
-        return github.render_checks(every)
-    from paramscope.render.ci import sarif
-
-    return sarif.render_checks(every)
+    options = {"fail_on": plan.fail_on.value if plan.fail_on else "never"} if format_ == "junit" else {}
+    found: str = import_module(f"paramscope.render.ci.{format_}").render_checks(every, **options)
+    return found
 
 
 def _as_json(checks: Sequence[Checked]) -> str:
