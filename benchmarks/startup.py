@@ -1,4 +1,5 @@
-"""Milliseconds that whole programs take, each in a process of its own, in turns with what they are held against."""
+"""Milliseconds that whole programs take, each in a process of its own, in turns with what they are held against; and
+what the pytest plugin adds to a run."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ class Startup(NamedTuple):
 
     what: str
     unit: str
-    limit: float
+    limit: float | None
+    """None for what is only told beside the others."""
     measured: float | None
     """Median over the turns; None where it cannot be run."""
     spread: tuple[float, float] = (0.0, 0.0)
@@ -65,7 +67,7 @@ class Startup(NamedTuple):
     @property
     def is_hit(self) -> bool | None:
         """Whether the median keeps within the limit."""
-        return None if self.measured is None or self.trouble else self.measured <= self.limit
+        return None if self.measured is None or self.limit is None or self.trouble else self.measured <= self.limit
 
 
 def startup_costs(repeats: int) -> list[Startup]:
@@ -83,11 +85,14 @@ def _programs(folder: Path, repeats: int) -> Iterator[Startup]:
     inspect = ("-m", "paramscope", "inspect", "model.py:build")
     ratios, trouble = _turns(folder, repeats, (inspect, build), lambda seconds: seconds[0] / seconds[1])
     yield _startup("`paramscope inspect f.py:build`", "× importing torch and building", 1.0, ratios, trouble)
-    for command in _COMMANDS:
-        arguments = ("-m", "paramscope", *command.split())
+    programs: dict[str, tuple[tuple[str, ...], float | None]] = {
+        f"`paramscope {command.replace(' --fail-on never', '')}`": (("-m", "paramscope", *command.split()), 60.0)
+        for command in _COMMANDS
+    }
+    programs["`import click`, which each of these does"] = (("-c", "import click"), None)
+    for what, (arguments, limit) in programs.items():
         over, trouble = _turns(folder, repeats, (arguments, BARE), lambda times: (times[0] - times[1]) * 1000)
-        what = f"`paramscope {command.replace(' --fail-on never', '')}`"
-        yield _startup(what, "ms over `python -c pass`", 60.0, over, trouble)
+        yield _startup(what, "ms over `python -c pass`", limit, over, trouble)
 
 
 def _first_audit(folder: Path, repeats: int) -> Startup:
@@ -142,7 +147,7 @@ def _turns(
     return [figure([_seconds(program, folder) for program in programs]) for _ in range(repeats)], ""
 
 
-def _startup(what: str, unit: str, limit: float, values: Sequence[float], trouble: str) -> Startup:
+def _startup(what: str, unit: str, limit: float | None, values: Sequence[float], trouble: str) -> Startup:
     if not values:
         return Startup(what, unit, limit, None, trouble=trouble)
     return Startup(what, unit, limit, statistics.median(values), (min(values), max(values)), trouble)
