@@ -9,8 +9,6 @@ Importing this package does not import torch.
 
 from __future__ import annotations
 
-from paramscope.version import __version__ as __version__
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from paramscope.api import audit as audit
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from paramscope.report.finding import Severity as Severity
     from paramscope.report.finding import Skipped as Skipped
     from paramscope.snapshot import Snapshot as Snapshot
+    from paramscope.version import __version__ as __version__
 else:
     from paramscope.late import imported_late
 
@@ -31,11 +30,12 @@ else:
             "report.face": ("Report",),
             "report.finding": ("Finding", "Location", "Severity", "Skipped"),
             "snapshot": ("Snapshot",),
+            "version": ("__version__",),
         },
     )
 
     def __dir__() -> list[str]:
-        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+        return sorted({*__all__, "__version__", *(name for name in globals() if name.startswith("__"))})
 
 
 __all__ = ["Finding", "Location", "Report", "Severity", "Skipped", "Snapshot", "audit", "capture"]

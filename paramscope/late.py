@@ -19,15 +19,16 @@ def imported_late(package: str, names: Mapping[str, Sequence[str]] | None = None
         import sys
         from importlib import import_module
 
-        if name in homes:
-            value = getattr(import_module(f"{package}.{homes[name]}"), name)
-            setattr(sys.modules[package], name, value)
-            return value
+        module = f"{package}.{homes.get(name, name)}"
         try:
-            return import_module(f"{package}.{name}")
+            found = import_module(module)
         except ModuleNotFoundError as error:
-            if error.name != f"{package}.{name}":
+            if error.name != module:
                 raise
             raise AttributeError(f"module {package!r} has no attribute {name!r}") from None
+        if name in homes:
+            found = getattr(found, name)
+            setattr(sys.modules[package], name, found)
+        return found
 
     return get

@@ -42,7 +42,8 @@ def discover() -> Discovered:
             loaded = point.load()
             modules = _modules_of(loaded) if hasattr(loaded, "__path__") and not hasattr(loaded, "RULE") else [loaded]
         except Exception as error:  # noqa: BLE001  whatever a plugin raises is reported
-            failed.append(Skipped(point.name, f"the plugin {point.value} cannot be loaded: {_words(error)}"))
+            why = f"the plugin {point.value} cannot be loaded: {type(error).__name__}: {error}"
+            failed.append(Skipped(point.name, why))
             continue
         for module in modules:
             _add(found, failed, module, origin_of(point), point.name)
@@ -77,10 +78,10 @@ def _read(folder: str, name: str) -> Loaded:
     assert call is not None, module
     rule = eval(call[1], {"Rule": Rule, "Severity": Severity})  # noqa: S307  our own text
     doc = ast.literal_eval(text[: text.index('"""', 3) + 3])
-    return Loaded(rule, _imported_late(module), doc, "paramscope")
+    return Loaded(rule, _check_in(module), doc, "paramscope")
 
 
-def _imported_late(module: str) -> Check:
+def _check_in(module: str) -> Check:
     @cache
     def check() -> Check:
         found: Check = importlib.import_module(module).check
@@ -103,7 +104,3 @@ def _add(found: dict[str, Loaded], failed: list[Skipped], module: ModuleType, or
         failed.append(Skipped(name, f"{origin} offers {rule.code}, which is taken by {found[rule.code].origin}"))
     else:
         found[rule.code] = Loaded(rule, check, module.__doc__ or "", origin)
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
