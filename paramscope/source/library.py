@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import sysconfig
 from functools import cache, lru_cache
 
 from paramscope.snapshot import ClassRecord
@@ -37,6 +36,8 @@ def is_of_python(record: ClassRecord) -> bool:
 
 @cache
 def _python_folders() -> tuple[str, ...]:
+    import sysconfig
+
     folders = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     return tuple(sorted(os.path.join(os.path.realpath(folder), "") for folder in folders)) + tuple(
         sorted(os.path.join(os.path.abspath(folder), "") for folder in folders)

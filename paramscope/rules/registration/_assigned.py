@@ -7,15 +7,11 @@ import ast
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from paramscope import source
 from paramscope.rules.facts import Facts
 from paramscope.snapshot import SlotRecord
 from paramscope.snapshot.path import Steps, numberless, to_steps
-from paramscope.source import Assignment, locate_cause
-from paramscope.source.causes import Cause, Fit, fit
 from paramscope.source.library import is_own
-from paramscope.source.locals import written_at
-from paramscope.source.stages import every_assignment
-from paramscope.source.uses import Reads, Stage, Uses
 
 _CONTAINERS = frozenset({"dict", "list", "tuple", "set", "deque", "OrderedDict", "defaultdict"})
 _ROUNDS = 4
@@ -25,7 +21,7 @@ _ROUNDS = 4
 class Assigned(NamedTuple):
     """What the source tells of an attribute."""
 
-    stages: frozenset[Stage]
+    stages: frozenset[source.uses.Stage]
     """When its assignments may run; empty where none was found."""
     is_only_forward: bool
     """Whether each of them runs in the forward alone."""
@@ -75,7 +71,7 @@ def _from_above(facts: Facts, slot: SlotRecord) -> _Above:
 def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     type = facts.modules[slot.module].type
     steps = to_steps(slot.name)
-    found = _filling(every_assignment(facts.snapshot.classes, type, steps))
+    found = _filling(source.stages.every_assignment(facts.snapshot.classes, type, steps))
     if steps and uses(facts, type).is_kept_by_helper(steps[0].text):
         kept = _summed(facts, type, found, steps[0].text)
         return kept._replace(stages=kept.stages | {"forward"}, is_only_forward=not found, has_graph=True)
@@ -95,7 +91,7 @@ def _reached_into(facts: Facts, slot: SlotRecord) -> _Above:
         path, there = facts.modules.path_at(at), facts.modules.path_at(above)
         below = (*to_steps(path[len(there) :]), *below)
         type = facts.modules.at(above).type
-        found = _filling(every_assignment(facts.snapshot.classes, type, below, beyond=len(below) - own))
+        found = _filling(source.stages.every_assignment(facts.snapshot.classes, type, below, beyond=len(below) - own))
         if found:
             name = path[len(there) :].removeprefix(".") + "." + slot.name
             summed = _summed(facts, type, found, to_steps(slot.name)[0].text)
@@ -120,7 +116,7 @@ def is_moved_from_above(facts: Facts, slot: SlotRecord) -> bool:
     return _from_above(facts, slot).is_moving
 
 
-def _filling(found: Iterable[Assignment]) -> list[Assignment]:
+def _filling(found: Iterable[source.finder.Assignment]) -> list[source.finder.Assignment]:
     return [each for each in found if not _is_nothing(each.value)]
 
 
@@ -137,13 +133,13 @@ def _is_nothing(value: ast.expr | None) -> bool:
     return False
 
 
-def _summed(facts: Facts, type: str, found: list[Assignment], name: str) -> Assigned:
+def _summed(facts: Facts, type: str, found: list[source.finder.Assignment], name: str) -> Assigned:
     stages = [uses(facts, type).stages(each) for each in found]
     if {"other"} in stages:
         # Another module of the model may call that as it runs.
         _note_calls(facts)
         stages = [uses(facts, type).stages(each) for each in found]
-    graphs = [fit(each, "graph") is not Fit.NO for each in found]
+    graphs = [source.causes.fit(each, "graph") is not source.causes.Fit.NO for each in found]
     return Assigned(
         frozenset(stage for several in stages for stage in several),
         bool(stages) and all(several == {"forward"} for several in stages),
@@ -163,9 +159,9 @@ def _reads(value: ast.expr | None, name: str) -> bool:
     return any(isinstance(node, ast.Attribute) and node.attr == name for node in nodes)
 
 
-def uses(facts: Facts, type: str) -> Uses:
+def uses(facts: Facts, type: str) -> source.uses.Uses:
     """What a class of modules does with its attributes."""
-    return facts.once(("uses", type), lambda: Uses(facts.snapshot.classes, type))
+    return facts.once(("uses", type), lambda: source.uses.Uses(facts.snapshot.classes, type))
 
 
 def is_managed(facts: Facts, slot: SlotRecord) -> bool:
@@ -181,7 +177,7 @@ def is_managed(facts: Facts, slot: SlotRecord) -> bool:
     return False
 
 
-def reads(facts: Facts, slot: SlotRecord) -> Reads:
+def reads(facts: Facts, slot: SlotRecord) -> source.uses.Reads:
     """What becomes of what an attribute holds, in the source of the module's own class; whether it is carried on from
     call to call, a module above may tell that assigns it."""
     type = facts.modules[slot.module].type
@@ -190,11 +186,15 @@ def reads(facts: Facts, slot: SlotRecord) -> Reads:
     is_row = slot.shape is not None and len(slot.shape) == 1
     is_learned = slot.requires_grad is not False
     key = ("reads", type, slot.name, is_row, is_learned)
-    own: Reads = facts.once(key, lambda: uses(facts, type).reads(slot.name, is_row=is_row, is_learned=is_learned))
+    own: source.uses.Reads = facts.once(
+        key, lambda: uses(facts, type).reads(slot.name, is_row=is_row, is_learned=is_learned)
+    )
     above = _from_above(facts, slot) if not slot.is_leaf else None
     if above is None or above.assigned is not found or not above.type:
         return own
-    there: Reads = facts.once(("reads", above.type, above.name), lambda: uses(facts, above.type).reads(above.name))
+    there: source.uses.Reads = facts.once(
+        ("reads", above.type, above.name), lambda: uses(facts, above.type).reads(above.name)
+    )
     return own._replace(is_carried=own.is_carried or there.is_carried)
 
 
@@ -251,7 +251,7 @@ def _targets(facts: Facts, modules: dict[str, list[int]], type: str, attribute: 
     return found
 
 
-def target(facts: Facts, slot: SlotRecord, cause: Cause) -> str | None:
+def target(facts: Facts, slot: SlotRecord, cause: source.causes.Cause) -> str | None:
     """How the statement to blame writes the attribute, such as `self.blk.last` where a module above reaches in; None
     where no statement shows it."""
     name = to_steps(slot.name)[0].text
@@ -259,11 +259,11 @@ def target(facts: Facts, slot: SlotRecord, cause: Cause) -> str | None:
     return facts.once(key, lambda: _target(facts, slot, cause, name))
 
 
-def _target(facts: Facts, slot: SlotRecord, cause: Cause, name: str) -> str | None:
-    found = locate_cause(facts.snapshot, slot.path, cause).assignments
+def _target(facts: Facts, slot: SlotRecord, cause: source.causes.Cause, name: str) -> str | None:
+    found = source.blame.locate_cause(facts.snapshot, slot.path, cause).assignments
     if not found:
         return f"self.{name}" if "->" not in slot.path and facts.modules[slot.module].path == "" else None
-    written = written_at(found[0], name)
+    written = source.locals.written_at(found[0], name)
     own = facts.snapshot.classes.get(facts.modules[slot.module].type)
     is_own = own is not None and found[0].type in (own.type, *own.bases)
     return written or (f"self.{name}" if is_own else None)

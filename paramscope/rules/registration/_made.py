@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from paramscope import source
 from paramscope.rules.facts import Facts
 from paramscope.snapshot import join
-from paramscope.source import locate
-from paramscope.source.causes import is_module, is_parameter
-from paramscope.source.forward import Assigned, assigned_in_forward, slots_of
 from paramscope.source.library import is_own
 
 
@@ -20,12 +18,12 @@ class Made(NamedTuple):
     """Path of that module."""
     path: str
     """Where what is made stands, or is to stand."""
-    made: Assigned
+    made: source.forward.Assigned
 
 
-def in_forward(facts: Facts, type: str) -> tuple[Assigned, ...]:
+def in_forward(facts: Facts, type: str) -> tuple[source.forward.Assigned, ...]:
     """All that the forward of a class assigns, by its source."""
-    return facts.once(("in-forward", type), lambda: assigned_in_forward(facts.snapshot.classes, type))
+    return facts.once(("in-forward", type), lambda: source.forward.assigned_in_forward(facts.snapshot.classes, type))
 
 
 def made_in_forward(facts: Facts) -> Iterator[Made]:
@@ -37,14 +35,14 @@ def made_in_forward(facts: Facts) -> Iterator[Made]:
                 yield Made(owner, join(owner, ".".join(made.steps)), made)
 
 
-def _made_by(facts: Facts, type: str) -> list[Assigned]:
+def _made_by(facts: Facts, type: str) -> list[source.forward.Assigned]:
     record = facts.class_of(type)
     if record is None or not is_own(record):
         return []
-    return facts.once(("made-in-forward", type), lambda: slots_of(in_forward(facts, type)))
+    return facts.once(("made-in-forward", type), lambda: source.forward.slots_of(in_forward(facts, type)))
 
 
-def made_by_forward(facts: Facts, path: str) -> Assigned | None:
+def made_by_forward(facts: Facts, path: str) -> source.forward.Assigned | None:
     """The assignment in forward that made a slot or a module, or what holds it; None where the model was built with
     it, as far as the source tells."""
     steps = path.split(".")
@@ -64,13 +62,13 @@ def made_by_forward(facts: Facts, path: str) -> Assigned | None:
 def _is_built_before(facts: Facts, path: str) -> bool:
     """Whether the constructor surely makes what stands at a path."""
     try:
-        found = locate(facts.snapshot, path).assignments
+        found = source.owners.locate(facts.snapshot, path).assignments
     except KeyError:
         return False
     return any(
         each.method == "__init__"
         and each.is_whole
         and each.is_straight
-        and (is_module(each.value) or is_parameter(each.value))
+        and (source.causes.is_module(each.value) or source.causes.is_parameter(each.value))
         for each in found
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from paramscope import source
 from paramscope.rules.facts import Facts
 from paramscope.rules.registration._repeats import Repeated
 from paramscope.snapshot import ATTRIBUTE, PARAMETER
 from paramscope.snapshot.path import last_name, numberless, parent
-from paramscope.source import Assignment, has_made_default, is_handed_on, is_on_request, locate, says_shared
 
 
 def is_asked_for(facts: Facts, path: str) -> bool:
@@ -17,8 +17,10 @@ def is_asked_for(facts: Facts, path: str) -> bool:
     return facts.once(
         ("asked-for", numberless(path)),
         lambda: (
-            any(map(says_shared, path.split(".")))
-            or is_on_request(locate(facts.snapshot, path, with_libraries=True).assignments)
+            any(map(source.conditions.says_shared, path.split(".")))
+            or source.conditions.is_on_request(
+                source.owners.locate(facts.snapshot, path, with_libraries=True).assignments
+            )
         ),
     )
 
@@ -26,7 +28,8 @@ def is_asked_for(facts: Facts, path: str) -> bool:
 def is_made_default(facts: Facts, path: str) -> bool:
     """Whether a place holds the default of an argument, which was made once."""
     return facts.once(
-        ("made-default", numberless(path)), lambda: has_made_default(locate(facts.snapshot, path).assignments)
+        ("made-default", numberless(path)),
+        lambda: source.conditions.has_made_default(source.owners.locate(facts.snapshot, path).assignments),
     )
 
 
@@ -58,7 +61,10 @@ def _shared_parts(facts: Facts, module: int) -> Iterator[str]:
 
 
 def _is_handed_on(facts: Facts, member: str, name: str) -> bool:
-    return any(is_handed_on(file, classes, name, member) for file, classes in _files_above(facts, member).items())
+    return any(
+        source.conditions.is_handed_on(file, classes, name, member)
+        for file, classes in _files_above(facts, member).items()
+    )
 
 
 def _files_above(facts: Facts, path: str) -> dict[str, set[str]]:
@@ -98,7 +104,9 @@ def _is_made_anew(facts: Facts, path: str) -> bool:
     """Whether the class of its owner makes it by a call: what it holds now was put there later."""
     owner = parent(path)
     type = facts.modules[owner].type
-    mine: list[Assignment] = [
-        each for each in locate(facts.snapshot, path).assignments if each.type == type and each.value is not None
+    mine: list[source.finder.Assignment] = [
+        each
+        for each in source.owners.locate(facts.snapshot, path).assignments
+        if each.type == type and each.value is not None
     ]
     return bool(mine) and all(isinstance(each.value, ast.Call) for each in mine)

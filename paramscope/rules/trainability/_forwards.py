@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 
+from paramscope import source
 from paramscope.rules.facts import Facts
-from paramscope.source.definitions import short
-from paramscope.source.files import Unreadable, read_file
 
 
 def words_of_forward(facts: Facts, type: str) -> frozenset[str] | None:
@@ -16,8 +15,8 @@ def words_of_forward(facts: Facts, type: str) -> frozenset[str] | None:
     if record is None or record.file is None:
         return None
     try:
-        bodies = read_file(record.file).classes.get(short(record), [])
-    except Unreadable:
+        bodies = source.files.read_file(record.file).classes.get(source.definitions.short(record), [])
+    except source.files.Unreadable:
         return None
     words: set[str] = set()
     for body in bodies:

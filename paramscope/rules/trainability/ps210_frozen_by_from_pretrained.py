@@ -45,12 +45,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from paramscope import source
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import PARAMETER, REGISTERED, REQUIRES_GRAD
 from paramscope.snapshot.path import names_below
-from paramscope.source.freezing import freezes
 
 RULE = Rule("PS210", "frozen-by-from-pretrained", Severity.INFO)
 
@@ -140,7 +140,7 @@ def _is_frozen_in_plain_sight(facts: Facts, slot: int) -> bool:
         known = facts.class_of(record.type)
         for name in (record.type, *(known.bases if known else ())):
             each = facts.class_of(name)
-            if each is not None and not name.startswith("torch.") and freezes(each, below):
+            if each is not None and not name.startswith("torch.") and source.freezing.freezes(each, below):
                 return True
         module = facts.parents[module]
     return False
