@@ -164,7 +164,12 @@ def test_a_declared_ignore(folder: Path, entry: str, ignored: list[str], capsys:
 
 def test_an_ignore_that_matches_nothing_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     declare(
-        folder, '{code = "PS104", path = "gone.*", reason = "r"}', '{code = "PS101", target = "x.py:*", reason = "r"}'
+        folder,
+        '{code = "PS104", path = "gone.*", target = "models.py:*", reason = "r"}',
+        '{code = "PS101", target = "x.py:*", reason = "r"}',
+        # These may be meant for a target that is not checked this time.
+        '{code = "PS101", path = "decoder.*", reason = "r"}',
+        '{code = "PS101", reason = "r"}',
     )
     exit_code, _, err = check_json(capsys, "models.py:clean", *ONLY)
     assert exit_code == 0

@@ -10,12 +10,16 @@ from typing import NoReturn
 
 import click
 
-from paramscope.errors import ParamscopeError
+from paramscope.errors import ParamscopeError, nearest
 from paramscope.version import __version__
 
 
+class UnknownCommand(ParamscopeError):
+    """A word in the place of a command that is neither one nor a target."""
+
+
 class Commands(click.Group):
-    """The commands are the files of this folder, imported on first use."""
+    """The commands are the files of this folder, imported on first use. A TARGET in the place of one is inspected."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         names = (module.name for module in pkgutil.iter_modules(__path__))
@@ -27,13 +31,29 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is not None:
+            return super().resolve_command(ctx, args)
+        if ":" in name or name.endswith((".json", ".py")):
+            return super().resolve_command(ctx, ["inspect", *args])
+        near = nearest(name, self.list_commands(ctx))
+        commands = ", ".join(self.list_commands(ctx))
+        raise UnknownCommand(
+            f"there is no command {name!r}", f"Did you mean {near[0]}?" if near else f"Commands: {commands}."
+        )
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="paramscope %(version)s", help="Show the version.")
 def cli() -> None:
     """What is in an nn.Module, what will train, be saved, move, share memory, and be stepped.
 
-    TARGET is path/model.py:build, package.module:attr, or a saved report (.json).
+    TARGET is path/model.py:build, package.module:attr, or a saved report (.json). Without a command it is inspected:
+
+    paramscope model.py:build
     """
 
 
@@ -42,6 +62,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         code = cli.main(args=arguments, prog_name="paramscope", standalone_mode=False)
     except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

@@ -175,16 +175,17 @@ def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judge
     return found
 
 
-def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | None, *, show_ignored: bool) -> str:
-    """All targets in one format."""
+def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | None, **told: bool) -> str:
+    """All targets in one format. told: what the text lists: show_ignored, verbose, quiet."""
     every = [each.checked for each in checks]
     if format_ == "json":
         return _as_json(every)
     if format_ == "text":
-        from paramscope.cli._output import terminal_width, wants_color
+        from paramscope.cli._output import text_width, wants_color
         from paramscope.render.terminal.text import render_checks
 
-        return render_checks(every, width=terminal_width(), color=wants_color(output), show_ignored=show_ignored)
+        told["verbose"] |= plan.fail_on is Severity.INFO
+        return render_checks(every, width=text_width(), color=wants_color(output), **told)
     options = {"fail_on": plan.fail_on.value if plan.fail_on else "never"} if format_ == "junit" else {}
     found: str = import_module(f"paramscope.render.ci.{format_}").render_checks(every, **options)
     return found
@@ -209,7 +210,7 @@ def stale_lines(checks: Sequence[Judged], plan: Plan) -> list[str]:
         report = each.checked.report
         skipped = {one.code for one in report.skipped}
         rules = frozenset((one.rule.code, one.rule.name) for one in plan.rules if one.rule.code not in skipped)
-        ran.append(Ran(report.target, each.applied, rules, each.comments))
+        ran.append(Ran(report, each.applied, rules, each.comments))
     return stale(plan.exceptions, ran)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from paramscope.cli._waiting import waiting
 from paramscope.errors import TargetError
 
 if TYPE_CHECKING:
     from paramscope.cli._building import Building
     from paramscope.report.face import Report
+
+_TRAINS = "; if it trains on import, put that under `if __name__ == '__main__':`"
+"""The likeliest reason why an import does not end."""
 
 
 def load_report(target: str, building: Building) -> Report:
@@ -19,7 +23,8 @@ def load_report(target: str, building: Building) -> Report:
     from paramscope.api import audit
 
     model, optimizer = build(target, building)
-    return audit(model, optimizer=optimizer, target=target)
+    with waiting(f"auditing {target}"):
+        return audit(model, optimizer=optimizer, target=target)
 
 
 def saved_report(target: str, *, is_built: bool, options: str) -> Report | None:
@@ -39,9 +44,12 @@ def saved_report(target: str, *, is_built: bool, options: str) -> Report | None:
 
 def build(target: str, building: Building) -> tuple[Any, Any]:
     """(model, optimizer) of a TARGET, as `audit` takes them. Raises TargetError."""
-    from paramscope.load.target import load_optimizer, load_target
+    from paramscope.load.target import import_target, load_optimizer, load_target
 
-    built = load_target(target, arguments=building.arguments, meta=building.meta)
-    made = [load_optimizer(each, built.model) for each in building.optimizers]
+    with waiting(f"importing {target.rpartition(':')[0]}", _TRAINS):
+        import_target(target)
+    with waiting(f"building {target}"):
+        built = load_target(target, arguments=building.arguments, meta=building.meta)
+        made = [load_optimizer(each, built.model) for each in building.optimizers]
     optimizers = made if built.optimizer is None else [built.optimizer, *made]
     return built.model, optimizers if len(optimizers) > 1 else next(iter(optimizers), None)

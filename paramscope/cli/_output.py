@@ -18,12 +18,29 @@ _AT_ONCE = 1 << 20
 def terminal_width() -> int:
     """COLUMNS, or the terminal's, or 80; at least 40."""
     # NOTE: as shutil.get_terminal_size, whose module takes 3 ms to import all that reads archives.
-    columns = os.environ.get("COLUMNS", "")
-    width = int(columns) if columns.isdecimal() else 0
-    if not width and sys.__stdout__ is not None:
+    return max(40, _size("COLUMNS", "columns") or 80)
+
+
+def terminal_height() -> int:
+    """LINES, or the terminal's, or 40; at least 10."""
+    return max(10, _size("LINES", "lines") or 40)
+
+
+def text_width() -> int:
+    """As `terminal_width`; where nobody said how wide, and it is no terminal, so wide that nothing is wrapped."""
+    return max(40, _size("COLUMNS", "columns") or sys.maxsize)
+
+
+def _size(variable: str, side: str) -> int:
+    """What the environment says, or the terminal; 0 where neither does."""
+    said = os.environ.get(variable, "")
+    if said.isdecimal() and int(said):
+        return int(said)
+    if sys.__stdout__ is not None:
         with suppress(OSError, ValueError):
-            width = os.get_terminal_size(sys.__stdout__.fileno()).columns
-    return max(40, width or 80)
+            found: int = getattr(os.get_terminal_size(sys.__stdout__.fileno()), side)
+            return found
+    return 0
 
 
 def ending(output: str | None) -> str:

@@ -16,6 +16,8 @@ from paramscope.cli._building import Building, building_options
 @click.option("-f", "--format", "format_", metavar="FORMAT", help="text (the default), json, github, sarif or junit.")
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; .json, .sarif and .xml imply the format.")
 @click.option("--show-ignored", is_flag=True, help="In text: also list accepted findings, with the reasons.")
+@click.option("-v", "--verbose", is_flag=True, help="In text: show infos in full, which else are counted.")
+@click.option("-q", "--quiet", is_flag=True, help="In text: a line for each finding and nothing else.")
 @click.option("--baseline", metavar="FILE", help="Accept the findings in this file.")
 @click.option("--write-baseline", metavar="FILE", help="Accept all of today's findings: write them to this file.")
 @click.option("--values", is_flag=True, help="Also read the values of tensors: NaN, constants, copies.")
@@ -27,6 +29,8 @@ def command(
     format_: str | None,
     output: str | None,
     show_ignored: bool,  # noqa: FBT001  # click passes by keyword
+    verbose: bool,  # noqa: FBT001
+    quiet: bool,  # noqa: FBT001
     baseline: str | None,
     write_baseline: str | None,
     building: Building,
@@ -57,7 +61,8 @@ def command(
         raise failed[0]
     if write_baseline is not None:
         checks = checking.into_baseline(checks, plan, write_baseline)
-    write(checking.rendered(checks, plan, format_, output, show_ignored=show_ignored), output)
+    told = {"show_ignored": show_ignored, "verbose": verbose, "quiet": quiet}
+    write(checking.rendered(checks, plan, format_, output, **told), output)
     for line in (*plan.warnings, *checking.stale_lines(checks, plan)):
         click.echo(f"warning: {line}", err=True)
     checking.write_job_summary(checks)

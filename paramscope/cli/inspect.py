@@ -8,7 +8,20 @@ from paramscope.cli._building import Building, building_options
 from paramscope.errors import FormatError
 
 
-@click.command("inspect")
+class _Lists(click.Command):
+    """Its help ends with what FORMAT, WORDS and STYLE may be."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from paramscope.render import formats
+        from paramscope.render._columns import COLUMNS
+        from paramscope.render._lines import CHOICES, SORTS
+
+        named = {"Formats": formats(), "Status": CHOICES, "Sort": SORTS, "Columns": COLUMNS}
+        with formatter.section("Words"):
+            formatter.write_dl([(name, ", ".join(words)) for name, words in named.items()])
+
+
+@click.command("inspect", cls=_Lists)
 @click.argument("target")
 @building_options
 @click.option(
@@ -16,67 +29,85 @@ from paramscope.errors import FormatError
     "--format",
     "format_",
     metavar="FORMAT",
-    help="table (the default), tree, optimizer, summary, markdown, csv, json, …",
+    help="tree (the default), table (a row a slot), optimizer, summary, html, json, …: all are listed below.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending implies the format.")
 @click.option("--no-fold", is_flag=True, help="Every slot on its own row, including empty ones.")
-@click.option("--path", "glob", metavar="GLOB", help="Only slots that match: 'encoder.*', '*.bias'.")
 @click.option(
-    "--status",
-    metavar="WORDS",
-    help="Only slots that are trainable, frozen, hidden, buffer, attribute, shared, not-stepped …",
+    "--path",
+    "globs",
+    metavar="GLOB",
+    multiple=True,
+    help="Only slots that match, or whose module does: 'encoder', '*.bias', 'layers.[0-3]'; several with commas.",
 )
-@click.option("--depth", type=int, metavar="N", help="Sum up modules N steps below the root.")
+@click.option("--status", metavar="WORDS", help="Only slots that are one of these: frozen,hidden.")
+@click.option(
+    "--depth", type=int, metavar="N", help="Close modules N steps below the root; else as far as the screen asks."
+)
 @click.option("--sort", metavar="WORD", help="By model (the default), path, elements, bytes, status or dtype.")
-@click.option("--columns", metavar="WORDS", help="Columns of the table: shape,dtype,bytes,share,groups,module, …")
+@click.option("--columns", metavar="WORDS", help="Columns of the table: shape,dtype,bytes.")
+@click.option("--style", metavar="STYLE", help="The rows alone, for a paper: latex_booktabs, rst, github, grid, …")
 def command(
     target: str,
     format_: str | None,
     output: str | None,
     no_fold: bool,  # noqa: FBT001  # click passes by keyword
-    glob: str | None,
+    globs: tuple[str, ...],
     status: str | None,
     depth: int | None,
     sort: str | None,
     columns: str | None,
+    style: str | None,
     building: Building,
 ) -> None:
-    """Show what is in TARGET: slots with their four fates, totals, sharing, optimizers.
+    """Show what is in TARGET: modules and slots with their four fates, totals, findings, sharing, optimizers.
 
     \b
     paramscope inspect model.py:build
     paramscope inspect model.py:build -O train.py:make_optimizer -f optimizer
-    paramscope inspect model.py:build -f tree --depth 3
+    paramscope inspect model.py:build -f table --path layers.0,head
     paramscope inspect model.py:build --status frozen,hidden --sort elements --columns shape,bytes
     paramscope inspect package.module:Net --arg dim=64 --meta
     paramscope inspect model.py:build -o report.json && paramscope inspect report.json
     """
     from paramscope.cli._input import load_report
-    from paramscope.cli._output import check_writable, terminal_width, wants_color, write
+    from paramscope.cli._output import check_writable, terminal_height, terminal_width, wants_color, write
     from paramscope.render import options_of, render, takers_of
 
-    format_ = format_ or _format_of(output)
+    is_table = sort is not None or columns is not None or style is not None
+    format_ = format_ or _format_of(output, otherwise="table" if is_table else "tree")
     taken = options_of(format_)
     check_writable(output)
     options: dict[str, object] = {}
     if no_fold:
         options["fold"] = False
-    chosen = {"path": glob, "status": status, "depth": depth, "sort": sort, "columns": columns}
+    glob = ",".join(globs) if globs else None
+    chosen = {"path": glob, "status": status, "depth": depth, "sort": sort, "columns": columns, "style": style}
     options.update((name, value) for name, value in chosen.items() if value is not None)
     for name in options:
         if name not in taken:
             flag = "--no-fold" if name == "fold" else f"--{name}"
             raise FormatError(f"the format {format_} takes no {flag}", f"These do: {', '.join(takers_of(name))}.")
-    screen = {"width": terminal_width(), "color": wants_color(output)}
+    screen: dict[str, object] = {"width": terminal_width(), "color": wants_color(output)}
+    if output is None and not no_fold and glob is None:
+        screen["height"] = terminal_height()
     options.update((name, value) for name, value in screen.items() if name in taken)
     report = load_report(target, building)
     write(render(report, format_, **options), output)
 
 
-def _format_of(output: str | None) -> str:
+def _format_of(output: str | None, *, otherwise: str) -> str:
+    """The format that the ending of a file implies. Raises FormatError for an ending that none has."""
     from paramscope.cli._output import ending
     from paramscope.render import formats
 
     written = ending(output)
     implied = {"md": "markdown", "mmd": "mermaid", "gv": "dot", "htm": "html"}.get(written, written)
-    return implied if implied in formats() else "table"
+    if implied in formats():
+        return implied
+    if written in ("", "txt", "log"):
+        return otherwise
+    raise FormatError(
+        f"{output}: no format has the ending .{written}",
+        "Say which: -f table; or write to a file that ends in .json, .md, .html or the name of another format.",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from paramscope import source, text
@@ -11,6 +12,7 @@ from paramscope.exceptions.apply import Applied, Exceptions, key_of
 from paramscope.exceptions.baseline import Entry
 from paramscope.exceptions.fingerprint import plain_target
 from paramscope.glob import any_of
+from paramscope.report.data import ReportData
 from paramscope.report.finding import is_meant, real_file, shown_file
 
 _LISTED = 3
@@ -19,7 +21,7 @@ _LISTED = 3
 class Ran(NamedTuple):
     """One target that was checked."""
 
-    target: str | None
+    report: ReportData
     applied: Applied
     rules: frozenset[tuple[str, str]]
     """(code, name) of the rules that could say something: neither left out nor skipped."""
@@ -42,8 +44,7 @@ def _ran(code: str, ran: Iterable[Ran]) -> bool:
 
 def _ignores(ignores: Sequence[DeclaredIgnore], ran: Sequence[Ran]) -> Iterator[str]:
     for number, ignore in enumerate(ignores):
-        is_target = any_of(ignore.targets)
-        meant = [each for each in ran if is_target(each.target or "")]
+        meant = [each for each in ran if _is_about(ignore, each.report)]
         if any(each.applied.ignores.get(number) for each in meant) or not _ran(ignore.code, meant):
             continue
         where = f" at {', '.join(ignore.paths)}" if ignore.paths else ""
@@ -54,6 +55,15 @@ def _ignores(ignores: Sequence[DeclaredIgnore], ran: Sequence[Ran]) -> Iterator[
             )
         else:
             yield f"{ignore.origin}: {ignore.code}{where} matches nothing any more: take it out"
+
+
+def _is_about(ignore: DeclaredIgnore, report: ReportData) -> bool:
+    """Whether an exception is known to be meant for a target: it names the target, or places that are there. Any
+    other one may accept what another target has."""
+    if ignore.targets:
+        return any_of(ignore.targets)(report.target or "")
+    matches = any_of(ignore.paths)
+    return bool(ignore.paths) and any(map(matches, chain(report.slots, report.modules)))
 
 
 def _comments(ran: Sequence[Ran]) -> Iterator[str]:
@@ -72,7 +82,7 @@ def _entries(exceptions: Exceptions, ran: Sequence[Ran]) -> Iterator[str]:
     met = {key for each in ran for key in each.applied.fingerprints}
     left: list[Entry] = []
     for key, entry in exceptions.baseline.entries.items():
-        meant = [each for each in ran if plain_target(each.target) == entry.target]
+        meant = [each for each in ran if plain_target(each.report.target) == entry.target]
         if key not in met and _ran(entry.code, meant):
             left.append(entry)
     if left:

@@ -71,6 +71,17 @@ def search_path(*folders: Path | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def own_arguments(file: str) -> Iterator[None]:
+    """`sys.argv` as a script has it that was started without arguments: ours are none of the target's."""
+    kept = sys.argv
+    sys.argv = [file]
+    try:
+        yield
+    finally:
+        sys.argv = kept
+
+
+@contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
     """What Python code, and what C code below it, prints to stdout goes to stderr."""
     sys.stdout.flush()

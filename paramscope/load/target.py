@@ -21,6 +21,7 @@ from paramscope.load.importing import (
     import_file,
     is_raised_in_user_code,
     last_user_statements,
+    own_arguments,
     search_path,
     stdout_to_stderr,
     user_traceback,
@@ -37,6 +38,11 @@ class Target(NamedTuple):
     """What came along with it: an optimizer, several, their schedulers with them, or None."""
 
 
+def import_target(target: str, *, base: Path | None = None) -> None:
+    """Imports the module or file of a TARGET, which `load_target` then finds imported. Raises TargetError."""
+    _import(target, _split(target)[0], base or Path.cwd())
+
+
 def load_target(
     target: str, *, arguments: Mapping[str, Any] | None = None, meta: bool = False, base: Path | None = None
 ) -> Target:
@@ -50,7 +56,7 @@ def load_target(
     """
     folder = base or Path.cwd()
     thing = _resolve(target, folder)
-    with _blaming(target, meta=meta), search_path(*_folders(target, folder)), stdout_to_stderr():
+    with _blaming(target, meta=meta), _running(target, folder):
         from paramscope.capture import is_module, on_meta
 
         if is_module(thing):
@@ -76,7 +82,7 @@ def load_optimizer(target: str, model: Any, *, base: Path | None = None) -> Any:
     """
     folder = base or Path.cwd()
     thing = _resolve(target, folder)
-    with _blaming(target), search_path(*_folders(target, folder)), stdout_to_stderr():
+    with _blaming(target), _running(target, folder):
         from paramscope.capture import has_optimizers, is_optimizer, is_optimizer_class
 
         if is_optimizer(thing):
@@ -89,13 +95,40 @@ def load_optimizer(target: str, model: Any, *, base: Path | None = None) -> Any:
                 f"{target} is {_what(thing)}, not a function that builds an optimizer",
                 f"Write one: {_OPTIMIZER_EXAMPLE}",
             )
-        made = thing(model.parameters()) if is_optimizer_class(thing) else thing(model)
+        takes_parameters = is_optimizer_class(thing) or _first_argument(thing) in _PARAMETERS
+        made = thing(_parameters_of(model) if takes_parameters else model)
         if not has_optimizers(made):
             raise TargetError(
                 f"{target} returned {_what(made)}, not an optimizer",
                 f"It has to return something with param_groups: {_OPTIMIZER_EXAMPLE}",
             )
     return made
+
+
+_PARAMETERS = ("params", "parameters", "param_groups")
+"""What a function calls its first argument that wants to be given the parameters, and not the model."""
+
+
+def _first_argument(function: Callable[..., Any]) -> str | None:
+    try:
+        return next(iter(inspect.signature(function).parameters), None)
+    except (TypeError, ValueError):  # a callable without a signature
+        return None
+
+
+def _parameters_of(model: Any) -> Iterator[Any]:
+    """The parameters of a module, or of all roots."""
+    return (
+        each for root in (model.values() if isinstance(model, Mapping) else [model]) for each in root.parameters()
+    )
+
+
+@contextlib.contextmanager
+def _running(target: str, base: Path) -> Iterator[None]:
+    """The surroundings that the code of a target finds."""
+    place, _ = _split(target)
+    with search_path(*_folders(target, base)), own_arguments(place), stdout_to_stderr():
+        yield
 
 
 _OPTIMIZER_EXAMPLE = "def make(model): return torch.optim.AdamW(model.parameters(), lr=1e-3)"
@@ -144,11 +177,11 @@ def _import(target: str, place: str, base: Path) -> ModuleType:
             near = nearest(path.name, [p.name for p in path.parent.glob("*.py")], n=1)
             hint = f"Did you mean {Path(place).with_name(near[0]).as_posix()}?" if near else _SHAPE_OF_TARGET
             raise TargetError(f"{place} {what}", hint)
-        with _blaming(target), stdout_to_stderr():
+        with _blaming(target), own_arguments(place), stdout_to_stderr():
             return import_file(path)
     if not all(part.isidentifier() for part in place.split(".")):
         raise TargetError(f"{place!r} is neither a .py file nor a module name", _SHAPE_OF_TARGET)
-    with _blaming(target), search_path(base), stdout_to_stderr():
+    with _blaming(target), search_path(base), own_arguments(place), stdout_to_stderr():
         try:
             return importlib.import_module(place)
         except ModuleNotFoundError as error:
@@ -173,6 +206,8 @@ def _choices(target: str, base: Path) -> str:
         for name, value in public.items()
         if _is_module(value) or (callable(value) and getattr(value, "__module__", None) == module.__name__)
     ]
+    # What a name says that it is for stands first.
+    own.sort(key=lambda name: not re.match("build|make|create|get|model|net", name.lower()))
     if not own:
         return f"{place} defines nothing that could build a model."
     return "Write one of: " + ", ".join(f"{place}:{name}" for name in own[:6]) + (", …" if len(own) > 6 else "")

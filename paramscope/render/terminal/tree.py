@@ -66,7 +66,10 @@ def render(
         below,
         page.finding_lines(report, screen),
         page.sharing_lines(report, lines.rows, width),
-        page.disagreements(report, lines.rows, screen),
+        # Where a rule says the same, it is a finding.
+        []
+        if {"PS401", "PS404"} & {each.code for each in report.findings}
+        else page.disagreements(report, lines.rows, screen),
         page.note_lines(report, width),
     ]
     return page.joined(blocks)
