@@ -40,6 +40,8 @@ class _Build:
         self.graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(
             target=report.target, fold=fold, has_optimizer=bool(report.optimizers)
         )
+        self._taken: set[str] = set()
+        """Names of nodes."""
         self._of_place: list[str | None] = []
         """The node of a place; None at and below a second path of a module: all of it stands at the first."""
         self._of_tensor: dict[int, str] = {}
@@ -49,13 +51,14 @@ class _Build:
         self._add_storages()
         self._add_groups()
 
-    def _new(self, kind: str, path: str, facts: Mapping[str, Any]) -> str:
+    def _new(self, path: str, facts: Mapping[str, Any], **own: Any) -> str:
         """A node; of two with one path the second is numbered."""
-        name, number = f"{kind}:{path}", 1
-        while name in self.graph:
+        name, number = f"{facts['kind']}:{path}", 1
+        while name in self._taken:
             number += 1
-            name = f"{kind}:{path}#{number}"
-        self.graph.add_node(name, kind=kind, path=path, **facts)
+            name = f"{facts['kind']}:{path}#{number}"
+        self._taken.add(name)
+        self.graph.add_node(name, path=path, **facts, **own)
         return name
 
     def _add_modules(self) -> None:
@@ -80,8 +83,8 @@ class _Build:
                 if facts is None:
                     kind = self._snapshot.interned.types[columns.types[modules[0]]]
                     facts = alike[key] = _module_facts(kind, *count, below, is_registered=is_registered)
-                own = {"paths": (path,), "findings": _codes(self._named.modules, modules)}
-                name = first_of[objects] = self._new("module", path, facts | own)
+                codes = _codes(self._named.modules, modules)
+                name = first_of[objects] = self._new(path, facts, paths=(path,), findings=codes)
             else:
                 name = first
                 self.graph.nodes[name]["paths"] += (path,)
@@ -89,8 +92,15 @@ class _Build:
             if owner is not None:
                 # The first edge to a node is its first: networkx would look for that.
                 number = 0 if first is None else None
-                said = {"kind": "contains", "path": path, "registered": is_registered, "again": first is not None}
-                self.graph.add_edge(owner, name, number, **said)
+                self.graph.add_edge(
+                    owner,
+                    name,
+                    number,
+                    kind="contains",
+                    path=path,
+                    registered=is_registered,
+                    again=first is not None,
+                )
 
     def _add_tensors(self, sharing: Mapping[int, Iterable[str]]) -> None:
         rows, codes = self._places.rows, self._named.slots
@@ -109,7 +119,7 @@ class _Build:
                 facts = facts | {"sharing": tuple(kinds)}
             if codes:
                 facts = facts | {"findings": _codes(codes, [slot for row in held.rows for slot in rows[row].slots])}
-            name = self._of_tensor[first] = self._new("tensor", rows[held.rows[0]].path, facts)
+            name = self._of_tensor[first] = self._new(rows[held.rows[0]].path, facts)
             for number in held.rows:
                 self._hold(name, number)
 
@@ -120,6 +130,7 @@ class _Build:
         memberships = snapshot.interned.memberships[columns.memberships[tensor]]
         learns = bool(columns.flags[tensor] & (REQUIRES_GRAD | HAS_GRAD))
         return {
+            "kind": "tensor",
             "type": spec.type,
             "shape": spec.shape,
             "dtype": spec.dtype,
@@ -163,43 +174,46 @@ class _Build:
                 found.setdefault(tensors[slot], {})[record.kind] = None
         return found
 
-    def _memories(self, tensor: int) -> list[int]:
-        """The numbers of the memories that a tensor, or what it is made of, lies in."""
-        columns = self._snapshot.tensor_columns
-        storages = [columns.storages[tensor], *[part.storage for part in columns.parts.get(tensor, ())]]
-        return [self._snapshot.memory.of(each) for each in storages if each is not None and each >= 0]
-
     def _add_storages(self) -> None:
-        viewed = [
-            [memory for tensor in held.tensors for memory in self._memories(tensor)] for held in self._places.held
-        ]
-        viewers = Counter(chain.from_iterable(viewed))
+        tensors, of, held = self._snapshot.tensor_columns, self._snapshot.memory.of, self._places.held
+        viewed: list[list[int]] = []
+        """For each of `held` the numbers of the memories that its tensors, and what they are made of, lie in."""
+        for _, members in held:
+            storages = [
+                storage
+                for tensor in members
+                for storage in (tensors.storages[tensor], *[part.storage for part in tensors.parts.get(tensor, ())])
+            ]
+            viewed.append([of(storage) for storage in storages if storage is not None and storage >= 0])
+        viewers = Counter(chain.from_iterable(viewed)) if self._fold else {}
         names: dict[int, str] = {}
         """By the number of the memory."""
         columns, devices = self._snapshot.storage_columns, self._snapshot.interned.devices
-        for held, memories in zip(self._places.held, viewed, strict=True):
-            wanted = dict.fromkeys(each for each in memories if viewers[each] > 1 or not self._fold)
+        for (_, members), memories in zip(held, viewed, strict=True):
+            wanted = [memory for memory in memories if viewers[memory] > 1] if self._fold else memories
             joint = next((names[memory] for memory in wanted if memory in names), None) if self._fold else None
             for memory in wanted:
-                nbytes = columns.nbytes[memory]
                 if memory in names:
                     continue
+                device, nbytes = devices[columns.devices[memory]], columns.nbytes[memory]
                 if joint is None:
-                    facts = {"device": devices[columns.devices[memory]], "nbytes": nbytes, "count": 1, "findings": ()}
-                    names[memory] = self._new("storage", str(memory), facts)
+                    names[memory] = self._new(
+                        str(memory), {"kind": "storage"}, device=device, nbytes=nbytes, count=1, findings=()
+                    )
                     joint = names[memory] if self._fold else None
                 else:
                     names[memory] = joint
                     self.graph.nodes[joint]["count"] += 1
                     self.graph.nodes[joint]["nbytes"] += nbytes
-            for name in dict.fromkeys(names[memory] for memory in wanted):
-                self.graph.add_edge(self._of_tensor[held.tensors[0]], name, 0, kind="views")
+            for name in dict.fromkeys([names[memory] for memory in wanted]):
+                self.graph.add_edge(self._of_tensor[members[0]], name, 0, kind="views")
 
     def _add_groups(self) -> None:
         nodes: dict[tuple[str, int], str] = {}
         for optimizer in self._snapshot.optimizers:
             for group in optimizer.groups:
                 facts = {
+                    "kind": "group",
                     "optimizer": optimizer.name,
                     "type": optimizer.type,
                     "index": group.index,
@@ -209,7 +223,7 @@ class _Build:
                     "elements": group.numel,
                     "findings": self._codes_of_group(optimizer.name, group.index),
                 }
-                nodes[optimizer.name, group.index] = self._new("group", f"{optimizer.name}[{group.index}]", facts)
+                nodes[optimizer.name, group.index] = self._new(f"{optimizer.name}[{group.index}]", facts)
         columns, memberships = self._snapshot.tensor_columns, self._snapshot.interned.memberships
         for held in self._places.held if nodes else ():
             for place in dict.fromkeys(memberships[columns.memberships[held.tensors[0]]]):
@@ -228,6 +242,7 @@ def _module_facts(type: str, count: int, objects: int, below: Sums, *, is_regist
     there = [status for status in COUNTED if below.get(status)]
     status = "partly frozen" if there[:2] == ["trainable", "frozen"] else there[0] if there else "empty"
     return {
+        "kind": "module",
         "type": type,
         "count": count,
         "objects": objects,
