@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
 from paramscope import text
+from paramscope.render._chosen import STATUSES, Selection, nothing
 from paramscope.render._columns import words
-from paramscope.render._lines import STATUSES, Line, Selection, lines_of, nothing
+from paramscope.render._lines import Line, lines_of
 from paramscope.render._page import remarks, title, totals
 from paramscope.render._pieces import Name, Pieces, told
 from paramscope.render.document._html_style import PAGE, STYLE

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from paramscope.render._chosen import Selection, nothing
 from paramscope.render._columns import COLUMNS, SHORT_ROLE, Column, chosen, words
-from paramscope.render._lines import Line, Selection, lines_of, nothing
+from paramscope.render._lines import Line, lines_of
 from paramscope.render._page import remarks, varied
 from paramscope.render.terminal import _page as page
 from paramscope.render.terminal._layout import GAP, Screen, column_width, grid
