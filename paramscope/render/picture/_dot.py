@@ -9,7 +9,7 @@ from typing import NamedTuple
 import graphviz  # type: ignore[import-untyped]  # ships no types
 
 from paramscope import text
-from paramscope.render.picture._parts import MEANINGS, Box, LinkKind, Look, Scene
+from paramscope.render.picture._parts import LOOKS, Box, LinkKind, Look, Scene
 
 FONT_SIZE = 12
 FONT = "Helvetica,Arial,sans-serif"
@@ -28,38 +28,24 @@ _GAP = 44
 class _Style(NamedTuple):
     shape: str
     style: str
-    color: str
-    fill: str
+    border: str
+    """How the legend calls it."""
     penwidth: str = "1.2"
     peripheries: str = "1"
 
 
-# Okabe and Ito's colours, told apart with any colour vision; beside them every look has its own border or shape.
 _STYLES: dict[Look, _Style] = {
-    "trainable": _Style("box", "filled", "#0072B2", "#EAF4FB", penwidth="1.8"),
-    "frozen": _Style("box", "filled", "#5A6470", "#EEF0F2", peripheries="2"),
-    "mixed": _Style("box", "filled,diagonals", "#0072B2", "#F1F6F9", penwidth="1.4"),
-    "unstepped": _Style("box", "filled,dotted", "#B37400", "#FFF7E3", penwidth="2.4"),
-    "hidden": _Style("box", "filled,dashed", "#C24A00", "#FDEFE6", penwidth="1.8"),
-    "plain": _Style("box", "filled", "#9AA3AC", "#FFFFFF", penwidth="0.8"),
-    "tensor": _Style("box", "filled,rounded", "#33414E", "#FFFFFF"),
-    "tied": _Style("component", "filled", "#A3457E", "#FBEFF6", penwidth="1.8"),
-    "aliased": _Style("note", "filled", "#A3457E", "#FBEFF6", penwidth="1.4"),
-    "storage": _Style("cylinder", "filled", "#33414E", "#F4F4EC"),
-    "group": _Style("cds", "filled", "#007A5A", "#E8F5F0", penwidth="1.6"),
-}
-_BORDERS: dict[Look, str] = {
-    "trainable": "solid",
-    "frozen": "double border",
-    "mixed": "cut corners",
-    "unstepped": "dotted",
-    "hidden": "dashed",
-    "plain": "thin",
-    "tensor": "rounded",
-    "tied": "with tabs",
-    "aliased": "folded corner",
-    "storage": "cylinder",
-    "group": "arrow",
+    "trainable": _Style("box", "filled", "solid", penwidth="1.8"),
+    "frozen": _Style("box", "filled", "double border", peripheries="2"),
+    "mixed": _Style("box", "filled,diagonals", "cut corners", penwidth="1.4"),
+    "unstepped": _Style("box", "filled,dotted", "dotted", penwidth="2.4"),
+    "hidden": _Style("box", "filled,dashed", "dashed", penwidth="1.8"),
+    "plain": _Style("box", "filled", "thin", penwidth="0.8"),
+    "tensor": _Style("box", "filled,rounded", "rounded"),
+    "tied": _Style("component", "filled", "with tabs", penwidth="1.8"),
+    "aliased": _Style("note", "filled", "folded corner", penwidth="1.4"),
+    "storage": _Style("cylinder", "filled", "cylinder"),
+    "group": _Style("cds", "filled", "arrow", penwidth="1.6"),
 }
 _LINKS: dict[LinkKind, dict[str, str]] = {
     "contains": {"color": "#7D8790", "arrowhead": "none"},
@@ -70,6 +56,8 @@ _LINKS: dict[LinkKind, dict[str, str]] = {
     "views": {"color": "#33414E", "style": "dotted", "penwidth": "1.6", "arrowhead": "vee"},
     "steps": {"color": "#007A5A", "style": "bold", "arrowhead": "normal"},
 }
+_ACROSS = 4
+"""Looks in a row of the legend."""
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _LINE_HEIGHT = 15
 """Points from line to line."""
@@ -104,11 +92,11 @@ def to_dot(scene: Scene) -> str:
             _label(box),
             shape=style.shape,
             style=style.style,
-            color=style.color,
-            fillcolor=style.fill,
+            color=LOOKS[box.look].color,
+            fillcolor=LOOKS[box.look].fill,
             penwidth=style.penwidth,
             peripheries=style.peripheries,
-            width=f"{width(box) / 72:.2f}",
+            width=f"{_width(box) / 72:.2f}",
             height=f"{_height(box) / 72:.2f}",
             tooltip=_tip(box.tip),
         )
@@ -122,7 +110,7 @@ def measured(scene: Scene) -> tuple[str, float]:
     """(direction, points that the picture will be wide): left to right where that is legible, else the narrower."""
     levels: dict[int, list[float]] = {}
     for box in scene.boxes:
-        levels.setdefault(box.level, []).append(width(box))
+        levels.setdefault(box.level, []).append(_width(box))
     across = sum(map(max, levels.values())) + _GAP * len(levels)
     down = _tree_width(scene)
     return ("LR", across) if across <= WIDEST or across <= down else ("TB", down)
@@ -137,7 +125,7 @@ def _tree_width(scene: Scene) -> float:
     below: dict[str, float] = {}
     whole = 0.0
     for box in sorted(scene.boxes, key=lambda box: -box.level):
-        wide = max(width(box) + _BETWEEN, below.get(box.name, 0))
+        wide = max(_width(box) + _BETWEEN, below.get(box.name, 0))
         parent = parents.get(box.name)
         if parent is None:
             whole += wide
@@ -146,10 +134,13 @@ def _tree_width(scene: Scene) -> float:
     return whole
 
 
-def width(box: Box) -> float:
-    """Points that a box takes, whatever font it is shown in."""
-    columns = max(map(text.width, (*box.title, *box.lines)))
-    return columns * EM * FONT_SIZE + (50 if _STYLES[box.look].shape in ("cds", "component") else 22)
+def _text_width(*lines: str) -> float:
+    """Points that lines take, whatever font they are shown in."""
+    return max(map(text.width, lines)) * EM * FONT_SIZE
+
+
+def _width(box: Box) -> float:
+    return _text_width(*box.title, *box.lines) + (50 if _STYLES[box.look].shape in ("cds", "component") else 22)
 
 
 def _height(box: Box) -> float:
@@ -159,7 +150,7 @@ def _height(box: Box) -> float:
 def _label(box: Box) -> str:
     rows = [_row(line, is_title=True) for line in box.title] + [_row(line) for line in box.lines]
     # As wide as the text may get, so that what stands to the left in it does so in the box.
-    wide = int(max(map(text.width, (*box.title, *box.lines))) * EM * FONT_SIZE)
+    wide = int(_text_width(*box.title, *box.lines))
     table = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1" WIDTH="{wide}">'
     return f"<{table}{''.join(rows)}</TABLE>>"
 
@@ -183,24 +174,21 @@ def _tip(line: str) -> str:
 def _heading(scene: Scene) -> str:
     """Title, notes and legend: the label of the whole graph."""
     lines = [_row(scene.title, is_title=True), _row(" · ".join(scene.notes))]
-    across = 4
-    cells = [_swatch(look, meaning) for look, meaning in scene.legend if look in MEANINGS]
-    glyphs = [f"{look} {meaning}" for look, meaning in scene.legend if look not in MEANINGS]
-    for start in range(0, len(cells), across):
-        row = "".join(cells[start : start + across])
+    cells = list(map(_swatch, scene.looks))
+    for start in range(0, len(cells), _ACROSS):
+        row = "".join(cells[start : start + _ACROSS])
         lines.append(f'<TR><TD ALIGN="LEFT"><TABLE BORDER="0" CELLSPACING="4"><TR>{row}</TR></TABLE></TD></TR>')
-    if glyphs:
-        lines.append(_row("   ".join(glyphs)))
+    if scene.glyphs:
+        lines.append(_row("   ".join(scene.glyphs)))
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="2" CELLPADDING="1">{"".join(lines)}</TABLE>>'
 
 
-def _swatch(name: str, meaning: str) -> str:
-    look = next(each for each in MEANINGS if each == name)
-    style = _STYLES[look]
-    meaning = f"{_BORDERS[look]}: {meaning}"
-    wide = int(text.width(meaning) * EM * FONT_SIZE) + 12
+def _swatch(look: Look) -> str:
+    style, paint = _STYLES[look], LOOKS[look]
+    meaning = f"{style.border}: {paint.meaning}"
+    wide = int(_text_width(meaning)) + 12
     borders = [each for each in ("dashed", "dotted", "rounded") if each in style.style]
     line = f' STYLE="{borders[0]}"' if borders else ""
     # To the left: in a wider font than that of the layout the text grows to the right, into the room kept for it.
-    look_of_it = f'COLOR="{style.color}" BGCOLOR="{style.fill}"{line}'
+    look_of_it = f'COLOR="{paint.color}" BGCOLOR="{paint.fill}"{line}'
     return f'<TD ALIGN="LEFT" BORDER="1" WIDTH="{wide}" {look_of_it}>{_text(meaning)}</TD>'
