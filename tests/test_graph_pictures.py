@@ -125,7 +125,7 @@ def test_states_differ_in_shape_or_border_and_in_words() -> None:
     assert {"trainable", "frozen", "mixed", "unstepped", "hidden", "tied", "aliased", "storage", "group"} <= set(
         looks
     )
-    from paramscope.render.picture._dot import _STYLES
+    from paramscope.render.picture.dot import _STYLES
     from paramscope.render.picture.mermaid import _STYLES as MERMAID
 
     shapes = {(each.shape, each.style, each.peripheries, each.penwidth) for each in _STYLES.values()}

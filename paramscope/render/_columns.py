@@ -136,7 +136,7 @@ def _storage_of(report: ReportData, slot: int) -> int:
 
 
 def _type(line: Line, report: ReportData) -> str:
-    return text.name((line.closed.type if line.closed else line.record.type or "").rpartition(".")[2])
+    return text.name(text.class_name(line.closed.type if line.closed else line.record.type))
 
 
 def _share(line: Line, report: ReportData) -> str:
@@ -149,7 +149,7 @@ def _share(line: Line, report: ReportData) -> str:
 
 def _module_type(line: Line, report: ReportData) -> str:
     kind = line.closed.type if line.closed else report.modules[line.record.module].type
-    return text.name(kind.rpartition(".")[2])
+    return text.name(text.class_name(kind))
 
 
 COLUMNS: dict[str, Column] = {

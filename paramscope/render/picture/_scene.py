@@ -46,7 +46,7 @@ class View:
 
     def _title(self, plan: Plan) -> str:
         roots = [name for name in plan.of_kind("module") if not self._graph.pred[name]]
-        kinds = " + ".join(words.class_name(plan.facts[root]["type"]) for root in roots)
+        kinds = " + ".join(text.class_name(plan.facts[root]["type"]) for root in roots)
         return words.cut(f"{self._report.target}: {kinds}" if self._report.target else kinds, 90)
 
     def _notes(self, plan: Plan) -> list[str]:
@@ -97,7 +97,7 @@ class _Drawing:
 
     def _tell_of_module(self, box: Box) -> None:
         facts = self._facts[box.name]
-        title = facts["path"] or words.class_name(facts["type"])
+        title = facts["path"] or text.class_name(facts["type"])
         if box.above is not None:
             title = words.module_title(self._facts[box.above]["path"], facts["path"])
             self._link(box.above, box.name, "contains" if facts["registered"] else "contains-hidden")
@@ -124,7 +124,7 @@ class _Drawing:
             alike: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
             for part, told in self._told(module):
                 alike[told].append(part)
-            name, kind = words.relative(path, facts["path"]), words.class_name(facts["type"])
+            name, kind = words.relative(path, facts["path"]), text.class_name(facts["type"])
             for (glyph, said), parts in alike.items():
                 found.append(words.Line(glyph, words.module_line(name, kind, parts, said, glyph)))
         return found

@@ -172,7 +172,7 @@ class _Tree:
                 break
             node = node.children[0]
             codes += self._codes_of(node)
-        kind = self._report.modules.at(node.modules[0]).type.rpartition(".")[2]
+        kind = text.class_name(self._report.modules.at(node.modules[0]).type)
         times = f" ×{len(node.modules)}" if len(node.modules) > 1 else ""
         name = text.name(_relative(node.path, above))
         marks = _marked(tuple(dict.fromkeys(codes)))
