@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from paramscope.analysis.fold import Node, Row, rows_below, unfolded, unfolded_tree
 from paramscope.render._chosen import Selection, check, chosen_rows, rank, wanted_slots
@@ -45,6 +45,10 @@ class Line(NamedTuple):
     """Of findings that name a module, no root, that holds every one of its slots."""
     closed: Closed | None
     """What a closed module sums up; None for a row of slots."""
+
+    def common(self, name: Literal["status", "dtype", "device"]) -> str:
+        """What holds of all its slots; `mixed` where they differ, nothing where they have none."""
+        return self.closed.common[name] if self.closed else getattr(self.record, name) or ""
 
 
 class Closed(NamedTuple):
@@ -150,7 +154,7 @@ class _Summing:
     """What the lines of a view say of rows, and of modules that are closed."""
 
     def __init__(self, report: ReportData, rows: list[Row], found_at: Named) -> None:
-        self._report = report
+        self._record_at, self._module_at = report.slots.at, report.modules.at
         self._marks = sharing_marks(report, rows)
         self._codes = _Codes(report, found_at)
         self._count = _Counting(report, rows).count
@@ -159,13 +163,13 @@ class _Summing:
         """The line of a row."""
         path, slots = row
         elements, nbytes, is_counted = self._count(slots)
-        record, mark = self._report.slots.at(slots[0]), self._marks.get(slots[0], "")
-        found, above = self._codes.of(slots), self._codes.above(slots)
-        return Line(path, slots, record, elements, nbytes, is_counted, mark, found, above, None)
+        mark = self._marks.get(slots[0], "")
+        codes, above = (self._codes.of(slots), self._codes.above(slots)) if self._codes else ((), ())
+        return Line(path, slots, self._record_at(slots[0]), elements, nbytes, is_counted, mark, codes, above, None)
 
     def closed(self, node: Node, rows: list[Row]) -> Line:
         """The line of a module, or of several alike, that holds some rows."""
-        firsts = [self._report.slots.at(row.slots[0]) for row in rows]
+        firsts = [self._record_at(row.slots[0]) for row in rows]
         there = [(row.slots, record) for row, record in zip(rows, firsts, strict=True) if record.status != "empty"]
         slots, records = [slot for each, _ in there for slot in each], [record for _, record in there]
         counts = [self._count(each) for each, _ in there]
@@ -179,7 +183,7 @@ class _Summing:
             if record.status in ("trainable", "frozen") and not was_counted:
                 parameters += count or 0
         closed = Closed(
-            type=self._report.modules.at(node.modules[0]).type,
+            type=self._module_at(node.modules[0]).type,
             modules=len(node.modules),
             rows=len(there),
             parameters=parameters,
@@ -251,6 +255,9 @@ class _Codes:
             for module, parent in enumerate(report.snapshot.tree.parents):  # a module stands behind the one above it
                 if parent in self._modules:
                     self._modules[module] = _united([self._modules[parent], self._modules.get(module, ())])
+
+    def __bool__(self) -> bool:
+        return bool(self._slots or self._modules)
 
     def of(self, slots: Sequence[int]) -> tuple[str, ...]:
         """Of findings that name any of some slots."""
