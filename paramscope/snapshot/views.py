@@ -112,6 +112,10 @@ class SlotRecords(Records[SlotRecord]):
         module = self._snapshot.module_columns.paths[slots.modules[index]]
         return slot_path(module, slots.names[index], slots.holds[index])
 
+    def __iter__(self) -> Iterator[str]:
+        slots, paths = self._snapshot.slot_columns, self._snapshot.module_columns.paths
+        return map(slot_path, map(paths.__getitem__, slots.modules), slots.names, slots.holds)
+
     def at(self, index: int) -> SlotRecord:
         snapshot = self._snapshot
         slots, modules, tensors = snapshot.slot_columns, snapshot.module_columns, snapshot.tensor_columns

@@ -90,12 +90,11 @@ class _Build:
                 self.graph.nodes[name]["paths"] += (path,)
             self._of_place.append(name if first is None else None)
             if owner is not None:
-                # The first edge to a node is its first: networkx would look for that.
-                number = 0 if first is None else None
                 self.graph.add_edge(
                     owner,
                     name,
-                    number,
+                    # The key of a first edge is known; networkx would look for others in 1 µs.
+                    0 if first is None else None,
                     kind="contains",
                     path=path,
                     registered=is_registered,
@@ -121,7 +120,7 @@ class _Build:
                 facts = facts | {"findings": _codes(codes, [slot for row in held.rows for slot in rows[row].slots])}
             name = self._of_tensor[first] = self._new(rows[held.rows[0]].path, facts)
             for number in held.rows:
-                self._hold(name, number)
+                self._hold(name, number, is_first=number == held.rows[0])
 
     def _tensor_facts(self, tensor: int, status: str, count: int, slots: int) -> dict[str, Any]:
         """What a tensor, or several that are alike, has in common with others."""
@@ -146,7 +145,7 @@ class _Build:
             "findings": (),
         }
 
-    def _hold(self, tensor: str, number: int) -> None:
+    def _hold(self, tensor: str, number: int, *, is_first: bool) -> None:
         """The edge of a row, by its position, to the node of the tensor that it holds."""
         owner = self._of_place[self._places.owners[number]]
         if owner is None:
@@ -156,6 +155,7 @@ class _Build:
         self.graph.add_edge(
             owner,
             tensor,
+            0 if is_first else None,  # as above
             kind="holds",
             path=path,
             name=columns.names[slots[0]],
