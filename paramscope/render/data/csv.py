@@ -55,39 +55,34 @@ _OWN = frozenset({"path", "module", "name", "offset", "tensor", "storage"})
 def _run(positions: Sequence[int], *, is_own: bool) -> Callable[[SlotRecord], str]:
     """What makes text of fields that stand beside one another: their cells, set apart by commas."""
     part = slice(positions[0], positions[-1] + 1)
-    writers = [_writer(field) for field in fields(Slot)[part]]
+    kinds = fields(Slot)[part]
     known: dict[Any, str] = {}
 
     def own(record: SlotRecord) -> str:
         values: Any = record[part]
-        return ",".join([write(value) for write, value in zip(writers, values, strict=True)])
+        return ",".join([_text_cell(each) if type(each) is str else _number_cell(each) for each in values])
 
     def common(record: SlotRecord) -> str:
-        cells = known.get(record[part])
+        values: Any = record[part]
+        cells = known.get(values)
         if cells is None:
-            cells = known[record[part]] = own(record)
+            cells = known[values] = ",".join(map(_cell, kinds, values))
         return cells
 
     return own if is_own else common
 
 
-def _writer(field: FieldInfo) -> Callable[[Any], str]:
-    """How the values of one field become cells."""
+def _cell(field: FieldInfo, value: Any) -> str:
     # Without dimensions, `[]`, is another shape than none; without groups is just that.
-    known: dict[Any, str] = {None: ""} if type(None) in get_args(field.type) else {(): ""}
+    if value is None or (value == () and type(None) not in get_args(field.type)):
+        return ""
+    if type(value) in (str, int):
+        return _text_cell(value) if type(value) is str else _number_cell(value)
+    return _quoted(_json_cell(to_plain_field(field.name, value)))
 
-    def cell(value: Any) -> str:
-        if type(value) is int:
-            return str(value)
-        made = known.get(value)
-        if made is None:
-            is_text = type(value) is str
-            made = known[value] = (
-                _text_cell(value) if is_text else _quoted(_json_cell(to_plain_field(field.name, value)))
-            )
-        return made
 
-    return cell
+def _number_cell(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
 def _text_cell(value: str) -> str:

@@ -106,21 +106,23 @@ class _Build:
         columns = self._snapshot.tensor_columns
         alike: dict[Any, dict[str, Any]] = {}
         """What is the same for thousands of tensors."""
-        for held, status in zip(self._places.held, self._places.statuses, strict=True):
-            first, count = held.tensors[0], len(held.tensors)
-            slots = sum([len(rows[row].slots) for row in held.rows])
+        for numbers, tensors, status in self._places.held:
+            first, count = tensors[0], len(tensors)
+            slots = sum([len(rows[number].slots) for number in numbers])
             key = columns.specs[first], columns.flags[first], columns.memberships[first], status, count, slots
             facts = alike.get(key)
             if facts is None:
                 facts = alike[key] = self._tensor_facts(first, status, count, slots)
             if sharing:
-                kinds = dict.fromkeys(kind for tensor in held.tensors for kind in sharing.get(tensor, ()))
+                kinds = dict.fromkeys(kind for tensor in tensors for kind in sharing.get(tensor, ()))
                 facts = facts | {"sharing": tuple(kinds)}
             if codes:
-                facts = facts | {"findings": _codes(codes, [slot for row in held.rows for slot in rows[row].slots])}
-            name = self._of_tensor[first] = self._new(rows[held.rows[0]].path, facts)
-            for number in held.rows:
-                self._hold(name, number, is_first=number == held.rows[0])
+                facts = facts | {
+                    "findings": _codes(codes, [slot for number in numbers for slot in rows[number].slots])
+                }
+            name = self._of_tensor[first] = self._new(rows[numbers[0]].path, facts)
+            for number in numbers:
+                self._hold(name, number, is_first=number == numbers[0])
 
     def _tensor_facts(self, tensor: int, status: str, count: int, slots: int) -> dict[str, Any]:
         """What a tensor, or several that are alike, has in common with others."""
@@ -178,7 +180,7 @@ class _Build:
         tensors, of, held = self._snapshot.tensor_columns, self._snapshot.memory.of, self._places.held
         viewed: list[list[int]] = []
         """For each of `held` the numbers of the memories that its tensors, and what they are made of, lie in."""
-        for _, members in held:
+        for _, members, _ in held:
             storages = [
                 storage
                 for tensor in members
@@ -189,7 +191,7 @@ class _Build:
         names: dict[int, str] = {}
         """By the number of the memory."""
         columns, devices = self._snapshot.storage_columns, self._snapshot.interned.devices
-        for (_, members), memories in zip(held, viewed, strict=True):
+        for (_, members, _), memories in zip(held, viewed, strict=True):
             wanted = [memory for memory in memories if viewers[memory] > 1] if self._fold else memories
             joint = next((names[memory] for memory in wanted if memory in names), None) if self._fold else None
             for memory in wanted:

@@ -25,6 +25,8 @@ class Held(NamedTuple):
     """Positions of the rows, rising."""
     tensors: list[int]
     """Numbers of the distinct tensors, rising."""
+    status: str
+    """What they are: what a registered slot says, where there is one."""
 
 
 class Places:
@@ -55,8 +57,6 @@ class Places:
         """For each row what its slots are."""
         self.held = self._gather()
         """Rows with a tensor in common are one."""
-        self.statuses = [min((self.statuses_of[row] for row in held.rows), key=COUNTED.index) for held in self.held]
-        """For each of `held` what its tensors are: what a registered slot says, where there is one."""
 
     def _gather(self) -> list[Held]:
         tensors = self._snapshot.slot_columns.tensors
@@ -68,12 +68,13 @@ class Places:
                 met = first.setdefault(tensors[slot], number)
                 if met != number:
                     together.union(met, number)
-        found: dict[int, Held] = {}
+        found: dict[int, tuple[list[int], list[int]]] = {}
         for number in range(len(self.rows)):
-            found.setdefault(together[number], Held([], [])).rows.append(number)
+            found.setdefault(together[number], ([], []))[0].append(number)
         for tensor in sorted(first):
-            found[together[first[tensor]]].tensors.append(tensor)
-        return list(found.values())
+            found[together[first[tensor]]][1].append(tensor)
+        rank, said = COUNTED.index, self.statuses_of
+        return [Held(rows, tensors, min([said[row] for row in rows], key=rank)) for rows, tensors in found.values()]
 
     def sums(self) -> list[Sums]:
         """For each node what lies in and below it.
@@ -83,8 +84,8 @@ class Places:
         columns, interned = self._snapshot.tensor_columns, self._snapshot.interned
         has_optimizer = bool(self._snapshot.optimizers)
         found: list[Sums] = [{} for _ in self.nodes]
-        for held, status in zip(self.held, self.statuses, strict=True):
-            first, count = held.tensors[0], len(held.tensors)
+        for rows, tensors, status in self.held:
+            first, count = tensors[0], len(tensors)
             numel = interned.specs[columns.specs[first]].numel
             change = {status: count * (numel or 0), "tensors": count}
             if numel is None:
@@ -94,7 +95,7 @@ class Places:
             elif has_optimizer and status == "trainable":
                 change["not_stepped"] = count
             before = -1
-            for owner in sorted({self.owners[row] for row in held.rows}):
+            for owner in sorted({self.owners[row] for row in rows}):
                 _add(found[owner], change, 1)
                 meeting = self._meeting(before, owner)
                 if meeting >= 0:
