@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from paramscope.analysis.fold import Node, Row, rows_below, unfolded, unfolded_tree
-from paramscope.errors import FormatError
-from paramscope.report.data import ReportData, select_or_explain
+from paramscope.render._chosen import Selection, check, chosen_rows, rank, wanted_slots
+from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import Named, folded, named
 from paramscope.snapshot import FATES, SharingKind, SlotRecord
 
@@ -20,14 +20,6 @@ SHARING_MARKS: dict[SharingKind, str] = {
     "co-located": "+",
     "self-overlapping": "@",
 }
-STATUSES = ("trainable", "frozen", "hidden", "buffer", "attribute", "empty", "unknown")
-"""What a slot may be."""
-CHOICES = (*STATUSES, "shared", "stepped", "not-stepped")
-"""What `status` takes: a slot's status; whether it shares memory; whether it is trainable and stepped, or not."""
-_INCOMPLETE = frozenset({"packed", "items", "depth", "unreadable", "crashed", "repeats", "uninitialised"})
-"""Kinds of notes on what was not looked into."""
-SORTS = ("model", "path", "elements", "bytes", "status", "dtype")
-"""What lines are sorted by: the order of the model, or greatest first for `elements` and `bytes`."""
 
 
 class Line(NamedTuple):
@@ -54,6 +46,10 @@ class Line(NamedTuple):
     closed: Closed | None
     """What a closed module sums up; None for a row of slots."""
 
+    def common(self, name: Literal["status", "dtype", "device"]) -> str:
+        """What holds of all its slots; `mixed` where they differ, nothing where they have none."""
+        return self.closed.common[name] if self.closed else getattr(self.record, name) or ""
+
 
 class Closed(NamedTuple):
     """A module, or several alike, of which the inside is not listed."""
@@ -70,20 +66,6 @@ class Closed(NamedTuple):
     """`status`, `dtype` and `device` where they are the same for all slots, else `mixed`."""
     fates: tuple[str, ...]
     """For each fate `yes`, `-`, `?`, or `some`."""
-
-
-class Selection(NamedTuple):
-    """Which lines are listed, and how."""
-
-    fold: bool = True
-    """Repeated siblings as one, and empty slots left out."""
-    path: str | None = None
-    """A glob that slots have to match."""
-    status: Collection[str] = ()
-    """Of CHOICES; a slot has to be one of them."""
-    sort: str = "model"
-    depth: int | None = None
-    """Modules so many steps below the root are closed: one line each."""
 
 
 class Lines(NamedTuple):
@@ -105,59 +87,28 @@ def lines_of(report: ReportData, selection: Selection) -> Lines:
     # To unfold a tree takes as long as to list all slots: only where its modules are needed.
     tree = nodes_of(report, selection, found_at) if selection.fold or selection.depth is not None else []
     rows = list(rows_below(tree)) if selection.fold else unfolded(report.snapshot)
-    marks = sharing_marks(report, rows)
-    codes = _Codes(report, found_at)
-    counted = _Counting(report, rows)
-    wanted = _wanted(report, selection)
-    is_plain = wanted is None and not selection.status
-    left_out = 0
+    wanted = wanted_slots(report, selection)
+    lists_empty = wanted is not None or not selection.fold
+    summing = _Summing(report, rows, found_at)
     found: list[Line] = []
+    left_out = 0
     for part, node in _parts(tree, rows, selection.depth):
-        if node is not None:
-            inside = [each for row in part for each in _chosen(report, row, wanted)]
-            if inside:
-                found.append(_closed(report, node, inside, counted, marks, codes))
-            continue
-        for row in part:
-            for each in [row] if wanted is None else _chosen(report, row, wanted):
-                record = report.slots.at(each.slots[0])
-                if is_plain and selection.fold and record.status == "empty":
-                    left_out += 1
-                    continue
-                found.append(_open(each, record, counted, marks, codes))
-    return Lines(_sorted(found, selection.sort), rows, left_out, found_at)
+        chosen = part if wanted is None else [each for row in part for each in chosen_rows(report, row, wanted)]
+        if node is None:
+            opened = [summing.opened(row) for row in chosen]
+            shown = opened if lists_empty else [line for line in opened if line.record.status != "empty"]
+            left_out += len(opened) - len(shown)
+            found += shown
+        elif inside := list(chosen):
+            found.append(summing.closed(node, inside))
+    if selection.sort != "model":
+        found.sort(key=lambda line: rank(selection.sort, line.path, line.record, line.elements, line.nbytes))
+    return Lines(found, rows, left_out, found_at)
 
 
 def nodes_of(report: ReportData, selection: Selection, found_at: Named) -> list[Node]:
     """The roots of the tree that a view is about. found_at: where the findings belong."""
     return folded(report.snapshot, found_at) if selection.fold else unfolded_tree(report.snapshot)
-
-
-def check(selection: Selection) -> None:
-    """Raises FormatError for what no view knows."""
-    for choice in selection.status:
-        if choice not in CHOICES:
-            raise FormatError(f"there is no status {choice!r}", f"Choose from {', '.join(CHOICES)}.")
-    if selection.sort not in SORTS:
-        raise FormatError(f"lines cannot be sorted by {selection.sort!r}", f"Sort by {', '.join(SORTS)}.")
-    if selection.depth is not None and selection.depth < 0:
-        raise FormatError(
-            f"a depth of {selection.depth} is no depth", "Depth 0 closes the root itself, 1 its children."
-        )
-
-
-def nothing(report: ReportData, selection: Selection) -> str:
-    """What is said where a view has no line."""
-    if selection.status:
-        return f"no slot is {' or '.join(selection.status)}"
-    if is_incomplete(report):
-        return "nothing that can be listed: see the notes for what this model holds and could not be looked into"
-    return "no tensors: this model holds no parameters, buffers or tensor attributes"
-
-
-def is_incomplete(report: ReportData) -> bool:
-    """Whether a model may hold tensors that are not among its slots: notes say where."""
-    return any(note.kind in _INCOMPLETE for note in report.snapshot.notes)
 
 
 def sharing_groups(report: ReportData, rows: list[Row]) -> list[tuple[SharingKind, list[list[int]]]]:
@@ -184,40 +135,6 @@ def sharing_marks(report: ReportData, rows: list[Row]) -> dict[int, str]:
     return marks
 
 
-def _wanted(report: ReportData, selection: Selection) -> set[int] | None:
-    """Positions of the slots that are chosen; None where all are."""
-    wanted: set[int] | None = None
-    if selection.path is not None:
-        wanted = set(report.slots.positions(slot.path for slot in select_or_explain(report, selection.path)))
-    if selection.status:
-        of_status = set(_of_status(report, frozenset(selection.status)))
-        wanted = of_status if wanted is None else wanted & of_status
-    return wanted
-
-
-def _of_status(report: ReportData, choices: frozenset[str]) -> Iterator[int]:
-    shared = set(report.slots.positions(path for record in report.sharing for path in record.slots))
-    memberships = report.snapshot.interned.memberships
-    columns, tensors = report.snapshot.tensor_columns, report.snapshot.slot_columns.tensors
-    for slot, tensor in enumerate(tensors):
-        status = report.snapshot.status(slot)
-        found = {status, "shared" if slot in shared else status}
-        if status == "trainable" and report.optimizers:
-            found.add("stepped" if memberships[columns.memberships[tensor]] else "not-stepped")
-        if not choices.isdisjoint(found):
-            yield slot
-
-
-def _chosen(report: ReportData, row: Row, wanted: set[int] | None) -> list[Row]:
-    """A row as it stands if all its slots are wanted; else those that are, each as a row."""
-    if wanted is None:
-        return [row]
-    inside = [slot for slot in row.slots if slot in wanted]
-    if len(inside) == len(row.slots):
-        return [row]
-    return [Row(report.slots.path_at(slot), [slot]) for slot in inside]
-
-
 def _parts(tree: list[Node], rows: list[Row], depth: int | None) -> Iterator[tuple[Iterable[Row], Node | None]]:
     """Rows to be listed, with None; and those of each module that is closed, with its node."""
     if depth is None:
@@ -231,6 +148,61 @@ def _parts(tree: list[Node], rows: list[Row], depth: int | None) -> Iterator[tup
             continue
         yield node.rows, None
         stack.extend((child, level + 1) for child in reversed(node.children))
+
+
+class _Summing:
+    """What the lines of a view say of rows, and of modules that are closed."""
+
+    def __init__(self, report: ReportData, rows: list[Row], found_at: Named) -> None:
+        self._record_at, self._module_at = report.slots.at, report.modules.at
+        self._marks = sharing_marks(report, rows)
+        self._codes = _Codes(report, found_at)
+        self._count = _Counting(report, rows).count
+
+    def opened(self, row: Row) -> Line:
+        """The line of a row."""
+        path, slots = row
+        elements, nbytes, is_counted = self._count(slots)
+        mark = self._marks.get(slots[0], "")
+        codes, above = (self._codes.of(slots), self._codes.above(slots)) if self._codes else ((), ())
+        return Line(path, slots, self._record_at(slots[0]), elements, nbytes, is_counted, mark, codes, above, None)
+
+    def closed(self, node: Node, rows: list[Row]) -> Line:
+        """The line of a module, or of several alike, that holds some rows."""
+        firsts = [self._record_at(row.slots[0]) for row in rows]
+        there = [(row.slots, record) for row, record in zip(rows, firsts, strict=True) if record.status != "empty"]
+        slots, records = [slot for each, _ in there for slot in each], [record for _, record in there]
+        counts = [self._count(each) for each, _ in there]
+        is_counted = bool(counts) and all(was_counted for _, _, was_counted in counts)
+        elements = nbytes = parameters = 0
+        for record, (count, size, was_counted) in zip(records, counts, strict=True):
+            # What is new here; of a module that holds nothing new, what it holds.
+            if is_counted or not was_counted:
+                elements += count or 0
+                nbytes += size
+            if record.status in ("trainable", "frozen") and not was_counted:
+                parameters += count or 0
+        closed = Closed(
+            type=self._module_at(node.modules[0]).type,
+            modules=len(node.modules),
+            rows=len(there),
+            parameters=parameters,
+            common={name: _common(getattr(each, name) for each in records) for name in ("status", "dtype", "device")},
+            fates=tuple(_fate({getattr(record, fate) for record in records}) for fate in FATES),
+        )
+        marks = dict.fromkeys(mark for slot in slots for mark in self._marks.get(slot, "").split())
+        return Line(
+            path=node.path,
+            slots=slots,
+            record=records[0] if records else firsts[0],
+            elements=elements,
+            nbytes=nbytes,
+            is_counted=is_counted,
+            marks="".join(f" {mark}" for mark in marks),
+            codes=self._codes.within(slots),
+            codes_above=(),
+            closed=closed,
+        )
 
 
 class _Counting:
@@ -284,6 +256,9 @@ class _Codes:
                 if parent in self._modules:
                     self._modules[module] = _united([self._modules[parent], self._modules.get(module, ())])
 
+    def __bool__(self) -> bool:
+        return bool(self._slots or self._modules)
+
     def of(self, slots: Sequence[int]) -> tuple[str, ...]:
         """Of findings that name any of some slots."""
         return _united(self._slots[slot] for slot in slots if slot in self._slots) if self._slots else ()
@@ -305,38 +280,6 @@ def _united(codes: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(code for each in codes for code in each))
 
 
-def _open(row: Row, record: SlotRecord, counting: _Counting, marks: dict[int, str], codes: _Codes) -> Line:
-    elements, nbytes, is_counted = counting.count(row.slots)
-    mark = marks.get(row.slots[0], "") if marks else ""
-    found, above = codes.of(row.slots), codes.above(row.slots)
-    return Line(row.path, row.slots, record, elements, nbytes, is_counted, mark, found, above, None)
-
-
-def _closed(
-    report: ReportData, node: Node, rows: list[Row], counting: _Counting, marks: dict[int, str], codes: _Codes
-) -> Line:
-    there = [(row, record) for row in rows if (record := report.slots.at(row.slots[0])).status != "empty"]
-    records = [record for _, record in there]
-    common = {name: _common(getattr(record, name) for record in records) for name in ("status", "dtype", "device")}
-    fates = tuple(_fate({getattr(record, fate) for record in records}) for fate in FATES)
-    known = [counting.count(row.slots) for row, _ in there]
-    is_counted = bool(known) and all(each for _, _, each in known)
-    # What is new here; of a module that holds nothing new, what it holds.
-    new = [(count or 0, size) for count, size, each in known if is_counted or not each]
-    elements, nbytes = sum(count for count, _ in new), sum(size for _, size in new)
-    slots = [slot for row, _ in there for slot in row.slots]
-    mark = "".join(dict.fromkeys(f" {each}" for slot in slots for each in marks.get(slot, "").split()))
-    kind = report.modules.at(node.modules[0]).type
-    parameters = sum(
-        count or 0
-        for record, (count, _, each) in zip(records, known, strict=True)
-        if record.status in ("trainable", "frozen") and not each
-    )
-    closed = Closed(kind, len(node.modules), len(there), parameters, common, fates)
-    first = records[0] if records else report.slots.at(rows[0].slots[0])
-    return Line(node.path, slots, first, elements, nbytes, is_counted, mark, codes.within(slots), (), closed)
-
-
 def _common(values: Iterable[Any]) -> str:
     found = {str(value or "") for value in values}
     return found.pop() if len(found) == 1 else "mixed" if found else ""
@@ -346,16 +289,3 @@ def _fate(values: set[bool | None]) -> str:
     if len(values) > 1:
         return "some"
     return {None: "?", True: "yes", False: "-"}[values.pop()] if values else ""
-
-
-_ORDER: dict[str, Callable[[Line], Any]] = {
-    "path": lambda line: line.path,
-    "elements": lambda line: -(line.elements or 0),
-    "bytes": lambda line: -line.nbytes,
-    "status": lambda line: STATUSES.index(line.record.status),
-    "dtype": lambda line: line.record.dtype or "",
-}
-
-
-def _sorted(lines: list[Line], sort: str) -> list[Line]:
-    return lines if sort == "model" else sorted(lines, key=_ORDER[sort])

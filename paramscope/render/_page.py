@@ -34,13 +34,8 @@ def title(report: ReportData) -> Pieces:
     roots = [report.modules.at(paths.index(path)) for path in report.snapshot.roots]
     modes = {root.training for root in roots}
     mode = "mixed modes" if len(modes) > 1 else "training mode" if modes.pop() else "eval mode"
-    kinds = joined([[class_name(root.type)] for root in roots], " + ")
+    kinds = joined([[Name(text.class_name(root.type))] for root in roots], " + ")
     return [*([Name(report.target), ": "] if report.target else []), *kinds, f", {mode}"]
-
-
-def class_name(qualified: str) -> Name:
-    """`Linear` of `torch.nn.modules.linear.Linear`."""
-    return Name(qualified.rpartition(".")[2])
 
 
 def totals(report: ReportData, left_out: int) -> tuple[list[str], list[str]]:
@@ -170,7 +165,7 @@ def rows_of(report: ReportData, rows: list[Row], paths: Iterable[str]) -> list[P
 
 def optimizer_title(optimizer: OptimizerRecord) -> Pieces:
     """Its name and its class."""
-    return ["optimizer ", Name(optimizer.name), ": ", class_name(optimizer.type)]
+    return ["optimizer ", Name(optimizer.name), ": ", Name(text.class_name(optimizer.type))]
 
 
 GROUP_HEADERS = ("group", "tensors", "elements", "of the model", "state")

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from paramscope import text
+from paramscope.render._chosen import Selection
 from paramscope.render._columns import elements, line_label
-from paramscope.render._lines import Line, Selection, lines_of
+from paramscope.render._lines import Line, lines_of
 from paramscope.render._page import foreign, options
 from paramscope.render._pieces import flat
 from paramscope.render._pieces import joined as together

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from paramscope.render._chosen import Selection, nothing
 from paramscope.render._columns import COLUMNS, SHORT_ROLE, Column, chosen, words
-from paramscope.render._lines import Line, Selection, lines_of, nothing
+from paramscope.render._lines import Line, lines_of
 from paramscope.render._page import remarks, varied
 from paramscope.render.terminal import _page as page
 from paramscope.render.terminal._layout import GAP, Screen, column_width, grid
@@ -61,7 +62,7 @@ def _slot_lines(report: ReportData, lines: list[Line], wanted: list[Column], scr
         columns, cells = _fitting(report, lines, screen)
     headers = [column.header for column in columns]
     right = [i for i, column in enumerate(columns) if column.is_right]
-    styles = [line.closed.common["status"] if line.closed else line.record.status for line in lines]
+    styles = [line.common("status") for line in lines]
     drawn = grid(cells, headers, right=right, screen=screen, styles=styles)
     # What was not asked for is not told in words either.
     told = remarks(lines, [*headers, "dtype", "device"] if wanted else headers)
@@ -77,14 +78,17 @@ def _fitting(report: ReportData, lines: list[Line], screen: Screen) -> tuple[lis
             known[column] = [column.cell(line, report) for line in lines]
         return known[column]
 
+    def widths(columns: list[Column]) -> int:
+        return sum(max(column_width(cells_of(each)), len(each.header)) + GAP for each in columns)
+
     path, same = COLUMNS["path"], varied(lines)
     longest = min(max(column_width(cells_of(path)), len("path")), max(NARROWEST_PATH, screen.width // 3))
-    for is_full in (True, False):
+    full = [COLUMNS[name] for name in ("role", "shape", "dtype", "device", "elements", *FATES)]
+    room = screen.width - longest
+    # The headings alone tell most screens that there is no room.
+    if sum(len(each.header) + GAP for each in full) <= room and widths(full) <= room:
+        columns = [path, *full]
+    else:
         # A column that says the same in every row says it once, where columns are scarce.
-        names = ["shape", *(("dtype", "device") if is_full else same), "elements", *(FATES if is_full else ("fate",))]
-        columns = [path, COLUMNS["role"] if is_full else SHORT_ROLE, *(COLUMNS[name] for name in names)]
-        if is_full:
-            needed = sum(max(column_width(cells_of(each)), len(each.header)) + GAP for each in columns[1:])
-            if needed + longest <= screen.width:
-                break
+        columns = [path, SHORT_ROLE, *(COLUMNS[name] for name in ("shape", *same, "elements", "fate"))]
     return columns, [cells_of(each) for each in columns]

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.analysis.fold import Node
+from paramscope.render._chosen import Selection, nothing
 from paramscope.render._columns import elements, fates, line_label, shape, words
-from paramscope.render._lines import Line, Lines, Selection, lines_of, nodes_of, nothing
+from paramscope.render._lines import Line, Lines, lines_of, nodes_of
 from paramscope.render._page import remarks
 from paramscope.render.terminal import _page as page
 from paramscope.render.terminal._layout import GAP, Screen, column_width, padded_cell, paint
@@ -171,7 +172,7 @@ class _Tree:
                 break
             node = node.children[0]
             codes += self._codes_of(node)
-        kind = self._report.modules.at(node.modules[0]).type.rpartition(".")[2]
+        kind = text.class_name(self._report.modules.at(node.modules[0]).type)
         times = f" ×{len(node.modules)}" if len(node.modules) > 1 else ""
         name = text.name(_relative(node.path, above))
         marks = _marked(tuple(dict.fromkeys(codes)))
