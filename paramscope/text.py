@@ -92,6 +92,11 @@ def name(text: str) -> str:
     return text
 
 
+def class_name(qualified: str | None) -> str:
+    """`Linear` of `torch.nn.modules.linear.Linear`; nothing of nothing."""
+    return (qualified or "").rpartition(".")[2]
+
+
 def words(name: str) -> list[str]:
     """The words that an identifier is made of, in small letters: `mean`, `teacher`, `2` of `MeanTeacher_2`."""
     return [found.lower() for found in _WORD.findall(name)]
@@ -117,7 +122,7 @@ def wrap_path(path: str, columns: int, *, joints: str = ".[{-") -> list[str]:
     may be broken."""
     lines: list[str] = []
     while width(path) > columns and len(path) > 1:
-        cut = fit = _fitting(path, columns)
+        cut = fit = fitting(path, columns)
         for position in range(min(fit, len(path) - 1), 0, -1):
             if path[position] in joints and position > columns // 3:
                 cut = position
@@ -143,7 +148,7 @@ def wrap_words(sentence: str, columns: int) -> list[str]:
     return [*lines, line]
 
 
-def _fitting(text: str, columns: int) -> int:
+def fitting(text: str, columns: int) -> int:
     """How many of the first characters fit, at least one."""
     if is_narrow(text):
         return max(1, columns)

@@ -125,14 +125,13 @@ def test_states_differ_in_shape_or_border_and_in_words() -> None:
     assert {"trainable", "frozen", "mixed", "unstepped", "hidden", "tied", "aliased", "storage", "group"} <= set(
         looks
     )
-    from paramscope.render.picture._dot import _BORDERS, _STYLES
-    from paramscope.render.picture.mermaid import _BORDERS as MERMAID
-    from paramscope.render.picture.mermaid import _SHAPES
+    from paramscope.render.picture.dot import _STYLES
+    from paramscope.render.picture.mermaid import _STYLES as MERMAID
 
-    shapes = [(each.shape, each.style, each.peripheries, each.penwidth) for each in _STYLES.values()]
-    assert len(set(shapes)) == len(shapes) == len(_BORDERS) == len(set(_BORDERS.values()))
-    in_mermaid = [(_SHAPES.get(look), style.partition("stroke-width")[2]) for look, (_, style) in MERMAID.items()]
-    assert len(set(in_mermaid)) == len(in_mermaid)
+    shapes = {(each.shape, each.style, each.peripheries, each.penwidth) for each in _STYLES.values()}
+    assert len(shapes) == len(_STYLES) == len({each.border for each in _STYLES.values()})
+    in_mermaid = {(each.start, each.line) for each in MERMAID.values()}
+    assert len(in_mermaid) == len(MERMAID) == len({each.border for each in MERMAID.values()})
     told = {look: " ".join(box.lines) for look, box in looks.items()}
     words = {"frozen": "frozen", "hidden": "not registered", "tied": "tied", "unstepped": "in no optimizer group"}
     for look, word in words.items():
@@ -185,7 +184,7 @@ def test_findings_are_shown() -> None:
 
 
 def test_depth_closes_modules() -> None:
-    assert [box.title for box in _scene("ViT", depth=0).boxes] == [("ViT",)]
+    assert [box.title for box in _scene("ViT", depth=0).boxes] == [["ViT"]]
     (root,) = _scene("ViT", depth=0).boxes
     assert any("modules inside" in line for line in root.lines)
     names = [box.title[0] for box in _scene("ViT", depth=1).boxes]

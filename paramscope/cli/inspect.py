@@ -13,8 +13,8 @@ class _Lists(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from paramscope.render import formats
+        from paramscope.render._chosen import CHOICES, SORTS
         from paramscope.render._columns import COLUMNS
-        from paramscope.render._lines import CHOICES, SORTS
 
         named = {"Formats": formats(), "Status": CHOICES, "Sort": SORTS, "Columns": COLUMNS}
         with formatter.section("Words"):

@@ -83,13 +83,6 @@ def slots_held(closed: Closed) -> str:
 _sizes = lru_cache(4_096)(text.shape)
 
 
-def _common(name: str) -> Callable[[Line, ReportData], str]:
-    def cell(line: Line, report: ReportData) -> str:
-        return line.closed.common[name] if line.closed else str(getattr(line.record, name) or "")
-
-    return cell
-
-
 def elements(line: Line) -> str:
     """Of every tensor where it is first listed; in parentheses where it was counted before."""
     if line.closed and not line.elements:
@@ -146,7 +139,7 @@ def _storage_of(report: ReportData, slot: int) -> int:
 
 
 def _type(line: Line, report: ReportData) -> str:
-    return text.name((line.closed.type if line.closed else line.record.type or "").rpartition(".")[2])
+    return text.name(text.class_name(line.closed.type if line.closed else line.record.type))
 
 
 def share(line: Line, report: ReportData) -> str:
@@ -158,16 +151,16 @@ def share(line: Line, report: ReportData) -> str:
 
 def _module_type(line: Line, report: ReportData) -> str:
     kind = line.closed.type if line.closed else report.modules[line.record.module].type
-    return text.name(kind.rpartition(".")[2])
+    return text.name(text.class_name(kind))
 
 
 COLUMNS: dict[str, Column] = {
     "path": Column("path", lambda line, _: line_label(line, line_codes(line))),
     "role": Column("role", lambda line, _: role(line)),
-    "status": Column("status", _common("status")),
+    "status": Column("status", lambda line, _: line.common("status")),
     "shape": Column("shape", lambda line, _: shape(line)),
-    "dtype": Column("dtype", _common("dtype")),
-    "device": Column("device", _common("device")),
+    "dtype": Column("dtype", lambda line, _: line.common("dtype")),
+    "device": Column("device", lambda line, _: line.common("device")),
     "elements": Column("elements", lambda line, _: elements(line), is_right=True),
     "share": Column("of all", share, is_right=True),
     "bytes": Column("bytes", lambda line, _: text.nbytes(line.nbytes), is_right=True),

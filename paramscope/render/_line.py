@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from paramscope.analysis.fold import Node
 from paramscope.report.data import ReportData
@@ -12,7 +12,8 @@ from paramscope.snapshot import FATES, SlotRecord, Status
 
 PARAMETERS: tuple[Status, ...] = ("trainable", "frozen")
 """Statuses of registered parameters."""
-_COMMON = ("status", "dtype", "device")
+_Common = Literal["status", "dtype", "device"]
+_COMMON: tuple[_Common, ...] = ("status", "dtype", "device")
 
 
 class Line(NamedTuple):
@@ -39,6 +40,10 @@ class Line(NamedTuple):
     closed: Closed | None
     """What a closed module sums up; None for a row of slots."""
 
+    def common(self, name: _Common) -> str:
+        """What holds of all its slots; `mixed` where they differ, nothing where they have none."""
+        return self.closed.common[name] if self.closed else getattr(self.record, name) or ""
+
 
 class Closed(NamedTuple):
     """What a module, or several alike, hold in all. Closed or open, a module counts the same."""
@@ -53,7 +58,7 @@ class Closed(NamedTuple):
     """Elements of each status, of tensors that no line before holds."""
     again: Counter[Status]
     """The same of those that lines before hold."""
-    common: dict[str, str]
+    common: dict[_Common, str]
     """`status`, `dtype` and `device` where they are the same for all slots, else `mixed`."""
     fates: tuple[str, ...]
     """For each fate of the parameters, or of all else where there are none: `yes`, `-`, `?`, or `some`."""
@@ -107,7 +112,7 @@ def _alone(line: Line) -> Closed:
         Counter({record.status: len(line.slots)}),
         Counter() if line.is_counted else elements,
         elements if line.is_counted else Counter(),
-        {name: getattr(record, name) or "" for name in _COMMON},
+        {name: line.common(name) for name in _COMMON},
         tuple(_FATE_WORDS[getattr(record, fate)] for fate in FATES),
     )
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from paramscope.analysis.fold import Node, Row, rows_below, unfolded, unfolded_tree
-from paramscope.errors import FormatError
+from paramscope.render._chosen import Selection, check, chosen_rows, rank, wanted_slots
 from paramscope.render._line import Line, summed
-from paramscope.report.data import ReportData, select_or_explain
+from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import Named, folded, named
-from paramscope.snapshot import SharingKind, SlotRecord
+from paramscope.snapshot import SharingKind
 
 SHARING_MARKS: dict[SharingKind, str] = {
     "tied": "=",
@@ -21,28 +21,6 @@ SHARING_MARKS: dict[SharingKind, str] = {
     "co-located": "+",
     "self-overlapping": "@",
 }
-STATUSES = ("trainable", "frozen", "hidden", "buffer", "attribute", "empty", "unknown")
-"""What a slot may be."""
-CHOICES = (*STATUSES, "shared", "stepped", "not-stepped")
-"""What `status` takes: a slot's status; whether it shares memory; whether it is trainable and stepped, or not."""
-_INCOMPLETE = frozenset({"packed", "items", "depth", "unreadable", "crashed", "repeats", "uninitialised"})
-"""Kinds of notes on what was not looked into."""
-SORTS = ("model", "path", "elements", "bytes", "status", "dtype")
-"""What lines are sorted by: the order of the model, or greatest first for `elements` and `bytes`."""
-
-
-class Selection(NamedTuple):
-    """Which lines are listed, and how."""
-
-    fold: bool = True
-    """Repeated siblings as one, and empty slots left out."""
-    path: str | None = None
-    """A glob that slots have to match."""
-    status: Collection[str] = ()
-    """Of CHOICES; a slot has to be one of them."""
-    sort: str = "model"
-    depth: int | None = None
-    """Modules so many steps below the root are closed: one line each."""
 
 
 class Lines(NamedTuple):
@@ -64,64 +42,28 @@ def lines_of(report: ReportData, selection: Selection) -> Lines:
     # To unfold a tree takes as long as to list all slots: only where its modules are needed.
     tree = nodes_of(report, selection, found_at) if selection.fold or selection.depth is not None else []
     rows = list(rows_below(tree)) if selection.fold else unfolded(report.snapshot)
-    marks = sharing_marks(report, rows)
-    codes = _Codes(report, found_at)
-    counted = _Counting(report, rows)
-    wanted = _wanted(report, selection)
-    is_plain = selection.path not in report.slots and not selection.status
-    left_out = 0
+    wanted = wanted_slots(report, selection)
+    lists_empty = selection.path in report.slots or bool(selection.status) or not selection.fold
+    summing = _Summing(report, rows, found_at)
     found: list[Line] = []
-
-    def opened(row: Row) -> Line:
-        return _open(row, report.slots.at(row.slots[0]), counted, marks, codes)
-
+    left_out = 0
     for part, node in _parts(tree, rows, selection.depth):
-        if node is not None:
-            inside = [opened(each) for row in part for each in _chosen(report, row, wanted)]
-            if inside:
-                within = codes.within([slot for each in inside for slot in each.slots])
-                found.append(summed(report, node, inside, within))
-            continue
-        for row in part:
-            for each in [row] if wanted is None else _chosen(report, row, wanted):
-                line = opened(each)
-                if is_plain and selection.fold and line.record.status == "empty":
-                    left_out += 1
-                else:
-                    found.append(line)
-    return Lines(_sorted(found, selection.sort), rows, left_out, found_at)
+        chosen = part if wanted is None else [each for row in part for each in chosen_rows(report, row, wanted)]
+        if node is None:
+            opened = [summing.opened(row) for row in chosen]
+            shown = opened if lists_empty else [line for line in opened if line.record.status != "empty"]
+            left_out += len(opened) - len(shown)
+            found += shown
+        elif inside := list(chosen):
+            found.append(summing.closed(node, inside))
+    if selection.sort != "model":
+        found.sort(key=lambda line: rank(selection.sort, line.path, line.record, line.elements, line.nbytes))
+    return Lines(found, rows, left_out, found_at)
 
 
 def nodes_of(report: ReportData, selection: Selection, found_at: Named) -> list[Node]:
     """The roots of the tree that a view is about. found_at: where the findings belong."""
     return folded(report.snapshot, found_at) if selection.fold else unfolded_tree(report.snapshot)
-
-
-def check(selection: Selection) -> None:
-    """Raises FormatError for what no view knows."""
-    for choice in selection.status:
-        if choice not in CHOICES:
-            raise FormatError(f"there is no status {choice!r}", f"Choose from {', '.join(CHOICES)}.")
-    if selection.sort not in SORTS:
-        raise FormatError(f"lines cannot be sorted by {selection.sort!r}", f"Sort by {', '.join(SORTS)}.")
-    if selection.depth is not None and selection.depth < 0:
-        raise FormatError(
-            f"a depth of {selection.depth} is no depth", "Depth 0 closes the root itself, 1 its children."
-        )
-
-
-def nothing(report: ReportData, selection: Selection) -> str:
-    """What is said where a view has no line."""
-    if selection.status:
-        return f"no slot is {' or '.join(selection.status)}"
-    if is_incomplete(report):
-        return "nothing that can be listed: see the notes for what this model holds and could not be looked into"
-    return "no tensors: this model holds no parameters, buffers or tensor attributes"
-
-
-def is_incomplete(report: ReportData) -> bool:
-    """Whether a model may hold tensors that are not among its slots: notes say where."""
-    return any(note.kind in _INCOMPLETE for note in report.snapshot.notes)
 
 
 def sharing_groups(report: ReportData, rows: list[Row]) -> list[tuple[SharingKind, list[list[int]]]]:
@@ -148,40 +90,6 @@ def sharing_marks(report: ReportData, rows: list[Row]) -> dict[int, str]:
     return marks
 
 
-def _wanted(report: ReportData, selection: Selection) -> set[int] | None:
-    """Positions of the slots that are chosen; None where all are."""
-    wanted: set[int] | None = None
-    if selection.path is not None:
-        wanted = set(report.slots.positions(slot.path for slot in select_or_explain(report, selection.path)))
-    if selection.status:
-        of_status = set(_of_status(report, frozenset(selection.status)))
-        wanted = of_status if wanted is None else wanted & of_status
-    return wanted
-
-
-def _of_status(report: ReportData, choices: frozenset[str]) -> Iterator[int]:
-    shared = set(report.slots.positions(path for record in report.sharing for path in record.slots))
-    memberships = report.snapshot.interned.memberships
-    columns, tensors = report.snapshot.tensor_columns, report.snapshot.slot_columns.tensors
-    for slot, tensor in enumerate(tensors):
-        status = report.snapshot.status(slot)
-        found = {status, "shared" if slot in shared else status}
-        if status == "trainable" and report.optimizers:
-            found.add("stepped" if memberships[columns.memberships[tensor]] else "not-stepped")
-        if not choices.isdisjoint(found):
-            yield slot
-
-
-def _chosen(report: ReportData, row: Row, wanted: set[int] | None) -> list[Row]:
-    """A row as it stands if all its slots are wanted; else those that are, each as a row."""
-    if wanted is None:
-        return [row]
-    inside = [slot for slot in row.slots if slot in wanted]
-    if len(inside) == len(row.slots):
-        return [row]
-    return [Row(report.slots.path_at(slot), [slot]) for slot in inside]
-
-
 def _parts(tree: list[Node], rows: list[Row], depth: int | None) -> Iterator[tuple[Iterable[Row], Node | None]]:
     """Rows to be listed, with None; and those of each module that is closed, with its node."""
     if depth is None:
@@ -195,6 +103,29 @@ def _parts(tree: list[Node], rows: list[Row], depth: int | None) -> Iterator[tup
             continue
         yield node.rows, None
         stack.extend((child, level + 1) for child in reversed(node.children))
+
+
+class _Summing:
+    """What the lines of a view say of rows, and of modules that are closed."""
+
+    def __init__(self, report: ReportData, rows: list[Row], found_at: Named) -> None:
+        self._report, self._record_at = report, report.slots.at
+        self._marks = sharing_marks(report, rows)
+        self._codes = _Codes(report, found_at)
+        self._count = _Counting(report, rows).count
+
+    def opened(self, row: Row) -> Line:
+        """The line of a row."""
+        path, slots = row
+        elements, nbytes, is_counted = self._count(slots)
+        mark = self._marks.get(slots[0], "")
+        codes, above = (self._codes.of(slots), self._codes.above(slots)) if self._codes else ((), ())
+        return Line(path, slots, self._record_at(slots[0]), elements, nbytes, is_counted, mark, codes, above, None)
+
+    def closed(self, node: Node, rows: list[Row]) -> Line:
+        """The line of a module, or of several alike, that holds some rows."""
+        slots = [slot for row in rows for slot in row.slots]
+        return summed(self._report, node, list(map(self.opened, rows)), self._codes.within(slots))
 
 
 class _Counting:
@@ -248,6 +179,9 @@ class _Codes:
                 if parent in self._modules:
                     self._modules[module] = _united([self._modules[parent], self._modules.get(module, ())])
 
+    def __bool__(self) -> bool:
+        return bool(self._slots or self._modules)
+
     def of(self, slots: Sequence[int]) -> tuple[str, ...]:
         """Of findings that name any of some slots."""
         return _united(self._slots[slot] for slot in slots if slot in self._slots) if self._slots else ()
@@ -267,23 +201,3 @@ class _Codes:
 
 def _united(codes: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(code for each in codes for code in each))
-
-
-def _open(row: Row, record: SlotRecord, counting: _Counting, marks: dict[int, str], codes: _Codes) -> Line:
-    elements, nbytes, is_counted = counting.count(row.slots)
-    mark = marks.get(row.slots[0], "") if marks else ""
-    found, above = codes.of(row.slots), codes.above(row.slots)
-    return Line(row.path, row.slots, record, elements, nbytes, is_counted, mark, found, above, None)
-
-
-_ORDER: dict[str, Callable[[Line], Any]] = {
-    "path": lambda line: line.path,
-    "elements": lambda line: -(line.elements or 0),
-    "bytes": lambda line: -line.nbytes,
-    "status": lambda line: STATUSES.index(line.record.status),
-    "dtype": lambda line: line.record.dtype or "",
-}
-
-
-def _sorted(lines: list[Line], sort: str) -> list[Line]:
-    return lines if sort == "model" else sorted(lines, key=_ORDER[sort])

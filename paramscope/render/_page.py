@@ -5,7 +5,7 @@ lays out.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from paramscope import text
 from paramscope.analysis.fold import Row
@@ -19,7 +19,7 @@ from paramscope.snapshot import NO_OPTIMIZER, GroupRecord, OptimizerRecord
 FATE_LETTERS = "fate: g gradients, s stepped, v saved, m moved by .to()"
 _REASONS, _GLYPHS = 8, 3
 """What a legend names of the reasons why fates are unknown, and of glyphs of one kind."""
-_SAID_ONCE = ("role", "dtype", "device")
+_SAID_ONCE: tuple[Literal["role", "dtype", "device"], ...] = ("role", "dtype", "device")
 _PLURALS = {"parameter": "parameters", "buffer": "buffers", "attribute": "attributes", "module": "modules"}
 CLOSED = "…"
 """What marks a module whose inside is not listed."""
@@ -39,13 +39,8 @@ def title(report: ReportData) -> Pieces:
     roots = [report.modules.at(paths.index(path)) for path in report.snapshot.roots]
     modes = {root.training for root in roots}
     mode = "mixed modes" if len(modes) > 1 else "training mode" if modes.pop() else "eval mode"
-    kinds = joined([[class_name(root.type)] for root in roots], " + ")
+    kinds = joined([[Name(text.class_name(root.type))] for root in roots], " + ")
     return [*([Name(report.target), ": "] if report.target else []), *kinds, f", {mode}"]
-
-
-def class_name(qualified: str) -> Name:
-    """`Linear` of `torch.nn.modules.linear.Linear`."""
-    return Name(qualified.rpartition(".")[2])
 
 
 def totals(report: ReportData, left_out: int) -> tuple[list[str], list[str]]:
@@ -85,20 +80,16 @@ def totals(report: ReportData, left_out: int) -> tuple[list[str], list[str]]:
     return counts, [*more, *(["empty slots not listed"] if left_out else [])]
 
 
-def values(lines: Iterable[Line], name: str) -> set[str]:
+def values(lines: Iterable[Line], name: Literal["role", "dtype", "device"]) -> set[str]:
     """What some lines say of `role`, `dtype` or `device`; nothing for empty slots."""
     if name == "role":
         return set(map(role, lines))
-    return {
-        line.closed.common[name] if line.closed else getattr(line.record, name) or "unknown"
-        for line in lines
-        if line.closed or line.record.status != "empty"
-    }
+    return {line.common(name) or "unknown" for line in lines if line.closed or line.record.status != "empty"}
 
 
 def varied(lines: Sequence[Line]) -> list[str]:
     """Of `dtype` and `device` those that are not the same in all lines."""
-    return [name for name in ("dtype", "device") if len(values(lines, name)) > 1]
+    return [name for name in _SAID_ONCE if name != "role" and len(values(lines, name)) > 1]
 
 
 def remarks(lines: Sequence[Line], columns: Collection[str], shown: Sequence[Line] | None = None) -> list[Pieces]:
@@ -188,7 +179,7 @@ def rows_of(report: ReportData, rows: list[Row], paths: Iterable[str]) -> list[P
 
 def optimizer_title(optimizer: OptimizerRecord) -> Pieces:
     """Its name and its class."""
-    return ["optimizer ", Name(optimizer.name), ": ", class_name(optimizer.type)]
+    return ["optimizer ", Name(optimizer.name), ": ", Name(text.class_name(optimizer.type))]
 
 
 GROUP_HEADERS = ("group", "tensors", "elements", "of the model", "state")

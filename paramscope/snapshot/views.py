@@ -112,61 +112,64 @@ class SlotRecords(Records[SlotRecord]):
         module = self._snapshot.module_columns.paths[slots.modules[index]]
         return slot_path(module, slots.names[index], slots.holds[index])
 
+    def __iter__(self) -> Iterator[str]:
+        slots, paths = self._snapshot.slot_columns, self._snapshot.module_columns.paths
+        return map(slot_path, map(paths.__getitem__, slots.modules), slots.names, slots.holds)
+
     def at(self, index: int) -> SlotRecord:
         snapshot = self._snapshot
-        slots = snapshot.slot_columns
-        module = snapshot.module_columns.paths[slots.modules[index]]
-        name = slots.names[index]
-        path = slot_path(module, name, slots.holds[index])
-        role, persistent = HOLDS[slots.holds[index]]
-        registered = snapshot.is_registered(index)
-        tensor = slots.tensors[index]
+        slots, modules, tensors = snapshot.slot_columns, snapshot.module_columns, snapshot.tensor_columns
+        owner, name, hold, tensor = slots.modules[index], slots.names[index], slots.holds[index], slots.tensors[index]
+        module = modules.paths[owner]
+        path = slot_path(module, name, hold)
+        # All but what is told apart here is the same for thousands, and worked out once.
+        known: dict[Any, tuple[Any, ...]] = snapshot._derived.setdefault("slots alike", {})
         if tensor < 0:
-            return EMPTY_SLOT._replace(
-                path=path, module=module, name=name, role=role, registered=registered, persistent=persistent
-            )
-        tensors, modules = snapshot.tensor_columns, snapshot.module_columns
-        storage = tensors.storages[tensor]
-        # All but what follows is the same for thousands, and worked out once.
+            key: Any = hold, modules.flags[owner]
+            common = known.get(key) or known.setdefault(key, self._common_of_empty(index))
+            return SlotRecord._make((path, module, name, *common))
         key = (
             tensors.specs[tensor],
             tensors.flags[tensor],
             tensors.memberships[tensor],
-            slots.holds[index],
-            modules.flags[slots.modules[index]],
-            modules.unknown.get(slots.modules[index]),
+            hold,
+            modules.flags[owner],
+            modules.unknown.get(owner),
         )
-        known: dict[Any, tuple[Any, ...]] = snapshot._derived.setdefault("slots alike", {})
-        common = known.get(key) or known.setdefault(key, self._common(index, tensor))
-        what, how, groups, unknown = common
+        what, how, groups, unknown = known.get(key) or known.setdefault(key, self._common(index, tensor))
+        storage = tensors.storages[tensor]
         return SlotRecord._make(
             (
                 path,
                 module,
                 name,
-                role,
-                registered,
-                persistent,
                 *what,
                 None if storage < 0 else tensors.offsets[tensor],
                 *how,
                 tensor,
                 None if storage < 0 else storage,
                 groups,
-                snapshot.declared_shape(slots.modules[index], name) if what[1] is not None else None,
+                snapshot.declared_shape(owner, name) if what[4] is not None else None,
                 tensors.parts.get(tensor, ()),
                 unknown,
             )
         )
 
+    def _common_of_empty(self, index: int) -> tuple[Any, ...]:
+        """What an empty slot has in common with others: all but its names."""
+        role, persistent = HOLDS[self._snapshot.slot_columns.holds[index]]
+        registered = self._snapshot.is_registered(index)
+        return EMPTY_SLOT._replace(role=role, registered=registered, persistent=persistent)[3:]
+
     def _common(self, index: int, tensor: int) -> tuple[Any, ...]:
-        """What a slot has in common with others: (type to stride, dtype to moved, groups, unknown)."""
+        """What a slot has in common with others: (role to stride, dtype to moved, groups, unknown)."""
         snapshot, tensors = self._snapshot, self._snapshot.tensor_columns
         spec = snapshot.interned.specs[tensors.specs[tensor]]
         flags = tensors.flags[tensor]
+        role, persistent = HOLDS[snapshot.slot_columns.holds[index]]
         fates, unknown = snapshot.fates(index)
         return (
-            (spec.type, spec.shape, spec.stride),
+            (role, snapshot.is_registered(index), persistent, spec.type, spec.shape, spec.stride),
             (
                 spec.dtype,
                 spec.device,

@@ -96,18 +96,19 @@ def unfolded(snapshot: Snapshot) -> list[Row]:
 
 def unfolded_tree(snapshot: Snapshot) -> list[Node]:
     """A node for each module that holds slots, itself or below it, and a row for each slot."""
-    signatures = Signatures(snapshot, {})
-    paths = snapshot.module_columns.paths
-    nodes = [Node(path, [index], [], []) for index, path in enumerate(paths)]
-    for index, path in enumerate(snapshot.slots):
-        nodes[snapshot.slot_columns.modules[index]].rows.append(Row(path, [index]))
+    parents = snapshot.tree.parents
+    nodes = [Node(path, [index], [], []) for index, path in enumerate(snapshot.module_columns.paths)]
+    for row, module in zip(unfolded(snapshot), snapshot.slot_columns.modules, strict=True):
+        nodes[module].rows.append(row)
     roots = []
-    for index, parent in enumerate(signatures.parents):
-        if parent < 0:
-            roots.append(nodes[index])
-        elif signatures.weights[index]:
-            nodes[parent].children.append(nodes[index])
-    return roots
+    for index in range(len(nodes) - 1, -1, -1):  # a child stands behind its parent
+        node = nodes[index]
+        node.children.reverse()
+        if parents[index] < 0:
+            roots.append(node)
+        elif node.rows or node.children:
+            nodes[parents[index]].children.append(node)
+    return roots[::-1]
 
 
 class _Folding:

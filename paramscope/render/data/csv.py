@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any, get_args
 
 from msgspec.structs import FieldInfo, fields
 
+from paramscope.render._chosen import Selection, chosen_records
 from paramscope.render._columns import words
-from paramscope.render._lines import Selection, lines_of
 from paramscope.report.data import ReportData
 from paramscope.snapshot import SlotRecord
 from paramscope.text import plain
@@ -19,6 +19,9 @@ from paramscope.wire.records import Slot, to_plain_field
 
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 """What makes a formula of a cell that begins with it (OWASP, CSV injection), also as East Asian keyboards type it."""
+
+_HARMLESS = re.compile(r"\w[\w.]*", re.ASCII)
+"""What nearly every name is made of, and no spreadsheet makes anything of."""
 
 _SPECIAL = re.compile(r'[,"\r\n]')
 """What a cell cannot hold unless it is quoted (RFC 4180)."""
@@ -38,60 +41,53 @@ def render(
 
     Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
     """
-    lines = lines_of(report, Selection(fold=False, path=path, status=words(status), sort=sort)).shown
-    head, *rows = Slot.__struct_fields__, *(line.record for line in lines)
-    runs = [_Run(list(run), is_own=is_own) for is_own, run in groupby(range(len(head)), lambda i: head[i] in _OWN)]
-    return "\r\n".join([_row(head), *(",".join([run.of(row) for run in runs]) for row in rows), ""])
+    records = chosen_records(report, Selection(fold=False, path=path, status=words(status), sort=sort))
+    runs = [_run(list(run), is_own=is_own) for is_own, run in groupby(range(len(_HEAD)), lambda i: _HEAD[i] in _OWN)]
+    rows = [",".join([run(record) for run in runs]) for record in records]
+    return "\r\n".join([",".join(_HEAD), *rows, ""])
 
 
+_HEAD = Slot.__struct_fields__
 _OWN = frozenset({"path", "module", "name", "offset", "tensor", "storage"})
 """Fields that tell slots apart; all others are the same for thousands, and made text once."""
 
 
-class _Run:
-    """Fields that stand beside one another, and what makes text of them."""
+def _run(positions: Sequence[int], *, is_own: bool) -> Callable[[SlotRecord], str]:
+    """What makes text of fields that stand beside one another: their cells, set apart by commas."""
+    part = slice(positions[0], positions[-1] + 1)
+    kinds = fields(Slot)[part]
+    known: dict[Any, str] = {}
 
-    def __init__(self, positions: Sequence[int], *, is_own: bool) -> None:
-        self._part = slice(positions[0], positions[-1] + 1)
-        self._writers = [_writer(field) for field in fields(Slot)[self._part]]
-        self._known: dict[Any, str] | None = None if is_own else {}
+    def own(record: SlotRecord) -> str:
+        values: Any = record[part]
+        return ",".join([_text_cell(each) if type(each) is str else _number_cell(each) for each in values])
 
-    def of(self, record: SlotRecord) -> str:
-        """Their cells, set apart by commas."""
-        values: Any = record[self._part]
-        if self._known is None:
-            return self._text(values)
-        cells = self._known.get(values)
+    def common(record: SlotRecord) -> str:
+        values: Any = record[part]
+        cells = known.get(values)
         if cells is None:
-            cells = self._known[values] = self._text(values)
+            cells = known[values] = ",".join(map(_cell, kinds, values))
         return cells
 
-    def _text(self, values: Sequence[Any]) -> str:
-        return _row([write(value) for write, value in zip(self._writers, values, strict=True)])
+    return own if is_own else common
 
 
-def _row(cells: Iterable[Any]) -> str:
-    """Cells as RFC 4180 has them, without the end of the line."""
-    return ",".join(["" if cell is None else str(cell) for cell in cells])
-
-
-def _writer(field: FieldInfo) -> Callable[[Any], Any]:
-    """How the values of one field become cells."""
+def _cell(field: FieldInfo, value: Any) -> str:
     # Without dimensions, `[]`, is another shape than none; without groups is just that.
-    known: dict[Any, str] = {None: ""} if type(None) in get_args(field.type) else {(): ""}
+    if value is None or (value == () and type(None) not in get_args(field.type)):
+        return ""
+    if type(value) in (str, int):
+        return _text_cell(value) if type(value) is str else _number_cell(value)
+    return _quoted(_json_cell(to_plain_field(field.name, value)))
 
-    def cell(value: Any) -> Any:
-        if type(value) is int:
-            return value
-        if value not in known:
-            is_text = type(value) is str
-            known[value] = _text_cell(value) if is_text else _quoted(_json_cell(to_plain_field(field.name, value)))
-        return known[value]
 
-    return cell
+def _number_cell(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
 def _text_cell(value: str) -> str:
+    if _HARMLESS.fullmatch(value):
+        return value
     value = plain(value, keep="\t\r\n")
     return _quoted(f"'{value}" if value[:1] in _FORMULA else value)
 

@@ -37,16 +37,11 @@ class Section(NamedTuple):
     points: list[Pieces]
 
 
-def status(line: Line) -> str:
-    """The one word for what a line is; `mixed` where a closed module holds several kinds."""
-    return line.closed.common["status"] if line.closed else line.record.status
-
-
 def slot_grid(report: ReportData, lines: list[Line], shown: int) -> Grid:
     """The first lines of a view. A column that would say the same in each line is left to the remarks."""
     cells: dict[str, Callable[[Line], Pieces]] = {
         "path": lambda line: line_name(line, line_codes(line)),
-        "status": lambda line: [status(line)],
+        "status": lambda line: [line.common("status")],
         "shape": lambda line: [shape(line)],
         **{name: _column(report, name) for name in page.varied(lines)},
         "elements": lambda line: [elements(line)],

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
 from paramscope import text
+from paramscope.render._chosen import STATUSES, Selection, nothing
 from paramscope.render._columns import words
 from paramscope.render._line import Line
-from paramscope.render._lines import STATUSES, Selection, lines_of, nothing
+from paramscope.render._lines import lines_of
 from paramscope.render._page import remarks, title, totals
 from paramscope.render._pieces import Name, Pieces, told
 from paramscope.render.document._html_style import PAGE, STYLE
-from paramscope.render.document._sections import Grid, Section, findings, sections, slot_grid, status
+from paramscope.render.document._sections import Grid, Section, findings, sections, slot_grid
 from paramscope.report.data import ReportData
 
 LINES = 2_000
@@ -94,7 +95,7 @@ def _slots(report: ReportData, lines: list[Line]) -> list[str]:
     grid = slot_grid(report, lines, LINES)
     openings = _Openings(report)
     wide = {0: [openings.html(line, cell[0]) for line, cell in zip(lines, grid.rows, strict=False)]}
-    kinds = [found if (found := status(line)) in _STATUSES else "unknown" for line in lines[:LINES]]
+    kinds = [found if (found := line.common("status")) in _STATUSES else "unknown" for line in lines[:LINES]]
     drawn = _grid(grid, wide, [f' class="ps-{kind}"' for kind in kinds])
     if len(lines) > LINES:
         more = text.plural(len(lines) - LINES, "more line")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paramscope import text
+from paramscope.render._chosen import Selection, nothing
 from paramscope.render._columns import words
-from paramscope.render._lines import Lines, Selection, lines_of, nothing
+from paramscope.render._lines import Lines, lines_of
 from paramscope.render._page import remarks, title, totals
 from paramscope.render._pieces import Pieces
 from paramscope.render.document._markdown_text import markdown, table

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
 from paramscope.analysis.fold import unfolded_tree
-from paramscope.render.picture._places import Held, Place, Places
+from paramscope.render.picture._places import COUNTED, Places, Sums
 from paramscope.report.finding_codes import folded, named
 from paramscope.snapshot import HAS_GRAD, HOLDS, REGISTERED, REQUIRES_GRAD
 
@@ -32,129 +33,105 @@ def build_graph(report: ReportData, *, fold: bool = True) -> nx.MultiDiGraph[str
 
 class _Build:
     def __init__(self, report: ReportData, *, fold: bool) -> None:
-        self._report, self._snapshot, self._fold = report, report.snapshot, fold
-        found = named(report)
-        roots = folded(report.snapshot, found) if fold else unfolded_tree(report.snapshot)
-        self._tree = Places(report.snapshot, roots)
+        self._snapshot, self._fold = report.snapshot, fold
+        self._named = named(report)
+        roots = folded(report.snapshot, self._named) if fold else unfolded_tree(report.snapshot)
+        self._places = Places(report.snapshot, roots)
         self.graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(
             target=report.target, fold=fold, has_optimizer=bool(report.optimizers)
         )
-        self._named = found
         self._taken: set[str] = set()
         """Names of nodes."""
-        self._of_place: dict[int, str] = {}
-        """The node of a place; for a second path of a module, that of the first."""
-        self._second_paths: set[int] = set()
-        """Places that are second paths of a module."""
+        self._of_place: list[str | None] = []
+        """The node of a place; None at and below a second path of a module: all of it stands at the first."""
         self._of_tensor: dict[int, str] = {}
         """The node of a tensor by its number; for tensors that the same rows hold, by the first of them."""
         self._add_modules()
-        self._add_tensors()
+        self._add_tensors(self._sharing(report))
         self._add_storages()
         self._add_groups()
 
-    def _new(self, kind: str, path: str, **facts: Any) -> str:
+    def _new(self, path: str, facts: Mapping[str, Any], **own: Any) -> str:
         """A node; of two with one path the second is numbered."""
-        name, number = f"{kind}:{path}", 1
+        name, number = f"{facts['kind']}:{path}", 1
         while name in self._taken:
             number += 1
-            name = f"{kind}:{path}#{number}"
+            name = f"{facts['kind']}:{path}#{number}"
         self._taken.add(name)
-        self.graph.add_node(name, kind=kind, path=path, **facts)
+        self.graph.add_node(name, path=path, **facts, **own)
         return name
 
     def _add_modules(self) -> None:
-        columns, types = self._snapshot.module_columns, self._snapshot.interned.types
+        columns, places = self._snapshot.module_columns, self._places
         repeats = columns.repeats
-        sums = self._tree.sums()
-        known: dict[tuple[int, ...], str] = {}
-        is_inside = [False] * len(self._tree.places)
-        for number, place in enumerate(self._tree.places):
-            above = place.parent
-            if above >= 0 and is_inside[above]:
-                is_inside[number] = True  # below a second path: all of it stands below the first
+        first_of: dict[tuple[int, ...], str] = {}
+        alike: dict[Any, dict[str, Any]] = {}
+        """What is the same for thousands of modules."""
+        for node, above, below in zip(places.nodes, places.parents, places.sums(), strict=True):
+            owner = self._of_place[above] if above >= 0 else None
+            if above >= 0 and owner is None:
+                self._of_place.append(None)
                 continue
-            modules = place.node.modules
+            modules, path = node.modules, node.path
+            is_registered = bool(columns.flags[modules[0]] & REGISTERED)
             objects = tuple(map(repeats.get, modules, modules)) if repeats else ()
-            first = known.get(objects) if repeats else None
-            if first is not None:
-                is_inside[number] = True
-                self._of_place[number] = first
-                self._second_paths.add(number)
-                self.graph.nodes[first]["paths"] += (place.node.path,)
-                if above >= 0:
-                    self._contain(above, first, place, is_again=True)
-                continue
-            model, below = modules[0], sums[number]
-            name = self._new(
-                "module",
-                place.node.path,
-                type=types[columns.types[model]],
-                count=len(modules),
-                objects=len(set(objects)) if repeats else len(modules),
-                paths=(place.node.path,),
-                registered=bool(columns.flags[model] & REGISTERED),
-                elements=sum(below.elements.values()),
-                trainable=below.elements.get("trainable", 0),
-                frozen=below.elements.get("frozen", 0),
-                hidden=below.elements.get("hidden", 0),
-                buffers=below.elements.get("buffer", 0),
-                tensors=below.tensors,
-                unsized=below.unsized,
-                not_stepped=below.not_stepped,
-                steppable=below.not_stepped + below.in_groups,
-                status=_status(below.elements),
-                findings=_codes(self._named.modules, modules),
-            )
-            self._of_place[number] = name
-            if repeats:
-                known[objects] = name
-            if above >= 0:
-                self._contain(above, name, place, is_again=False)
+            first = first_of.get(objects) if repeats else None
+            if first is None:
+                count = len(modules), len(set(objects)) if repeats else len(modules)
+                key = columns.types[modules[0]], is_registered, count, *below.items()
+                facts = alike.get(key)
+                if facts is None:
+                    kind = self._snapshot.interned.types[columns.types[modules[0]]]
+                    facts = alike[key] = _module_facts(kind, *count, below, is_registered=is_registered)
+                codes = _codes(self._named.modules, modules)
+                name = first_of[objects] = self._new(path, facts, paths=(path,), findings=codes)
+            else:
+                name = first
+                self.graph.nodes[name]["paths"] += (path,)
+            self._of_place.append(name if first is None else None)
+            if owner is not None:
+                self.graph.add_edge(
+                    owner,
+                    name,
+                    # The key of a first edge is known; networkx would look for others in 1 µs.
+                    0 if first is None else None,
+                    kind="contains",
+                    path=path,
+                    registered=is_registered,
+                    again=first is not None,
+                )
 
-    def _contain(self, above: int, name: str, place: Place, *, is_again: bool) -> None:
-        registered = bool(self._snapshot.module_columns.flags[place.node.modules[0]] & REGISTERED)
-        self.graph.add_edge(
-            self._of_place[above],
-            name,
-            kind="contains",
-            path=place.node.path,
-            registered=registered,
-            again=is_again,
-        )
-
-    def _add_tensors(self) -> None:
-        sharing, named = self._sharing(), self._named.slots
-        snapshot, rows = self._snapshot, self._tree.rows
-        columns = snapshot.tensor_columns
+    def _add_tensors(self, sharing: Mapping[int, Iterable[str]]) -> None:
+        rows, codes = self._places.rows, self._named.slots
+        columns = self._snapshot.tensor_columns
         alike: dict[Any, dict[str, Any]] = {}
         """What is the same for thousands of tensors."""
-        for held, status in zip(self._tree.held, self._tree.statuses, strict=True):
-            first, count = held.tensors[0], len(held.tensors)
-            key = columns.specs[first], columns.flags[first], columns.memberships[first], status, count
+        for numbers, tensors, status in self._places.held:
+            first, count = tensors[0], len(tensors)
+            slots = sum([len(rows[number].slots) for number in numbers])
+            key = columns.specs[first], columns.flags[first], columns.memberships[first], status, count, slots
             facts = alike.get(key)
             if facts is None:
-                facts = alike[key] = self._facts(first, status, count)
-            name = self._new(
-                "tensor",
-                rows[held.rows[0]].path,
-                **facts,
-                slots=sum([len(rows[row].slots) for row in held.rows]),
-                sharing=tuple(dict.fromkeys(kind for tensor in held.tensors for kind in sharing.get(tensor, ())))
-                if sharing
-                else (),
-                findings=_codes(named, [slot for row in held.rows for slot in rows[row].slots]) if named else (),
-            )
-            self._of_tensor[first] = name
-            self._hold(name, held)
+                facts = alike[key] = self._tensor_facts(first, status, count, slots)
+            if sharing:
+                kinds = dict.fromkeys(kind for tensor in tensors for kind in sharing.get(tensor, ()))
+                facts = facts | {"sharing": tuple(kinds)}
+            if codes:
+                facts = facts | {
+                    "findings": _codes(codes, [slot for number in numbers for slot in rows[number].slots])
+                }
+            name = self._of_tensor[first] = self._new(rows[numbers[0]].path, facts)
+            for number in numbers:
+                self._hold(name, number, is_first=number == numbers[0])
 
-    def _facts(self, tensor: int, status: str, count: int) -> dict[str, Any]:
+    def _tensor_facts(self, tensor: int, status: str, count: int, slots: int) -> dict[str, Any]:
         """What a tensor, or several that are alike, has in common with others."""
         snapshot, columns = self._snapshot, self._snapshot.tensor_columns
         spec = snapshot.interned.specs[columns.specs[tensor]]
         memberships = snapshot.interned.memberships[columns.memberships[tensor]]
         learns = bool(columns.flags[tensor] & (REQUIRES_GRAD | HAS_GRAD))
         return {
+            "kind": "tensor",
             "type": spec.type,
             "shape": spec.shape,
             "dtype": spec.dtype,
@@ -165,122 +142,126 @@ class _Build:
             "stepped": bool(memberships) and learns if snapshot.optimizers else None,
             "groups": tuple(dict.fromkeys(f"{place.optimizer}[{place.group}]" for place in memberships)),
             "not_stepped": bool(snapshot.optimizers) and status == "trainable" and not memberships,
+            "slots": slots,
+            "sharing": (),
+            "findings": (),
         }
 
-    def _hold(self, name: str, held: Held) -> None:
+    def _hold(self, tensor: str, number: int, *, is_first: bool) -> None:
+        """The edge of a row, by its position, to the node of the tensor that it holds."""
+        owner = self._of_place[self._places.owners[number]]
+        if owner is None:
+            return
         snapshot, columns = self._snapshot, self._snapshot.slot_columns
-        for number in held.rows:
-            place = self._tree.owners[number]
-            # What stands at and below a second path of a module stands there for the first.
-            if place not in self._of_place or place in self._second_paths:
-                continue
-            row = self._tree.rows[number]
-            slot = row.slots[0]
-            self.graph.add_edge(
-                self._of_place[place],
-                name,
-                kind="holds",
-                path=row.path,
-                name=columns.names[slot],
-                slots=len(row.slots),
-                role=HOLDS[columns.holds[slot]][0],
-                status=self._tree.statuses_of[number],
-                registered=snapshot.is_registered(slot),
-            )
+        path, slots = self._places.rows[number]
+        self.graph.add_edge(
+            owner,
+            tensor,
+            0 if is_first else None,  # as above
+            kind="holds",
+            path=path,
+            name=columns.names[slots[0]],
+            slots=len(slots),
+            role=HOLDS[columns.holds[slots[0]]][0],
+            status=self._places.statuses_of[number],
+            registered=snapshot.is_registered(slots[0]),
+        )
 
-    def _sharing(self) -> dict[int, list[str]]:
+    def _sharing(self, report: ReportData) -> dict[int, dict[str, None]]:
         """How tensors share memory, by their number."""
-        found: dict[int, list[str]] = {}
-        tensors, position = self._snapshot.slot_columns.tensors, self._report.slots.position
-        for record in self._report.sharing:
-            for path in record.slots:
-                kinds = found.setdefault(tensors[position(path)], [])
-                if record.kind not in kinds:
-                    kinds.append(record.kind)
+        found: dict[int, dict[str, None]] = {}
+        tensors = self._snapshot.slot_columns.tensors
+        for record in report.sharing:
+            for slot in report.slots.positions(record.slots):
+                found.setdefault(tensors[slot], {})[record.kind] = None
         return found
 
     def _add_storages(self) -> None:
-        columns, memories = self._snapshot.tensor_columns, self._snapshot.storage_columns.memories
-        viewers = Counter(columns.storages)
-        viewers.update(part.storage for parts in columns.parts.values() for part in parts if part.storage is not None)
-        wanted = memories.keys() | {storage for storage, count in viewers.items() if count > 1 or not self._fold}
-        wanted.discard(-1)
-        if not wanted:
-            return
+        tensors, of, held = self._snapshot.tensor_columns, self._snapshot.memory.of, self._places.held
+        viewed: list[list[int]] = []
+        """For each of `held` the numbers of the memories that its tensors, and what they are made of, lie in."""
+        for _, members, _ in held:
+            storages = [
+                storage
+                for tensor in members
+                for storage in (tensors.storages[tensor], *[part.storage for part in tensors.parts.get(tensor, ())])
+            ]
+            viewed.append([of(storage) for storage in storages if storage is not None and storage >= 0])
+        viewers = Counter(chain.from_iterable(viewed)) if self._fold else {}
         names: dict[int, str] = {}
-        """By the number of the memory, which is that of its first storage."""
-        for held in self._tree.held:
-            seen: dict[int, None] = {}
-            """Memories, in order."""
-            for tensor in held.tensors:
-                parts = columns.parts.get(tensor, ())
-                for storage in (columns.storages[tensor], *[part.storage for part in parts]):
-                    if storage is not None and storage in wanted:
-                        seen[memories[storage][0] if storage in memories else storage] = None
-            if not seen:
-                continue
-            met = dict.fromkeys(names[memory] for memory in seen if memory in names) if self._fold else {}
-            name = next(iter(met), None)
-            for memory in seen:
-                if memory not in names:
-                    if name is None or not self._fold:
-                        name = self._storage(memory)
-                    else:
-                        self._extend(name, memory)
-                    names[memory] = name
-            tensor_node = self._of_tensor[held.tensors[0]]
-            for storage_node in {names[memory]: None for memory in seen}:
-                self.graph.add_edge(tensor_node, storage_node, kind="views")
+        """By the number of the memory."""
+        columns, devices = self._snapshot.storage_columns, self._snapshot.interned.devices
+        for (_, members, _), memories in zip(held, viewed, strict=True):
+            wanted = [memory for memory in memories if viewers[memory] > 1] if self._fold else memories
+            joint = next((names[memory] for memory in wanted if memory in names), None) if self._fold else None
+            for memory in wanted:
+                if memory in names:
+                    continue
+                device, nbytes = devices[columns.devices[memory]], columns.nbytes[memory]
+                if joint is None:
+                    names[memory] = self._new(
+                        str(memory), {"kind": "storage"}, device=device, nbytes=nbytes, count=1, findings=()
+                    )
+                    joint = names[memory] if self._fold else None
+                else:
+                    names[memory] = joint
+                    self.graph.nodes[joint]["count"] += 1
+                    self.graph.nodes[joint]["nbytes"] += nbytes
+            for name in dict.fromkeys([names[memory] for memory in wanted]):
+                self.graph.add_edge(self._of_tensor[members[0]], name, 0, kind="views")
 
-    def _storage(self, memory: int) -> str:
-        columns = self._snapshot.storage_columns
-        device = self._snapshot.interned.devices[columns.devices[memory]]
-        return self._new("storage", str(memory), device=device, nbytes=columns.nbytes[memory], count=1, findings=())
-
-    def _extend(self, name: str, memory: int) -> None:
-        facts = self.graph.nodes[name]
-        facts["count"] += 1
-        facts["nbytes"] += self._snapshot.storage_columns.nbytes[memory]
+    def _add_groups(self) -> None:
+        nodes: dict[tuple[str, int], str] = {}
+        for optimizer in self._snapshot.optimizers:
+            for group in optimizer.groups:
+                facts = {
+                    "kind": "group",
+                    "optimizer": optimizer.name,
+                    "type": optimizer.type,
+                    "index": group.index,
+                    "options": group.options,
+                    "tensors": len(group.slots) + len(group.foreign),
+                    "foreign": len(group.foreign),
+                    "elements": group.numel,
+                    "findings": self._codes_of_group(optimizer.name, group.index),
+                }
+                nodes[optimizer.name, group.index] = self._new(f"{optimizer.name}[{group.index}]", facts)
+        columns, memberships = self._snapshot.tensor_columns, self._snapshot.interned.memberships
+        for held in self._places.held if nodes else ():
+            for place in dict.fromkeys(memberships[columns.memberships[held.tensors[0]]]):
+                node = nodes.get((place.optimizer, place.group))
+                if node is not None:
+                    self.graph.add_edge(node, self._of_tensor[held.tensors[0]], kind="steps", count=len(held.tensors))
 
     def _codes_of_group(self, optimizer: str, index: int) -> tuple[str, ...]:
         starts = tuple(f"optimizer[{name}].groups[{index}]" for name in (optimizer, repr(optimizer)))
         there = (codes for path, codes in self._named.others.items() if path.startswith(starts))
         return tuple(dict.fromkeys(code for codes in there for code in codes))
 
-    def _add_groups(self) -> None:
-        nodes: dict[tuple[str, int], str] = {}
-        for optimizer in self._snapshot.optimizers:
-            for group in optimizer.groups:
-                nodes[optimizer.name, group.index] = self._new(
-                    "group",
-                    f"{optimizer.name}[{group.index}]",
-                    optimizer=optimizer.name,
-                    type=optimizer.type,
-                    index=group.index,
-                    options=group.options,
-                    tensors=len(group.slots) + len(group.foreign),
-                    foreign=len(group.foreign),
-                    elements=group.numel,
-                    findings=self._codes_of_group(optimizer.name, group.index),
-                )
-        columns, memberships = self._snapshot.tensor_columns, self._snapshot.interned.memberships
-        for held in self._tree.held:
-            for place in dict.fromkeys(memberships[columns.memberships[held.tensors[0]]]):
-                node = nodes.get((place.optimizer, place.group))
-                if node is not None:
-                    self.graph.add_edge(node, self._of_tensor[held.tensors[0]], kind="steps", count=len(held.tensors))
+
+def _module_facts(type: str, count: int, objects: int, below: Sums, *, is_registered: bool) -> dict[str, Any]:
+    """What a module, or several that are alike, has in common with others."""
+    there = [status for status in COUNTED if below.get(status)]
+    status = "partly frozen" if there[:2] == ["trainable", "frozen"] else there[0] if there else "empty"
+    return {
+        "kind": "module",
+        "type": type,
+        "count": count,
+        "objects": objects,
+        "registered": is_registered,
+        "elements": sum(below[status] for status in there),
+        "trainable": below.get("trainable", 0),
+        "frozen": below.get("frozen", 0),
+        "hidden": below.get("hidden", 0),
+        "buffers": below.get("buffer", 0),
+        "tensors": below.get("tensors", 0),
+        "unsized": below.get("unsized", 0),
+        "not_stepped": below.get("not_stepped", 0),
+        "steppable": below.get("not_stepped", 0) + below.get("in_groups", 0),
+        "status": status,
+    }
 
 
 def _codes(codes: Mapping[int, tuple[str, ...]], positions: Iterable[int]) -> tuple[str, ...]:
     """Of the findings that name any of some places, most severe first."""
     return tuple(dict.fromkeys(code for position in positions for code in codes.get(position, ()))) if codes else ()
-
-
-def _status(elements: dict[str, int]) -> str:
-    """One word for what is below a module."""
-    there = [name for name in ("trainable", "frozen") if elements.get(name)]
-    if len(there) == 2:
-        return "partly frozen"
-    if there:
-        return there[0]
-    return next((name for name in ("hidden", "buffer", "attribute", "unknown") if elements.get(name)), "empty")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from paramscope import text
-from paramscope.errors import FormatError
+from paramscope.render._chosen import check_depth
 from paramscope.render.picture import _text as words
 from paramscope.render.picture import around as select_around
 from paramscope.render.picture import build_graph
 from paramscope.render.picture import only as select_only
-from paramscope.render.picture._parts import FOUND, GLYPHS, MEANINGS, STEPPED, Box, Link, LinkKind, Look, Scene
+from paramscope.render.picture._parts import GLYPHS, Box, Link, LinkKind, Look, Scene
 from paramscope.render.picture._plan import Limits, Plan
-from paramscope.render.picture._steps import Steps
+from paramscope.render.picture._steps import steppers
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -27,9 +28,8 @@ class View:
         self, report: ReportData, *, fold: bool, depth: int | None, around: str | None, only: str | None
     ) -> None:
         """Raises FormatError for a depth or an `only` that does not exist, GlobError for a path that does not."""
-        if depth is not None and depth < 0:
-            raise FormatError(f"a depth of {depth} is no depth", "Depth 0 closes the root itself, 1 its children.")
-        self.fold, self.depth, self.around, self.only = fold, depth, around, only
+        check_depth(depth)
+        self._depth, self._around, self._only = depth, around, only
         self._report = report
         graph = build_graph(report, fold=fold)
         if around is not None:
@@ -40,188 +40,163 @@ class View:
 
     def scene(self, boxes: int, *, levels: int | None = None, lines: int = words.MOST_LINES) -> Scene:
         """The scene with at most so many boxes, so many of them in a row, and so many lines of tensors in one."""
-        plan = Plan(self._graph, Limits(boxes, self.depth, levels))
-        return _Drawing(plan, lines, self._title(), self._notes(plan)).scene
+        plan = Plan(self._graph, Limits(boxes, self._depth, levels))
+        links = _Drawing(plan, lines).links
+        return Scene(self._title(plan), list(plan.boxes.values()), list(links), self._notes(plan))
 
-    def _title(self) -> str:
-        graph = self._graph
-        modules = [(name, facts) for name, facts in graph.nodes(data=True) if facts["kind"] == "module"]
-        roots = [facts for name, facts in modules if not graph.pred[name]]
-        kinds = " + ".join(words.class_name(root["type"]) for root in roots)
-        target = f"{self._report.target}: " if self._report.target else ""
-        return words.cut(f"{target}{kinds}", 90)
+    def _title(self, plan: Plan) -> str:
+        roots = [name for name in plan.of_kind("module") if not self._graph.pred[name]]
+        kinds = " + ".join(text.class_name(plan.facts[root]["type"]) for root in roots)
+        return words.cut(f"{self._report.target}: {kinds}" if self._report.target else kinds, 90)
 
     def _notes(self, plan: Plan) -> list[str]:
         totals = self._report.totals
         notes = [f"{text.count(totals.parameters)} parameters, {text.count(totals.trainable)} trainable"]
-        if self.around is not None:
-            notes.append(words.cut(f"around {self.around}", 90))
-        if self.only is not None:
-            found = any(
-                facts["kind"] != "module" or self.only == "hidden" for _, facts in self._graph.nodes(data=True)
-            )
-            is_any = found and (self.only != "hidden" or len(self._graph) > len(self._report.snapshot.roots))
-            notes.append(f"only {self.only}" + ("" if is_any else ": there is none"))
+        if self._around is not None:
+            notes.append(words.cut(f"around {self._around}", 90))
+        if self._only is not None:
+            # The roots are always there.
+            modules = len(self._report.snapshot.roots) if self._only == "hidden" else len(plan.of_kind("module"))
+            notes.append(f"only {self._only}" + ("" if len(self._graph) > modules else ": there is none"))
         if plan.is_folded_further:
             notes.append("folded further to stay legible: --depth, --around PATH show more")
         return notes
 
 
 class _Drawing:
-    def __init__(self, plan: Plan, most_lines: int, title: str, notes: list[str]) -> None:
-        self._plan, self._most_lines = plan, most_lines
-        self._steps = Steps(plan)
-        self._boxes: list[Box] = []
-        self._links: dict[Link, None] = {}
-        self._levels: dict[str, int] = {}
-        self._add_modules()
-        self._add_tensors()
-        self._add_storages()
-        self._add_groups()
-        self.scene = Scene(title, tuple(self._boxes), tuple(self._links), tuple(self._legend()), tuple(notes))
+    """Boxes and links of a plan, told by the graph."""
 
-    def _add(self, name: str, look: Look, title: list[str], lines: list[str], tip: str, level: int) -> None:
-        marks = frozenset(mark for mark in (*GLYPHS.values(), FOUND, STEPPED) if any(mark in line for line in lines))
-        self._boxes.append(Box(name, look, tuple(title), tuple(lines), text.name(tip), level, marks))
-        self._levels[name] = level
-
-    def _link(self, tail: str, head: str, kind: LinkKind) -> None:
-        if tail != head:
-            self._links[Link(tail, head, kind)] = None
-
-    def _add_modules(self) -> None:
-        plan = self._plan
-        for name, box in plan.drawn.items():
-            facts = plan.module(name)
-            if box.above is None:
-                title = facts["path"] or words.class_name(facts["type"])
-            else:
-                title = words.module_title(plan.module(box.above)["path"], facts["path"])
-            lines = words.module_lines(facts, is_closed=plan.closed.get(name, 0))
-            lines += words.listed(self._tensor_lines(name), self._most_lines)
-            tip = f"{facts['path']}: {facts['type']}" if facts["path"] else facts["type"]
-            self._add(name, _look(facts), [words.cut(title, words.TITLE)], lines, tip, box.level)
-            if box.above is not None:
-                self._link(box.above, name, "contains" if facts["registered"] else "contains-hidden")
+    def __init__(self, plan: Plan, most_lines: int) -> None:
+        self._plan, self._facts, self._boxes = plan, plan.facts, plan.boxes
+        self._most_lines = most_lines
+        self.links: dict[Link, None] = {}
+        self._steppers = steppers(plan)
+        self._tags: defaultdict[str, list[str]] = defaultdict(list)
+        """By tensor, what marks it in the order of the groups."""
+        for stepper in self._steppers:
+            for tensor in stepper.tensors if stepper.tag else ():
+                self._tags[tensor].append(stepper.tag)
+        for box in list(self._boxes.values()):
+            self._tell_of_module(box)
         for tail, head in plan.again:
             if tail in plan.box_of and head in plan.box_of:
                 self._link(plan.box_of[tail], plan.box_of[head], "contains")
+        for tensor in plan.own:
+            self._add_tensor(tensor)
+        for storage in plan.of_kind("storage"):
+            self._add_storage(storage)
+        self._add_groups()
 
-    def _tensor_lines(self, box: str) -> list[words.Line]:
+    def _tell(self, box: Box, look: Look, told: tuple[list[str], list[str]], tip: str) -> None:
+        box.look, (box.title, box.lines), box.tip = look, told, text.name(tip)
+        self._boxes[box.name] = box
+
+    def _link(self, tail: str, head: str, kind: LinkKind) -> None:
+        if tail != head:
+            self.links[Link(tail, head, kind)] = None
+
+    def _tell_of_module(self, box: Box) -> None:
+        facts = self._facts[box.name]
+        title = facts["path"] or text.class_name(facts["type"])
+        if box.above is not None:
+            title = words.module_title(self._facts[box.above]["path"], facts["path"])
+            self._link(box.above, box.name, "contains" if facts["registered"] else "contains-hidden")
+        lines = words.module_lines(facts, is_closed=box.closed)
+        lines += words.listed(self._tensor_lines(box), self._most_lines)
+        tip = f"{facts['path']}: {facts['type']}" if facts["path"] else facts["type"]
+        self._tell(box, _look(facts), ([words.cut(title, words.TITLE)], lines), tip)
+
+    def _tensor_lines(self, box: Box) -> list[words.Line]:
         """The tensors that a module holds itself, then a line or more for each module that has no box."""
-        plan, path = self._plan, self._plan.module(box)["path"]
+        plan, path = self._plan, self._facts[box.name]["path"]
         found: list[words.Line] = []
-        if self._plan.limits.depth is not None and plan.drawn[box].depth >= self._plan.limits.depth:
+        if plan.limits.depth is not None and box.depth >= plan.limits.depth:
             return found
-        for tensor, held in plan.held.get(box, ()):
-            if tensor not in plan.own:
-                glyph, said = self._words(tensor, held)
-                found.append(
-                    words.Line(glyph, f"{words.relative(path, held['path'])} {_shape(plan, tensor)} {said}".rstrip())
-                )
-        for module in plan.lines_of.get(box, ()):
+        for part, (glyph, said) in self._told(box.name):
+            found.append(words.Line(glyph, f"{part} {said}".rstrip()))
+        for module in box.inside:
             if len(found) > self._most_lines:
                 # These are only counted.
-                kinds = dict.fromkeys(held["status"] for tensor, held in plan.held.get(module, ()))
+                kinds = dict.fromkeys(held["status"] for _, held in plan.held[module])
                 found += [words.Line(GLYPHS.get(kind, "?"), "") for kind in kinds]
                 continue
-            facts = plan.module(module)
-            name = words.relative(path, facts["path"])
-            alike: dict[tuple[str, str], list[str]] = {}
-            for tensor, held in plan.held.get(module, ()):
-                if tensor not in plan.own:
-                    part = words.relative(facts["path"], held["path"])
-                    alike.setdefault(self._words(tensor, held), []).append(f"{part} {_shape(plan, tensor)}")
+            facts = self._facts[module]
+            alike: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+            for part, told in self._told(module):
+                alike[told].append(part)
+            name, kind = words.relative(path, facts["path"]), text.class_name(facts["type"])
             for (glyph, said), parts in alike.items():
-                kind = words.class_name(facts["type"])
                 found.append(words.Line(glyph, words.module_line(name, kind, parts, said, glyph)))
         return found
 
-    def _words(self, tensor: str, held: dict[str, Any]) -> tuple[str, str]:
-        return words.tensor_words(self._plan.module(tensor), held, self._steps.tags_of.get(tensor, ()))
+    def _told(self, module: str) -> list[tuple[str, tuple[str, str]]]:
+        """(name and shape, (glyph, what else is to be said)) of the tensors of a module that have no box."""
+        path = self._facts[module]["path"]
+        return [
+            (
+                f"{words.relative(path, held['path'])} {text.shape(self._facts[tensor]['shape'])}",
+                words.tensor_words(self._facts[tensor], held, self._tags[tensor]),
+            )
+            for tensor, held in self._plan.held[module]
+            if tensor not in self._plan.own
+        ]
 
-    def _add_tensors(self) -> None:
-        plan = self._plan
-        for tensor in plan.own:
-            facts = plan.module(tensor)
-            holders = [
-                (plan.box_of[owner], held) for owner, held in plan.holders.get(tensor, ()) if owner in plan.box_of
-            ]
-            boxes = dict.fromkeys(box for box, _ in holders)
-            # What happens within one closed box is not drawn beside it.
-            if not boxes or (len(boxes) == 1 and not facts.get("focus") and self._is_closed_at(tensor)):
-                continue
-            title, lines = words.tensor_lines(facts, [held["path"] for _, held in holders])
-            level = 1 + max(self._levels[box] for box in boxes)
-            kinds = set(facts["sharing"])
-            look: Look = "tensor"
-            if facts["status"] == "hidden":
-                look = "hidden"
-            elif plan.is_shared(tensor):
-                look = "tied" if "tied" in kinds else "aliased"
-            elif facts["not_stepped"]:
-                look = "unstepped"
-            self._add(tensor, look, title, lines, f"{facts['path']}: {facts['type']}", level)
-            for box, held in holders:
-                kind: LinkKind = "holds-shared" if look in ("tied", "aliased") else "holds"
-                self._link(box, tensor, "holds-hidden" if held["status"] == "hidden" else kind)
+    def _holders(self, tensor: str) -> list[tuple[str, dict[str, Any]]]:
+        """The boxes that hold a tensor, each with the edge that says so."""
+        box_of = self._plan.box_of
+        return [(box_of[owner], held) for owner, held in self._plan.holders[tensor] if owner in box_of]
+
+    def _add_tensor(self, tensor: str) -> None:
+        facts, holders = self._facts[tensor], self._holders(tensor)
+        boxes = {box for box, _ in holders}
+        # What happens within one closed box is not drawn beside it.
+        if not boxes or (len(boxes) == 1 and not facts.get("focus") and self._is_closed_at(tensor)):
+            return
+        look: Look = "tensor"
+        if facts["status"] == "hidden":
+            look = "hidden"
+        elif self._plan.is_shared(tensor):
+            look = "tied" if "tied" in facts["sharing"] else "aliased"
+        elif facts["not_stepped"]:
+            look = "unstepped"
+        told = words.tensor_lines(facts, [held["path"] for _, held in holders])
+        box = Box(tensor, 1 + max(self._boxes[each].level for each in boxes))
+        self._tell(box, look, told, f"{facts['path']}: {facts['type']}")
+        kind: LinkKind = "holds-shared" if look in ("tied", "aliased") else "holds"
+        for tail, held in holders:
+            self._link(tail, tensor, "holds-hidden" if held["status"] == "hidden" else kind)
 
     def _is_closed_at(self, tensor: str) -> bool:
         """Whether all holders of a tensor stand in a box that closes them."""
-        plan = self._plan
+        boxes, box_of = self._boxes, self._plan.box_of
         return all(
-            owner not in plan.drawn and owner not in plan.lines_of.get(plan.box_of.get(owner, ""), ())
-            for owner, _ in plan.holders[tensor]
+            owner not in boxes and not (owner in box_of and owner in boxes[box_of[owner]].inside)
+            for owner, _ in self._plan.holders[tensor]
         )
 
-    def _add_storages(self) -> None:
-        plan = self._plan
-        for name, facts in plan.graph.nodes(data=True):
-            if facts["kind"] != "storage":
-                continue
-            viewers = list(dict.fromkeys(plan.graph.predecessors(name)))
-            drawn = [tensor for tensor in viewers if tensor in self._levels]
-            is_met = any({"aliased", "overlapping"} & set(plan.module(tensor)["sharing"]) for tensor in viewers)
-            if not drawn or len(viewers) < 2 or not is_met:
-                continue
-            title, lines = words.storage_lines(facts, sum(plan.module(tensor)["count"] for tensor in viewers))
-            self._add(
-                name,
-                "storage",
-                title,
-                lines,
-                f"storage on {facts['device']}",
-                1 + max(map(self._levels.__getitem__, drawn)),
-            )
-            for tensor in viewers:
-                tails = (
-                    [tensor]
-                    if tensor in self._levels
-                    else [plan.box_of[owner] for owner, _ in plan.holders.get(tensor, ()) if owner in plan.box_of]
-                )
-                for tail in tails:
-                    self._link(tail, name, "views")
+    def _add_storage(self, storage: str) -> None:
+        """A storage with a box, where it shows how tensors with a box meet."""
+        facts, viewers = self._facts[storage], list(dict.fromkeys(self._plan.graph.predecessors(storage)))
+        levels = [self._boxes[tensor].level for tensor in viewers if tensor in self._boxes]
+        is_met = any({"aliased", "overlapping"} & set(self._facts[tensor]["sharing"]) for tensor in viewers)
+        if not levels or len(viewers) < 2 or not is_met:
+            return
+        told = words.storage_lines(facts, sum(self._facts[tensor]["count"] for tensor in viewers))
+        self._tell(Box(storage, 1 + max(levels)), "storage", told, f"storage on {facts['device']}")
+        for tensor in viewers:
+            tails = [tensor] if tensor in self._boxes else [box for box, _ in self._holders(tensor)]
+            for tail in tails:
+                self._link(tail, storage, "views")
 
     def _add_groups(self) -> None:
-        for stepper in self._steps.steppers:
-            title, lines = words.group_lines(stepper.groups, stepper.tag)
-            heads = [head for head in stepper.heads if head in self._levels]
-            level = min((self._levels[head] for head in heads), default=0) - 1
-            tip = f"{stepper.groups[0]['optimizer']}: {stepper.groups[0]['type']}"
-            self._add(stepper.name, "group", title, lines, tip, level)
+        for stepper in self._steppers:
+            groups = [self._facts[name] for name in stepper.groups]
+            heads = [head for head in stepper.heads if head in self._boxes]
+            box = Box(stepper.groups[0], min((self._boxes[head].level for head in heads), default=0) - 1)
+            tip = f"{groups[0]['optimizer']}: {groups[0]['type']}"
+            self._tell(box, "group", words.group_lines(groups, stepper.tag), tip)
             for head in heads:
-                self._link(stepper.name, head, "steps")
-
-    def _legend(self) -> list[tuple[str, str]]:
-        looks = {box.look for box in self._boxes}
-        marks = {mark for box in self._boxes for mark in box.marks}
-        found: list[tuple[str, str]] = [(look, meaning) for look, meaning in MEANINGS.items() if look in looks]
-        found += [(glyph, status) for status, glyph in GLYPHS.items() if glyph in marks]
-        if FOUND in marks:
-            found.append((FOUND, "finding"))
-        if STEPPED in marks:
-            found.append((STEPPED + "A", "stepped by group A"))
-        return found
+                self._link(box.name, head, "steps")
 
 
 def _look(facts: dict[str, Any]) -> Look:
@@ -231,7 +206,3 @@ def _look(facts: dict[str, Any]) -> Look:
         return "unstepped"
     looks: dict[str, Look] = {"trainable": "trainable", "frozen": "frozen", "partly frozen": "mixed"}
     return looks.get(facts["status"], "plain")
-
-
-def _shape(plan: Plan, tensor: str) -> str:
-    return text.shape(plan.module(tensor)["shape"])

@@ -36,12 +36,11 @@ def around(report: ReportData, graph: Graph[str], path: str) -> Graph[str]:
     for name in focus:
         if graph.nodes[name]["kind"] == "module":
             wanted |= nx.descendants(graph, name)
-    tensors = {name for name in wanted if graph.nodes[name]["kind"] == "tensor"}
-    storages = {head for tensor in tensors for head in graph.successors(tensor)}
-    sharers = {tail for storage in storages for tail in graph.predecessors(storage)}
-    wanted |= storages | sharers
-    groups = {tail for tensor in tensors for tail in graph.predecessors(tensor) if _kind(graph, tail) == "group"}
-    found = _with_holders(graph, wanted | groups)
+    for tensor in [name for name in wanted if graph.nodes[name]["kind"] == "tensor"]:
+        wanted.update(name for name in graph.predecessors(tensor) if graph.nodes[name]["kind"] == "group")
+        for storage in graph.successors(tensor):
+            wanted.update((storage, *graph.predecessors(storage)))
+    found = _with_holders(graph, wanted)
     for name in focus:
         found.nodes[name]["focus"] = True
     return found
@@ -78,12 +77,9 @@ def _with_holders(graph: Graph[str], wanted: Iterable[str]) -> Graph[str]:
     kept |= {
         name for name, facts in graph.nodes(data=True) if facts["kind"] == "module" and not graph.in_degree(name)
     }
-    found = graph.__class__(**graph.graph)
-    # A subgraph of networkx goes in the order of a set.
-    found.add_nodes_from((name, dict(facts)) for name, facts in graph.nodes(data=True) if name in kept)
-    for tail, head, facts in graph.edges(data=True):
-        if tail in kept and head in kept:
-            found.add_edge(tail, head, **facts)
+    # A subgraph of networkx would go in the order of a set.
+    found = graph.copy()
+    found.remove_nodes_from([name for name in graph if name not in kept])
     return found
 
 
@@ -93,11 +89,6 @@ def _at(graph: Graph[str], path: str) -> list[str]:
     if held:
         return list(dict.fromkeys(held))
     return [name for name, facts in graph.nodes(data=True) if facts["kind"] == "module" and path in facts["paths"]]
-
-
-def _kind(graph: Graph[str], name: str) -> str:
-    kind: str = graph.nodes[name]["kind"]
-    return kind
 
 
 def _nothing_at(report: ReportData, graph: Graph[str], path: str) -> tuple[str, str]:

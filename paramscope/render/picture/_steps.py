@@ -1,8 +1,10 @@
-"""Graph → the links from optimizer groups, a few for each: to whole modules where all below them is stepped."""
+"""Boxes → the links from optimizer groups, a few for each: to whole modules where all below them is stepped."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import defaultdict
+from collections.abc import Collection
+from typing import NamedTuple
 
 from paramscope.render.picture._plan import Plan
 
@@ -15,111 +17,99 @@ MOST_LINKS = 6
 class Stepper(NamedTuple):
     """A group's box, or that of many groups."""
 
-    name: str
-    groups: tuple[dict[str, Any], ...]
-    heads: tuple[str, ...]
+    groups: list[str]
+    heads: list[str]
     """Modules with a box, and tensors with one."""
+    tensors: set[str]
     tag: str
     """What marks the tensors it steps; empty where links tell all."""
 
 
-class Steps:
-    """The groups of a plan, each with what it links to."""
+def steppers(plan: Plan) -> list[Stepper]:
+    """The groups of a picture, each with what it links to. To be asked while all boxes are modules."""
+    links = _Links(plan)
+    found = []
+    for groups in _bundles(plan):
+        tensors = {tensor for group in groups for tensor in plan.graph.successors(group)}
+        found.append((groups, tensors, *links.heads(tensors)))
+    is_marked = len(found) > 1 and not all(is_exact for *_, is_exact in found)
+    return [
+        Stepper(groups, heads, tensors, chr(ord("A") + number) if is_marked and number < 26 else "")
+        for number, (groups, tensors, heads, _) in enumerate(found)
+    ]
+
+
+def _bundles(plan: Plan) -> list[list[str]]:
+    """The groups that stand in each box."""
+    groups = plan.of_kind("group")
+    by_optimizer: defaultdict[str, list[str]] = defaultdict(list)
+    for name in groups:
+        by_optimizer[plan.facts[name]["optimizer"]].append(name)
+    if len(by_optimizer) > MOST_GROUPS:
+        return [groups]
+    found: list[list[str]] = []
+    for names in by_optimizer.values():
+        many = len(names) > MOST_GROUPS or len(names) + len(by_optimizer) > MOST_GROUPS + 2
+        found += [names] if many else [[name] for name in names]
+    return found
+
+
+class _Links:
+    """The boxes of modules as a tree, and how many of some tensors each holds."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self.tags_of: dict[str, list[str]] = {}
-        """By tensor, in the order of the groups."""
-        self.steppers: list[Stepper] = []
-        self._children: dict[str, list[str]] = {}
-        for box in plan.drawn.values():
+        self._boxes = list(plan.boxes.values())
+        self._below: defaultdict[str, list[str]] = defaultdict(list)
+        for box in self._boxes:
             if box.above is not None:
-                self._children.setdefault(box.above, []).append(box.module)
-        self._totals = self._counted(
-            {name for name, facts in plan.graph.nodes(data=True) if facts["kind"] == "tensor" and facts["groups"]}
-        )
-        found = [(names, self._heads(self._stepped(names))) for names in self._bundles()]
-        is_marked = len(found) > 1 and any(not is_exact for _, (_, is_exact) in found)
-        for number, (names, (heads, _)) in enumerate(found):
-            tag = chr(ord("A") + number) if is_marked and number < 26 else ""
-            self.steppers.append(Stepper(names[0], tuple(plan.module(name) for name in names), heads, tag))
-            if tag:
-                for tensor in self._stepped(names):
-                    self.tags_of.setdefault(tensor, []).append(tag)
+                self._below[box.above].append(box.name)
+        self._stepped = self._counted([name for name in plan.of_kind("tensor") if plan.facts[name]["groups"]])
 
-    def _bundles(self) -> list[list[str]]:
-        groups = [name for name, facts in self._plan.graph.nodes(data=True) if facts["kind"] == "group"]
-        by_optimizer: dict[str, list[str]] = {}
-        for name in groups:
-            by_optimizer.setdefault(self._plan.module(name)["optimizer"], []).append(name)
-        if len(by_optimizer) > MOST_GROUPS:
-            return [groups]
-        found: list[list[str]] = []
-        for names in by_optimizer.values():
-            many = len(names) > MOST_GROUPS or len(names) + len(by_optimizer) > MOST_GROUPS + 2
-            found += [names] if many else [[name] for name in names]
-        return found
-
-    def _stepped(self, groups: list[str]) -> set[str]:
-        return {tensor for group in groups for tensor in self._plan.graph.successors(group)}
-
-    def _counted(self, tensors: set[str]) -> dict[str, int]:
+    def _counted(self, tensors: Collection[str]) -> dict[str, int]:
         """For each box how many of some tensors are held in and below it."""
-        counts = dict.fromkeys(self._plan.drawn, 0)
+        counts = dict.fromkeys((box.name for box in self._boxes), 0)
         for tensor in tensors:
-            for box in dict.fromkeys(self._plan.box_of.get(owner) for owner, _ in self._plan.holders.get(tensor, ())):
-                if box is not None:
-                    counts[box] += 1
-        for drawn in reversed(self._plan.drawn.values()):
-            if drawn.above is not None:
-                counts[drawn.above] += counts[drawn.module]
+            owners = [owner for owner, _ in self._plan.holders[tensor] if owner in self._plan.box_of]
+            for box in {self._plan.box_of[owner] for owner in owners}:
+                counts[box] += 1
+        for each in reversed(self._boxes):
+            if each.above is not None:
+                counts[each.above] += counts[each.name]
         return counts
 
-    def _heads(self, tensors: set[str]) -> tuple[tuple[str, ...], bool]:
+    def heads(self, tensors: Collection[str]) -> tuple[list[str], bool]:
         """(what a group links to, whether that tells exactly what it steps)."""
         counts = self._counted(tensors)
         heads: dict[str, None] = {}
         is_exact = True
-        stack = [box.module for box in reversed(self._plan.drawn.values()) if box.above is None]
-        top = [module for module in stack if counts[module]]
+        tops = [box.name for box in self._boxes if box.above is None and counts[box.name]]
+        stack = tops[::-1]
         while stack:
-            module = stack.pop()
-            if not counts[module]:
+            name = stack.pop()
+            below = [each for each in self._below[name] if counts[each]]
+            if counts[name] == self._stepped[name]:
+                heads[name] = None
                 continue
-            if counts[module] == self._totals[module]:
-                heads[module] = None
-                continue
-            below = self._children.get(module, [])
-            inside = sum(counts[child] for child in below)
-            if counts[module] > inside:
-                exact, own = self._own_heads(module, tensors)
-                is_exact &= exact
-                heads.update(own)
+            if counts[name] > sum(counts[each] for each in below):
+                own = self._own_heads(name, tensors)
+                is_exact &= bool(own)
+                heads.update(dict.fromkeys(own or [name]))
             stack.extend(reversed(below))
-        if len(heads) > (MOST_LINKS if is_exact else 2):
-            return self._lowest(top, counts), False
-        return tuple(heads), is_exact
-
-    def _own_heads(self, module: str, tensors: set[str]) -> tuple[bool, dict[str, None]]:
-        """What stands in the box of a module that is stepped in part: tensors with a box, else the box itself."""
-        held = [
-            tensor
-            for inner in (module, *self._plan.lines_of.get(module, ()))
-            for tensor, _ in self._plan.held.get(inner, ())
-            if tensor in tensors
-        ]
-        if held and all(tensor in self._plan.own for tensor in held) and module not in self._plan.closed:
-            return True, dict.fromkeys(held)
-        return False, {module: None}
-
-    def _lowest(self, tops: list[str], counts: dict[str, int]) -> tuple[str, ...]:
-        """For each root the lowest module above all that is counted there."""
-        found = []
-        for module in reversed(tops):
-            while True:
-                below = [child for child in self._children.get(module, ()) if counts[child]]
-                if len(below) != 1 or counts[below[0]] != counts[module]:
+        if len(heads) <= (MOST_LINKS if is_exact else 2):
+            return list(heads), is_exact
+        # For each root the lowest module above all that is counted there.
+        lowest = []
+        for name in tops:
+            while len(below := [each for each in self._below[name] if counts[each]]) == 1:
+                if counts[below[0]] != counts[name]:
                     break
-                module = below[0]
-            found.append(module)
-        return tuple(found)
+                name = below[0]
+            lowest.append(name)
+        return lowest, False
+
+    def _own_heads(self, name: str, tensors: Collection[str]) -> list[str]:
+        """The tensors with a box of their own that are all that a group steps of a module's box; else nothing."""
+        plan, box = self._plan, self._plan.boxes[name]
+        held = [each for inner in (name, *box.inside) for each, _ in plan.held[inner] if each in tensors]
+        return held if all(each in plan.own for each in held) and not box.closed else []

@@ -28,22 +28,10 @@ def cut(words: str, columns: int) -> str:
     shown = text.name(words)
     if text.width(shown) <= columns:
         return shown
-    head, tail = "", ""
-    room = columns - 1
-    for character in shown:
-        if text.width(head + character) > (room + 1) // 2:
-            break
-        head += character
-    for character in reversed(shown):
-        if text.width(character + tail) > room // 2:
-            break
-        tail = character + tail
+    # An ellipsis takes one.
+    head = shown[: text.fitting(shown, columns // 2)]
+    tail = shown[::-1][: text.fitting(shown[::-1], (columns - 1) // 2)][::-1]
     return f"{head}…{tail}"
-
-
-def class_name(qualified: str | None) -> str:
-    """`Linear` of `torch.nn.modules.linear.Linear`."""
-    return (qualified or "").rpartition(".")[2]
 
 
 def relative(above: str, path: str) -> str:
@@ -70,7 +58,7 @@ def module_lines(facts: Facts, *, is_closed: int) -> list[str]:
 
     is_closed: how many modules stand below it and are not drawn.
     """
-    kind = class_name(facts["type"])
+    kind = text.class_name(facts["type"])
     times = f" ×{facts['count']:,}" if facts["count"] > 1 else ""
     # A root without a name is named by its class.
     lines = [f"{cut(kind, TITLE - 8)}{times}"] if facts["path"] else []
@@ -165,7 +153,7 @@ def group_lines(groups: Sequence[Facts], tag: str) -> tuple[list[str], list[str]
     first = groups[0]
     names = list(dict.fromkeys(facts["optimizer"] for facts in groups))
     label = "" if names[0].isdigit() else f"{names[0]}: "
-    title = [cut(f"{label}{class_name(first['type'])}", TITLE)]
+    title = [cut(f"{label}{text.class_name(first['type'])}", TITLE)]
     if len(names) > 1:
         title = [f"{len(names):,} optimizers"]
     if len(groups) > 1:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from paramscope.render.picture._parts import MEANINGS, Box, LinkKind, Look, Scene
+from paramscope.render.picture._parts import LOOKS, Box, LinkKind, Look, Scene
 from paramscope.render.picture._scene import View
 from paramscope.report.data import ReportData
 
@@ -14,21 +15,29 @@ FOLDED, UNFOLDED = 60, 480
 """Boxes at most, before the limits are looked at."""
 FOLDED_FURTHER = "folded further: GitHub draws no larger diagram"
 
+
+class _Style(NamedTuple):
+    border: str
+    """How the legend calls it."""
+    line: str = ""
+    """Of the border, in CSS."""
+    start: str = "["
+    end: str = "]"
+
+
 # Beside its colour every look has its own shape, border or width.
-_SHAPES: dict[Look, tuple[str, str]] = {"frozen": ("[[", "]]"), "tensor": ("(", ")"), "tied": ("{{", "}}")}
-_SHAPES |= {"aliased": ("([", "])"), "storage": ("[(", ")]"), "group": (">", "]")}
-_BORDERS: dict[Look, tuple[str, str]] = {
-    "trainable": ("solid", "fill:#EAF4FB,stroke:#0072B2,stroke-width:2px"),
-    "frozen": ("double sides", "fill:#EEF0F2,stroke:#5A6470"),
-    "mixed": ("thick", "fill:#F1F6F9,stroke:#0072B2,stroke-width:5px"),
-    "unstepped": ("dotted", "fill:#FFF7E3,stroke:#B37400,stroke-width:3px,stroke-dasharray:2 4"),
-    "hidden": ("dashed", "fill:#FDEFE6,stroke:#C24A00,stroke-width:2px,stroke-dasharray:8 4"),
-    "plain": ("thin", "fill:#FFFFFF,stroke:#9AA3AC,stroke-width:1px"),
-    "tensor": ("rounded", "fill:#FFFFFF,stroke:#33414E"),
-    "tied": ("hexagon", "fill:#FBEFF6,stroke:#A3457E,stroke-width:2px"),
-    "aliased": ("round ends", "fill:#FBEFF6,stroke:#A3457E"),
-    "storage": ("cylinder", "fill:#F4F4EC,stroke:#33414E"),
-    "group": ("flag", "fill:#E8F5F0,stroke:#007A5A,stroke-width:2px"),
+_STYLES: dict[Look, _Style] = {
+    "trainable": _Style("solid", ",stroke-width:2px"),
+    "frozen": _Style("double sides", "", "[[", "]]"),
+    "mixed": _Style("thick", ",stroke-width:5px"),
+    "unstepped": _Style("dotted", ",stroke-width:3px,stroke-dasharray:2 4"),
+    "hidden": _Style("dashed", ",stroke-width:2px,stroke-dasharray:8 4"),
+    "plain": _Style("thin", ",stroke-width:1px"),
+    "tensor": _Style("rounded", "", "(", ")"),
+    "tied": _Style("hexagon", ",stroke-width:2px", "{{", "}}"),
+    "aliased": _Style("round ends", "", "([", "])"),
+    "storage": _Style("cylinder", "", "[(", ")]"),
+    "group": _Style("flag", ",stroke-width:2px", ">", "]"),
 }
 _LINKS: dict[LinkKind, str] = {
     "contains": "---",
@@ -64,7 +73,7 @@ def render(
     while len(drawn) > MOST_TEXT or len(scene.links) > MOST_EDGES:
         boxes, lines = boxes * 2 // 3, max(3, lines - 2)
         scene = view.scene(boxes, lines=lines)
-        drawn = _flowchart(scene._replace(notes=(*scene.notes, FOLDED_FURTHER)))
+        drawn = _flowchart(scene._replace(notes=[*scene.notes, FOLDED_FURTHER]))
     return drawn
 
 
@@ -73,25 +82,22 @@ def _flowchart(scene: Scene) -> str:
     lines = ["flowchart LR", f'    legend["{_legend(scene)}"]:::legend']
     lines += [f"    {ids[box.name]}{_node(box)}:::{box.look}" for box in scene.boxes]
     lines += [f"    {ids[link.tail]} {_LINKS[link.kind]} {ids[link.head]}" for link in scene.links]
-    looks = dict.fromkeys(box.look for box in scene.boxes)
-    lines += [f"    classDef {look} {_BORDERS[look][1]},color:#111111,text-align:left" for look in looks]
+    for look in dict.fromkeys(box.look for box in scene.boxes):
+        css = f"fill:{LOOKS[look].fill},stroke:{LOOKS[look].color}{_STYLES[look].line},color:#111111"
+        lines.append(f"    classDef {look} {css},text-align:left")
     lines.append("    classDef legend fill:#FFFFFF,stroke:none,color:#111111,text-align:left")
     return "\n".join(lines) + "\n"
 
 
 def _node(box: Box) -> str:
-    start, end = _SHAPES.get(box.look, ("[", "]"))
-    title = "<br/>".join(f"<b>{escaped(line)}</b>" for line in box.title)
-    rest = "".join(f"<br/>{escaped(line)}" for line in box.lines)
-    return f'{start}"{title}{rest}"{end}'
+    style = _STYLES[box.look]
+    lines = [*(f"<b>{escaped(line)}</b>" for line in box.title), *map(escaped, box.lines)]
+    return f'{style.start}"{"<br/>".join(lines)}"{style.end}'
 
 
 def _legend(scene: Scene) -> str:
-    lines = [f"<b>{escaped(scene.title)}</b>", *map(escaped, scene.notes)]
-    for name, meaning in scene.legend:
-        look = next((each for each in MEANINGS if each == name), None)
-        lines.append(escaped(f"{_BORDERS[look][0]}: {meaning}" if look else f"{name} {meaning}"))
-    return "<br/>".join(lines)
+    looks = [f"{_STYLES[look].border}: {LOOKS[look].meaning}" for look in scene.looks]
+    return "<br/>".join([f"<b>{escaped(scene.title)}</b>", *map(escaped, [*scene.notes, *looks, *scene.glyphs])])
 
 
 def escaped(line: str) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 from paramscope import text
 from paramscope.analysis.fold import Node
+from paramscope.render._chosen import Selection
 from paramscope.render._columns import elements, line_label
 from paramscope.render._line import Line, summed
-from paramscope.render._lines import Selection, lines_of, nodes_of
+from paramscope.render._lines import lines_of, nodes_of
 from paramscope.render._page import foreign, options
 from paramscope.render._pieces import flat
 from paramscope.render._pieces import joined as together

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paramscope.errors import FormatError, nearest
+from paramscope.render._chosen import Selection, nothing
 from paramscope.render._columns import COLUMNS, SHORT_ROLE, Column, chosen, role, words
 from paramscope.render._line import Line
-from paramscope.render._lines import Selection, lines_of, nothing
+from paramscope.render._lines import lines_of
 from paramscope.render._page import remarks, varied
 from paramscope.render.terminal import _page as page
 from paramscope.render.terminal._layout import GAP, Screen, column_width, grid
@@ -99,7 +100,7 @@ def _slot_lines(report: ReportData, lines: list[Line], wanted: list[Column], scr
         cells[0] = [cell.removeprefix(shared) for cell in cells[0]]
         headers[0] = f"path in {name(shared[:-1])}"
     right = [i for i, column in enumerate(columns) if column.is_right]
-    styles = [line.closed.common["status"] if line.closed else line.record.status for line in lines]
+    styles = [line.common("status") for line in lines]
     drawn = grid(cells, headers, right=right, screen=screen, styles=styles)
     # What was not asked for is not told in words either.
     told = remarks(lines, [*headers, "role", "dtype", "device"] if wanted else headers)
@@ -132,6 +133,9 @@ def _fitting(report: ReportData, lines: list[Line], screen: Screen) -> tuple[lis
         names = [*layer, "shape", *different, "elements", *each_fate]
         roles = [COLUMNS["role"] if each_fate is FATES else SHORT_ROLE] if is_mixed else []
         columns = [path, *roles, *(COLUMNS[name] for name in names)]
+        # The headings alone tell most screens that there is no room.
+        if sum(len(each.header) + GAP for each in columns[1:]) + longest > screen.width:
+            continue
         needed = sum(max(column_width(cells_of(each)), len(each.header)) + GAP for each in columns[1:])
         if needed + longest <= screen.width:
             break

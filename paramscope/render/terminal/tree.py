@@ -10,9 +10,10 @@ from itertools import takewhile
 
 from paramscope import text
 from paramscope.analysis.fold import Node
+from paramscope.render._chosen import Selection, check_depth, nothing
 from paramscope.render._columns import fates, shape, words
 from paramscope.render._line import PARAMETERS, Line, summed
-from paramscope.render._lines import Lines, Selection, check, lines_of, nodes_of, nothing
+from paramscope.render._lines import Lines, lines_of, nodes_of
 from paramscope.render._page import CLOSED, remarks, varied
 from paramscope.render._pieces import Pieces
 from paramscope.render.terminal import _page as page
@@ -47,7 +48,7 @@ def render(
 
     Raises GlobError where the glob matches nothing, FormatError for a status that does not exist.
     """
-    check(Selection(depth=depth))
+    check_depth(depth)
     selection = Selection(fold, path, words(status))
     lines = lines_of(report, selection)
     screen = Screen(width, color)
@@ -171,7 +172,7 @@ class _Tree:
         return node, level, codes
 
     def _kind(self, node: Node) -> str:
-        return text.name(self._report.modules.at(node.modules[0]).type.rpartition(".")[2])
+        return text.name(text.class_name(self._report.modules.at(node.modules[0]).type))
 
     def _short(self, lead: str) -> str:
         """The lines that lead to something very deep would leave no room for it."""

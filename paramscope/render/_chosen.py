@@ -1,0 +1,116 @@
+"""Report → the slots that a view was asked for: by path, by what they are, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+from paramscope.analysis.fold import Row
+from paramscope.errors import FormatError
+from paramscope.report.data import ReportData, select_or_explain
+from paramscope.snapshot import SlotRecord
+
+STATUSES = ("trainable", "frozen", "hidden", "buffer", "attribute", "empty", "unknown")
+"""What a slot may be."""
+CHOICES = (*STATUSES, "shared", "stepped", "not-stepped")
+"""What `status` takes: a slot's status; whether it shares memory; whether it is trainable and stepped, or not."""
+SORTS = ("model", "path", "elements", "bytes", "status", "dtype")
+"""What lines are sorted by: the order of the model, or greatest first for `elements` and `bytes`."""
+_INCOMPLETE = frozenset({"packed", "items", "depth", "unreadable", "crashed", "repeats", "uninitialised"})
+"""Kinds of notes on what was not looked into."""
+
+
+class Selection(NamedTuple):
+    """Which lines are listed, and how."""
+
+    fold: bool = True
+    """Repeated siblings as one, and empty slots left out."""
+    path: str | None = None
+    """A glob that slots have to match."""
+    status: Collection[str] = ()
+    """Of CHOICES; a slot has to be one of them."""
+    sort: str = "model"
+    depth: int | None = None
+    """Modules so many steps below the root are closed: one line each."""
+
+
+def check(selection: Selection) -> None:
+    """Raises FormatError for what no view knows."""
+    for choice in selection.status:
+        if choice not in CHOICES:
+            raise FormatError(f"there is no status {choice!r}", f"Choose from {', '.join(CHOICES)}.")
+    if selection.sort not in SORTS:
+        raise FormatError(f"lines cannot be sorted by {selection.sort!r}", f"Sort by {', '.join(SORTS)}.")
+    check_depth(selection.depth)
+
+
+def check_depth(depth: int | None) -> None:
+    """Raises FormatError for a depth that no tree has."""
+    if depth is not None and depth < 0:
+        raise FormatError(f"a depth of {depth} is no depth", "Depth 0 closes the root itself, 1 its children.")
+
+
+def wanted_slots(report: ReportData, selection: Selection) -> set[int] | None:
+    """Positions of the slots that are chosen; None where all are. Raises GlobError where the glob matches nothing."""
+    wanted: set[int] | None = None
+    if selection.path is not None:
+        wanted = set(report.slots.positions(slot.path for slot in select_or_explain(report, selection.path)))
+    if selection.status:
+        of_status = set(_of_status(report, frozenset(selection.status)))
+        wanted = of_status if wanted is None else wanted & of_status
+    return wanted
+
+
+def _of_status(report: ReportData, choices: frozenset[str]) -> Iterator[int]:
+    shared = set(report.slots.positions(path for record in report.sharing for path in record.slots))
+    memberships = report.snapshot.interned.memberships
+    columns, tensors = report.snapshot.tensor_columns, report.snapshot.slot_columns.tensors
+    for slot, tensor in enumerate(tensors):
+        status = report.snapshot.status(slot)
+        found = {status, "shared" if slot in shared else status}
+        if status == "trainable" and report.optimizers:
+            found.add("stepped" if memberships[columns.memberships[tensor]] else "not-stepped")
+        if not choices.isdisjoint(found):
+            yield slot
+
+
+def chosen_rows(report: ReportData, row: Row, wanted: set[int] | None) -> list[Row]:
+    """A row as it stands if all its slots are wanted; else those that are, each as a row."""
+    if wanted is None:
+        return [row]
+    inside = [slot for slot in row.slots if slot in wanted]
+    if len(inside) == len(row.slots):
+        return [row]
+    return [Row(report.slots.path_at(slot), [slot]) for slot in inside]
+
+
+def chosen_records(report: ReportData, selection: Selection) -> list[SlotRecord]:
+    """Every chosen slot for itself, whatever folds. Raises GlobError where the glob matches nothing, FormatError for
+    unknown choices."""
+    check(selection)
+    wanted = wanted_slots(report, selection)
+    records = [*report.slots.records()] if wanted is None else [*map(report.slots.at, sorted(wanted))]
+    if selection.sort != "model":
+        records.sort(key=lambda slot: rank(selection.sort, slot.path, slot, slot.numel, slot.nbytes))
+    return records
+
+
+def rank(sort: str, path: str, record: SlotRecord, elements: int | None, nbytes: int | None) -> Any:
+    """Where a line stands in an order other than the model's: lower is earlier."""
+    if sort == "path":
+        return path
+    if sort == "status":
+        return STATUSES.index(record.status)
+    if sort == "dtype":
+        return record.dtype or ""
+    return -((elements if sort == "elements" else nbytes) or 0)
+
+
+def nothing(report: ReportData, selection: Selection) -> str:
+    """What is said where a view has no line."""
+    if selection.status:
+        return f"no slot is {' or '.join(selection.status)}"
+    # A model may hold tensors that are not among its slots: notes say where.
+    if any(note.kind in _INCOMPLETE for note in report.snapshot.notes):
+        return "nothing that can be listed: see the notes for what this model holds and could not be looked into"
+    return "no tensors: this model holds no parameters, buffers or tensor attributes"
