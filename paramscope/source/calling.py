@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import ast
 
-from paramscope.source.callees import Callee, Package, dotted, resolve
+from paramscope.source.callees import Callee, Package, resolve
 from paramscope.source.expressions import Frame, key_of, may_be_called
-from paramscope.source.holding import DEVICE, FOREIGN, HOST, INTEGER, OWN, Closure, Known, joined, whole
-from paramscope.source.methods import Function, Method, says_integer
+from paramscope.source.holding import DEVICE, FOREIGN, HOST, INTEGER, OWN, Closure, Known, gathered, joined, whole
+from paramscope.source.methods import Method, says_integer
 from paramscope.source.operations import (
     ASKING,
     BOUNDS,
@@ -20,6 +20,7 @@ from paramscope.source.operations import (
     UNCAST,
     is_mover,
 )
+from paramscope.source.syntax import Function, dotted, positional
 from paramscope.source.tensor_calls import TensorCalls
 from paramscope.source.values import mangled
 
@@ -39,7 +40,7 @@ class Calling(TensorCalls):
         """What a function within a function gives."""
         raise NotImplementedError
 
-    def read_property(self, name: str, receiver: Known, frame: Frame) -> Known | None:
+    def read_property(self, name: str, frame: Frame) -> Known | None:
         found = self.methods.by_name.get(name)
         if not found or not found[0].is_property or name not in self.touching:
             return None
@@ -52,8 +53,7 @@ class Calling(TensorCalls):
             case ast.Attribute():
                 return self._call_attribute(node.func, node, frame)
             case ast.Lambda():
-                closure = Closure(node.func, frame)
-                return self.run_closure(closure, node, frame)
+                return self.run_closure(Closure(node.func, frame), node, frame)
         self.value(node.func, frame)
         return self._unknown("", self.arguments(node, frame))
 
@@ -64,19 +64,17 @@ class Calling(TensorCalls):
                 frame.ran.append(local.closure)
                 return self.run_closure(local.closure, node, frame)
             return self._layer(self.arguments(node, frame))
-        match name, node.args:
-            case ("getattr" | "setattr" | "vars" | "super", _):
-                return self._by_text(name, node, frame)
+        if name in ("getattr", "setattr", "vars", "super"):
+            return self._by_text(name, node, frame)
         if name in TRUTH:
-            for each in self.arguments(node, frame):
-                self.host(each)
+            self.all_host(self.arguments(node, frame))
             return INTEGER if name in ("int", "len") else HOST
         if name in ASKING:
             self.arguments(node, frame)
             return HOST
         if name in PASSING or name == "sum":
             given = self.arguments(node, frame)
-            return whole(Known("own", items=tuple(given)))._replace(items=None) if given else OWN
+            return gathered(given) if given else OWN
         if name in ("zip", "enumerate"):
             return self.each(node, frame)
         return self._resolved((name,), node, frame)
@@ -106,11 +104,11 @@ class Calling(TensorCalls):
             return HOST
         if is_it:
             return self.at_attribute(self.place[0]) or OWN
-        return self.attribute(base, key_of(rest[0]) or "", frame)
+        return self.attribute(key_of(rest[0]) or "", frame)
 
     def _call_attribute(self, func: ast.Attribute, node: ast.Call, frame: Frame) -> Known:
         names = dotted(func)
-        if names is not None and frame.look_up(names[0]) is None:
+        if names and frame.look_up(names[0]) is None:
             return self._resolved(names, node, frame)
         base = self.value(func.value, frame)
         attr = mangled(func.attr, frame.owner)
@@ -126,7 +124,7 @@ class Calling(TensorCalls):
                 return result if result is not None else self._unknown(attr, self.arguments(node, frame))
             if attr in ("register_buffer", "__setattr__") and len(node.args) > 1:
                 return self._by_text("setattr", ast.Call(func, [func.value, *node.args], []), frame)
-            followed = self.attribute(base, attr, frame)
+            followed = self.attribute(attr, frame)
             if followed.hold is not None:
                 self.consume(followed)
             return self._layer(self.arguments(node, frame))
@@ -151,13 +149,9 @@ class Calling(TensorCalls):
             result = self._untouched(node, frame)
             if result is not None:
                 return result
-        after = [i for i, method in enumerate(found) if at.method is not None and method.type == at.method.type]
-        if after and after[-1] + 1 < len(found):
-            result = self.call_method(found[after[-1] + 1], node, frame, is_bound=True)
-            if result is not None:
-                return result
-        elif not after and found:
-            result = self.call_method(found[0], node, frame, is_bound=True)
+        own = [i for i, method in enumerate(found) if at.method is not None and method.type == at.method.type]
+        for method in found[own[-1] + 1 if own else 0 :][:1]:
+            result = self.call_method(method, node, frame, is_bound=True)
             if result is not None:
                 return result
         return self._layer(self.arguments(node, frame))
@@ -186,7 +180,7 @@ class Calling(TensorCalls):
         package, _, rest = name.partition(".")
         last = name.rpartition(".")[2]
         if package == "copy":
-            return whole(Known("own", items=tuple(self.arguments(node, frame))))._replace(items=None, is_place=False)
+            return gathered(self.arguments(node, frame))
         given = self.arguments(node, frame)
         if package in ON_HOST or rest.startswith("utils.data"):
             return self.all_host(given)
@@ -202,7 +196,7 @@ class Calling(TensorCalls):
             hold = hold._replace(on_device=True, in_dtype=hold.in_dtype or "dtype" in keywords)
             return Known("own", hold)
         if last in BOUNDS:
-            return self.bounded(given[0] if given else OWN, given[1:], last)
+            return self.bounded(given[0] if given else OWN, given[1:])
         if last == "functional_call":
             return self._layer(given)
         if last in UNCAST:
@@ -218,7 +212,7 @@ class Calling(TensorCalls):
 
     def _unknown(self, name: str, given: list[Known]) -> Known:
         """A function of which only the name is known."""
-        both = whole(Known("own", items=tuple(given)))._replace(items=None, is_place=False)
+        both = gathered(given)
         if both.hold is not None and is_mover(name):
             return self.moved_by_name(given)
         if both.kind == "foreign" and both.hold is not None:
@@ -238,10 +232,10 @@ class Calling(TensorCalls):
 
     def bind(self, node: Function | ast.Lambda, call: ast.Call, inner: Frame, frame: Frame, skip: int) -> None:
         """Gives the parameters of a function what a call hands over."""
-        positional = [*node.args.posonlyargs, *node.args.args]
-        names = [each.arg for each in positional][skip:]
+        by_position = positional(node.args)
+        names = [each.arg for each in by_position][skip:]
         only = [each.arg for each in node.args.kwonlyargs]
-        for each, default in zip(reversed(positional), reversed(node.args.defaults), strict=False):
+        for each, default in zip(reversed(by_position), reversed(node.args.defaults), strict=False):
             inner.names[each.arg] = self.value(default, inner)
         for each, maybe in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
             inner.names[each.arg] = self.value(maybe, inner) if maybe is not None else self.by_name(each.arg)
@@ -255,7 +249,7 @@ class Calling(TensorCalls):
                 given.append(found)
         for at, name in enumerate(names):
             if at < len(given):
-                is_integer = given[at].hold is None and says_integer(positional[at + skip].annotation)
+                is_integer = given[at].hold is None and says_integer(by_position[at + skip].annotation)
                 inner.names[name] = INTEGER if is_integer else self._with_name(name, given[at])
             elif spread is not None:
                 inner.names[name] = spread

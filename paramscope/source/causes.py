@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Literal
 
-from paramscope.source.contents import holds
+from paramscope.source.contents import is_empty
 from paramscope.source.finder import Assignment
 from paramscope.source.locals import bound_to
 from paramscope.source.repeating import is_built_for_each, is_repeating
+from paramscope.source.syntax import called, inwards
 
 Cause = Literal[
     "any", "plain", "hidden", "leaf", "derived", "graph", "alias", "view", "own", "learned", "live", "later"
@@ -120,7 +121,9 @@ def fit(assignment: Assignment, cause: Cause) -> Fit:
         case "alias" | "view":
             return _fit_alias(assignment, cause)
         case "own":
-            return Fit.NO if _names(value) and how != ".data" else Fit.MAYBE
+            # Another name of something: `self.embed.weight`, `layer`, `blocks[0]`.
+            is_name = value is not None and isinstance([*inwards(value)][-1], ast.Name)
+            return Fit.NO if is_name and how != ".data" else Fit.MAYBE
         case "live":
             return _fit_live(value)
     return Fit.MAYBE
@@ -137,7 +140,7 @@ def _moves_itself(assignment: Assignment) -> bool:
 def _fit_around(assignment: Assignment, cause: Cause) -> Fit:
     """Of an assignment of something that holds what is looked for."""
     value = assignment.value
-    if cause in ("derived", "graph", "alias", "live") and value is not None and _is_empty(value):
+    if cause in ("derived", "graph", "alias", "live") and is_empty(value):
         return Fit.NO
     if cause == "live":
         return _fit_live(value)
@@ -156,23 +159,6 @@ def _fit_around(assignment: Assignment, cause: Cause) -> Fit:
 def is_nothing(value: ast.expr | None) -> bool:
     """Whether an expression is None in plain sight."""
     return isinstance(value, ast.Constant) and value.value is None
-
-
-def _is_empty(value: ast.expr) -> bool:
-    match value:
-        case ast.List(elts=[]) | ast.Tuple(elts=[]) | ast.Dict(keys=[]):
-            return True
-        case ast.Call(func=ast.Name(id="list" | "dict" | "tuple" | "set" | "OrderedDict" | "deque"), args=[]):
-            return True
-    return holds(value, "") is False and isinstance(value, ast.Constant)
-
-
-def called(node: ast.expr | None) -> str:
-    """The last name of what an expression calls; empty for anything else."""
-    match node:
-        case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
-            return name
-    return ""
 
 
 def is_parameter(node: ast.expr | None) -> bool:
@@ -219,7 +205,7 @@ def may_have_graph(node: ast.expr, where: Assignment, names: tuple[str, ...] = (
     """
     inner: Iterable[ast.expr]
     match node:
-        case ast.Constant() | ast.Compare() | ast.JoinedStr() | ast.Lambda():
+        case ast.Constant() | ast.Compare() | ast.JoinedStr() | ast.Lambda() | ast.UnaryOp(op=ast.Not()):
             return False
         case ast.Name(id=name):
             if name in names or len(names) > _NAMES_BOUND:
@@ -246,26 +232,29 @@ def may_have_graph(node: ast.expr, where: Assignment, names: tuple[str, ...] = (
             inner = (row,)
         case ast.BinOp(left=left, right=right):
             return any(_may_make_graph(each, where, names) for each in (left, right))
-        case ast.UnaryOp(op=ast.Not()):
-            return False
         case ast.UnaryOp(operand=only) if _may_make_graph(only, where, names):
             return True
-        case ast.UnaryOp(operand=only) | ast.Subscript(value=only) | ast.Starred(value=only):
-            inner = (only,)
-        case ast.NamedExpr(value=only):
+        case (
+            ast.UnaryOp(operand=only)
+            | ast.Subscript(value=only)
+            | ast.Starred(value=only)
+            | ast.NamedExpr(value=only)
+            | ast.ListComp(elt=only)
+            | ast.SetComp(elt=only)
+            | ast.GeneratorExp(elt=only)
+            | ast.DictComp(value=only)
+        ):
             inner = (only,)
         case ast.IfExp(body=one, orelse=other):
             inner = (one, other)
-        case ast.BoolOp(values=values_):
-            inner = values_
-        case ast.List(elts=members) | ast.Tuple(elts=members) | ast.Set(elts=members):
+        case (
+            ast.BoolOp(values=members)
+            | ast.List(elts=members)
+            | ast.Tuple(elts=members)
+            | ast.Set(elts=members)
+            | ast.Dict(values=members)
+        ):
             inner = members
-        case ast.Dict(values=members):
-            inner = members
-        case ast.ListComp(elt=only) | ast.SetComp(elt=only) | ast.GeneratorExp(elt=only):
-            inner = (only,)
-        case ast.DictComp(value=only):
-            inner = (only,)
         case _:
             return True
     return any(may_have_graph(each, where, names) for each in inner)
@@ -299,13 +288,6 @@ def _is_tensor_like(node: ast.expr) -> bool:
     )
 
 
-def _names(node: ast.expr | None) -> bool:
-    """Whether an expression is another name of something: `self.embed.weight`, `layer`, `blocks[0]`."""
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    return isinstance(node, ast.Name)
-
-
 def _fit_alias(assignment: Assignment, cause: Cause) -> Fit:
     value, how = assignment.value, assignment.how
     if how == "+=" or how == "[]" or (how.endswith("_") and how != "set_"):
@@ -321,17 +303,15 @@ def _alias_fit(node: ast.expr, where: Assignment, cause: Cause, names: tuple[str
     match node:
         case ast.Constant() | ast.BinOp() | ast.UnaryOp() | ast.Compare():
             return Fit.NO
-        case ast.Attribute(value=inner, attr="data" | "T" | "mT"):
+        case ast.Attribute(value=inner, attr="data" | "T" | "mT") | ast.Subscript(value=inner):
             return _alias_fit(inner, where, cause, names)
         case ast.Attribute():
             return Fit.SURE
-        case ast.Subscript(value=inner):
-            return _alias_fit(inner, where, cause, names)
         case ast.Name(id=name):
             values = bound_to(name, where) if name not in names and len(names) <= _NAMES_BOUND else None
             fits = [_alias_fit(each, where, cause, (*names, name)) for each in values or ()]
             return max([Fit.MAYBE, *fits])
-        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[first, *_]) if name == "Parameter":
+        case ast.Call(args=[first, *_]) if is_parameter(node):
             return _alias_fit(first, where, cause, names)
         case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name in _VIEWS and not _is_of_torch(owner):
             return _alias_fit(owner, where, cause, names)
@@ -344,11 +324,9 @@ def _alias_fit(node: ast.expr, where: Assignment, cause: Cause, names: tuple[str
         case ast.Call(func=ast.Attribute(value=ast.Name(id="copy"), attr="copy")):
             # What lies in it is not copied.
             return Fit.SURE
-        case ast.Call() if called(node) in _COPYING:
+        case ast.Call() if called(node) in _COPYING or _is_made_of_plain_values(node):
             return Fit.NO
-        case ast.Call() if called(node) in _FRESH:
-            return Fit.MAYBE if cause == "view" else Fit.NO
-        case ast.Call() if _is_made_of_plain_values(node):
+        case ast.Call() if called(node) in _FRESH and cause != "view":
             return Fit.NO
     return Fit.MAYBE
 
@@ -359,16 +337,12 @@ def _is_made_of_plain_values(call: ast.Call) -> bool:
     if not name[:1].isupper():
         return False
     given = [*call.args, *(each.value for each in call.keywords)]
-    inside = [node for each in given for node in ast.walk(each)]
     if name in _HOUSING:
-        calls = (each for each in given if not isinstance(each, ast.Call) or not _is_made_of_plain_values(each))
-        return not any(True for _ in calls)
-    return not any(
-        isinstance(node, ast.Attribute | ast.Name | ast.Starred) and _may_be_thing(node) for node in inside
-    )
+        return all(isinstance(each, ast.Call) and _is_made_of_plain_values(each) for each in given)
+    return not any(_may_be_thing(node) for each in given for node in ast.walk(each))
 
 
-def _may_be_thing(node: ast.expr) -> bool:
+def _may_be_thing(node: ast.AST) -> bool:
     """Whether a name may be that of a tensor or a module: what is read of a config, or is called, is none."""
     match node:
         case ast.Attribute(value=ast.Name(id="self")):
@@ -381,10 +355,7 @@ def _may_be_thing(node: ast.expr) -> bool:
 def _fit_live(value: ast.expr | None) -> Fit:
     if value is None:
         return Fit.MAYBE
-    if _is_empty(value) or called(value) == "deepcopy":
+    if is_empty(value) or called(value) == "deepcopy":
         return Fit.NO
-    for each in ast.walk(value):
-        match each:
-            case ast.Attribute(attr=attr) if attr in _LIVE:
-                return Fit.SURE
-    return Fit.MAYBE
+    is_live = any(isinstance(each, ast.Attribute) and each.attr in _LIVE for each in ast.walk(value))
+    return Fit.SURE if is_live else Fit.MAYBE

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import sysconfig
+from collections.abc import Mapping
 from functools import cache, lru_cache
 
 from paramscope.snapshot import ClassRecord
@@ -16,8 +17,12 @@ _SEPARATORS = re.compile(r"[\\/]+")
 
 def is_own(record: ClassRecord) -> bool:
     """Whether the user wrote the class: its file is known, and neither installed nor part of Python or torch."""
-    is_torch = record.module.partition(".")[0] == "torch"
-    return record.file is not None and not is_torch and not is_installed(record.file)
+    return record.file is not None and not is_of_torch(record) and not is_installed(record.file)
+
+
+def is_of_torch(record: ClassRecord) -> bool:
+    """Whether the class is torch's own."""
+    return record.module.partition(".")[0] == "torch"
 
 
 @lru_cache(maxsize=4096)
@@ -33,6 +38,12 @@ def is_installed(file: str | None) -> bool:
 def is_of_python(record: ClassRecord) -> bool:
     """Whether the class comes with Python itself."""
     return record.module.partition(".")[0] in sys.stdlib_module_names and not is_own(record)
+
+
+def lineage(classes: Mapping[str, ClassRecord], type: str) -> tuple[ClassRecord, ...]:
+    """A class and all that it inherits from, in the order of its MRO; none where it was not recorded."""
+    cls = classes.get(type)
+    return () if cls is None else (cls, *(classes[base] for base in cls.bases if base in classes))
 
 
 @cache

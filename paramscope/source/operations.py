@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterable
+
+from paramscope.source.syntax import own_name
 
 TRANSFERS = frozenset({"cuda", "xpu", "npu", "hpu", "ipu", "mtia"})
 """Methods that bring a tensor to a device."""
@@ -25,7 +29,6 @@ ASPECTS = frozenset(
     {"is_cuda", "is_cpu", "requires_grad", "layout", "is_floating_point", "is_contiguous", "grad_fn", "is_leaf"}
 )
 """What else may be asked of it."""
-OF_DEVICES = frozenset({"device", "get_device", "dtype"})
 OUT_OF_GRAPH = frozenset({"detach", "data", "detach_"})
 """What leaves the graph behind."""
 TRUTH = frozenset({"len", "int", "float", "bool", "range", "any", "all", "max", "min", "round", "complex", "str"})
@@ -70,6 +73,22 @@ NO_MOVER = re.compile(
     r"_*(to|as)_(dense|sparse|list|numpy|dict|tuple|padded\w*|strided|str|image|pil|np)\w*"
     r"|(as|on|to)_?\w*_?(step|end|start)\w*"
 )
+
+
+def is_without_graph(nodes: Iterable[ast.expr], *, around: bool) -> bool:
+    """Whether autograd notes nothing under some decorators or contexts, of which the last one counts that says so.
+
+    around: whether it notes nothing where these stand.
+    """
+    for node in nodes:
+        match own_name(node), node:
+            case ("no_grad" | "inference_mode", _):
+                around = True
+            case ("enable_grad", _):
+                around = False
+            case ("set_grad_enabled", ast.Call(args=args)):
+                around = bool(args) and isinstance(args[0], ast.Constant) and args[0].value is False
+    return around
 
 
 def is_mover(name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from paramscope.snapshot import ClassRecord, Snapshot, join
 from paramscope.snapshot.path import PathStep, Steps, last_name, parent, prefixes, to_steps
 from paramscope.source.finder import Assignment, Goal, Match
-from paramscope.source.library import is_own
+from paramscope.source.library import is_own, lineage
 from paramscope.source.locals import bound_to
 from paramscope.source.search import Located, search, to_located
 from paramscope.source.steps import is_numbered
@@ -94,9 +94,7 @@ def _is_given(assignment: Assignment) -> bool:
 
 def _has_own(classes: Mapping[str, ClassRecord], type: str) -> bool:
     """Whether the user wrote a class, or a library made it from one of theirs, as `parametrize` does."""
-    cls = classes.get(type)
-    line = () if cls is None else (cls, *(classes[base] for base in cls.bases if base in classes))
-    return any(map(is_own, line))
+    return any(map(is_own, lineage(classes, type)))
 
 
 def _no_owner(owners: list[_Owner]) -> str:
@@ -138,20 +136,12 @@ def _above(snapshot: Snapshot, path: str) -> tuple[str, Steps] | None:
         head = parent(path)
         return head, (_counted(snapshot, head, PathStep("name", last_name(path))),)
     for head in reversed(("", *prefixes(path))):
-        if _has_module(snapshot, head):
+        if head in snapshot.modules:
             steps = to_steps(path[len(head) :])
             if len(steps) == 1 and path[len(head)] == ".":
                 steps = (_counted(snapshot, head, steps[0]),)
             return head, steps
     return None
-
-
-def _has_module(snapshot: Snapshot, path: str) -> bool:
-    try:
-        snapshot.modules.position(path)
-    except KeyError:
-        return False
-    return True
 
 
 def _counted(snapshot: Snapshot, owner: str, step: PathStep) -> PathStep:
@@ -162,11 +152,11 @@ def _counted(snapshot: Snapshot, owner: str, step: PathStep) -> PathStep:
     def count() -> int:
         # Children of a list have the numbers from 0 on: the first one that is missing lies between these two.
         low, high = 0, 1
-        while _has_module(snapshot, join(owner, str(high))):
+        while join(owner, str(high)) in snapshot.modules:
             low, high = high, 2 * high
         while high - low > 1:
             middle = (low + high) // 2
-            if _has_module(snapshot, join(owner, str(middle))):
+            if join(owner, str(middle)) in snapshot.modules:
                 low = middle
             else:
                 high = middle

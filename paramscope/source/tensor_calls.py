@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from paramscope.source.expressions import Expressions, Frame, key_of
-from paramscope.source.holding import DEVICE, HOST, OWN, Hold, Known, joined, whole
+from paramscope.source.holding import DEVICE, HOST, OWN, Hold, Known, gathered, joined, whole
 from paramscope.source.operations import (
     ASPECTS,
     BOUNDS,
@@ -40,9 +40,7 @@ class TensorCalls(Expressions):
             if both.hold is not None or both.has_past:
                 frame.names[func.value.id] = joined((mine, both))._replace(items=None, kind=mine.kind)
             return HOST
-        if attr in TO_HOST:
-            return self.host(base)
-        if attr in SIZES:
+        if attr in TO_HOST or attr in SIZES:
             return self.host(base)
         if attr in ASPECTS or attr == "save_for_backward":
             return HOST
@@ -74,7 +72,7 @@ class TensorCalls(Expressions):
         if attr.endswith("_") and not attr.endswith("__") and base.is_place:
             return self._in_place(base, attr, given)
         if attr in BOUNDS:
-            return self.bounded(base, given, attr)
+            return self.bounded(base, given)
         if base.hold is None and not base.has_past and not given and base.kind == "own":
             return OWN
         result = self.meet([base, *given], is_strict=attr in STRICT)
@@ -95,7 +93,7 @@ class TensorCalls(Expressions):
             self.noted.add("carried")
         return base
 
-    def bounded(self, base: Known, given: list[Known], attr: str) -> Known:
+    def bounded(self, base: Known, given: list[Known]) -> Known:
         """What is kept within bounds: such a bound may be one element, wherever that lies."""
         rest = []
         for each in given:
@@ -128,7 +126,7 @@ class TensorCalls(Expressions):
             if named and wanted in named:
                 self.put(named[wanted])
             elif not named or None in named or node.args:
-                self.put(whole(Known("own", items=tuple(given)))._replace(items=None), is_added=True)
+                self.put(gathered(given), is_added=True)
         return HOST
 
     def _moved(self, base: Known, node: ast.Call, frame: Frame) -> Known:
@@ -152,7 +150,7 @@ class TensorCalls(Expressions):
 
     def moved_by_name(self, given: list[Known]) -> Known:
         """What a function gives whose name says that it moves its argument."""
-        both = whole(Known("own", items=tuple(given)))._replace(items=None, is_place=False)
+        both = gathered(given)
         others = [each for each in given if whole(each).hold is None]
         is_device_only = bool(others) and all(each.kind in ("device", "host") for each in others)
         return both._replace(kind="own", hold=Hold(on_device=True, in_dtype=not is_device_only))
@@ -161,11 +159,6 @@ class TensorCalls(Expressions):
         """What a call is given, by position, then by name."""
         given = [self.value(each, frame) for each in node.args]
         return [*given, *(self.value(keyword.value, frame) for keyword in node.keywords)]
-
-    def all_host(self, given: list[Known]) -> Known:
-        for each in given:
-            self.host(each)
-        return HOST
 
 
 def _is_named_dtype(node: ast.expr) -> bool:

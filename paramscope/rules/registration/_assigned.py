@@ -12,12 +12,12 @@ from paramscope.snapshot import SlotRecord
 from paramscope.snapshot.path import Steps, numberless, to_steps
 from paramscope.source import Assignment, locate_cause
 from paramscope.source.causes import Cause, Fit, fit
+from paramscope.source.contents import is_empty
 from paramscope.source.library import is_own
 from paramscope.source.locals import written_at
 from paramscope.source.stages import every_assignment
 from paramscope.source.uses import Reads, Stage, Uses
 
-_CONTAINERS = frozenset({"dict", "list", "tuple", "set", "deque", "OrderedDict", "defaultdict"})
 _ROUNDS = 4
 """Modules through which a call is followed from the forward on."""
 
@@ -121,20 +121,7 @@ def is_moved_from_above(facts: Facts, slot: SlotRecord) -> bool:
 
 
 def _filling(found: Iterable[Assignment]) -> list[Assignment]:
-    return [each for each in found if not _is_nothing(each.value)]
-
-
-def _is_nothing(value: ast.expr | None) -> bool:
-    """Whether an assignment only clears its place: None, or a container that holds nothing yet."""
-    match value:
-        case ast.Constant(value=None) | ast.Dict(keys=[]) | ast.List(elts=[]) | ast.Tuple(elts=[]):
-            return True
-        case ast.Tuple(elts=members):
-            return all(map(_is_nothing, members))
-        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args):
-            # `defaultdict(list)`, `deque(maxlen=3)`.
-            return name in _CONTAINERS and (not args or name == "defaultdict")
-    return False
+    return [each for each in found if not is_empty(each.value)]
 
 
 def _summed(facts: Facts, type: str, found: list[Assignment], name: str) -> Assigned:

@@ -5,27 +5,14 @@ from __future__ import annotations
 import ast
 
 from paramscope.rules.facts import Facts
-from paramscope.source.definitions import short
-from paramscope.source.files import Unreadable, read_file
+from paramscope.source.definitions import bodies_of
+from paramscope.source.syntax import own_name
 
 
 def words_of_forward(facts: Facts, type: str) -> frozenset[str] | None:
     """The names and attributes that the body of a class's forward is made of; None where it cannot be read."""
     record = facts.class_of(type)
     record = None if record is None or record.forward is None else facts.class_of(record.forward)
-    if record is None or record.file is None:
-        return None
-    try:
-        bodies = read_file(record.file).classes.get(short(record), [])
-    except Unreadable:
-        return None
-    words: set[str] = set()
-    for body in bodies:
-        for node in body.body:
-            if isinstance(node, ast.FunctionDef) and node.name == "forward":
-                for each in ast.walk(node):
-                    if isinstance(each, ast.Name):
-                        words.add(each.id)
-                    elif isinstance(each, ast.Attribute):
-                        words.add(each.attr)
-    return frozenset(words) or None
+    functions = (node for body in bodies_of(record) for node in body.body) if record is not None else ()
+    forwards = (each for each in functions if isinstance(each, ast.FunctionDef) and each.name == "forward")
+    return frozenset(own_name(each) for forward in forwards for each in ast.walk(forward)) - {""} or None
