@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.places import upwards
 from paramscope.snapshot import SlotRecord
 from paramscope.snapshot.path import Steps, numberless, to_steps
 from paramscope.source import Assignment, locate_cause
@@ -89,9 +91,7 @@ def _reached_into(facts: Facts, slot: SlotRecord) -> _Above:
     """By the modules above, nearest first."""
     below: Steps = to_steps(slot.name)
     own = len(below)
-    at = facts.modules.position(slot.module)
-    while facts.parents[at] >= 0:
-        above = facts.parents[at]
+    for at, above in pairwise(upwards(facts, facts.modules.position(slot.module))):
         path, there = facts.modules.path_at(at), facts.modules.path_at(above)
         below = (*to_steps(path[len(there) :]), *below)
         type = facts.modules.at(above).type
@@ -101,7 +101,6 @@ def _reached_into(facts: Facts, slot: SlotRecord) -> _Above:
             summed = _summed(facts, type, found, to_steps(slot.name)[0].text)
             is_moving = summed.is_only_forward and all(_is_move(each.value, slot.name) for each in found)
             return _Above(summed, type, name, is_moving)
-        at = above
     return _Above(_summed(facts, "", [], ""), "", "", is_moving=False)
 
 
@@ -160,12 +159,8 @@ def is_managed(facts: Facts, slot: SlotRecord) -> bool:
     if slot.saved is None or slot.moved is None:
         return True
     unknown = facts.snapshot.module_columns.unknown
-    at = facts.parents[facts.modules.position(slot.module)]
-    while at >= 0:
-        if any(fate in ("attributes_moved", "saved") for fate, _ in unknown.get(at, ())):
-            return True
-        at = facts.parents[at]
-    return False
+    above = facts.snapshot.tree.above(facts.modules.position(slot.module))
+    return any(fate in ("attributes_moved", "saved") for each in above for fate, _ in unknown.get(each, ()))
 
 
 def reads(facts: Facts, slot: SlotRecord) -> Reads:

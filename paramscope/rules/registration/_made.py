@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.places import modules_above
 from paramscope.snapshot import join
+from paramscope.snapshot.path import names_below
 from paramscope.source import locate
 from paramscope.source.causes import is_module, is_parameter
 from paramscope.source.forward import Assigned, assigned_in_forward, slots_of
@@ -47,14 +49,10 @@ def _made_by(facts: Facts, type: str) -> list[Assigned]:
 def made_by_forward(facts: Facts, path: str) -> Assigned | None:
     """The assignment in forward that made a slot or a module, or what holds it; None where the model was built with
     it, as far as the source tells."""
-    steps = path.split(".")
-    for end in range(len(steps) - 1, -1, -1):
-        owner = ".".join(steps[:end])
-        module = facts.modules.get(owner)
-        if module is None:
-            continue
-        for made in _made_by(facts, module.type):
-            if tuple(steps[end : end + len(made.steps)]) == made.steps:
+    for owner in reversed(modules_above(facts, path)):
+        below = tuple(names_below(path, owner))
+        for made in _made_by(facts, facts.modules[owner].type):
+            if below[: len(made.steps)] == made.steps:
                 here = join(owner, ".".join(made.steps))
                 if made.when == "always" or not _is_built_before(facts, here):
                     return made
@@ -63,14 +61,11 @@ def made_by_forward(facts: Facts, path: str) -> Assigned | None:
 
 def _is_built_before(facts: Facts, path: str) -> bool:
     """Whether the constructor surely makes what stands at a path."""
-    try:
-        found = locate(facts.snapshot, path).assignments
-    except KeyError:
-        return False
+    is_there = path in facts.slots or path in facts.modules
     return any(
         each.method == "__init__"
         and each.is_whole
         and each.is_straight
         and (is_module(each.value) or is_parameter(each.value))
-        for each in found
+        for each in (locate(facts.snapshot, path).assignments if is_there else ())
     )

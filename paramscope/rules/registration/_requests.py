@@ -6,10 +6,13 @@ import ast
 from collections.abc import Iterator
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.places import own_parameters, type_of, upwards
 from paramscope.rules.registration._repeats import Repeated
-from paramscope.snapshot import ATTRIBUTE, PARAMETER
+from paramscope.snapshot import ATTRIBUTE
 from paramscope.snapshot.path import last_name, numberless, parent
-from paramscope.source import Assignment, has_made_default, is_handed_on, is_on_request, locate, says_shared
+from paramscope.source import has_made_default, is_handed_on, is_on_request, locate, says_shared
+from paramscope.source.definitions import own_class_name
+from paramscope.source.library import is_of_torch, lineage
 
 
 def is_asked_for(facts: Facts, path: str) -> bool:
@@ -52,9 +55,7 @@ def _shared_parts(facts: Facts, module: int) -> Iterator[str]:
     for child in facts.children.get(module, ()):
         if child in columns.repeats or any(each == child for each in columns.repeats.values()):
             yield last_name(columns.paths[child])
-    for slot in range(facts.first_slots[module], facts.first_slots[module + 1]):
-        if slots.holds[slot] == PARAMETER and slots.tensors[slot] >= 0:
-            yield slots.names[slot]
+    yield from (slots.names[slot] for slot in own_parameters(facts, module))
 
 
 def _is_handed_on(facts: Facts, member: str, name: str) -> bool:
@@ -64,14 +65,10 @@ def _is_handed_on(facts: Facts, member: str, name: str) -> bool:
 def _files_above(facts: Facts, path: str) -> dict[str, set[str]]:
     """Source files of the classes of a module, and of those above it, but torch's; and the own names of these."""
     files: dict[str, set[str]] = {}
-    steps = path.split(".")
-    for end in range(len(steps), -1, -1):
-        path = ".".join(steps[:end])
-        if path in facts.modules:
-            record = facts.class_of(facts.modules[path].type)
-            for cls in (record, *(facts.class_of(base) for base in record.bases)) if record is not None else ():
-                if cls is not None and cls.file is not None and cls.module.partition(".")[0] != "torch":
-                    files.setdefault(cls.file, set()).add(cls.type.rpartition(".")[2])
+    for module in upwards(facts, facts.modules.position(path)):
+        for cls in lineage(facts.snapshot.classes, type_of(facts, module)):
+            if cls.file is not None and not is_of_torch(cls):
+                files.setdefault(cls.file, set()).add(own_class_name(cls))
     return files
 
 
@@ -85,7 +82,7 @@ def _is_whole_copy(facts: Facts, found: Repeated) -> bool:
             *((last_name(columns.paths[child]), columns.repeats.get(child, child)) for child in children),
             *(
                 (slots.names[slot], slots.tensors[slot])
-                for slot in range(facts.first_slots[module], facts.first_slots[module + 1])
+                for slot in facts.snapshot.tree.slots_of(module)
                 if slots.holds[slot] != ATTRIBUTE
             ),
         ]
@@ -98,7 +95,6 @@ def _is_made_anew(facts: Facts, path: str) -> bool:
     """Whether the class of its owner makes it by a call: what it holds now was put there later."""
     owner = parent(path)
     type = facts.modules[owner].type
-    mine: list[Assignment] = [
-        each for each in locate(facts.snapshot, path).assignments if each.type == type and each.value is not None
-    ]
-    return bool(mine) and all(isinstance(each.value, ast.Call) for each in mine)
+    found = locate(facts.snapshot, path).assignments
+    mine = [each.value for each in found if each.type == type and each.value is not None]
+    return bool(mine) and all(isinstance(value, ast.Call) for value in mine)

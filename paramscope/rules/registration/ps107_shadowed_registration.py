@@ -46,6 +46,7 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.places import class_names
 from paramscope.rules.registration._steps import held_by, slot_held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import join
@@ -115,12 +116,9 @@ def _class_level(facts: Facts) -> dict[str, list[str]]:
 
 def _have_common_class(facts: Facts, one: str, other: str) -> bool:
     """Whether two modules have a class in common that is not torch's."""
-    lines = []
-    for path in (one, other):
-        module = facts.modules.get(path)
-        record = None if module is None else facts.class_of(module.type)
-        lines.append({record.type, *record.bases} if record is not None else set())
-    return any(not each.startswith("torch.") for each in lines[0] & lines[1])
+    modules = [facts.modules[path] for path in (one, other) if path in facts.modules]
+    kin = set.intersection(*(set(class_names(facts, module.type)) for module in modules)) if modules[1:] else ()
+    return any(not each.startswith("torch.") for each in kin)
 
 
 def _by_instance(facts: Facts) -> dict[str, list[str]]:

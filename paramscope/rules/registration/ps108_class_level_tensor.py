@@ -41,6 +41,7 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.places import class_names
 from paramscope.rules.registration._steps import Hidden, hidden_modules, slot_held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
 
@@ -78,11 +79,9 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 def _is_registry(facts: Facts, hidden: Hidden) -> bool:
     """Whether a class keeps its own instances in a container: each belongs to the model that it was built for."""
-    owner, inner = (facts.class_of(facts.modules[path].type) for path in (hidden.held.owner, hidden.path))
-    if owner is None or inner is None or not hidden.held.steps:
-        return False
-    kin = {owner.type, *owner.bases}.intersection({inner.type, *inner.bases})
-    return any(not name.startswith(("torch.", "abc.", "typing.")) for name in kin)
+    owner, inner = (set(class_names(facts, facts.modules[path].type)) for path in (hidden.held.owner, hidden.path))
+    is_kin = any(not name.startswith(("torch.", "abc.", "typing.")) for name in owner & inner)
+    return is_kin and bool(hidden.held.steps)
 
 
 def _problem(path: str, name: str, what: str) -> Problem:

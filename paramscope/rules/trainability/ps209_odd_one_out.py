@@ -38,7 +38,7 @@ from typing import NamedTuple
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.rules.trainability._siblings import Aspect, Structures, varying
+from paramscope.rules.trainability._siblings import Aspect, runs, states_in, varying
 from paramscope.snapshot import ATTRIBUTE, TRAINING, join
 
 RULE = Rule("PS209", "odd-one-out", Severity.WARNING)
@@ -79,11 +79,10 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     aspects = varying(facts)
     if not aspects:
         return
-    structures = Structures(facts, aspects)
-    runs = list(structures.runs(_RUN))
+    alike = list(runs(facts, _RUN))
     for aspect in aspects:
-        states = structures.states[aspect]
-        for odd in _innermost(facts, [odd for run in runs for odd in _odd(run, states, aspect)]):
+        states = states_in(facts, aspect)
+        for odd in _innermost(facts, [odd for run in alike for odd in _odd(run, states, aspect)]):
             others = "others" if odd.is_plan else "siblings on either side"
             yield Problem(
                 (facts.modules.path_at(odd.module),),
@@ -167,12 +166,9 @@ def _innermost(facts: Facts, found: list[_Odd]) -> list[_Odd]:
     by_module = {odd.module: odd for odd in found}
     dropped: set[int] = set()
     for odd in found:
-        above = facts.parents[odd.module]
-        while above >= 0:
-            outer = by_module.get(above)
+        for outer in map(by_module.get, facts.snapshot.tree.above(odd.module)):
             if outer is not None:
                 dropped.add(odd.module if odd.is_plan and not outer.is_plan else outer.module)
-            above = facts.parents[above]
     return [odd for odd in found if odd.module not in dropped]
 
 
@@ -204,5 +200,4 @@ def _difference(facts: Facts, odd: _Odd) -> str:
 
 def _held(facts: Facts, module: int) -> list[int]:
     holds = facts.snapshot.slot_columns.holds
-    slots = range(facts.first_slots[module], facts.first_slots[module + 1])
-    return [slot for slot in slots if holds[slot] != ATTRIBUTE]
+    return [slot for slot in facts.snapshot.tree.slots_of(module) if holds[slot] != ATTRIBUTE]
