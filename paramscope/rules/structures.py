@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 
 from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.once import once
 from paramscope.snapshot import REGISTERED
 
 
+@once
 def structures(facts: Facts) -> list[int]:
-    """For each module what it is built like: equal numbers where classes, settings, and the names, roles
-    and shapes of parameters and buffers are the same, and so are those of all below."""
-    return facts.once("structures", lambda: _structures(facts))
-
-
-def _structures(facts: Facts) -> list[int]:
+    """For each module what it is built like: equal numbers where classes, settings, and the names, roles and shapes
+    of parameters and buffers are the same, and so are those of all below."""
     modules = facts.snapshot.module_columns
     shapes = by_slot(facts, lambda kind: (kind.name, kind.role, kind.persistent, kind.spec and kind.spec[:2]))
     return numbered(facts, list(zip(modules.types, modules.settings, strict=True)), shapes)

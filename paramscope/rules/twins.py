@@ -6,6 +6,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.once import once
 from paramscope.rules.places import upwards
 from paramscope.rules.structures import structures, summed
 from paramscope.snapshot.path import numberless
@@ -27,7 +28,7 @@ def twin_of(facts: Facts, module: int) -> int | None:
     """What is trained in the place of a frozen copy, by its position: another module of the same structure in which
     something is trained, while nothing is in this one. None where there is none, and for what is no more than one
     layer: any two norms of one size are alike. Nor is the next block of a list, or of the next stage, one."""
-    built: _Built = facts.once("built", lambda: _built(facts))
+    built = _built(facts)
     if built.trained[module] or built.layers[module] < 2:
         return None
     place = numberless(facts.modules.path_at(module))
@@ -38,7 +39,7 @@ def twin_of(facts: Facts, module: int) -> int | None:
 
 def copy_around(facts: Facts, module: int) -> tuple[int, int] | None:
     """(the copy, what it is a copy of) for something that lies in a frozen copy; None for anything else."""
-    built: _Built = facts.once("built", lambda: _built(facts))
+    built = _built(facts)
     trained, parents = built.trained, facts.parents
     found = None
     for at in takewhile(lambda each: not trained[each], upwards(facts, module)):
@@ -57,6 +58,7 @@ def _is_copied(built: _Built, module: int) -> bool:
     return trained == 1 or 2 * trained == len(alike)
 
 
+@once
 def _built(facts: Facts) -> _Built:
     modules = facts.snapshot.slot_columns.modules
     layers, trained = [0] * len(facts.modules), [0] * len(facts.modules)

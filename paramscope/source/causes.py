@@ -11,7 +11,7 @@ from paramscope.source.contents import is_empty
 from paramscope.source.finder import Assignment
 from paramscope.source.locals import bound_to
 from paramscope.source.repeating import is_built_for_each, is_repeating
-from paramscope.source.syntax import called, inwards
+from paramscope.source.syntax import called, given_to, inwards
 
 Cause = Literal[
     "any", "plain", "hidden", "leaf", "derived", "graph", "alias", "view", "own", "learned", "live", "later"
@@ -74,6 +74,7 @@ _VIEWS = frozenset(
     }
 )
 """Methods that give a view of what they are called on, or the thing itself."""
+_WRAPPING = frozenset({"from_numpy", "as_tensor", "frombuffer"})
 _COPYING = frozenset({"clone", "deepcopy", "copy", "tensor", "new_tensor", "repeat", "item", "tolist"})
 _LIVE = frozenset({"state_dict", "parameters", "named_parameters", "buffers", "named_buffers", "data"})
 
@@ -208,9 +209,7 @@ def may_have_graph(node: ast.expr, where: Assignment, names: tuple[str, ...] = (
         case ast.Constant() | ast.Compare() | ast.JoinedStr() | ast.Lambda() | ast.UnaryOp(op=ast.Not()):
             return False
         case ast.Name(id=name):
-            if name in names or len(names) > _NAMES_BOUND:
-                return len(names) > _NAMES_BOUND
-            values = bound_to(name, where)
+            values = _bound_to(name, where, names)
             return values is None or any(may_have_graph(each, where, (*names, name)) for each in values)
         case ast.Attribute(attr=attr):
             return attr not in _CUT
@@ -220,9 +219,8 @@ def may_have_graph(node: ast.expr, where: Assignment, names: tuple[str, ...] = (
             return False
         case ast.Call(func=ast.Attribute(value=ast.Name(id="math" | "np" | "numpy"))):
             return False
-        case ast.Call(func=ast.Attribute(value=house), args=args, keywords=keywords) if _is_of_torch(house):
-            given = [*args, *(each.value for each in keywords)]
-            return any(_may_make_graph(each, where, names) for each in given)
+        case ast.Call(func=ast.Attribute(value=house)) if _is_of_torch(house):
+            return any(_may_make_graph(each, where, names) for each in given_to(node))
         case ast.Call(func=ast.Attribute(value=owner), args=args) if _is_tensor_like(owner):
             return any(_may_make_graph(each, where, names) for each in (owner, *args))
         case ast.Call():
@@ -262,10 +260,15 @@ def may_have_graph(node: ast.expr, where: Assignment, names: tuple[str, ...] = (
 
 def _may_make_graph(node: ast.expr, where: Assignment, names: tuple[str, ...]) -> bool:
     """Whether what is computed from an expression may have a graph: a Parameter has none, but what is made of it."""
-    values = [node]
-    if isinstance(node, ast.Name) and node.id not in names and len(names) <= _NAMES_BOUND:
-        values += bound_to(node.id, where) or ()
+    values = [node, *((_bound_to(node.id, where, names) or ()) if isinstance(node, ast.Name) else ())]
     return any(is_parameter(each) or _asks_for_grad(each) for each in values) or may_have_graph(node, where, names)
+
+
+def _bound_to(name: str, where: Assignment, names: tuple[str, ...]) -> list[ast.expr] | None:
+    """As `bound_to`, of a name that is met on the way that some names lead; nothing for one that is met again."""
+    if len(names) > _NAMES_BOUND:
+        return None
+    return [] if name in names else bound_to(name, where)
 
 
 def _is_of_torch(node: ast.expr) -> bool:
@@ -283,9 +286,8 @@ def _is_of_torch(node: ast.expr) -> bool:
 def _is_tensor_like(node: ast.expr) -> bool:
     """Whether a method's receiver is likely a tensor, whose method makes a graph of it and its arguments only: a
     call, an item, a result. What `self.make()` gives is not told by its receiver."""
-    return not isinstance(node, ast.Name | ast.Attribute) or (
-        isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute)
-    )
+    inner = node.value if isinstance(node, ast.Attribute) else node
+    return isinstance(inner, ast.Attribute) or not isinstance(node, ast.Name | ast.Attribute)
 
 
 def _fit_alias(assignment: Assignment, cause: Cause) -> Fit:
@@ -308,18 +310,13 @@ def _alias_fit(node: ast.expr, where: Assignment, cause: Cause, names: tuple[str
         case ast.Attribute():
             return Fit.SURE
         case ast.Name(id=name):
-            values = bound_to(name, where) if name not in names and len(names) <= _NAMES_BOUND else None
-            fits = [_alias_fit(each, where, cause, (*names, name)) for each in values or ()]
-            return max([Fit.MAYBE, *fits])
+            values = _bound_to(name, where, names) or ()
+            return max([Fit.MAYBE, *(_alias_fit(each, where, cause, (*names, name)) for each in values)])
         case ast.Call(args=[first, *_]) if is_parameter(node):
             return _alias_fit(first, where, cause, names)
         case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name in _VIEWS and not _is_of_torch(owner):
             return _alias_fit(owner, where, cause, names)
-        case ast.Call(func=ast.Attribute(value=owner, attr=name), args=[first, *_]) if name in _VIEWS or name in (
-            "from_numpy",
-            "as_tensor",
-            "frombuffer",
-        ):
+        case ast.Call(func=ast.Attribute(attr=name), args=[first, *_]) if name in _VIEWS or name in _WRAPPING:
             return _alias_fit(first, where, cause, names)
         case ast.Call(func=ast.Attribute(value=ast.Name(id="copy"), attr="copy")):
             # What lies in it is not copied.
@@ -336,10 +333,9 @@ def _is_made_of_plain_values(call: ast.Call) -> bool:
     name = called(call)
     if not name[:1].isupper():
         return False
-    given = [*call.args, *(each.value for each in call.keywords)]
     if name in _HOUSING:
-        return all(isinstance(each, ast.Call) and _is_made_of_plain_values(each) for each in given)
-    return not any(_may_be_thing(node) for each in given for node in ast.walk(each))
+        return all(isinstance(each, ast.Call) and _is_made_of_plain_values(each) for each in given_to(call))
+    return not any(_may_be_thing(node) for each in given_to(call) for node in ast.walk(each))
 
 
 def _may_be_thing(node: ast.AST) -> bool:

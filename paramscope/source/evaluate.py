@@ -7,7 +7,7 @@ import string
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from paramscope.source.texts import NUMBER, UNKNOWN, Text, Texts, concatenated, literal, percent_parts
+from paramscope.source.texts import NUMBER, UNKNOWN, Texts, concatenated, literal, percent_parts
 from paramscope.source.values import (
     CLASS,
     INSTANCE,
@@ -243,8 +243,3 @@ def _format(template: str, call: ast.Call, place: Place, depth: int) -> Texts:
     except ValueError:
         return (UNKNOWN,)
     return concatenated(parts)
-
-
-def key_texts(node: ast.expr, place: Place) -> tuple[Text, ...]:
-    """What the key or name in an expression may be."""
-    return evaluate(node, place).texts

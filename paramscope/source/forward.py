@@ -12,7 +12,7 @@ from paramscope.source.files import SourceFile, readable
 from paramscope.source.finder import Assignment
 from paramscope.source.locals import bound_to
 from paramscope.source.methods import Method, methods_by_name
-from paramscope.source.syntax import called, dotted
+from paramscope.source.syntax import called, dotted, is_false, is_true
 
 When = Literal["always", "absent", "sometimes"]
 """Whether it runs in each forward, where nothing is there yet, or on another condition."""
@@ -241,11 +241,7 @@ def _names_it(node: ast.expr, name: str, receiver: str) -> bool:
 
 def _sets(body: list[ast.stmt], flag: str, receiver: str) -> bool:
     """Whether statements set a switch, so that they run once."""
-    return any(
-        steps == (flag,) and isinstance(value, ast.Constant) and value.value is True
-        for each in body
-        for steps, value, _ in _targets(each, receiver)
-    )
+    return any(steps == (flag,) and is_true(value) for each in body for steps, value, _ in _targets(each, receiver))
 
 
 def _keeps(value: ast.expr | None, steps: tuple[str, ...], receiver: str) -> bool:
@@ -266,9 +262,7 @@ def _makes(value: ast.expr | None, where: Assignment, source: SourceFile) -> Lit
     while True:
         match value:
             case ast.Call(func=ast.Attribute(value=inner, attr=attr), args=args) if attr in _KEEPING:
-                if attr == "requires_grad_" and args and isinstance(args[0], ast.Constant) and not args[0].value:
-                    return ""
-                if any(map(_is_false, value.keywords)):
+                if _is_frozen(value, args[:1] if attr == "requires_grad_" else ()):
                     return ""
                 value = inner
                 # A Parameter that is moved is a tensor.
@@ -279,7 +273,7 @@ def _makes(value: ast.expr | None, where: Assignment, source: SourceFile) -> Lit
     if not isinstance(value, ast.Call):
         return ""
     if called(value) == "Parameter":
-        return "" if any(map(_is_false, value.keywords)) or _second_is_false(value) else "Parameter"
+        return "" if _is_frozen(value, value.args[1:2]) else "Parameter"
     return "layer" if any(_is_learning(each, source) for each in ast.walk(value)) else ""
 
 
@@ -304,12 +298,10 @@ def _is_plain_norm(call: ast.Call, name: str) -> bool:
     return isinstance(given[0], ast.Constant) and not given[0].value
 
 
-def _is_false(keyword: ast.keyword) -> bool:
-    return keyword.arg == "requires_grad" and isinstance(keyword.value, ast.Constant) and not keyword.value.value
-
-
-def _second_is_false(call: ast.Call) -> bool:
-    return len(call.args) > 1 and isinstance(call.args[1], ast.Constant) and not call.args[1].value
+def _is_frozen(call: ast.Call, by_position: Iterable[ast.expr]) -> bool:
+    """Whether a call says that what it gives requires no grad, by name or by position."""
+    by_name = (each.value for each in call.keywords if each.arg == "requires_grad")
+    return any(is_false(each) for each in (*by_name, *by_position))
 
 
 def _is_learning(node: ast.AST, source: SourceFile, depth: int = 0) -> bool:

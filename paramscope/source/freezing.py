@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from paramscope.snapshot import ClassRecord
 from paramscope.source.definitions import bodies_of
 from paramscope.source.files import readable
-from paramscope.source.syntax import Function, called, names_in, positional
+from paramscope.source.syntax import Function, called, is_false, is_true, names_in, positional
 
 Steps = tuple[str, ...]
 
@@ -53,7 +53,7 @@ def _frozen(method: Function) -> Iterator[Steps]:
 
 def _frozen_by(node: ast.AST, known: dict[str, set[Steps]]) -> Iterator[Steps]:
     for target, value in _assigned(node):
-        if isinstance(target, ast.Attribute) and target.attr == "requires_grad" and _is(value, constant=False):
+        if isinstance(target, ast.Attribute) and target.attr == "requires_grad" and is_false(value):
             yield from _chain(target.value, known)
         elif value is not None and any(map(_is_freezing, ast.walk(value))):
             yield from _chain(target, known)
@@ -61,7 +61,7 @@ def _frozen_by(node: ast.AST, known: dict[str, set[Steps]]) -> Iterator[Steps]:
         name = called(node)
         if isinstance(node.func, ast.Attribute) and _is_freezing(node):
             yield from _chain(node.func.value, known)
-        switches_off = "requires_grad" in name and any(_is(each, constant=False) for each in node.args)
+        switches_off = "requires_grad" in name and any(is_false(each) for each in node.args)
         if switches_off or "freeze" in name.lower():
             for argument in node.args:
                 yield from _chain(argument, known)
@@ -74,15 +74,11 @@ def _is_freezing(node: ast.AST) -> bool:
     name = called(node)
     options = {each.arg: each.value for each in node.keywords}
     if name == "requires_grad_":
-        return _is(node.args[0] if node.args else options.get("requires_grad"), constant=False)
-    if name == "from_pretrained" and len(node.args) > 1 and _is(node.args[1], constant=True):
+        return is_false(node.args[0] if node.args else options.get("requires_grad"))
+    if name == "from_pretrained" and len(node.args) > 1 and is_true(node.args[1]):
         return True
-    says = any(_is(options.get(each), constant=True) for each in ("freeze", "_freeze"))
-    return says or _is(options.get("requires_grad"), constant=False)
-
-
-def _is(node: ast.AST | None, *, constant: bool) -> bool:
-    return isinstance(node, ast.Constant) and node.value is constant
+    says = any(is_true(options.get(each)) for each in ("freeze", "_freeze"))
+    return says or is_false(options.get("requires_grad"))
 
 
 def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None]]:

@@ -98,11 +98,10 @@ class Methods:
         """Attributes that are False where this one is no Parameter: where one of them is true, the constructor makes
         it one, and else puts something in its place."""
         return frozenset(
-            flag
+            node.test.attr
             for method in self.by_name.get("__init__", ())
             for node in ast.walk(method.node)
-            if isinstance(node, ast.If)
-            for flag in _flag(node.test, method.receiver)
+            if isinstance(node, ast.If) and is_attribute_of(node.test, method.receiver)
             if _puts(node.body, name, method.receiver) is True and _puts(node.orelse, name, method.receiver) is False
         )
 
@@ -112,7 +111,7 @@ class Methods:
             if not isinstance(node, ast.Attribute):
                 continue
             is_called = isinstance(above, ast.Call) and above.func is node
-            if not is_attribute_of(node, method.receiver) and not _is_super(node):
+            if not is_attribute_of(node, method.receiver) and called(node.value) != "super":
                 if is_called and node.attr not in _OF_CONTAINERS:
                     self._outside[name].add(OutsideCall(_first_attribute(node.value, method), node.attr))
                 continue
@@ -128,32 +127,18 @@ class Methods:
 
     def reached(self, names: Iterable[str]) -> set[str]:
         """These and all methods that they call, directly or through others."""
-        found: set[str] = set()
-        pending = list(names)
-        while pending:
-            name = pending.pop()
-            if name not in found:
-                found.add(name)
-                pending.extend(self._calls.get(name, ()))
-        return found
+        return _reached(names, self._calls)
 
     def touching(self, name: str) -> set[str]:
         """Names of methods that have to do with an attribute, or call one that has, directly or through others."""
-        found = {
-            method_name
-            for method_name, methods in self.by_name.items()
-            if any(_has_to_do(method, name) for method in methods)
-        }
+        found = (
+            each for each, methods in self.by_name.items() if any(_has_to_do(method, name) for method in methods)
+        )
         callers: dict[str, set[str]] = {}
         for caller, several in self._calls.items():
             for each in several:
                 callers.setdefault(each, set()).add(caller)
-        pending = list(found)
-        while pending:
-            new = callers.get(pending.pop(), set()) - found
-            found |= new
-            pending.extend(new)
-        return found
+        return _reached(found, callers)
 
     def called(self) -> set[str]:
         """Names of methods that another one calls."""
@@ -218,11 +203,16 @@ def _is_integer(value: ast.expr, integers: set[str]) -> bool:
     return False
 
 
-def _is_super(node: ast.Attribute) -> bool:
-    match node.value:
-        case ast.Call(func=ast.Name(id="super")):
-            return True
-    return False
+def _reached(names: Iterable[str], edges: Mapping[str, set[str]]) -> set[str]:
+    """Some names, and all that lead on from them."""
+    found: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending.extend(edges.get(name, ()))
+    return found
 
 
 def _first_attribute(node: ast.expr, method: Method) -> str | None:
@@ -245,11 +235,6 @@ def parents_in(root: ast.AST) -> dict[ast.AST, ast.AST]:
                 found[child] = node
                 pending.append(child)
     return found
-
-
-def _flag(test: ast.expr, receiver: str | None) -> tuple[str, ...]:
-    """The attribute that a condition asks, as one word."""
-    return (test.attr,) if is_attribute_of(test, receiver) else ()
 
 
 def _puts(body: list[ast.stmt], name: str, receiver: str | None) -> bool | None:
@@ -294,9 +279,7 @@ def _has_to_do(method: Method, name: str) -> bool:
 
 def _is_inner(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
     """Whether it stands in a function within the method, which runs when that is called."""
-    at: ast.AST | None = node
-    while at in parents:
-        at = parents[at]
-        if at in parents and isinstance(at, Function | ast.Lambda):
-            return True
-    return False
+    above = parents.get(node)
+    while above in parents and not isinstance(above, Function | ast.Lambda):
+        above = parents[above]
+    return above in parents

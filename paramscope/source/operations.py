@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterable
 
-from paramscope.source.syntax import own_name
+from paramscope.source.syntax import is_false, own_name
 
 TRANSFERS = frozenset({"cuda", "xpu", "npu", "hpu", "ipu", "mtia"})
 """Methods that bring a tensor to a device."""
@@ -87,7 +87,7 @@ def is_without_graph(nodes: Iterable[ast.expr], *, around: bool) -> bool:
             case ("enable_grad", _):
                 around = False
             case ("set_grad_enabled", ast.Call(args=args)):
-                around = bool(args) and isinstance(args[0], ast.Constant) and args[0].value is False
+                around = bool(args) and is_false(args[0])
     return around
 
 

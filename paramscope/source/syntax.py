@@ -24,6 +24,21 @@ def called(node: ast.AST | None) -> str:
     return own_name(node) if isinstance(node, ast.Call) else ""
 
 
+def given_to(call: ast.Call) -> list[ast.expr]:
+    """What a call is given, by position, then by name."""
+    return [*call.args, *(each.value for each in call.keywords)]
+
+
+def is_true(node: ast.AST | None) -> bool:
+    """Whether an expression is True in plain sight."""
+    return isinstance(node, ast.Constant) and node.value is True
+
+
+def is_false(node: ast.AST | None) -> bool:
+    """Whether an expression is False in plain sight."""
+    return isinstance(node, ast.Constant) and node.value is False
+
+
 def decorators(function: Function) -> set[str]:
     """The last names of what stands above a function."""
     return set(map(own_name, function.decorator_list))

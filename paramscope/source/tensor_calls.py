@@ -21,6 +21,7 @@ from paramscope.source.operations import (
     TRANSFERS,
     is_mover,
 )
+from paramscope.source.syntax import given_to
 
 
 class TensorCalls(Expressions):
@@ -132,7 +133,6 @@ class TensorCalls(Expressions):
     def _moved(self, base: Known, node: ast.Call, frame: Frame) -> Known:
         """`.to(…)`, by what it is given."""
         on_device = in_dtype = False
-        given = [*node.args, *(keyword.value for keyword in node.keywords)]
         for arg in node.args:
             kind = self.value(arg, frame).kind if not isinstance(arg, ast.Starred) else "foreign"
             if isinstance(arg, ast.Constant) and not isinstance(arg.value, str):
@@ -144,7 +144,7 @@ class TensorCalls(Expressions):
             on_device = on_device or keyword.arg in ("device", "other", "tensor", None)
             in_dtype = in_dtype or keyword.arg in ("dtype", "other", "tensor", None)
         if base.hold is None:
-            return base._replace(is_place=False, is_cast=base.is_cast or any(map(_is_named_dtype, given)))
+            return base._replace(is_place=False, is_cast=base.is_cast or any(map(_is_named_dtype, given_to(node))))
         hold = Hold(base.hold.on_device or on_device, base.hold.in_dtype or in_dtype, base.hold.is_element)
         return base._replace(hold=hold, is_place=False)
 
@@ -157,8 +157,7 @@ class TensorCalls(Expressions):
 
     def arguments(self, node: ast.Call, frame: Frame) -> list[Known]:
         """What a call is given, by position, then by name."""
-        given = [self.value(each, frame) for each in node.args]
-        return [*given, *(self.value(keyword.value, frame) for keyword in node.keywords)]
+        return [self.value(each, frame) for each in given_to(node)]
 
 
 def _is_named_dtype(node: ast.expr) -> bool:

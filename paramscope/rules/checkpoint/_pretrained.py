@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal, unbraced
+from paramscope.rules.once import once
 from paramscope.rules.places import modules_above, type_of, upwards
 from paramscope.snapshot import is_simple_pattern, join, without_wrappers
 from paramscope.snapshot.path import is_at_or_below
@@ -76,13 +77,10 @@ def _saving(facts: Facts, paths: Sequence[str]) -> str | None:
     return next((path for path in above if facts.is_a(facts.modules[path].type, _PRETRAINED)), None)
 
 
+@once
 def _left_out(facts: Facts, model: str) -> tuple[list[str] | None, set[str]]:
     """(patterns of names that are left out where another one has their memory, names that are never saved); None for
     the patterns where one of them takes too long to match."""
-    return facts.once(("left-out", model), lambda: _read(facts, model))
-
-
-def _read(facts: Facts, model: str) -> tuple[list[str] | None, set[str]]:
     patterns = [
         re.escape(without_wrappers(join(tie.module, tie.names[0]).removeprefix(f"{model}." if model else "")))
         for tie in facts.snapshot.declared_ties

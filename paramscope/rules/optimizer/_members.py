@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.once import once
 from paramscope.snapshot import ForeignRecord, GroupRecord, Membership, OptimizerRecord
 from paramscope.snapshot.path import last_name
 
@@ -32,12 +33,9 @@ def place(optimizer: OptimizerRecord, group: int, position: int | None = None) -
     return whole if position is None else f"{whole}[{position}]"
 
 
+@once
 def groups(facts: Facts) -> dict[Membership, tuple[OptimizerRecord, GroupRecord]]:
     """Every param group, by what the slots say of where they stand."""
-    return facts.once("groups", lambda: _groups(facts))
-
-
-def _groups(facts: Facts) -> dict[Membership, tuple[OptimizerRecord, GroupRecord]]:
     return {
         Membership(optimizer.name, group.index): (optimizer, group)
         for optimizer in facts.optimizers
@@ -53,12 +51,9 @@ def member_paths(group: GroupRecord) -> list[str | None]:
     return [None if position in positions else next(slots, None) for position in range(total)]
 
 
+@once
 def foreign_members(facts: Facts) -> list[ForeignMember]:
     """All of them, each once."""
-    return facts.once("foreign members", lambda: _foreign_members(facts))
-
-
-def _foreign_members(facts: Facts) -> list[ForeignMember]:
     found: dict[int, ForeignMember] = {}
     for optimizer in facts.optimizers:
         for group in optimizer.groups:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.once import once
 from paramscope.rules.places import upwards
 from paramscope.snapshot import SlotRecord
 from paramscope.snapshot.path import Steps, numberless, to_steps
@@ -54,7 +55,7 @@ def assigned(facts: Facts, slot: SlotRecord) -> Assigned:
     found: Assigned | None = facts.once(key, lambda: _assigned_by_itself(facts, slot))
     if found is not None and (slot.is_leaf or found.has_graph):
         return found
-    above = _from_above(facts, slot).assigned
+    above = _from_above(facts, slot.path).assigned
     return above if found is None or above.stages else found
 
 
@@ -70,10 +71,6 @@ class _Above(NamedTuple):
     """Whether its forward brings to another tensor's device and dtype what lies there."""
 
 
-def _from_above(facts: Facts, slot: SlotRecord) -> _Above:
-    return facts.once(("reached", slot.path), lambda: _reached_into(facts, slot))
-
-
 def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     type = facts.modules[slot.module].type
     steps = to_steps(slot.name)
@@ -87,8 +84,10 @@ def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     return _summed(facts, type, found, steps[0].text) if found else None
 
 
-def _reached_into(facts: Facts, slot: SlotRecord) -> _Above:
+@once
+def _from_above(facts: Facts, path_of_slot: str) -> _Above:
     """By the modules above, nearest first."""
+    slot = facts.slots[path_of_slot]
     below: Steps = to_steps(slot.name)
     own = len(below)
     for at, above in pairwise(upwards(facts, facts.modules.position(slot.module))):
@@ -116,7 +115,7 @@ def _is_move(value: ast.expr | None, name: str) -> bool:
 
 def is_moved_from_above(facts: Facts, slot: SlotRecord) -> bool:
     """Whether the forward of a module above moves an attribute before it goes on."""
-    return _from_above(facts, slot).is_moving
+    return _from_above(facts, slot.path).is_moving
 
 
 def _filling(found: Iterable[Assignment]) -> list[Assignment]:
@@ -149,9 +148,10 @@ def _reads(value: ast.expr | None, name: str) -> bool:
     return any(isinstance(node, ast.Attribute) and node.attr == name for node in nodes)
 
 
+@once
 def uses(facts: Facts, type: str) -> Uses:
     """What a class of modules does with its attributes."""
-    return facts.once(("uses", type), lambda: Uses(facts.snapshot.classes, type))
+    return Uses(facts.snapshot.classes, type)
 
 
 def is_managed(facts: Facts, slot: SlotRecord) -> bool:
@@ -173,7 +173,7 @@ def reads(facts: Facts, slot: SlotRecord) -> Reads:
     is_learned = slot.requires_grad is not False
     key = ("reads", type, slot.name, is_row, is_learned)
     own: Reads = facts.once(key, lambda: uses(facts, type).reads(slot.name, is_row=is_row, is_learned=is_learned))
-    above = _from_above(facts, slot) if not slot.is_leaf else None
+    above = _from_above(facts, slot.path) if not slot.is_leaf else None
     if above is None or above.assigned is not found or not above.type:
         return own
     there: Reads = facts.once(("reads", above.type, above.name), lambda: uses(facts, above.type).reads(above.name))
@@ -198,12 +198,9 @@ def is_unread(facts: Facts, slot: SlotRecord) -> bool:
     )
 
 
+@once
 def _note_calls(facts: Facts) -> None:
     """Has the classes of all modules know which of their methods others call as the model runs."""
-    facts.once("calls", lambda: _find_calls(facts))
-
-
-def _find_calls(facts: Facts) -> None:
     modules: dict[str, list[int]] = {}
     for kind, members in facts.module_kinds:
         modules.setdefault(kind.type, []).extend(members)

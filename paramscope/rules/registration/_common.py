@@ -8,6 +8,7 @@ from itertools import chain, takewhile
 from typing import Literal, NamedTuple
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.once import all_once, once
 from paramscope.rules.places import own_parameters, parameters_below, type_of, upwards
 from paramscope.rules.registration._repeats import is_list, shared_modules
 from paramscope.rules.registration._requests import is_asked_for, is_made_default
@@ -31,12 +32,9 @@ class Common(NamedTuple):
     """How many of these places use it beside weights of their own: the name that merely registers it is none."""
 
 
-def common_layers(facts: Facts) -> tuple[Common, ...]:
+@all_once
+def common_layers(facts: Facts) -> Iterator[Common]:
     """In the model's order."""
-    return facts.once("common-layers", lambda: tuple(_common_layers(facts)))
-
-
-def _common_layers(facts: Facts) -> Iterator[Common]:
     for places in shared_modules(facts):
         kind = _kind(facts, places)
         if kind is None:
@@ -78,7 +76,7 @@ def _leaf_kind(facts: Facts, module: int) -> Kind | None:
     return "norm" if is_norm and names else None
 
 
-def _branches(facts: Facts, places: list[int]) -> list[int] | None:
+def _branches(facts: Facts, places: list[int]) -> tuple[int, ...] | None:
     """For each place the module that holds it, right below the one that holds all; None where one is that itself."""
     lines = [[*upwards(facts, place)][::-1] for place in places]
     same = 0
@@ -86,18 +84,13 @@ def _branches(facts: Facts, places: list[int]) -> list[int] | None:
         same += 1
     if any(len(line) <= same for line in lines):
         return None
-    return list(dict.fromkeys(line[same] for line in lines))
+    return tuple(dict.fromkeys(line[same] for line in lines))
 
 
-def _have_their_own(facts: Facts, branches: list[int]) -> bool:
+@once
+def _have_their_own(facts: Facts, branches: tuple[int, ...]) -> bool:
     """Whether two at least have weights that no other has, and all that they have in common are norms and
     activations: else they share a branch, in pieces."""
-    if len(branches) < 2:
-        return False
-    return facts.once(("own-weights", tuple(branches)), lambda: _compare(facts, branches))
-
-
-def _compare(facts: Facts, branches: list[int]) -> bool:
     held = [set(parameters_below(facts, branch).values()) for branch in branches]
     count = Counter(chain.from_iterable(held))
     if sum(any(count[tensor] == 1 for tensor in tensors) for tensors in held) < 2:
@@ -115,10 +108,11 @@ def _is_small(facts: Facts, module: int) -> bool:
     return any(_kind(facts, [at]) is not None for at in repeated)
 
 
+@once
 def _repeated(facts: Facts) -> frozenset[int]:
     """Modules that stand in several places, at each of them."""
     repeats = facts.snapshot.module_columns.repeats
-    return facts.once("repeated", lambda: frozenset(chain(repeats.keys(), repeats.values())))
+    return frozenset(chain(repeats.keys(), repeats.values()))
 
 
 def _is_first(facts: Facts, place: int) -> bool:

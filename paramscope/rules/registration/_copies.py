@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.rules.facts import Facts
+from paramscope.rules.once import all_once
 from paramscope.rules.places import parameters_below
 from paramscope.rules.sharing._memory import slots_in
 from paramscope.snapshot import PARAMETER, REQUIRES_GRAD, join
@@ -50,12 +51,9 @@ class Copy(NamedTuple):
     """Whether its name says that it is a copy; else that it is frozen but for these."""
 
 
-def copies(facts: Facts) -> tuple[Copy, ...]:
+@all_once
+def copies(facts: Facts) -> Iterator[Copy]:
     """In the model's order."""
-    return facts.once("copies", lambda: tuple(_copies(facts)))
-
-
-def _copies(facts: Facts) -> Iterator[Copy]:
     tied = list(_tied(facts))
     named = list(_named(facts, tied))
     yield from named

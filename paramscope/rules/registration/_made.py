@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.once import once
 from paramscope.rules.places import modules_above
 from paramscope.snapshot import join
 from paramscope.snapshot.path import names_below
@@ -25,9 +26,10 @@ class Made(NamedTuple):
     made: Assigned
 
 
+@once
 def in_forward(facts: Facts, type: str) -> tuple[Assigned, ...]:
     """All that the forward of a class assigns, by its source."""
-    return facts.once(("in-forward", type), lambda: assigned_in_forward(facts.snapshot.classes, type))
+    return assigned_in_forward(facts.snapshot.classes, type)
 
 
 def made_in_forward(facts: Facts) -> Iterator[Made]:
@@ -39,11 +41,10 @@ def made_in_forward(facts: Facts) -> Iterator[Made]:
                 yield Made(owner, join(owner, ".".join(made.steps)), made)
 
 
+@once
 def _made_by(facts: Facts, type: str) -> list[Assigned]:
     record = facts.class_of(type)
-    if record is None or not is_own(record):
-        return []
-    return facts.once(("made-in-forward", type), lambda: slots_of(in_forward(facts, type)))
+    return slots_of(in_forward(facts, type)) if record is not None and is_own(record) else []
 
 
 def made_by_forward(facts: Facts, path: str) -> Assigned | None:

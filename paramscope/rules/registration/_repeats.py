@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.once import all_once
 from paramscope.rules.places import parameters_below, type_of, upwards
 from paramscope.rules.sharing._memory import slots_in
 from paramscope.snapshot import ATTRIBUTE, PARAMETER
@@ -25,12 +26,9 @@ class Repeated(NamedTuple):
     """Whether they are one module; else they are several whose parameters are the same tensors."""
 
 
-def shared_modules(facts: Facts) -> tuple[list[int], ...]:
+@all_once
+def shared_modules(facts: Facts) -> Iterable[list[int]]:
     """The places of each registered module that stands in several, but for what lies in a shared one with it."""
-    return facts.once("shared-modules", lambda: tuple(_shared_modules(facts)))
-
-
-def _shared_modules(facts: Facts) -> Iterable[list[int]]:
     repeats = facts.snapshot.module_columns.repeats
     found: dict[int, list[int]] = {}
     for place, first in repeats.items():
@@ -40,9 +38,11 @@ def _shared_modules(facts: Facts) -> Iterable[list[int]]:
     return found.values()
 
 
-def repeated_modules(facts: Facts) -> tuple[Repeated, ...]:
+@all_once
+def repeated_modules(facts: Facts) -> Iterator[Repeated]:
     """Children with parameters that stand in one list several times, as one object or by all their parameters."""
-    return facts.once("repeated-modules", lambda: (*_same_objects(facts), *_same_parameters(facts)))
+    yield from _same_objects(facts)
+    yield from _same_parameters(facts)
 
 
 def _same_objects(facts: Facts) -> Iterator[Repeated]:

@@ -52,7 +52,7 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import Hidden, hidden_modules, hidden_parameters, to_blame
+from paramscope.rules.registration._steps import Hidden, hidden_modules, hidden_parameters
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS105", "module-behind-callable", Severity.WARNING)
@@ -82,12 +82,4 @@ def _problem(facts: Facts, hidden: Hidden, instead: str) -> Problem:
     where = f", self.{held.name}," if held.steps.startswith(_OF_CALLABLES) else f" in self.{held.name}"
     # The closure or the defaults of a function are two.
     knows = "know" if held.thing == "function" else "knows"
-    return Problem(
-        (hidden.path,),
-        hidden.told(f"Only {_KINDS.get(held.thing, 'a callable')}{where} {knows} {{0}}"),
-        instead,
-        Severity.INFO if hidden.on_purpose else None,
-        blame=to_blame(hidden.path),
-        cause="hidden",
-        alike=(facts.modules[held.owner].type, held.attribute),
-    )
+    return hidden.problem(facts, f"Only {_KINDS.get(held.thing, 'a callable')}{where} {knows} {{0}}", instead)
