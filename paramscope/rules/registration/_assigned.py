@@ -233,12 +233,11 @@ def _targets(facts: Facts, modules: dict[str, list[int]], type: str, attribute: 
 def target(facts: Facts, slot: SlotRecord, cause: Cause) -> str | None:
     """How the statement to blame writes the attribute, such as `self.blk.last` where a module above reaches in; None
     where no statement shows it."""
+    return facts.once(("target", cause, numberless(slot.path)), lambda: _target(facts, slot, cause))
+
+
+def _target(facts: Facts, slot: SlotRecord, cause: Cause) -> str | None:
     name = to_steps(slot.name)[0].text
-    key = ("target", cause, numberless(slot.path))
-    return facts.once(key, lambda: _target(facts, slot, cause, name))
-
-
-def _target(facts: Facts, slot: SlotRecord, cause: Cause, name: str) -> str | None:
     found = locate_cause(facts.snapshot, slot.path, cause).assignments
     if not found:
         return f"self.{name}" if "->" not in slot.path and facts.modules[slot.module].path == "" else None

@@ -41,9 +41,10 @@ def is_repeat_asked_for(facts: Facts, found: Repeated) -> bool:
         return True
     if found.is_one_object:
         return False
+    files = _files_above(facts, members[1])
     # What was made by `copy.copy` shares all, and its parts are nobody's choice.
     return any(
-        _is_handed_on(facts, members[1], name)
+        any(is_handed_on(file, classes, name, members[1]) for file, classes in files.items())
         or (not _is_whole_copy(facts, found) and _is_made_anew(facts, f"{members[1]}.{name}"))
         for name in _shared_parts(facts, found.members[1])
     )
@@ -56,10 +57,6 @@ def _shared_parts(facts: Facts, module: int) -> Iterator[str]:
         if child in columns.repeats or any(each == child for each in columns.repeats.values()):
             yield last_name(columns.paths[child])
     yield from (slots.names[slot] for slot in own_parameters(facts, module))
-
-
-def _is_handed_on(facts: Facts, member: str, name: str) -> bool:
-    return any(is_handed_on(file, classes, name, member) for file, classes in _files_above(facts, member).items())
 
 
 def _files_above(facts: Facts, path: str) -> dict[str, set[str]]:

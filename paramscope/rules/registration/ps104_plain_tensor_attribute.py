@@ -105,7 +105,7 @@ def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Prob
         message = (
             f"{_PLAIN}, {reason}: .to() does not move {{0|it|them}}, and state_dict() does not contain {{0|it|them}}."
         )
-    elif _is_placed(facts, slot, held):
+    elif held.kind == "attribute" and reads(facts, slot).reading == "placed":
         message = _PLACED
     instead = f'Register it: self.register_buffer("{held.name}", …), with persistent=False if it need not be saved.'
     if held.kind != "attribute":
@@ -116,10 +116,6 @@ def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Prob
     return Problem(
         (slot.path,), message, instead, Severity.INFO if reason else None, to_blame(slot.path), alike, cause="plain"
     )
-
-
-def _is_placed(facts: Facts, slot: SlotRecord, held: Held) -> bool:
-    return held.kind == "attribute" and reads(facts, slot).reading == "placed"
 
 
 def _why_harmless(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> str:
