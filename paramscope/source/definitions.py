@@ -80,7 +80,8 @@ def _definition(file: SourceFile, record: ClassRecord) -> ast.ClassDef:
             raise Unreadable(f"{record.file} holds several classes {name}, and nothing tells which one it is")
         return fitting[0]
     for each in candidates:
-        if _begins_at(each, record.line):
+        is_there = any(function.line == record.line for function in _functions(each))
+        if is_there and _may_be_topmost(each, record.line):
             return each
     if len(candidates) == 1 and _may_begin_elsewhere(file, candidates[0], record.line):
         return candidates[0]
@@ -127,20 +128,15 @@ def _first_line(node: Function) -> int:
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
-def _begins_at(node: ast.ClassDef, line: int) -> bool:
-    """Whether the topmost function that a class holds may begin at a line."""
-    functions = _functions(node)
-    is_there = any(function.line == line for function in functions)
-    return is_there and not any(function.line < line and not function.may_be_gone for function in functions)
+def _may_be_topmost(node: ast.ClassDef, line: int) -> bool:
+    """Whether no function that a class surely holds begins above a line."""
+    return all(function.may_be_gone or function.line >= line for function in _functions(node))
 
 
 def _may_begin_elsewhere(file: SourceFile, node: ast.ClassDef, line: int) -> bool:
     """Whether a function at this line may have taken the place of a decorated one in the class: `functools.wraps`
     gives it the name of the one that it wraps."""
-    functions = _functions(node)
-    if not any(function.is_decorated for function in functions):
-        return False
-    if any(function.line < line and not function.may_be_gone for function in functions):
+    if not any(function.is_decorated for function in _functions(node)) or not _may_be_topmost(node, line):
         return False
     classes = chain.from_iterable(file.classes.values())
     return any(
@@ -158,9 +154,10 @@ def _module_scope(file: SourceFile) -> Scope:
     place = Place(scope, start, 0, "", "", SOMETHING, in_body=False)
     for node in file.tree.body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                scope.bind(name, evaluate(value, place), start)
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+            ):
                 scope.bind(name, evaluate(value, place), start)
             case ast.AugAssign(target=ast.Name(id=name)):
                 scope.bind(name, Value(), start)

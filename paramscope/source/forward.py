@@ -12,6 +12,7 @@ from paramscope.source.files import SourceFile, readable
 from paramscope.source.finder import Assignment
 from paramscope.source.locals import bound_to
 from paramscope.source.methods import Method, methods_by_name
+from paramscope.source.operations import HANDING_BACK
 from paramscope.source.syntax import called, dotted, is_false, is_true
 
 When = Literal["always", "absent", "sometimes"]
@@ -21,13 +22,6 @@ _LEARNING = frozenset(name.rpartition(".")[2] for name in LAYERS) | {
     *("Transformer", "TransformerEncoder", "TransformerDecoder", "TransformerEncoderLayer", "TransformerDecoderLayer")
 }
 """Layers of torch.nn that hold parameters."""
-_KEEPING = frozenset(
-    {
-        *("to", "cuda", "cpu", "type", "type_as", "train", "eval", "float", "double", "half", "bfloat16"),
-        *("requires_grad_", "xpu", "npu", "apply"),
-    }
-)
-"""Methods that give back the module, or something like the tensor, that they are called on."""
 
 
 class Assigned(NamedTuple):
@@ -261,7 +255,7 @@ def _makes(value: ast.expr | None, where: Assignment, source: SourceFile) -> Lit
             value = values[0] if len(values) == 1 else None
     while True:
         match value:
-            case ast.Call(func=ast.Attribute(value=inner, attr=attr), args=args) if attr in _KEEPING:
+            case ast.Call(func=ast.Attribute(value=inner, attr=attr), args=args) if attr in HANDING_BACK:
                 if _is_frozen(value, args[:1] if attr == "requires_grad_" else ()):
                     return ""
                 value = inner

@@ -48,7 +48,5 @@ def lineage(classes: Mapping[str, ClassRecord], type: str) -> tuple[ClassRecord,
 
 @cache
 def _python_folders() -> tuple[str, ...]:
-    folders = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
-    return tuple(sorted(os.path.join(os.path.realpath(folder), "") for folder in folders)) + tuple(
-        sorted(os.path.join(os.path.abspath(folder), "") for folder in folders)
-    )
+    folders = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+    return tuple({os.path.join(to(folder), "") for folder in folders for to in (os.path.realpath, os.path.abspath)})

@@ -12,6 +12,10 @@ TRANSFERS = frozenset({"cuda", "xpu", "npu", "hpu", "ipu", "mtia"})
 """Methods that bring a tensor to a device."""
 CASTS = frozenset({"float", "double", "half", "bfloat16", "long", "int", "short", "bool", "char", "byte", "type"})
 """Methods that choose its dtype."""
+MOVING = frozenset({"to", "cuda", "cpu", "half", "float", "double", "bfloat16", "xpu", "npu", "to_empty"})
+"""Methods that move or cast all of a module."""
+HANDING_BACK = MOVING | {"train", "eval", "type", "type_as", "requires_grad_", "apply", "share_memory", "detach"}
+"""Methods that give back the module, or something like the tensor, that they are called on."""
 DTYPES = frozenset(
     {
         *("float16", "float32", "float64", "bfloat16", "half", "float", "double", "complex64", "complex128"),

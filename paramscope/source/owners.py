@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from paramscope.snapshot import ClassRecord, Snapshot, join
+from paramscope.snapshot import REGISTERED, ClassRecord, Snapshot
 from paramscope.snapshot.path import PathStep, Steps, last_name, parent, prefixes, to_steps
 from paramscope.source.finder import Assignment, Goal, Match
 from paramscope.source.library import is_own, lineage
@@ -150,16 +150,8 @@ def _counted(snapshot: Snapshot, owner: str, step: PathStep) -> PathStep:
         return step
 
     def count() -> int:
-        # Children of a list have the numbers from 0 on: the first one that is missing lies between these two.
-        low, high = 0, 1
-        while join(owner, str(high)) in snapshot.modules:
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            if join(owner, str(middle)) in snapshot.modules:
-                low = middle
-            else:
-                high = middle
-        return high
+        flags = snapshot.module_columns.flags
+        children = snapshot.tree.children.get(snapshot.modules.position(owner), ())
+        return sum(bool(flags[child] & REGISTERED) for child in children)
 
     return step._replace(siblings=count)

@@ -12,6 +12,7 @@ from paramscope.source.contents import is_empty
 from paramscope.source.definitions import body_of
 from paramscope.source.finder import Assignment
 from paramscope.source.methods import Method, methods_by_name
+from paramscope.source.operations import HANDING_BACK, MOVING
 from paramscope.source.syntax import Function, holds_line, is_attribute_of, own_name, parameters, receiver_of
 from paramscope.source.values import mangled
 
@@ -20,16 +21,8 @@ _Place = tuple[int, int]
 
 _DEPTH_BOUND = 8
 """Names that only rename another, and expressions within one another, that are looked through."""
-_SAME = frozenset(
-    {
-        *("eval", "train", "to", "cuda", "cpu", "half", "float", "double", "bfloat16", "type", "requires_grad_"),
-        *("share_memory", "detach"),
-    }
-)
-"""Methods that give back the module, or the tensor, that they are called on."""
 _BRACKETS = frozenset({"list", "tuple", "deque"})
-_MOVING = frozenset({"to", "cuda", "cpu", "half", "float", "double", "bfloat16", "xpu", "npu", "to_empty"})
-_CARING = _MOVING | {"_apply", "train", "eval"}
+_CARING = MOVING | {"_apply", "train", "eval"}
 """Methods that torch calls for all that is registered: who overrides one looks after the rest, too."""
 
 
@@ -61,7 +54,7 @@ def _looks_after(method: Method, attribute: str) -> bool:
         if method.node.name in _CARING and is_it(node):
             return True
         match node:
-            case ast.Call(func=ast.Attribute(value=moved, attr=name)) if name in _MOVING:
+            case ast.Call(func=ast.Attribute(value=moved, attr=name)) if name in MOVING:
                 if any(map(is_it, _inwards(moved))):
                     return True
     return False
@@ -174,7 +167,7 @@ class _Given:
                 parts = (inner,)
             case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.NamedExpr(value=inner):
                 parts = (inner,)
-            case ast.Call(func=ast.Attribute(value=inner, attr=method)) if method in _SAME:
+            case ast.Call(func=ast.Attribute(value=inner, attr=method)) if method in HANDING_BACK:
                 parts = (inner,)
             case ast.Call(func=ast.Name(id="getattr"), args=[inner, *_]):
                 parts = (inner,)

@@ -260,8 +260,6 @@ class _Reader:
 
     def _add(self, write: Write, place: Place) -> None:
         event = self._event(write, place)
-        if not write.ref.steps:
-            return
         first = write.ref.steps[0]
         name = literal(first.text)
         if first.is_item:

@@ -82,15 +82,15 @@ def _turned(whole: Form, part: Form) -> str | None:
 def _reshaped(whole: Form, part: Form) -> str | None:
     if whole.start != part.start or prod(whole.shape) != prod(part.shape):
         return None
-    if not (_is_contiguous(whole) and _is_contiguous(part)):
+    if not (is_contiguous(whole.shape, whole.stride) and is_contiguous(part.shape, part.stride)):
         return None
     return f".view({', '.join(map(str, part.shape))})" if part.shape else ".view(())"
 
 
-def _is_contiguous(form: Form) -> bool:
-    return all(
-        size == 1 or step == prod(form.shape[at + 1 :])
-        for at, (size, step) in enumerate(zip(form.shape, form.stride, strict=True))
+def is_contiguous(shape: tuple[int, ...], stride: tuple[int, ...]) -> bool:
+    """Whether elements lie one after the other in memory, as their indices do."""
+    return 0 in shape or all(
+        size == 1 or step == prod(shape[at + 1 :]) for at, (size, step) in enumerate(zip(shape, stride, strict=True))
     )
 
 

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 from paramscope.report.finding import Severity
@@ -125,7 +126,8 @@ def _reading(states: list[int]) -> _Reading | None:
         if rank and (body < _RUN or (before and behind and 2 * body < len(states))):
             continue
         inner = [at for at in range(first, last) if states[at] != state]
-        longest = max((len(piece) for piece in _pieces(inner)), default=0)
+        between = groupby(states[at] == state for at in range(first, last))
+        longest = max((len(list(run)) for is_usual, run in between if not is_usual), default=0)
         # An end no longer than what lies inside is one of several odd ones, and no half of a model.
         odd = len(inner) + sum(end for end in (before, behind) if end <= longest)
         if not inner or _RUN * odd <= (body if rank else len(states)):
@@ -139,17 +141,6 @@ def _reading(states: list[int]) -> _Reading | None:
 def _lesser(states: list[int]) -> int:
     """How many of some states are not the most common one."""
     return len(states) - max(Counter(states).values()) if states else 0
-
-
-def _pieces(positions: list[int]) -> list[list[int]]:
-    """Positions that follow one another, together."""
-    pieces: list[list[int]] = []
-    for at in positions:
-        if pieces and pieces[-1][-1] == at - 1:
-            pieces[-1].append(at)
-        else:
-            pieces.append([at])
-    return pieces
 
 
 def _is_regular(positions: list[int], count: int) -> bool:
