@@ -7,7 +7,19 @@ import ast
 
 from paramscope.source.callees import Callee, Package, resolve
 from paramscope.source.expressions import Frame, key_of, may_be_called
-from paramscope.source.holding import DEVICE, FOREIGN, HOST, INTEGER, OWN, Closure, Known, gathered, joined, whole
+from paramscope.source.holding import (
+    DEVICE,
+    FOREIGN,
+    HOST,
+    INTEGER,
+    OWN,
+    SELF,
+    Closure,
+    Known,
+    gathered,
+    joined,
+    whole,
+)
 from paramscope.source.methods import Method, says_integer
 from paramscope.source.operations import (
     ASKING,
@@ -26,19 +38,39 @@ from paramscope.source.values import mangled
 
 
 class Calling(TensorCalls):
-    """Calls; to go into a function is for those who build on this."""
+    """Calls; what the statements of a function do is for those who build on this."""
 
-    def call_function(self, callee: Callee, call: ast.Call, frame: Frame) -> Known | None:
-        """What a function that can be read gives; None where it is not gone into."""
-        raise NotImplementedError
-
-    def call_method(self, method: Method, call: ast.Call | None, frame: Frame, *, is_bound: bool) -> Known | None:
-        """As `call_function`, for a method of the instance, or a property where there is no call."""
+    def run(self, node: Function | ast.Lambda, frame: Frame) -> Known:
+        """What a function gives, whose parameters are bound."""
         raise NotImplementedError
 
     def run_closure(self, closure: Closure, call: ast.Call | None, frame: Frame | None = None) -> Known:
         """What a function within a function gives."""
         raise NotImplementedError
+
+    def call_function(self, callee: Callee, call: ast.Call, frame: Frame) -> Known | None:
+        """What a function of the file, or of one that it imports, gives; None where it is not gone into."""
+        return self._go_into(callee.node, Frame(callee.file, None), call, frame, skip=callee.given)
+
+    def call_method(self, method: Method, call: ast.Call | None, frame: Frame, *, is_bound: bool) -> Known | None:
+        """As `call_function`, for a method of the instance, or a property where there is no call."""
+        inner = Frame(method.file, method)
+        skip = int(is_bound and method.receiver is not None)
+        return self._go_into(method.node, inner, call, frame, skip=skip)
+
+    def _go_into(
+        self, node: Function, inner: Frame, call: ast.Call | None, frame: Frame, *, skip: int
+    ) -> Known | None:
+        if self.depth >= self.DEPTH or node in self.running_now or self.budget <= 0:
+            return None
+        if call is not None:
+            self.bind(node, call, inner, frame, skip=skip)
+        for first in positional(node.args)[:skip]:
+            inner.names[first.arg] = SELF if inner.method is not None else OWN
+        self.running_now.append(node)
+        result = self.run(node, inner)
+        self.running_now.pop()
+        return result
 
     def read_property(self, name: str, frame: Frame) -> Known | None:
         found = self.methods.by_name.get(name)

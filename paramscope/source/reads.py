@@ -8,14 +8,12 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from paramscope.source.callees import Callee
 from paramscope.source.calling import Calling
 from paramscope.source.expressions import Frame
 from paramscope.source.holding import (
     FOREIGN,
     HOST,
     INTEGER,
-    OWN,
     SELF,
     Closure,
     Known,
@@ -281,27 +279,3 @@ class _Walk(Calling):
                 frame.names[name] = joined((mine, value), is_guarded=is_guarded)
         if state is not self.state:
             self.state = joined((state, self.state), is_guarded=is_guarded)
-
-    def call_function(self, callee: Callee, call: ast.Call, frame: Frame) -> Known | None:
-        """What a function of the file, or of one that it imports, gives; None where it is not gone into."""
-        return self._go_into(callee.node, Frame(callee.file, None), call, frame, skip=callee.given)
-
-    def call_method(self, method: Method, call: ast.Call | None, frame: Frame, *, is_bound: bool) -> Known | None:
-        """As `call_function`, for a method of the instance, or a property where there is no call."""
-        inner = Frame(method.file, method)
-        skip = int(is_bound and method.receiver is not None)
-        return self._go_into(method.node, inner, call, frame, skip=skip)
-
-    def _go_into(
-        self, node: Function, inner: Frame, call: ast.Call | None, frame: Frame, *, skip: int
-    ) -> Known | None:
-        if self.depth >= self.DEPTH or node in self.running_now or self.budget <= 0:
-            return None
-        if call is not None:
-            self.bind(node, call, inner, frame, skip=skip)
-        for first in positional(node.args)[:skip]:
-            inner.names[first.arg] = SELF if inner.method is not None else OWN
-        self.running_now.append(node)
-        result = self.run(node, inner)
-        self.running_now.pop()
-        return result

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from paramscope.report.finding import Severity
-from paramscope.rules.facts import Facts
+from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.once import all_once, once
 from paramscope.rules.rule import Problem
 from paramscope.snapshot import REGISTERED, SlotRecord, join
@@ -76,6 +76,18 @@ def held_by(facts: Facts, path: str) -> Held | None:
 def slot_held_by(facts: Facts, slot: SlotRecord) -> Held | None:
     """How the slot of an attribute is reached from the module that holds it."""
     return _held(facts, slot.path, slot.module, slot.name)
+
+
+def held_attributes(
+    facts: Facts, is_meant: Callable[[SlotKind], bool]
+) -> Iterator[tuple[SlotKind, SlotRecord, Held]]:
+    """The slots of attributes of some kinds, with how each is reached, but for what each forward computes anew."""
+    for kind in facts.slot_kinds:
+        if kind.role == "attribute" and kind.spec is not None and is_meant(kind):
+            for slot in map(facts.slots.at, kind.slots):
+                held = slot_held_by(facts, slot)
+                if held is not None and not facts.is_recomputed(held.path):
+                    yield kind, slot, held
 
 
 def _held(facts: Facts, path: str, owner: str, rest: str) -> Held | None:
@@ -209,17 +221,10 @@ def hidden_modules(facts: Facts) -> Iterator[Hidden]:
 @all_once
 def hidden_parameters(facts: Facts) -> Iterator[Hidden]:
     """The Parameters that are no module's own, but for those in hidden modules of which a rule tells already."""
-    owners = facts.snapshot.slot_columns.modules
-    for kind in facts.slot_kinds:
-        if kind.role != "attribute" or not kind.is_parameter or kind.spec is None:
-            continue
-        for position in kind.slots:
-            if owners[position] not in facts.hidden_holders:
-                slot = facts.slots.at(position)
-                held = slot_held_by(facts, slot)
-                if held is not None and not facts.is_recomputed(held.path):
-                    is_frozen = not kind.requires_grad
-                    yield Hidden(slot.path, held, is_frozen, _on_purpose(facts, held, is_frozen=is_frozen))
+    for kind, slot, held in held_attributes(facts, lambda kind: kind.is_parameter):
+        if facts.modules.position(slot.module) not in facts.hidden_holders:
+            is_frozen = not kind.requires_grad
+            yield Hidden(slot.path, held, is_frozen, _on_purpose(facts, held, is_frozen=is_frozen))
 
 
 def nested_in(found: Iterable[Hidden]) -> frozenset[str]:

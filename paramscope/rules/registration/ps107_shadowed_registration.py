@@ -47,7 +47,7 @@ from collections.abc import Iterator
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.places import class_names
-from paramscope.rules.registration._steps import held_by, slot_held_by
+from paramscope.rules.registration._steps import held_attributes, held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import join
 from paramscope.snapshot.path import last_name
@@ -124,18 +124,13 @@ def _have_common_class(facts: Facts, one: str, other: str) -> bool:
 def _by_instance(facts: Facts) -> dict[str, list[str]]:
     """By path of what is registered, the paths of what its owner holds under the same name."""
     found: dict[str, list[str]] = {}
-    for kind in facts.slot_kinds:
-        if kind.role == "attribute" and kind.name.startswith("->"):
-            for position in kind.slots:
-                slot = facts.slots.at(position)
-                held = slot_held_by(facts, slot)
-                if held is not None and not facts.is_recomputed(held.path):
-                    found.setdefault(join(slot.module, held.attribute), []).append(slot.path)
+    for _, slot, held in held_attributes(facts, lambda kind: kind.name.startswith("->")):
+        found.setdefault(join(slot.module, held.attribute), []).append(slot.path)
     for module in facts.hidden_roots:
         path = facts.modules.path_at(module)
-        held = held_by(facts, path) if "->" in path else None
-        if held is not None and held.kind == "shadow":
-            found.setdefault(join(held.owner, held.attribute), []).append(path)
+        shadow = held_by(facts, path) if "->" in path else None
+        if shadow is not None and shadow.kind == "shadow":
+            found.setdefault(join(shadow.owner, shadow.attribute), []).append(path)
     for alias in facts.snapshot.aliases:
         owner, arrow, name = alias.path.rpartition("->")
         if arrow and owner in facts.modules and not facts.is_recomputed(alias.path):
