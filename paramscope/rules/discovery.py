@@ -38,7 +38,8 @@ def discover() -> Discovered:
             loaded = point.load()
             modules = _modules_of(loaded) if hasattr(loaded, "__path__") and not hasattr(loaded, "RULE") else [loaded]
         except Exception as error:  # noqa: BLE001  whatever a plugin raises is reported
-            failed.append(Skipped(point.name, f"the plugin {point.value} cannot be loaded: {_words(error)}"))
+            why = f"{type(error).__name__}: {error}"
+            failed.append(Skipped(point.name, f"the plugin {point.value} cannot be loaded: {why}"))
             continue
         for module in modules:
             _add(found, failed, module, origin_of(point), point.name)
@@ -63,7 +64,3 @@ def _add(found: dict[str, Loaded], failed: list[Skipped], module: ModuleType, or
         failed.append(Skipped(name, f"{origin} offers {rule.code}, which is taken by {found[rule.code].origin}"))
     else:
         found[rule.code] = Loaded(rule, check, module.__doc__ or "", origin)
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -77,8 +77,7 @@ def locate_odd_attribute(snapshot: Snapshot, path: str, name: str) -> Located:
         and _is_on_the_way(each, path, snapshot)
         and (each.assignment.file, each.assignment.line) not in places
     ]
-    found = narrowed(found, snapshot)
-    lines = by_line(each.assignment for each in found)
+    lines = by_line(each.assignment for each in narrowed(found, snapshot))
     if within and (not lines or within[0].is_straight):
         return Located((within[0],), None)
     if len(lines) == 1 and not within:
@@ -141,6 +140,5 @@ def _from_outside(snapshot: Snapshot, path: str, cause: Cause, near: Assignment 
             and each.assignment.line > near.line
         ]
         found = here or found
-    found = narrowed(found, snapshot)
-    lines = by_line(each.assignment for each in found)
+    lines = by_line(each.assignment for each in narrowed(found, snapshot))
     return next(iter(lines.values())) if len(lines) == 1 else None

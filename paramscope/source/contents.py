@@ -6,6 +6,7 @@ import ast
 from collections.abc import Sequence
 
 from paramscope.source.syntax import called
+from paramscope.source.texts import BITS_BOUND, DIGITS_BOUND
 
 _OF_ONE = frozenset(
     {"ModuleList", "ParameterList", "BufferList", "list", "tuple", "set", "frozenset", "deque", "iter"}
@@ -13,9 +14,6 @@ _OF_ONE = frozenset(
 _CONTAINERS = frozenset({"dict", "list", "tuple", "set", "deque", "OrderedDict", "defaultdict"})
 _OF_KEYS = frozenset({"ModuleDict", "ParameterDict", "BufferDict", "dict", "OrderedDict"})
 _DEPTH_BOUND = 8
-# Python refuses to convert numbers of more than 4,300 digits.
-_BITS_BOUND = 64
-_DIGITS_BOUND = 18
 
 
 def holds(node: ast.expr | None, key: str, depth: int = 0) -> bool | None:
@@ -71,14 +69,14 @@ def _key(node: ast.expr | None) -> str | None:
     match node:
         case ast.Constant(value=str(text)):
             return text
-        case ast.Constant(value=int(number)) if number.bit_length() <= _BITS_BOUND:
+        case ast.Constant(value=int(number)) if number.bit_length() <= BITS_BOUND:
             return str(number)
     return None
 
 
 def _has_position(members: Sequence[ast.expr], key: str) -> bool | None:
     starred = next((i for i, member in enumerate(members) if isinstance(member, ast.Starred)), None)
-    if not key.isdecimal() or len(key) > _DIGITS_BOUND:
+    if not key.isdecimal() or len(key) > DIGITS_BOUND:
         return False if starred is None else None
     if starred is None:
         return int(key) < len(members)

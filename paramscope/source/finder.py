@@ -201,7 +201,7 @@ class Finder:
                 event.number,
             ),
             self._assignment(event),
-            _is_vague(steps[0]),
+            not steps[0].is_item and is_unknown(steps[0].text),
         )
 
     @property
@@ -255,10 +255,6 @@ class Finder:
             event.is_straight,
             event.is_ungraded,
         )
-
-
-def _is_vague(step: Step) -> bool:
-    return not step.is_item and is_unknown(step.text)
 
 
 def _holes(steps: Iterable[Step]) -> int:

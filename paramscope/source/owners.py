@@ -52,7 +52,8 @@ def locate(
     ]
     matches = _in_objects(snapshot, path, is_empty=is_empty, with_changes=with_changes)
     if not own:
-        return to_located(matches, _no_owner(owners))
+        types = ", ".join(dict.fromkeys(owner.type for owner in owners))
+        return to_located(matches, f"no class of the user's own holds it: above it stand only {types}")
     nearest = owners[own[0]]
     reason = ""
     for i in own:
@@ -95,11 +96,6 @@ def _is_given(assignment: Assignment) -> bool:
 def _has_own(classes: Mapping[str, ClassRecord], type: str) -> bool:
     """Whether the user wrote a class, or a library made it from one of theirs, as `parametrize` does."""
     return any(map(is_own, lineage(classes, type)))
-
-
-def _no_owner(owners: list[_Owner]) -> str:
-    types = dict.fromkeys(owner.type for owner in owners)
-    return f"no class of the user's own holds it: above it stand only {', '.join(types)}"
 
 
 def _owners(snapshot: Snapshot, path: str) -> tuple[list[_Owner], Steps, bool]:

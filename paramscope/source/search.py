@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from paramscope.snapshot import ClassRecord
-from paramscope.snapshot.path import PathStep, Steps, to_steps
+from paramscope.snapshot.path import PathStep, to_steps
 from paramscope.source.definitions import body_of, find_definition, short
 from paramscope.source.files import Unreadable
 from paramscope.source.finder import Assignment, Finder, Goal, Match
@@ -91,7 +91,9 @@ def search(classes: Mapping[str, ClassRecord], type: str, goal: Goal, *, distanc
             )
         if any(not match.is_vague for match in matches):
             break
-    return Found(matches, reason or _outside(line[0], goal.steps))
+    what = "neither the body nor a method" if goal.steps[0].kind == "class" else "no method"
+    outside = f"{what} of {short(line[0])} or its bases assigns {goal.steps[0].text!r}: it was assigned from outside"
+    return Found(matches, reason or outside)
 
 
 def matches_of(line: Sequence[ClassRecord], place: int, goal: Goal, distance: int = 0) -> Iterator[Match]:
@@ -109,8 +111,3 @@ def _is_overridden(method: str, line: Iterable[ClassRecord]) -> bool:
             if isinstance(node, ast.FunctionDef) and node.name == method:
                 return not any(isinstance(each, ast.Attribute) and each.attr == method for each in ast.walk(node))
     return False
-
-
-def _outside(cls: ClassRecord, steps: Steps) -> str:
-    what = "neither the body nor a method" if steps[0].kind == "class" else "no method"
-    return f"{what} of {short(cls)} or its bases assigns {steps[0].text!r}: it was assigned from outside"

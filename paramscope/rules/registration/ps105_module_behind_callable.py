@@ -68,12 +68,10 @@ _OF_CALLABLES = ("->func", "->args", "->keywords", "->__self__", "->__defaults__
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """What only callables hold."""
-    for hidden in hidden_modules(facts):
-        if hidden.held.kind == "callable":
-            yield _problem(facts, hidden, "Register the module as well: self.name = module.")
-    for hidden in hidden_parameters(facts):
-        if hidden.held.kind == "callable":
-            yield _problem(facts, hidden, "Register the Parameter as well: self.name = parameter.")
+    for told, what in ((hidden_modules(facts), "module"), (hidden_parameters(facts), "Parameter")):
+        for hidden in told:
+            if hidden.held.kind == "callable":
+                yield _problem(facts, hidden, f"Register the {what} as well: self.name = {what.lower()}.")
 
 
 def _problem(facts: Facts, hidden: Hidden, instead: str) -> Problem:
