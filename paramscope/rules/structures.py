@@ -30,18 +30,21 @@ def by_slot(facts: Facts, tell: Callable[[SlotKind], Hashable]) -> list[int]:
     return found
 
 
-def numbered(facts: Facts, own: Sequence[Hashable], of_slots: Sequence[int]) -> list[int]:
+def numbered(facts: Facts, own: Sequence[Hashable], of_slots: list[int]) -> list[int]:
     """For each module the number of what it is itself, of its slots, and of its children's numbers: of a registered
     one what it hides does not count.
 
     own: of each module. of_slots: of each slot, as `by_slot` tells it.
     """
-    flags, slots_of = facts.snapshot.module_columns.flags, facts.snapshot.tree.slots_of
+    flags, first = facts.snapshot.module_columns.flags, facts.first_slots
     found = [0] * len(flags)
     known: dict[Hashable, int] = {}
     # A child comes after its parent, so counting down meets children first.
     for module in range(len(flags) - 1, -1, -1):
-        held = [of_slots[slot] for slot in slots_of(module) if of_slots[slot] >= 0]
+        held = of_slots[first[module] : first[module + 1]]
+        # Attributes stand last among the slots of a module.
+        while held and held[-1] < 0:
+            held.pop()
         children, kept = facts.children.get(module, ()), flags[module] & REGISTERED
         below = [found[child] for child in children if flags[child] & REGISTERED == kept]
         found[module] = known.setdefault((own[module], *held, -1, *below), len(known))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
@@ -47,10 +48,11 @@ def find_definition(record: ClassRecord) -> Definition:
 def body_of(record: ClassRecord) -> ast.ClassDef | None:
     """The definition of a recorded class as it stands in its file; None where it cannot be read."""
     file = readable(record.file)
-    try:
-        return None if file is None else _definition(file, record)
-    except Unreadable:
+    if file is None:
         return None
+    with suppress(Unreadable):
+        return file.once(("body", record.type, record.line), lambda: _definition(file, record))
+    return None
 
 
 def bodies_of(record: ClassRecord) -> list[ast.ClassDef]:

@@ -4,7 +4,7 @@ function that builds it, in one of the files of the user's own classes."""
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -154,9 +154,9 @@ def _loops(function: ast.AST) -> dict[str, tuple[ast.expr, str]]:
     return found
 
 
-def constructs(scope: ast.AST, names: Iterable[str]) -> bool:
+def constructs(scope: ast.AST, names: frozenset[str]) -> bool:
     """Whether a function calls one of some classes by name."""
-    return not {called(node) for node in ast.walk(scope)}.isdisjoint(names)
+    return any(called(node) in names for node in ast.walk(scope))
 
 
 def narrowed(found: list[Outside], snapshot: Snapshot) -> list[Outside]:
