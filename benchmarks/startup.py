@@ -1,9 +1,9 @@
-"""Milliseconds that whole programs take, each in a process of its own, in turns with what they are held against."""
+"""Milliseconds that whole programs take, each in a process of its own, in turns with what they are held against; and
+what the pytest plugin adds to a run."""
 
 from __future__ import annotations
 
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -40,8 +40,13 @@ from paramscope import audit
 audit(built)
 print((time.perf_counter() - start) * 1000, gc.get_stats()[2]["collections"] - full)
 """
-TESTS = 3_000
-"""Tests of a run that is long, to tell what one costs."""
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("number", range(3_000))
+def test(number):
+    pass
+"""
 # The exit code first: a program that fails is no program that is fast.
 _COMMANDS = ("rules", "explain PS101", "inspect gpt2.json", "check gpt2.json --fail-on never")
 
@@ -51,7 +56,8 @@ class Startup(NamedTuple):
 
     what: str
     unit: str
-    limit: float
+    limit: float | None
+    """None for what is only told beside the others."""
     measured: float | None
     """Median over the turns; None where it cannot be run."""
     spread: tuple[float, float] = (0.0, 0.0)
@@ -61,7 +67,7 @@ class Startup(NamedTuple):
     @property
     def is_hit(self) -> bool | None:
         """Whether the median keeps within the limit."""
-        return None if self.measured is None or self.trouble else self.measured <= self.limit
+        return None if self.measured is None or self.limit is None or self.trouble else self.measured <= self.limit
 
 
 def startup_costs(repeats: int) -> list[Startup]:
@@ -69,9 +75,7 @@ def startup_costs(repeats: int) -> list[Startup]:
     with TemporaryDirectory(prefix="startup") as name:
         folder = Path(name)
         (folder / "model.py").write_text(MODEL, encoding="utf-8")
-        for count in (1, TESTS):
-            text = f"import pytest\n\n@pytest.mark.parametrize('n', range({count}))\ndef test(n):\n    pass\n"
-            (folder / f"test_{count}.py").write_text(text, encoding="utf-8")
+        (folder / "test_many.py").write_text(TESTS, encoding="utf-8")
         run(["-c", GPT2, str(folder / "gpt2.json")])
         return [*_programs(folder, repeats), _first_audit(folder, repeats), *_plugin(folder, repeats)]
 
@@ -81,11 +85,14 @@ def _programs(folder: Path, repeats: int) -> Iterator[Startup]:
     inspect = ("-m", "paramscope", "inspect", "model.py:build")
     ratios, trouble = _turns(folder, repeats, (inspect, build), lambda seconds: seconds[0] / seconds[1])
     yield _startup("`paramscope inspect f.py:build`", "× importing torch and building", 1.0, ratios, trouble)
-    for command in _COMMANDS:
-        arguments = ("-m", "paramscope", *command.split())
+    programs: dict[str, tuple[tuple[str, ...], float | None]] = {
+        f"`paramscope {command.replace(' --fail-on never', '')}`": (("-m", "paramscope", *command.split()), 60.0)
+        for command in _COMMANDS
+    }
+    programs["`import click`, which each of these does"] = (("-c", "import click"), None)
+    for what, (arguments, limit) in programs.items():
         over, trouble = _turns(folder, repeats, (arguments, BARE), lambda times: (times[0] - times[1]) * 1000)
-        what = f"`paramscope {command.replace(' --fail-on never', '')}`"
-        yield _startup(what, "ms over `python -c pass`", 60.0, over, trouble)
+        yield _startup(what, "ms over `python -c pass`", limit, over, trouble)
 
 
 def _first_audit(folder: Path, repeats: int) -> Startup:
@@ -102,18 +109,28 @@ def _first_audit(folder: Path, repeats: int) -> Startup:
 
 
 def _plugin(folder: Path, repeats: int) -> Iterator[Startup]:
-    """What pytest takes longer where the plugin is installed: a whole run, and each test of a long one."""
-
-    def arguments(count: int, *more: str) -> tuple[str, ...]:
-        return ("-m", "pytest", "-q", "-p", "no:cacheprovider", *more, f"test_{count}.py")
-
-    without = ("-p", "no:paramscope")
-    programs = (arguments(1), arguments(1, *without), arguments(TESTS), arguments(TESTS, *without))
-    turns, trouble = _turns(folder, repeats, programs, lambda seconds: seconds, clock=_cpu_seconds)
-    short = [(turn[0] - turn[1]) * 1000 for turn in turns]
-    yield _startup("the pytest plugin, installed and unused, in CPU time", "ms a run", 2.0, short, trouble)
-    long = [((turn[2] - turn[3]) - (turn[0] - turn[1])) * 1e6 / (TESTS - 1) for turn in turns]
-    yield _startup("the same", "µs a test", 15.0, long, trouble)
+    """What a run of pytest, and each of its tests, takes longer where the plugin is installed."""
+    arguments = (
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:paramscope",
+        "-p",
+        "benchmarks.unused_plugin",
+    )
+    turns, trouble = [], ""
+    for _ in range(repeats + 1):  # the first also writes the bytecode
+        done = run([*arguments, "test_many.py"], folder)
+        if done.returncode:
+            turns, trouble = [], _last_line(done)
+            break
+        turns.append(tuple(map(float, done.stdout.splitlines()[-1].split())))
+    what = "the pytest plugin, installed and unused, in CPU time"
+    yield _startup(what, "ms a run", 2.0, [a_run for a_run, _ in turns[1:]], trouble)
+    yield _startup("the same", "µs a test", 15.0, [a_test for _, a_test in turns[1:]], trouble)
 
 
 def _turns(
@@ -121,17 +138,16 @@ def _turns(
     repeats: int,
     programs: Sequence[Sequence[str]],
     figure: Callable[[list[float]], T],
-    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[list[T], str]:
     """(what `figure` makes of the seconds of each turn, what went wrong)."""
     for program in programs:
         done = run(program, folder)  # also writes the bytecode
         if done.returncode:
             return [], _last_line(done)
-    return [figure([_seconds(program, folder, clock) for program in programs]) for _ in range(repeats)], ""
+    return [figure([_seconds(program, folder) for program in programs]) for _ in range(repeats)], ""
 
 
-def _startup(what: str, unit: str, limit: float, values: Sequence[float], trouble: str) -> Startup:
+def _startup(what: str, unit: str, limit: float | None, values: Sequence[float], trouble: str) -> Startup:
     if not values:
         return Startup(what, unit, limit, None, trouble=trouble)
     return Startup(what, unit, limit, statistics.median(values), (min(values), max(values)), trouble)
@@ -157,13 +173,7 @@ def run(arguments: Sequence[str], folder: Path = ROOT) -> subprocess.CompletedPr
     return subprocess.run(command, cwd=folder, env=_installed()[1], capture_output=True, text=True, check=False)
 
 
-def _seconds(arguments: Sequence[str], folder: Path, clock: Callable[[], float]) -> float:
-    start = clock()
+def _seconds(arguments: Sequence[str], folder: Path) -> float:
+    start = time.perf_counter()
     run(arguments, folder)
-    return clock() - start
-
-
-def _cpu_seconds() -> float:
-    """What children have worked so far: a wait for the disk, or for another program, is no cost of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return time.perf_counter() - start

@@ -129,7 +129,8 @@ def _sections(results: Results) -> Iterator[str]:
     yield "## Programs"
     yield (
         "Whole programs, compiled, each in a process of its own, in turns with what they are held against "
-        f"({effort.startup_repeats} turns): the median, the least and the greatest."
+        f"({effort.startup_repeats} turns): the median, the least and the greatest. The pytest plugin is taken in "
+        "and out within one run, ten tests at a time: from run to run the time differs by more than it takes."
     )
     yield table(
         ("program", "measured", "unit"),

@@ -38,6 +38,8 @@ class Verdict(NamedTuple):
 def verdicts(results: Results) -> Iterator[Verdict]:
     """Every target, judged by the worst of the models where there are several."""
     for each in results.startups:
+        if each.limit is None:
+            continue
         figure = each.trouble if each.measured is None else f"{figured(each.measured)}{_because(each.trouble)}"
         is_hit = False if each.trouble and each.measured is not None else each.is_hit
         yield Verdict(each.what, f"≤ {each.limit:g} {each.unit}", figure, is_hit)

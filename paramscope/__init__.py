@@ -9,9 +9,7 @@ Importing this package does not import torch.
 
 from __future__ import annotations
 
-from paramscope.version import __version__ as __version__
-
-TYPE_CHECKING = False  # as type checkers know it, without the time that importing typing takes
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from paramscope.api import audit as audit
     from paramscope.api import capture as capture
@@ -21,35 +19,23 @@ if TYPE_CHECKING:
     from paramscope.report.finding import Severity as Severity
     from paramscope.report.finding import Skipped as Skipped
     from paramscope.snapshot import Snapshot as Snapshot
+    from paramscope.version import __version__ as __version__
 else:
+    from paramscope.late import imported_late
 
-    def __getattr__(name: str) -> object:
-        """Imports a name on first use, so that asking for the version or a command's help stays fast."""
-        import importlib
-
-        home = _HOMES.get(name)
-        if home is not None:
-            value = globals()[name] = getattr(importlib.import_module(home), name)
-            return value
-        try:
-            return importlib.import_module(f"{__name__}.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"{__name__}.{name}":
-                raise
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    __getattr__ = imported_late(
+        __name__,
+        {
+            "api": ("audit", "capture"),
+            "report.face": ("Report",),
+            "report.finding": ("Finding", "Location", "Severity", "Skipped"),
+            "snapshot": ("Snapshot",),
+            "version": ("__version__",),
+        },
+    )
 
     def __dir__() -> list[str]:
-        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+        return sorted({*__all__, "__version__", *(name for name in globals() if name.startswith("__"))})
 
 
 __all__ = ["Finding", "Location", "Report", "Severity", "Skipped", "Snapshot", "audit", "capture"]
-_HOMES = {
-    "Finding": "paramscope.report.finding",
-    "Location": "paramscope.report.finding",
-    "Report": "paramscope.report.face",
-    "Severity": "paramscope.report.finding",
-    "Skipped": "paramscope.report.finding",
-    "Snapshot": "paramscope.snapshot",
-    "audit": "paramscope.api",
-    "capture": "paramscope.api",
-}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from paramscope.report.face import Report
-    from paramscope.rules import Loaded
+    from paramscope.rules.rule import Loaded
     from paramscope.snapshot import Snapshot
 
 
@@ -57,7 +57,8 @@ def judge(snapshot: Snapshot, *, rules: Sequence[Loaded] | None = None, target: 
     """A report on a snapshot: what rules find in it, all of them where none are given. Plugins that could not be
     loaded are among the skipped. target: what was audited, as the command line names it."""
     from paramscope.report.face import Report
-    from paramscope.rules import check, discover
+    from paramscope.rules.discovery import discover
+    from paramscope.rules.engine import check
 
     checked = check(snapshot, rules)
     failed = discover().failed if rules is not None else ()

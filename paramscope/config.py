@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from paramscope.errors import ParamscopeError, nearest
@@ -53,32 +53,40 @@ class Config(NamedTuple):
     """Where it was read, as messages name it; empty where nothing is declared."""
 
 
-def read_config(folder: Path) -> Config:
+def read_config(folder: str | os.PathLike[str]) -> Config:
     """What the nearest pyproject.toml, from a folder upwards, that has a `[tool.paramscope]` declares.
 
     An empty Config where there is none. Raises ConfigError for a file that is not TOML, an unknown key, an ignore
     without a reason, or a value of another kind than it has to be.
     """
-    for each in (folder, *folder.parents):
-        path = each / _NAME
-        if path.is_file():
-            shown = _NAME if each == folder else str(path)
+    own = os.fspath(folder)
+    for each in _upwards(own):
+        path = os.path.join(each, _NAME)
+        if os.path.isfile(path):
+            shown = _NAME if each == own else path
             tools = _parse(path, shown).get("tool")
             if type(tools) is dict and "paramscope" in tools:
                 return to_config(tools["paramscope"], shown)
     return Config()
 
 
-def _parse(path: Path, shown: str) -> dict[str, Any]:
+def _upwards(folder: str) -> Iterator[str]:
+    yield folder
+    while (above := os.path.dirname(folder)) != folder:
+        yield (folder := above)
+
+
+def _parse(path: str, shown: str) -> dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
 
     try:
-        if path.stat().st_size > _SIZE_BOUND:
+        if os.stat(path).st_size > _SIZE_BOUND:
             raise ConfigError(f"{shown} is larger than {_SIZE_BOUND:,} bytes", "Is it the right file?")
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        with open(path, "rb") as file:
+            return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"{shown} cannot be read: {error.strerror or error}", "Check its permissions.") from None
     except UnicodeDecodeError as error:

@@ -123,7 +123,7 @@ def test_rules_are_chosen(
 
 
 def test_what_needs_an_optimizer_is_said_to_be_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from paramscope.rules import discover
+    from paramscope.rules.discovery import discover
 
     needy = [loaded.rule.code for loaded in discover().rules if loaded.rule.needs == "optimizer"]
     if not needy:
@@ -227,7 +227,7 @@ def test_no_command_that_only_tells_imports_torch(arguments: list[str]) -> None:
 def test_rules_are_listed_one_a_line_for_programs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from paramscope.rules import discover
+    from paramscope.rules.discovery import discover
 
     monkeypatch.delenv("COLUMNS", raising=False)
     assert run("rules") == 0

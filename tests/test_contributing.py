@@ -76,6 +76,9 @@ def test_the_format_is_found_and_takes_its_option(checkout: Path, fixture: Modul
     format = Path(only("paramscope/render/")).stem
     done = paramscope(checkout, "inspect", "report.json", "-f", format, "--path", "score.*")
     assert (done.stdout, done.stderr) == ("score.weight\t1×8\nscore.bias\t1\n", "")
+    missed = paramscope(checkout, "inspect", "report.json", "-f", format, "--path", "nope.*")
+    assert (missed.returncode, missed.stdout) == (2, "")
+    assert "no slot matches 'nope.*'" in missed.stderr
 
 
 def test_the_command_is_found(checkout: Path, fixture: ModuleType) -> None:

@@ -14,16 +14,9 @@ from support.targets import run
 
 from paramscope import Finding, Report, Severity
 from paramscope.config import DeclaredIgnore
-from paramscope.exceptions import (
-    Exceptions,
-    apply,
-    fingerprint,
-    fingerprints,
-    overridden,
-    read_baseline,
-    to_baseline,
-    write_baseline,
-)
+from paramscope.exceptions.apply import Exceptions, apply, overridden
+from paramscope.exceptions.baseline import read_baseline, to_baseline, write_baseline
+from paramscope.exceptions.fingerprint import fingerprint, fingerprints
 from paramscope.source.comments import ignores_at, to_comment
 
 folder = model_folder

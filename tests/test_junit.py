@@ -14,7 +14,7 @@ from support.targets import run
 from paramscope import Report, Severity, Skipped
 from paramscope.errors import FormatError
 from paramscope.render.ci.junit import attribute, content
-from paramscope.rules import discover
+from paramscope.rules.discovery import discover
 
 render = rendering("junit")
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up: what stands in a line may import what stands in the lines above it, and itself. A report has two
 # floors: its findings and its data below the formats, its face on top of them.
 LAYERS = (
-    ("collector", "errors", "installed", "text", "version"),
+    ("collector", "errors", "installed", "late", "text", "version"),
     ("glob", "report", "report.finding", "snapshot"),
     ("analysis", "source", "config"),
     ("report.data",),

@@ -14,7 +14,7 @@ from support.targets import run
 from torch import nn
 
 from paramscope import Finding, Report, audit
-from paramscope.exceptions import Exceptions, apply
+from paramscope.exceptions.apply import Exceptions, apply
 from paramscope.load.importing import import_file
 
 SEVEN = '''

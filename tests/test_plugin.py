@@ -458,8 +458,8 @@ def test_a_cache_that_cannot_be_written_fails_no_test(pytester: pytest.Pytester)
     pytester.makepyfile(
         """
         import pytest
-        from pytest_paramscope.cache import CachedMemory
-        from paramscope.analysis.changes import State
+        from torch import nn
+        from paramscope.testing import expect
 
         class Cache:
             def get(self, key, default):
@@ -467,12 +467,16 @@ def test_a_cache_that_cannot_be_written_fails_no_test(pytester: pytest.Pytester)
             def set(self, key, value):
                 raise pytest.PytestWarning("no room")
 
-        def test_it(request):
-            request.config.cache = Cache()
-            memory = CachedMemory(request.node)
-            memory.recall()
-            memory.remember(State({}, ()))
-            assert memory.save() == "what this test expects could not be remembered: no room"
+        @pytest.fixture(autouse=True, scope="session")
+        def cache(pytestconfig):
+            pytestconfig.cache = Cache()
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_it(number):
+            expect(nn.Linear(2, 2), total=6)
+            expect(nn.Linear(2, 2), trainable=6)
         """
     )
-    run(pytester, "-p", "no:cacheprovider").assert_outcomes(passed=1)
+    result = run(pytester, "-p", "no:cacheprovider", "-rP")
+    result.assert_outcomes(passed=2)
+    assert result.stdout.str().count("what this test expects could not be remembered: no room") == 2  # once a test

@@ -86,13 +86,13 @@ def test_without_it_there_is_no_such_rule() -> None:
         ("nothing", {"nothing.py": "x = 1\n"}, "offers no rule there: RULE and check(facts) are missing"),
         (
             "takes",
-            {"takes.py": "from paramscope.rules import Rule\nfrom paramscope import Severity\n"
+            {"takes.py": "from paramscope.plugin import Rule\nfrom paramscope import Severity\n"
              "RULE = Rule('PS101', 'mine', Severity.ERROR)\n\ndef check(facts):\n    yield from ()\n"},
             "offers PS101, which is taken by paramscope",
         ),
         (
             "crashes",
-            {"crashes.py": "from paramscope.rules import Rule\nfrom paramscope import Severity\n"
+            {"crashes.py": "from paramscope.plugin import Rule\nfrom paramscope import Severity\n"
              "RULE = Rule('XX1', 'mine', Severity.ERROR)\n\ndef check(facts):\n    raise KeyError('x')\n    yield\n"},
             "the rule crashed: KeyError at crashes.py:6: 'x'",
         ),

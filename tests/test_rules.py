@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,9 @@ from support.rule_fixtures import FOLDER, Case, cases, codes
 from torch import nn
 
 from paramscope import Severity, capture
-from paramscope.rules import check, discover
+from paramscope.rules import discovery
+from paramscope.rules.discovery import discover, own
+from paramscope.rules.engine import check
 from paramscope.rules.rule import Loaded
 
 CASES = list(cases())
@@ -51,6 +54,19 @@ def test_the_fixture(case: Case) -> None:
         # Of several assignments to one attribute any may be blamed.
         assert {location.line for location in blamed} <= set(case.lines), (blamed, case.lines)
         assert {location.file for location in blamed} == {f"fixtures/rules/{case.code.lower()}.py"}
+
+
+def test_what_is_read_of_a_rule_is_what_its_file_holds() -> None:
+    files = {path.stem: path.parent.name for path in Path(discovery.__file__).parent.glob("*/ps*.py")}
+    held = [import_module(f"paramscope.rules.{folder}.{name}") for name, folder in sorted(files.items())]
+    assert [(each.RULE, each.__doc__) for each in held] == [(each.rule, each.doc) for each in RULES.values()]
+    assert {name.split("_", 1)[0].upper() for name in files} == set(RULES)
+
+
+def test_a_rule_is_found_by_the_name_of_its_file() -> None:
+    for loaded in RULES.values():
+        assert own(loaded.rule.code) == own(loaded.rule.name) == loaded
+    assert [own(word) for word in ("", "PS1", "EX001", "facts", "steps", "rules")] == [None] * 6
 
 
 def test_every_rule_has_a_fixture_with_bug_twin_and_near_miss() -> None:

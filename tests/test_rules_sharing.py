@@ -10,7 +10,8 @@ from torch import nn
 
 import paramscope.analysis.overlap
 from paramscope import Snapshot, capture
-from paramscope.rules import check, discover
+from paramscope.rules.discovery import discover
+from paramscope.rules.engine import check
 from paramscope.snapshot import Mark
 from paramscope.snapshot.data import SnapshotData
 

@@ -14,7 +14,8 @@ from support.torch_layers import build, forms
 from torch import nn
 
 from paramscope import capture
-from paramscope.rules import check, discover
+from paramscope.rules.discovery import discover
+from paramscope.rules.engine import check
 
 safetensors = pytest.importorskip("safetensors.torch")
 

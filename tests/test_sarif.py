@@ -16,7 +16,7 @@ from support.targets import run
 from paramscope import Location, Report, Severity, Skipped
 from paramscope.exceptions.checked import Checked
 from paramscope.render.ci.sarif import message_text, render_checks
-from paramscope.rules import discover
+from paramscope.rules.discovery import discover
 
 render = rendering("sarif")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.asking import ask, check, load, marks
 
-from paramscope.source import Located
+from paramscope.source.search import Located
 
 ORDERS = {
     "__init__, helpers, forward": (

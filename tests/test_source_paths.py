@@ -11,7 +11,8 @@ from support.asking import load, marks
 from torch import nn
 
 from paramscope import capture
-from paramscope.source import Located, locate
+from paramscope.source.owners import locate
+from paramscope.source.search import Located
 
 
 def located(folder: Path, text: str, *paths: str) -> list[list[int]]:

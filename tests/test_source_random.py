@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paramscope.snapshot import ClassRecord
-from paramscope.source import locate_attribute
+from paramscope.source.search import locate_attribute
 
 NAMES = ("a", "bb", "c1", "_d", "weight")
 

@@ -18,8 +18,8 @@ from torch import nn
 
 import paramscope.source.files as files
 from paramscope.snapshot import ClassRecord
-from paramscope.source import Located, locate_attribute
 from paramscope.source.library import is_own
+from paramscope.source.search import Located, locate_attribute
 
 NET = b"class Net:\n    def f(self):\n        self.w = 1\n"
 
@@ -88,7 +88,7 @@ def test_a_class_typed_at_a_prompt() -> None:
     code = """
         import torch
         from paramscope import capture
-        from paramscope.source import locate
+        from paramscope.source.owners import locate
         class Net(torch.nn.Module):
             def __init__(self):
                 super().__init__()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paramscope.snapshot import ClassRecord
-from paramscope.source import Assignment
+from paramscope.source.finder import Assignment
 from paramscope.source.uses import Uses
 
 HEAD = """

@@ -132,7 +132,7 @@ def test_where_no_plugin_is_installed_no_distribution_is_read() -> None:
     code = """
 import sys
 from paramscope.render import formats
-from paramscope.rules import discover
+from paramscope.rules.discovery import discover
 formats(), discover()
 print("importlib.metadata" in sys.modules)
 """

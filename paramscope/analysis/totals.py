@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
 from paramscope.analysis.untrained_rows import untrained_rows
-from paramscope.snapshot import PARAMETER, REQUIRES_GRAD, Snapshot
+from paramscope.snapshot import PARAMETER, REQUIRES_GRAD, Snapshot, TensorSpec
 from paramscope.snapshot.fates import is_registered
 from paramscope.snapshot.spans import Layout, covered_bytes, layout_of
 
@@ -105,7 +106,7 @@ def _held(snapshot: Snapshot) -> _Held:
 def _nbytes(snapshot: Snapshot) -> int:
     """Bytes of all tensors, each byte of a storage once."""
     tensors, specs, there = snapshot.tensor_columns, snapshot.interned.specs, snapshot.storage_columns.nbytes
-    alone = [_reached_alone(layout_of(spec, 0)) for spec in specs]
+    alone = list(map(_reached_alone, specs))
     crowded = _crowded(snapshot)
     together: list[int] = []
     total = 0
@@ -120,7 +121,9 @@ def _nbytes(snapshot: Snapshot) -> int:
     return total + _nbytes_together(snapshot, together)
 
 
-def _reached_alone(layout: Layout | None) -> int:
+@lru_cache(maxsize=4096)
+def _reached_alone(spec: TensorSpec) -> int:
+    layout = layout_of(spec, 0)
     return 0 if layout is None else covered_bytes([layout])
 
 

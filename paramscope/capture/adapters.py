@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from paramscope.capture.classes import class_dict, class_mro, is_a, is_text, mapping_items, qualified_name
+from paramscope.capture.classes import class_dict, is_a, is_text, mapping_items
 from paramscope.capture.lookups import attribute_reader
 from paramscope.capture.walk import Walk
 from paramscope.snapshot import Mark
@@ -21,23 +21,18 @@ _instance_dict = class_dict(nn.Module)["__dict__"].__get__
 
 def add_adapters(walk: Walk) -> None:
     """Marks the models of peft, with what their adapters' files will hold, and layers whose adapters are merged."""
-    if not any(record.type.startswith("peft.") for record in walk.facts.class_records):
+    models, layers = walk.facts.classes_named(_MODEL), walk.facts.classes_named(_LAYER)
+    if not models and not layers:
         return
-    names_by_class: dict[int, frozenset[str]] = {}
-    for _, module in walk.held_modules():
-        cls = type(module)
-        names = names_by_class.get(id(cls))
-        if names is None:
-            names = names_by_class[id(cls)] = frozenset(
-                {_MODEL, _LAYER}.intersection(map(qualified_name, class_mro(cls)))
-            )
-        if not names:
+    for position, module in walk.held_modules():
+        cls = id(type(module))
+        if cls not in models and cls not in layers:
             continue
         state = _instance_dict(module)
         if type(state) is not dict or not is_text(state):
             continue
-        path = walk.paths[walk.numbers[id(module)]]
-        if _MODEL in names:
+        path = walk.paths[position]
+        if cls in models:
             for adapter, config in _configs(state):
                 bias, tables = _saved_beside(config)
                 walk.facts.oddities.append(Mark(path, "adapter", adapter, bias))

@@ -27,7 +27,7 @@ def declared_ties(tying: Iterable[tuple[str, Any]]) -> tuple[DeclaredTie, ...]:
     """
     found: list[DeclaredTie] = []
     for path, module in tying:
-        state = _attributes(module)
+        state = _attributes(module, "all_tied_weights_keys", "config")
         declared: Any = state.get("all_tied_weights_keys")
         if is_a(declared, dict):
             found.extend(DeclaredTie(path, "instance", names, (), None) for names in _texts(declared))
@@ -59,7 +59,7 @@ def saved_once(tying: Iterable[tuple[str, Any]], sharing: Iterable[SharingRecord
     """
     shared: set[str] = set()
     for path, module in tying:
-        state = _attributes(module)
+        state = _attributes(module, "all_tied_weights_keys", "_tied_weights_keys", "_keys_to_ignore_on_save")
         tied: Any = state.get("all_tied_weights_keys")
         known = frozenset(name for name, _ in _texts(tied)) if is_a(tied, dict) else frozenset()
         for attribute, is_always in (("_tied_weights_keys", False), ("_keys_to_ignore_on_save", True)):
@@ -81,14 +81,15 @@ def _texts(declared: dict[Any, Any]) -> Pairs:
     return [(key, value) for key, value in dict.items(declared) if type(key) is str and type(value) is str]
 
 
-def _attributes(thing: Any) -> dict[str, Any]:
-    steps = attribute_reader(type(thing))
-    return {} if steps is None else {step.removeprefix("->"): item for step, item in steps(thing)}
+def _attributes(thing: Any, *names: str) -> dict[str, Any]:
+    """Those of an object's own attributes that have one of these names."""
+    steps, wanted = attribute_reader(type(thing)), {f"->{name}": name for name in names}
+    return {} if steps is None else {wanted[step]: item for step, item in steps(thing) if step in wanted}
 
 
 def _setting(config: Any, name: str) -> Any:
     """A plain attribute of a configuration, from the instance or its class; None where there is none."""
-    held = _attributes(config)
+    held = _attributes(config, name)
     if name in held:
         return held[name]
     for base in class_mro(type(config)):

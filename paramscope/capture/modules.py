@@ -164,6 +164,11 @@ class ModuleFacts:
         """Every distinct module class, by number."""
         return tuple(self._type_numbers)
 
+    def classes_named(self, name: str) -> set[int]:
+        """Ids of the classes of modules that have this qualified name, or inherit from one that has."""
+        records = ((cls, self._looked_up[cls].record) for cls in self.classes)
+        return {cls for cls, record in records if record.type == name or name in record.bases}
+
     @property
     def class_records(self) -> tuple[ClassRecord, ...]:
         """Every class of a module, and what it inherits from; then those of objects."""

@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from paramscope.errors import ParamscopeError
+from paramscope.version import __version__
 
 
 class Commands(click.Group):
@@ -27,23 +28,8 @@ class Commands(click.Group):
         return command
 
 
-def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's shape
-    if value and not ctx.resilient_parsing:
-        from paramscope.version import __version__
-
-        click.echo(f"paramscope {__version__}")
-        ctx.exit()
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version.",
-)
+@click.version_option(__version__, message="paramscope %(version)s", help="Show the version.")
 def cli() -> None:
     """What is in an nn.Module, what will train, be saved, move, share memory, and be stepped.
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 import click
 
-from paramscope import text
+from paramscope import source, text
 from paramscope.cli._building import Building
+from paramscope.cli._output import ending, write
 from paramscope.config import FAIL_ON, Config, read_config
 from paramscope.errors import (
     FormatError,
@@ -22,26 +23,17 @@ from paramscope.errors import (
     TargetError,
     nearest,
 )
-from paramscope.exceptions import (
-    Applied,
-    Exceptions,
-    Ran,
-    accepted,
-    check_comments,
-    declared_by_comments,
-    read_baseline,
-    stale,
-    to_baseline,
-    write_baseline,
-)
+from paramscope.exceptions.apply import Applied, Exceptions, accepted, check_comments, declared_by_comments
+from paramscope.exceptions.baseline import read_baseline, to_baseline, write_baseline
 from paramscope.exceptions.checked import Checked, as_checked
+from paramscope.exceptions.stale import Ran, stale
 from paramscope.report.finding import Severity
-from paramscope.rules import Loaded, discover
 from paramscope.rules.choice import choose, matching, meant_by
+from paramscope.rules.discovery import discover
+from paramscope.rules.rule import Loaded
 from paramscope.snapshot import Snapshot
-from paramscope.source.comments import IgnoreComment
 
-_ENDINGS = {".json": "json", ".sarif": "sarif", ".xml": "junit"}
+_ENDINGS = {"json": "json", "sarif": "sarif", "xml": "junit"}
 _FORMATS = ("text", "json", "github", "sarif", "junit")
 
 
@@ -65,13 +57,13 @@ class Judged(NamedTuple):
 
     checked: Checked
     applied: Applied
-    comments: tuple[IgnoreComment, ...]
+    comments: tuple[source.comments.IgnoreComment, ...]
 
 
 def format_for(format_: str | None, output: str | None) -> str:
     """The requested format, or the one that the output's ending implies. Raises FormatError."""
     if format_ is None:
-        return _ENDINGS.get(Path(output or "").suffix.lower(), "text")
+        return _ENDINGS.get(ending(output), "text")
     if format_ not in _FORMATS:
         near = nearest(format_, _FORMATS, n=1)
         raise FormatError(
@@ -91,7 +83,7 @@ def to_plan(
     """Options and configuration as one. Raises RuleError, OptionError, ConfigError, BaselineError."""
     if baseline is not None and write_to is not None:
         raise OptionError("--baseline and --write-baseline contradict each other", "Write first, then read it.")
-    config = read_config(Path.cwd())
+    config = read_config(os.getcwd())
     found = discover()
     warnings = _unknown_codes(config, found.rules, has_failed=bool(found.failed))
     known = [code for code in config.select if matching(found.rules, code)]
@@ -102,7 +94,7 @@ def to_plan(
     severities = {
         loaded.rule.code: severity for code, severity in config.severity for loaded in matching(found.rules, code)
     }
-    exceptions = Exceptions(config.ignore, read_baseline(Path(baseline)) if baseline is not None else None)
+    exceptions = Exceptions(config.ignore, read_baseline(baseline) if baseline is not None else None)
     return Plan(rules, exceptions, severities, None if word == "never" else Severity(word), warnings)
 
 
@@ -171,8 +163,6 @@ def _of_target(error: ParamscopeError, target: str) -> ParamscopeError:
 
 def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judged]:
     """Writes what stands to a baseline, and accepts it at once. Raises OutputError."""
-    from paramscope.cli._output import write
-
     baseline = to_baseline([(each.checked.report.target, each.checked.report.findings) for each in checks], file)
     write(write_baseline(baseline), file)
     what = text.plural(len(baseline.entries), "finding")
@@ -195,17 +185,9 @@ def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | N
         from paramscope.render.terminal.text import render_checks
 
         return render_checks(every, width=terminal_width(), color=wants_color(output), show_ignored=show_ignored)
-    if format_ == "junit":
-        from paramscope.render.ci import junit
-
-        return junit.render_checks(every, fail_on=plan.fail_on.value if plan.fail_on else "never")
-    if format_ == "github":
-        from paramscope.render.ci import github
-
-        return github.render_checks(every)
-    from paramscope.render.ci import sarif
-
-    return sarif.render_checks(every)
+    options = {"fail_on": plan.fail_on.value if plan.fail_on else "never"} if format_ == "junit" else {}
+    found: str = import_module(f"paramscope.render.ci.{format_}").render_checks(every, **options)
+    return found
 
 
 def _as_json(checks: Sequence[Checked]) -> str:

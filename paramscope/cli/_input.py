@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paramscope.errors import TargetError
@@ -35,7 +34,7 @@ def saved_report(target: str, *, is_built: bool, options: str) -> Report | None:
     from paramscope.report.face import Report
     from paramscope.wire.reader import read_report_file
 
-    return read_report_file(Path(target), Report)
+    return read_report_file(target, Report)
 
 
 def build(target: str, building: Building) -> tuple[Any, Any]:

@@ -17,9 +17,9 @@ def command(code: str) -> None:
     from paramscope.cli._output import terminal_width, wants_color
     from paramscope.cli._rule_text import explained
     from paramscope.render.terminal._layout import Screen
-    from paramscope.rules import discover
     from paramscope.rules.choice import exactly
+    from paramscope.rules.discovery import discover, own
 
     screen = Screen(min(terminal_width(), 100), wants_color(None))
-    for line in explained(exactly(discover().rules, code), screen):
+    for line in explained(own(code) or exactly(discover().rules, code), screen):
         click.echo(line)

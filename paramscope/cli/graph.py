@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from paramscope.cli._building import Building, building_options
@@ -63,6 +61,7 @@ def command(
 
 def _format(format_: str | None, output: str | None) -> str:
     """The requested format. Raises FormatError."""
+    from paramscope.cli._output import ending
     from paramscope.errors import FormatError
 
     if format_ is not None:
@@ -71,8 +70,8 @@ def _format(format_: str | None, output: str | None) -> str:
         return format_
     if output is None:
         return "dot"
-    ending = Path(output).suffix.removeprefix(".").lower()
-    if ending not in ENDINGS:
+    written = ending(output)
+    if written not in ENDINGS:
         known = ", ".join(f".{each}" for each in ENDINGS)
         raise FormatError(f"{output}: no graph is written to such a file", f"Endings: {known}; or say -f svg.")
-    return ENDINGS[ending]
+    return ENDINGS[written]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from paramscope.cli._building import Building, building_options
@@ -76,8 +74,9 @@ def command(
 
 
 def _format_of(output: str | None) -> str:
+    from paramscope.cli._output import ending
     from paramscope.render import formats
 
-    ending = Path(output or "").suffix.removeprefix(".")
-    ending = {"md": "markdown", "mmd": "mermaid", "gv": "dot", "htm": "html"}.get(ending, ending)
-    return ending if ending in formats() else "table"
+    written = ending(output)
+    implied = {"md": "markdown", "mmd": "mermaid", "gv": "dot", "htm": "html"}.get(written, written)
+    return implied if implied in formats() else "table"

@@ -17,7 +17,7 @@ def command() -> None:
     from paramscope.cli._output import terminal_width
     from paramscope.cli._rule_text import listing
     from paramscope.render.terminal._layout import Screen
-    from paramscope.rules import discover
+    from paramscope.rules.discovery import discover
     from paramscope.text import plain
 
     found = discover()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, TypeVar
 
+from paramscope import source
 from paramscope.config import DeclaredIgnore
 from paramscope.errors import ParamscopeError
 from paramscope.exceptions.baseline import Baseline
@@ -14,7 +15,6 @@ from paramscope.glob import any_of
 from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding, Severity, is_meant, real_file, shown_file
 from paramscope.snapshot import Snapshot
-from paramscope.source.comments import IgnoreComment, ignores_at, ignores_in
 from paramscope.source.library import is_own
 
 Made = TypeVar("Made", bound=ReportData)
@@ -115,7 +115,7 @@ def accepted(
     return report.having(findings=applied.findings, ignored=ignored), applied
 
 
-def check_comments(comments: Iterable[IgnoreComment]) -> None:
+def check_comments(comments: Iterable[source.comments.IgnoreComment]) -> None:
     """Raises CommentError for the first that does not say what it has to."""
     for comment in comments:
         if comment.problem:
@@ -126,10 +126,10 @@ def check_comments(comments: Iterable[IgnoreComment]) -> None:
             )
 
 
-def _comment(finding: Finding) -> IgnoreComment | None:
+def _comment(finding: Finding) -> source.comments.IgnoreComment | None:
     if finding.location is None:
         return None
-    for comment in ignores_at(finding.location.path, finding.location.line):
+    for comment in source.comments.ignores_at(finding.location.path, finding.location.line):
         if not comment.problem and any(is_meant(code, finding.code, finding.name) for code in comment.codes):
             return comment
     return None
@@ -166,16 +166,16 @@ class _Covers:
         return took[0][1]
 
 
-def declared_by_comments(snapshot: Snapshot) -> list[IgnoreComment]:
+def declared_by_comments(snapshot: Snapshot) -> list[source.comments.IgnoreComment]:
     """Every comment in the bodies of the user's own classes that a model is made of, sound or not."""
-    found: dict[tuple[str, int], IgnoreComment] = {}
+    found: dict[tuple[str, int], source.comments.IgnoreComment] = {}
     for record in snapshot.interned.classes:
         if is_own(record):
-            for comment in ignores_in(record):
+            for comment in source.comments.ignores_in(record):
                 found.setdefault(key_of(comment), comment)
     return list(found.values())
 
 
-def key_of(comment: IgnoreComment) -> tuple[str, int]:
+def key_of(comment: source.comments.IgnoreComment) -> tuple[str, int]:
     """Which comment it is, however its file is named."""
     return os.path.realpath(comment.file), comment.line

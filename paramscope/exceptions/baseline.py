@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from paramscope.errors import ParamscopeError
@@ -53,6 +52,8 @@ def to_baseline(checked: Iterable[tuple[str | None, Iterable[Finding]]], file: s
 
 def write_baseline(baseline: Baseline) -> str:
     """A baseline as text that a version control shows line by line."""
+    import json
+
     entries = sorted(
         baseline.entries.values(), key=lambda each: (each.target, each.code, each.place, each.fingerprint)
     )
@@ -60,13 +61,16 @@ def write_baseline(baseline: Baseline) -> str:
     return json.dumps(found, indent=1) + "\n"
 
 
-def read_baseline(path: Path) -> Baseline:
+def read_baseline(path: str | os.PathLike[str]) -> Baseline:
     """A baseline from a file, which is not trusted. Raises BaselineError."""
-    shown = str(path)
+    import json
+
+    shown = os.fspath(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if os.stat(path).st_size > MAX_BYTES:
             raise BaselineError(f"{shown} is larger than {MAX_BYTES:,} bytes: no baseline is that large", _ANEW)
-        found = json.loads(path.read_bytes())
+        with open(path, "rb") as file:
+            found = json.loads(file.read())
     except OSError as error:
         raise BaselineError(f"{shown} cannot be read: {error.strerror or error}", _ANEW) from None
     except (ValueError, RecursionError):

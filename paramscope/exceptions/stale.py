@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from paramscope import text
+from paramscope import source, text
 from paramscope.config import DeclaredIgnore
 from paramscope.exceptions.apply import Applied, Exceptions, key_of
 from paramscope.exceptions.baseline import Entry
 from paramscope.exceptions.fingerprint import plain_target
 from paramscope.glob import any_of
 from paramscope.report.finding import is_meant, real_file, shown_file
-from paramscope.source.comments import IgnoreComment
 
 _LISTED = 3
 
@@ -24,7 +23,7 @@ class Ran(NamedTuple):
     applied: Applied
     rules: frozenset[tuple[str, str]]
     """(code, name) of the rules that could say something: neither left out nor skipped."""
-    comments: Sequence[IgnoreComment]
+    comments: Sequence[source.comments.IgnoreComment]
     """Comments in the classes of its model."""
 
 

@@ -95,7 +95,7 @@ def _of_one(render_checks: Renderer) -> Renderer:
     @wraps(render_checks)
     def render(report: ReportData, **options: Any) -> str | bytes:
         from paramscope.exceptions.checked import as_checked
-        from paramscope.rules import discover
+        from paramscope.rules.discovery import discover
 
         return render_checks([as_checked(report, discover().rules)], **options)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from paramscope.rules.rule import Loaded
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEADINGS = ("What it finds", "Why it matters", "Example", "Instead", "When it is wrong to follow it")
 MARKERS = ("<!-- rules:start -->", "<!-- rules:end -->")
@@ -197,4 +199,6 @@ def write(root: Path, rules: Sequence[Loaded]) -> None:
 
 
 if __name__ == "__main__":
+    from pathlib import Path
+
     write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2], own_rules())

@@ -46,6 +46,8 @@ def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
     findings: list[Finding] = []
     for loaded in wanted:
         rule = loaded.rule
+        if not problems[rule.code]:
+            continue
         better = {
             path
             for code in rule.yields_to

@@ -86,8 +86,9 @@ class ModuleKind(NamedTuple):
     training: bool
     """Their own `training` flag."""
     settings: dict[str, Setting]
-    """A torch.nn layer's own settings (`in_features`, `padding_idx`, …), and as `layer` the qualified name of the
-    torch.nn class; empty for other modules."""
+    """A torch.nn layer's own settings (`in_features`, `padding_idx`, …), as `LAYERS` in `snapshot/declared.py` lists
+    them, and as `layer` the class that they are listed under: `_ConvNd` for every convolution, `_NormBase` for every
+    batch norm. Empty for other modules, torch's own among them (`Dropout`, `ReLU`)."""
     number: int
     """The kind's position in `module_kinds`."""
 

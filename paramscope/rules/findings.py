@@ -7,7 +7,7 @@ import re
 from collections.abc import Hashable, Iterable
 from functools import cache
 
-from paramscope.analysis.changes import fold_groups, fold_paths
+from paramscope import source
 from paramscope.report.finding import Finding, Location, real_file
 from paramscope.rules.code import as_code
 from paramscope.rules.facts import Facts
@@ -15,15 +15,6 @@ from paramscope.rules.naming import BRACE
 from paramscope.rules.rule import Blame, Problem, Rule
 from paramscope.snapshot import Snapshot
 from paramscope.snapshot.path import numberless
-from paramscope.source import (
-    Assignment,
-    Located,
-    locate_cause,
-    locate_odd_attribute,
-    locate_optimizer,
-    locate_replaced,
-)
-from paramscope.source.causes import is_nothing
 from paramscope.text import listed
 from paramscope.text import name as printable
 
@@ -81,7 +72,7 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
         # What a library assigns in passing is not the user's to mend.
         others_too = [each for each in found.assignments[1:] if not each.type.startswith("torch.")]
         # Nor did None make anything.
-        elsewhere = [to_location(each) for each in others_too if not is_nothing(each.value)][:3]
+        elsewhere = [to_location(each) for each in others_too if not source.causes.is_nothing(each.value)][:3]
         if elsewhere:
             help_text += f" (Or it was assigned at {', '.join(map(_in_short, elsewhere))}.)"
     severity = first.severity or rule.severity
@@ -117,6 +108,8 @@ def _codes(paths: tuple[str, ...]) -> str:
 
 def _names(paths: tuple[str, ...]) -> str:
     """Paths as a sentence names them: folded, the first few."""
+    from paramscope.analysis.changes import fold_paths
+
     rows = [row.path for row in fold_paths([((path,), None) for path in paths])]
     shown = [printable(each) or "the root" for each in rows[:_NAMED]]
     if len(rows) > _NAMED:
@@ -126,6 +119,8 @@ def _names(paths: tuple[str, ...]) -> str:
 
 def _and_so(problems: list[Problem], asked: list[int]) -> str:
     """For which others the same holds, each group of places by itself."""
+    from paramscope.analysis.changes import fold_groups
+
     groups = [tuple(problem.paths[at] for at in asked if at < len(problem.paths)) for problem in problems]
     rows = fold_groups(groups)
     shown = []
@@ -139,21 +134,21 @@ def _and_so(problems: list[Problem], asked: list[int]) -> str:
     return f" The same holds {'; '.join(shown[:-1])}{'; and ' if len(shown) > 1 else ''}{shown[-1]}."
 
 
-def blamed(snapshot: Snapshot, problem: Problem) -> Located:
+def blamed(snapshot: Snapshot, problem: Problem) -> source.search.Located:
     """The lines that can have caused a problem, best first; or why there are none."""
     blame = problem.blame
     if isinstance(blame, Blame):
         if blame.at is not None:
-            return Located((blame.at,), None)
+            return source.search.Located((blame.at,), None)
         if blame.kind == "optimizer":
-            return locate_optimizer(snapshot, blame.name)
+            return source.optimizers.locate_optimizer(snapshot, blame.name)
         if blame.kind == "replaced":
-            return locate_replaced(snapshot, blame.path, blame.name)
-        return locate_odd_attribute(snapshot, blame.path, blame.name)
-    return locate_cause(snapshot, blame or problem.paths[0], problem.cause)
+            return source.blame.locate_replaced(snapshot, blame.path, blame.name)
+        return source.blame.locate_odd_attribute(snapshot, blame.path, blame.name)
+    return source.blame.locate_cause(snapshot, blame or problem.paths[0], problem.cause)
 
 
-def to_location(assignment: Assignment) -> Location:
+def to_location(assignment: source.finder.Assignment) -> Location:
     """A place in a source file."""
     return Location(_real(assignment.file), assignment.line)
 

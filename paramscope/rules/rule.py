@@ -9,7 +9,8 @@ from paramscope.report.finding import Severity
 
 if TYPE_CHECKING:
     from paramscope.rules.facts import Facts
-    from paramscope.source import Assignment, Cause
+    from paramscope.source.causes import Cause
+    from paramscope.source.finder import Assignment
 
 Need = Literal["optimizer", "values"]
 

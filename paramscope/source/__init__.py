@@ -4,16 +4,28 @@ Source files are parsed and read, never imported; nothing of the user's runs, an
 asked for. A file that was edited since the last question is read again.
 """
 
-from paramscope.source.blame import locate_cause as locate_cause
-from paramscope.source.blame import locate_odd_attribute as locate_odd_attribute
-from paramscope.source.blame import locate_replaced as locate_replaced
-from paramscope.source.causes import Cause as Cause
-from paramscope.source.conditions import has_made_default as has_made_default
-from paramscope.source.conditions import is_handed_on as is_handed_on
-from paramscope.source.conditions import is_on_request as is_on_request
-from paramscope.source.conditions import says_shared as says_shared
-from paramscope.source.finder import Assignment as Assignment
-from paramscope.source.optimizers import locate_optimizer as locate_optimizer
-from paramscope.source.owners import locate as locate
-from paramscope.source.search import Located as Located
-from paramscope.source.search import locate_attribute as locate_attribute
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paramscope.source import blame as blame
+    from paramscope.source import causes as causes
+    from paramscope.source import comments as comments
+    from paramscope.source import conditions as conditions
+    from paramscope.source import contents as contents
+    from paramscope.source import definitions as definitions
+    from paramscope.source import files as files
+    from paramscope.source import finder as finder
+    from paramscope.source import forward as forward
+    from paramscope.source import freezing as freezing
+    from paramscope.source import locals as locals
+    from paramscope.source import optimizers as optimizers
+    from paramscope.source import owners as owners
+    from paramscope.source import purpose as purpose
+    from paramscope.source import search as search
+    from paramscope.source import stages as stages
+    from paramscope.source import syntax as syntax
+    from paramscope.source import uses as uses
+else:
+    from paramscope.late import imported_late
+
+    __getattr__ = imported_late(__name__)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import sysconfig
 from collections.abc import Mapping
 from functools import cache, lru_cache
 
@@ -48,5 +47,7 @@ def lineage(classes: Mapping[str, ClassRecord], type: str) -> tuple[ClassRecord,
 
 @cache
 def _python_folders() -> tuple[str, ...]:
+    import sysconfig
+
     folders = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
     return tuple({os.path.join(to(folder), "") for folder in folders for to in (os.path.realpath, os.path.abspath)})

@@ -14,14 +14,9 @@ if TYPE_CHECKING:
     from paramscope.testing._expect import expect as expect
     from paramscope.testing.wanted import ExpectationError as ExpectationError
 else:
+    from paramscope.late import imported_late
 
-    def __getattr__(name: str) -> object:
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from paramscope.testing import _expect
-
-        value = globals()[name] = getattr(_expect, name)
-        return value
+    __getattr__ = imported_late(__name__, {"_expect": ("expect",), "wanted": ("ExpectationError",)})
 
 
 __all__ = ["ExpectationError", "expect"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -36,13 +34,14 @@ class _Cut(Report, frozen=True, kw_only=True):
     storages: list[msgspec.Raw]  # type: ignore[assignment]
 
 
-def read_report_file(path: Path, make: type[Made]) -> Made:
+def read_report_file(path: str, make: type[Made]) -> Made:
     """A report from a file, as `make` holds it. Raises ReportError, also where the file cannot be read."""
     try:
-        size = path.stat().st_size
+        size = os.stat(path).st_size
         if size > MAX_BYTES:
             raise ReportError(f"{path} is {size:,} bytes: reports above {MAX_BYTES:,} are not read", _SAVE_AGAIN)
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror}", "Check the path and its permissions.") from None
     try:
@@ -78,6 +77,8 @@ def _read(text: str | bytes, make: type[Made]) -> Made:
 
 def _parsed(text: str | bytes) -> Any:
     """Any JSON. Raises ReportError where it is none, RecursionError where it is too deep."""
+    import json
+
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
         return json.loads(decoded, parse_constant=_refuse, parse_float=_finite)

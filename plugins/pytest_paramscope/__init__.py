@@ -1,15 +1,17 @@
 """The pytest plugin: the fixture and the marker `paramscope`, and the memory behind both.
 
-A plugin is loaded in every run of pytest: this module imports nothing of paramscope, and torch is imported
-when a test asks for it.
+A plugin is loaded in every run of pytest: this one imports next to nothing, and torch is imported when a test asks
+for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
+
+from paramscope.testing.memory import CURRENT_MEMORY
+from pytest_paramscope.cache import CachedMemory
 
 if TYPE_CHECKING:
     from pytest_paramscope.fixture import Paramscope
@@ -39,35 +41,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     A test that runs again (pytest-rerunfailures) is set up again, and states its expectations again.
     """
-    from paramscope.testing.memory import CURRENT_MEMORY
-    from pytest_paramscope.cache import CachedMemory
-
     CURRENT_MEMORY.set(CachedMemory(item))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Checks the marks of a test when it is called, before its body."""
-    marks = list(item.iter_markers("paramscope"))
-    if marks:
+    if marks := list(item.iter_markers("paramscope")):
         from pytest_paramscope.marks import failures
 
-        found = failures(item, marks)
-        if found:
+        if found := failures(item, marks):
             pytest.fail("\n".join(found), pytrace=False)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """Writes down what the test's expectations held for."""
-    from paramscope.testing.memory import CURRENT_MEMORY
-    from pytest_paramscope.cache import current_cached_memory
-
-    try:
-        return (yield)
-    finally:
-        memory = current_cached_memory()
-        CURRENT_MEMORY.set(None)
-        problem = memory.save() if memory else None
-        if problem:
-            item.add_report_section("teardown", "paramscope", problem)
+def pytest_unconfigure() -> None:
+    """No test runs any more."""
+    CURRENT_MEMORY.set(None)

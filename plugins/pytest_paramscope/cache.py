@@ -29,10 +29,9 @@ class CachedMemory:
     """The memory of one test. Without a cache (`-p no:cacheprovider`) it remembers nothing."""
 
     def __init__(self, item: pytest.Item) -> None:
+        self._item = item
         self._cache: pytest.Cache | None = getattr(item.config, "cache", None)
-        self._test = item.nodeid
         self._known: dict[str, Any] | None = None
-        self._fresh: dict[str, Any] = {}
         self._series = ""
         self._counts: dict[str, int] = {}
 
@@ -52,24 +51,20 @@ class CachedMemory:
         return state_from_json(self._load().get(self._current()))
 
     def remember(self, state: State) -> None:
+        """Writes the state at once, where it is new: most never change, and so no end of a test has to be awaited."""
         from paramscope.testing.states import state_to_json
 
-        if self._cache is not None:
-            self._fresh[self._current()] = state_to_json(state)
-
-    def save(self) -> str | None:
-        """Writes what is new; returns why that did not work, if so."""
-        known = self._load() if self._fresh else {}
-        states = {**known, **self._fresh}
-        if self._cache is None or states == known:
-            return None
+        known, current, fresh = self._load(), self._current(), state_to_json(state)
+        if self._cache is None or known.get(current) == fresh:
+            return
+        known[current] = fresh
         try:
-            self._cache.set(self._key(), {"version": VERSION, "test": self._test, "states": states})
+            self._cache.set(self._key(), {"version": VERSION, "test": self._item.nodeid, "states": known})
         # pytest warns where it cannot write, and a project may have made its warnings errors.
         except (OSError, ValueError, pytest.PytestWarning) as error:
-            return f"what this test expects could not be remembered: {error}"
-        self._known = states
-        return None
+            self._cache = None
+            told = f"what this test expects could not be remembered: {error}"
+            self._item.add_report_section("teardown", "paramscope", told)
 
     def _current(self) -> str:
         number = str(self._counts.get(self._series, 0))
@@ -78,7 +73,7 @@ class CachedMemory:
     def _key(self) -> str:
         import hashlib
 
-        digest = hashlib.sha256(self._test.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = hashlib.sha256(self._item.nodeid.encode("utf-8", "surrogatepass")).hexdigest()
         return f"paramscope/{digest[:32]}"
 
     def _load(self) -> dict[str, Any]:
@@ -87,7 +82,11 @@ class CachedMemory:
             self._known = {}
             if self._cache is not None:
                 entry = self._cache.get(self._key(), None)
-                if isinstance(entry, dict) and entry.get("version") == VERSION and entry.get("test") == self._test:
+                if (
+                    isinstance(entry, dict)
+                    and entry.get("version") == VERSION
+                    and entry.get("test") == self._item.nodeid
+                ):
                     states = entry.get("states")
                     self._known = states if isinstance(states, dict) else {}
         return self._known

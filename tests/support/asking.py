@@ -15,7 +15,7 @@ from types import ModuleType
 
 from paramscope.capture.classes import class_mro, class_record
 from paramscope.snapshot import ClassRecord
-from paramscope.source import Located, locate_attribute
+from paramscope.source.search import Located, locate_attribute
 
 _numbers = itertools.count()
 _MARK = re.compile(r"#\s*(\d+)\s*$")

@@ -8,18 +8,13 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
+from paramscope import source
 from paramscope.rules.facts import Facts
 from paramscope.rules.once import once
 from paramscope.rules.places import upwards
 from paramscope.snapshot import SlotRecord
 from paramscope.snapshot.path import Steps, numberless, to_steps
-from paramscope.source import Assignment, locate_cause
-from paramscope.source.causes import Cause, Fit, fit
-from paramscope.source.contents import is_empty
 from paramscope.source.library import is_own
-from paramscope.source.locals import written_at
-from paramscope.source.stages import every_assignment
-from paramscope.source.uses import Reads, Stage, Uses
 
 _ROUNDS = 4
 """Modules through which a call is followed from the forward on."""
@@ -28,7 +23,7 @@ _ROUNDS = 4
 class Assigned(NamedTuple):
     """What the source tells of an attribute."""
 
-    stages: frozenset[Stage]
+    stages: frozenset[source.uses.Stage]
     """When its assignments may run; empty where none was found."""
     is_only_forward: bool
     """Whether each of them runs in the forward alone."""
@@ -74,7 +69,7 @@ class _Above(NamedTuple):
 def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     type = facts.modules[slot.module].type
     steps = to_steps(slot.name)
-    found = _filling(every_assignment(facts.snapshot.classes, type, steps))
+    found = _filling(source.stages.every_assignment(facts.snapshot.classes, type, steps))
     if steps and uses(facts, type).is_kept_by_helper(steps[0].text):
         kept = _summed(facts, type, found, steps[0].text)
         return kept._replace(stages=kept.stages | {"forward"}, is_only_forward=not found, has_graph=True)
@@ -94,7 +89,7 @@ def _from_above(facts: Facts, path_of_slot: str) -> _Above:
         path, there = facts.modules.path_at(at), facts.modules.path_at(above)
         below = (*to_steps(path[len(there) :]), *below)
         type = facts.modules.at(above).type
-        found = _filling(every_assignment(facts.snapshot.classes, type, below, beyond=len(below) - own))
+        found = _filling(source.stages.every_assignment(facts.snapshot.classes, type, below, beyond=len(below) - own))
         if found:
             name = path[len(there) :].removeprefix(".") + "." + slot.name
             summed = _summed(facts, type, found, to_steps(slot.name)[0].text)
@@ -118,17 +113,17 @@ def is_moved_from_above(facts: Facts, slot: SlotRecord) -> bool:
     return _from_above(facts, slot.path).is_moving
 
 
-def _filling(found: Iterable[Assignment]) -> list[Assignment]:
-    return [each for each in found if not is_empty(each.value)]
+def _filling(found: Iterable[source.finder.Assignment]) -> list[source.finder.Assignment]:
+    return [each for each in found if not source.contents.is_empty(each.value)]
 
 
-def _summed(facts: Facts, type: str, found: list[Assignment], name: str) -> Assigned:
+def _summed(facts: Facts, type: str, found: list[source.finder.Assignment], name: str) -> Assigned:
     stages = [uses(facts, type).stages(each) for each in found]
     if {"other"} in stages:
         # Another module of the model may call that as it runs.
         _note_calls(facts)
         stages = [uses(facts, type).stages(each) for each in found]
-    graphs = [fit(each, "graph") is not Fit.NO for each in found]
+    graphs = [source.causes.fit(each, "graph") is not source.causes.Fit.NO for each in found]
     return Assigned(
         frozenset(stage for several in stages for stage in several),
         bool(stages) and all(several == {"forward"} for several in stages),
@@ -149,9 +144,9 @@ def _reads(value: ast.expr | None, name: str) -> bool:
 
 
 @once
-def uses(facts: Facts, type: str) -> Uses:
+def uses(facts: Facts, type: str) -> source.uses.Uses:
     """What a class of modules does with its attributes."""
-    return Uses(facts.snapshot.classes, type)
+    return source.uses.Uses(facts.snapshot.classes, type)
 
 
 def is_managed(facts: Facts, slot: SlotRecord) -> bool:
@@ -163,7 +158,7 @@ def is_managed(facts: Facts, slot: SlotRecord) -> bool:
     return any(fate in ("attributes_moved", "saved") for each in above for fate, _ in unknown.get(each, ()))
 
 
-def reads(facts: Facts, slot: SlotRecord) -> Reads:
+def reads(facts: Facts, slot: SlotRecord) -> source.uses.Reads:
     """What becomes of what an attribute holds, in the source of the module's own class; whether it is carried on from
     call to call, a module above may tell that assigns it."""
     type = facts.modules[slot.module].type
@@ -172,11 +167,15 @@ def reads(facts: Facts, slot: SlotRecord) -> Reads:
     is_row = slot.shape is not None and len(slot.shape) == 1
     is_learned = slot.requires_grad is not False
     key = ("reads", type, slot.name, is_row, is_learned)
-    own: Reads = facts.once(key, lambda: uses(facts, type).reads(slot.name, is_row=is_row, is_learned=is_learned))
+    own: source.uses.Reads = facts.once(
+        key, lambda: uses(facts, type).reads(slot.name, is_row=is_row, is_learned=is_learned)
+    )
     above = _from_above(facts, slot.path) if not slot.is_leaf else None
     if above is None or above.assigned is not found or not above.type:
         return own
-    there: Reads = facts.once(("reads", above.type, above.name), lambda: uses(facts, above.type).reads(above.name))
+    there: source.uses.Reads = facts.once(
+        ("reads", above.type, above.name), lambda: uses(facts, above.type).reads(above.name)
+    )
     return own._replace(is_carried=own.is_carried or there.is_carried)
 
 
@@ -230,18 +229,18 @@ def _targets(facts: Facts, modules: dict[str, list[int]], type: str, attribute: 
     return found
 
 
-def target(facts: Facts, slot: SlotRecord, cause: Cause) -> str | None:
+def target(facts: Facts, slot: SlotRecord, cause: source.causes.Cause) -> str | None:
     """How the statement to blame writes the attribute, such as `self.blk.last` where a module above reaches in; None
     where no statement shows it."""
     return facts.once(("target", cause, numberless(slot.path)), lambda: _target(facts, slot, cause))
 
 
-def _target(facts: Facts, slot: SlotRecord, cause: Cause) -> str | None:
+def _target(facts: Facts, slot: SlotRecord, cause: source.causes.Cause) -> str | None:
     name = to_steps(slot.name)[0].text
-    found = locate_cause(facts.snapshot, slot.path, cause).assignments
+    found = source.blame.locate_cause(facts.snapshot, slot.path, cause).assignments
     if not found:
         return f"self.{name}" if "->" not in slot.path and facts.modules[slot.module].path == "" else None
-    written = written_at(found[0], name)
+    written = source.locals.written_at(found[0], name)
     own = facts.snapshot.classes.get(facts.modules[slot.module].type)
     is_own = own is not None and found[0].type in (own.type, *own.bases)
     return written or (f"self.{name}" if is_own else None)

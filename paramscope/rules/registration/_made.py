@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from paramscope import source
 from paramscope.rules.facts import Facts
 from paramscope.rules.once import once
 from paramscope.rules.places import modules_above
 from paramscope.snapshot import join
 from paramscope.snapshot.path import names_below
-from paramscope.source import locate
-from paramscope.source.causes import is_module, is_parameter
-from paramscope.source.forward import Assigned, assigned_in_forward, slots_of
 from paramscope.source.library import is_own
 
 
@@ -23,13 +21,13 @@ class Made(NamedTuple):
     """Path of that module."""
     path: str
     """Where what is made stands, or is to stand."""
-    made: Assigned
+    made: source.forward.Assigned
 
 
 @once
-def in_forward(facts: Facts, type: str) -> tuple[Assigned, ...]:
+def in_forward(facts: Facts, type: str) -> tuple[source.forward.Assigned, ...]:
     """All that the forward of a class assigns, by its source."""
-    return assigned_in_forward(facts.snapshot.classes, type)
+    return source.forward.assigned_in_forward(facts.snapshot.classes, type)
 
 
 def made_in_forward(facts: Facts) -> Iterator[Made]:
@@ -42,12 +40,12 @@ def made_in_forward(facts: Facts) -> Iterator[Made]:
 
 
 @once
-def _made_by(facts: Facts, type: str) -> list[Assigned]:
+def _made_by(facts: Facts, type: str) -> list[source.forward.Assigned]:
     record = facts.class_of(type)
-    return slots_of(in_forward(facts, type)) if record is not None and is_own(record) else []
+    return source.forward.slots_of(in_forward(facts, type)) if record is not None and is_own(record) else []
 
 
-def made_by_forward(facts: Facts, path: str) -> Assigned | None:
+def made_by_forward(facts: Facts, path: str) -> source.forward.Assigned | None:
     """The assignment in forward that made a slot or a module, or what holds it; None where the model was built with
     it, as far as the source tells."""
     for owner in reversed(modules_above(facts, path)):
@@ -67,6 +65,6 @@ def _is_built_before(facts: Facts, path: str) -> bool:
         each.method == "__init__"
         and each.is_whole
         and each.is_straight
-        and (is_module(each.value) or is_parameter(each.value))
-        for each in (locate(facts.snapshot, path).assignments if is_there else ())
+        and (source.causes.is_module(each.value) or source.causes.is_parameter(each.value))
+        for each in (source.owners.locate(facts.snapshot, path).assignments if is_there else ())
     )

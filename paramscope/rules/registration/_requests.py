@@ -5,31 +5,32 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from paramscope import source
 from paramscope.rules.facts import Facts
 from paramscope.rules.places import own_parameters, type_of, upwards
 from paramscope.rules.registration._repeats import Repeated
 from paramscope.snapshot import ATTRIBUTE
 from paramscope.snapshot.path import last_name, numberless, parent
-from paramscope.source import has_made_default, is_handed_on, is_on_request, locate, says_shared
-from paramscope.source.definitions import own_class_name
 from paramscope.source.library import is_of_torch, lineage
 
 
 def is_asked_for(facts: Facts, path: str) -> bool:
     """Whether the name of a place says that it is shared, or what assigns it hangs on a flag that does."""
-    return facts.once(
-        ("asked-for", numberless(path)),
-        lambda: (
-            any(map(says_shared, path.split(".")))
-            or is_on_request(locate(facts.snapshot, path, with_libraries=True).assignments)
-        ),
-    )
+    return facts.once(("asked-for", numberless(path)), lambda: _is_asked_for(facts, path))
+
+
+def _is_asked_for(facts: Facts, path: str) -> bool:
+    if any(map(source.conditions.says_shared, path.split("."))):
+        return True
+    found = source.owners.locate(facts.snapshot, path, with_libraries=True).assignments
+    return source.conditions.is_on_request(found)
 
 
 def is_made_default(facts: Facts, path: str) -> bool:
     """Whether a place holds the default of an argument, which was made once."""
     return facts.once(
-        ("made-default", numberless(path)), lambda: has_made_default(locate(facts.snapshot, path).assignments)
+        ("made-default", numberless(path)),
+        lambda: source.conditions.has_made_default(source.owners.locate(facts.snapshot, path).assignments),
     )
 
 
@@ -44,7 +45,7 @@ def is_repeat_asked_for(facts: Facts, found: Repeated) -> bool:
     files = _files_above(facts, members[1])
     # What was made by `copy.copy` shares all, and its parts are nobody's choice.
     return any(
-        any(is_handed_on(file, classes, name, members[1]) for file, classes in files.items())
+        any(source.conditions.is_handed_on(file, classes, name, members[1]) for file, classes in files.items())
         or (not _is_whole_copy(facts, found) and _is_made_anew(facts, f"{members[1]}.{name}"))
         for name in _shared_parts(facts, found.members[1])
     )
@@ -65,7 +66,7 @@ def _files_above(facts: Facts, path: str) -> dict[str, set[str]]:
     for module in upwards(facts, facts.modules.position(path)):
         for cls in lineage(facts.snapshot.classes, type_of(facts, module)):
             if cls.file is not None and not is_of_torch(cls):
-                files.setdefault(cls.file, set()).add(own_class_name(cls))
+                files.setdefault(cls.file, set()).add(source.definitions.own_class_name(cls))
     return files
 
 
@@ -92,6 +93,6 @@ def _is_made_anew(facts: Facts, path: str) -> bool:
     """Whether the class of its owner makes it by a call: what it holds now was put there later."""
     owner = parent(path)
     type = facts.modules[owner].type
-    found = locate(facts.snapshot, path).assignments
+    found = source.owners.locate(facts.snapshot, path).assignments
     mine = [each.value for each in found if each.type == type and each.value is not None]
     return bool(mine) and all(isinstance(value, ast.Call) for value in mine)

@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from paramscope import source
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.once import all_once, once
 from paramscope.rules.rule import Problem
 from paramscope.snapshot import REGISTERED, SlotRecord, join
 from paramscope.snapshot.path import numberless, prefixes
-from paramscope.source import locate_attribute
-from paramscope.source.purpose import is_handed_in, is_hidden_on_purpose, looks_after
 from paramscope.text import name as printable
 
 _FIRST = re.compile(r"(?P<mark>->|::|)(?P<name><[^>]*>|(?:(?!->|::)[^.\[{])*)")
@@ -186,22 +185,22 @@ def _why_on_purpose(facts: Facts, held: Held, type: str, *, is_frozen: bool) -> 
     if held.kind in ("class", "shadow"):
         return ""
     classes = facts.snapshot.classes
-    found = locate_attribute(classes, type, held.attribute + held.steps).assignments
+    found = source.search.locate_attribute(classes, type, held.attribute + held.steps).assignments
     if not found and held.kind != "container":
-        found = locate_attribute(classes, type, held.attribute).assignments
-    if found and is_hidden_on_purpose(classes, found[0], held.attribute + held.steps):
+        found = source.search.locate_attribute(classes, type, held.attribute).assignments
+    if found and source.purpose.is_hidden_on_purpose(classes, found[0], held.attribute + held.steps):
         return _BRACKETED
     # A helper that is made here is a part; what comes from elsewhere and knows this module drives it.
-    if held.is_from_above and not (found and not is_handed_in(classes, found[0])):
+    if held.is_from_above and not (found and not source.purpose.is_handed_in(classes, found[0])):
         return _ABOVE
-    return _CARED_FOR if is_frozen and looks_after(classes, type, held.attribute) else ""
+    return _CARED_FOR if is_frozen and source.purpose.looks_after(classes, type, held.attribute) else ""
 
 
 def is_put_past_on_purpose(facts: Facts, slot: SlotRecord, held: Held) -> bool:
     """Whether a Parameter that a module holds, though not as one, is an argument that its class has put there."""
     classes, type = facts.snapshot.classes, facts.modules[slot.module].type
-    found = locate_attribute(classes, type, slot.name).assignments
-    return held.kind == "attribute" and bool(found) and is_handed_in(classes, found[0])
+    found = source.search.locate_attribute(classes, type, slot.name).assignments
+    return held.kind == "attribute" and bool(found) and source.purpose.is_handed_in(classes, found[0])
 
 
 @all_once

@@ -55,12 +55,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from paramscope import source
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.registration._made import in_forward
 from paramscope.rules.rule import Blame, Problem, Rule, Undecided
-from paramscope.source import Assignment, locate
-from paramscope.source.causes import is_nothing
 from paramscope.text import name as printable
 
 RULE = Rule("PS116", "buffer-filled-in-forward", Severity.INFO)
@@ -89,15 +88,15 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             )
 
 
-def _filled(facts: Facts, kind: SlotKind) -> Assignment | None:
+def _filled(facts: Facts, kind: SlotKind) -> source.finder.Assignment | None:
     """Where the forward assigns it."""
     for each in in_forward(facts, kind.owner.type):
-        if each.steps == (kind.name,) and not is_nothing(each.assignment.value):
+        if each.steps == (kind.name,) and not source.causes.is_nothing(each.assignment.value):
             return each.assignment
     return None
 
 
 def _is_registered_empty(facts: Facts, path: str) -> bool:
     """Whether its class registers a buffer as None in plain sight, and gives it nothing else in its constructor."""
-    made = [each for each in locate(facts.snapshot, path).assignments if each.method == "__init__"]
-    return bool(made) and all(each.how == "register_buffer" and is_nothing(each.value) for each in made)
+    made = [each for each in source.owners.locate(facts.snapshot, path).assignments if each.method == "__init__"]
+    return bool(made) and all(each.how == "register_buffer" and source.causes.is_nothing(each.value) for each in made)

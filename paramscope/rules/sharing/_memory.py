@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
+from paramscope import source
 from paramscope.analysis.overlap import Budget
 from paramscope.analysis.sharing import connected
 from paramscope.report.finding import Severity
@@ -17,8 +18,6 @@ from paramscope.snapshot import HAS_GRAD, NO_SUCH_SLOTS, PARAMETER, REQUIRES_GRA
 from paramscope.snapshot.memory import Span
 from paramscope.snapshot.path import numberless
 from paramscope.snapshot.spans import Layout
-from paramscope.source import locate_cause
-from paramscope.source.causes import Cause, Fit, fit
 
 T = TypeVar("T")
 
@@ -230,7 +229,7 @@ def problem(
     )
 
 
-def last_assigned(facts: Facts, paths: Sequence[str], cause: Cause = "any") -> str:
+def last_assigned(facts: Facts, paths: Sequence[str], cause: source.causes.Cause = "any") -> str:
     """Of some slots, or modules, the one whose assignment caused it: where several can have, the last one, which was
     given what the others had."""
     asked = paths[:_ASKED]
@@ -239,12 +238,12 @@ def last_assigned(facts: Facts, paths: Sequence[str], cause: Cause = "any") -> s
     return paths[facts.once(key, lambda: _last(facts, asked, cause))]
 
 
-def _last(facts: Facts, paths: Sequence[str], cause: Cause) -> int:
-    places: list[tuple[Fit, str, int, int]] = []
+def _last(facts: Facts, paths: Sequence[str], cause: source.causes.Cause) -> int:
+    places: list[tuple[source.causes.Fit, str, int, int]] = []
     for at, path in enumerate(paths):
-        best = locate_cause(facts.snapshot, path, cause).assignments[:1]
-        places.extend((fit(found, cause), found.file, found.line, at) for found in best)
-    surest = max((place[0] for place in places), default=Fit.NO)
+        best = source.blame.locate_cause(facts.snapshot, path, cause).assignments[:1]
+        places.extend((source.causes.fit(found, cause), found.file, found.line, at) for found in best)
+    surest = max((place[0] for place in places), default=source.causes.Fit.NO)
     places = [place for place in places if place[0] is surest]
     if not places or len({file for _, file, _, _ in places}) > 1:
         return 0

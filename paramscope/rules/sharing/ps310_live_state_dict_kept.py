@@ -50,6 +50,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from paramscope import source
 from paramscope.report.finding import Severity
 from paramscope.rules.code import as_code
 from paramscope.rules.facts import Facts
@@ -60,7 +61,6 @@ from paramscope.rules.sharing._backups import Backup, backups
 from paramscope.rules.sharing._memory import place_of, registered_parameters, slots_in
 from paramscope.snapshot import ATTRIBUTE, PARAMETER, REGISTERED, REQUIRES_GRAD, TRANSIENT_BUFFER
 from paramscope.snapshot.path import to_steps
-from paramscope.source import locate_attribute
 from paramscope.text import name as printable
 
 RULE = Rule("PS310", "live-state-dict-kept", Severity.WARNING)
@@ -238,7 +238,7 @@ def _problem(facts: Facts, kept: _Kept, *, is_named: bool) -> Problem:
 def _of_parameters(facts: Facts, backup: Backup) -> Problem:
     type = facts.modules.at(backup.module).type
     name = literal(backup.attribute)
-    lines = locate_attribute(facts.snapshot.classes, type, backup.attribute).assignments
+    lines = source.search.locate_attribute(facts.snapshot.classes, type, backup.attribute).assignments
     return Problem(
         backup.parameters,
         f"self.{name} holds the Parameters themselves, {{0}} and {len(backup.parameters) - 1:,} more, and no copy of "

@@ -45,13 +45,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from paramscope import source
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.places import own_parameters, upwards
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import REGISTERED, REQUIRES_GRAD
 from paramscope.snapshot.path import names_below
-from paramscope.source.freezing import freezes
 from paramscope.source.library import is_of_torch, lineage
 
 RULE = Rule("PS210", "frozen-by-from-pretrained", Severity.INFO)
@@ -133,6 +133,6 @@ def _is_frozen_in_plain_sight(facts: Facts, slot: int) -> bool:
     path = facts.slots.path_at(slot)
     for module in map(facts.modules.at, upwards(facts, facts.snapshot.slot_columns.modules[slot])):
         classes = (each for each in lineage(facts.snapshot.classes, module.type) if not is_of_torch(each))
-        if any(freezes(each, names_below(path, module.path)) for each in classes):
+        if any(source.freezing.freezes(each, names_below(path, module.path)) for each in classes):
             return True
     return False
