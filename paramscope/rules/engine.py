@@ -67,14 +67,10 @@ def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
 
 def _place(path: str, facts: Facts) -> tuple[int, int]:
     """Where something stands in the model, for the order of findings: slots and modules by their modules."""
-    try:
+    if path in facts.slots:
         slot = facts.slots.position(path)
-    except KeyError:
-        try:
-            return facts.modules.position(path), -1
-        except KeyError:
-            return len(facts.modules), 0
-    return facts.snapshot.slot_columns.modules[slot], slot
+        return facts.snapshot.slot_columns.modules[slot], slot
+    return (facts.modules.position(path), -1) if path in facts.modules else (len(facts.modules), 0)
 
 
 def _run(loaded: Loaded, facts: Facts) -> tuple[list[Problem], list[str]]:

@@ -37,16 +37,10 @@ def to_findings(rule: Rule, problems: Iterable[Problem], facts: Facts) -> list[F
 
 def _origin(path: str, snapshot: Snapshot) -> tuple[str, str]:
     """(class of the module that is concerned or owns the slot, name in it without numbers)."""
-    try:
-        slot = snapshot.slots[path]
-    except KeyError:
-        pass
-    else:
+    slot, module = snapshot.slots.get(path), snapshot.modules.get(path)
+    if slot is not None:
         return snapshot.modules[slot.module].type, numberless(slot.name)
-    try:
-        return snapshot.modules[path].type, numberless(path)
-    except KeyError:
-        return "", numberless(path)
+    return "" if module is None else module.type, numberless(path)
 
 
 def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from paramscope.source import causes as causes
     from paramscope.source import comments as comments
     from paramscope.source import conditions as conditions
+    from paramscope.source import contents as contents
     from paramscope.source import definitions as definitions
     from paramscope.source import files as files
     from paramscope.source import finder as finder
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from paramscope.source import purpose as purpose
     from paramscope.source import search as search
     from paramscope.source import stages as stages
+    from paramscope.source import syntax as syntax
     from paramscope.source import uses as uses
 else:
     from paramscope.late import imported_late

@@ -11,7 +11,7 @@ from paramscope.source.finder import Assignment
 from paramscope.source.optimizers import locate_optimizer
 from paramscope.source.outside import Outside, narrowed, outside, own_files
 from paramscope.source.owners import locate
-from paramscope.source.search import Located
+from paramscope.source.search import Located, by_line
 
 
 def locate_cause(snapshot: Snapshot, path: str, cause: Cause) -> Located:
@@ -60,7 +60,7 @@ def _object_around(snapshot: Snapshot, path: str) -> str:
         for mark in snapshot.marks
         if mark.kind == "object-class" and path.startswith(f"{mark.path}->") and str(mark.value) in classes
     ]
-    return max((each for each in around), key=len, default="")
+    return max(around, key=len, default="")
 
 
 def locate_odd_attribute(snapshot: Snapshot, path: str, name: str) -> Located:
@@ -68,16 +68,16 @@ def locate_odd_attribute(snapshot: Snapshot, path: str, name: str) -> Located:
     any function of the files of the user's own classes; where several may be, none is told."""
     assigned = locate(snapshot, path, below=name).assignments
     within = [each for each in assigned if each.is_whole and not each.type.startswith("torch.")]
-    places = [(each.file, each.line) for each in within]
+    places = by_line(within)
     found = [
         each
         for file in own_files(snapshot)
         for each in outside(file)
-        if each.steps[-1:] == (name,) and _is_on_the_way(each, path, snapshot)
+        if each.steps[-1:] == (name,)
+        and _is_on_the_way(each, path, snapshot)
+        and (each.assignment.file, each.assignment.line) not in places
     ]
-    found = [each for each in found if (each.assignment.file, each.assignment.line) not in places]
-    found = narrowed(found, snapshot)
-    lines = {(each.assignment.file, each.assignment.line): each.assignment for each in found}
+    lines = by_line(each.assignment for each in narrowed(found, snapshot))
     if within and (not lines or within[0].is_straight):
         return Located((within[0],), None)
     if len(lines) == 1 and not within:
@@ -107,14 +107,9 @@ def _is_on_the_way(each: Outside, path: str, snapshot: Snapshot) -> bool:
 
 
 def _contains(steps: list[str], head: list[str]) -> bool:
-    while head:
-        if any(steps[at : at + len(head)] == head for at in range(len(steps))):
-            return True
-        # `self.model.body`: the first names lead to the model.
-        head = head[1:]
-        if not head:
-            return False
-    return True
+    # `self.model.body`: the first names lead to the model.
+    ends = [head[start:] for start in range(len(head))]
+    return not head or any(steps[at : at + len(end)] == end for end in ends for at in range(len(steps)))
 
 
 def _from_outside(snapshot: Snapshot, path: str, cause: Cause, near: Assignment | None) -> Assignment | None:
@@ -145,6 +140,5 @@ def _from_outside(snapshot: Snapshot, path: str, cause: Cause, near: Assignment 
             and each.assignment.line > near.line
         ]
         found = here or found
-    found = narrowed(found, snapshot)
-    lines = {(each.assignment.file, each.assignment.line): each.assignment for each in found}
+    lines = by_line(each.assignment for each in narrowed(found, snapshot))
     return next(iter(lines.values())) if len(lines) == 1 else None

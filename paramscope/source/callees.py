@@ -6,8 +6,8 @@ import ast
 import os
 from typing import NamedTuple
 
-from paramscope.source.files import SourceFile, Unreadable, read_file
-from paramscope.source.methods import Function
+from paramscope.source.files import SourceFile, readable
+from paramscope.source.syntax import Function
 
 _HOPS = 4
 """Files through which a name is passed on before nobody follows it any more."""
@@ -37,11 +37,11 @@ class _Import(NamedTuple):
 
 def resolve(file: str, names: tuple[str, ...], hops: int = _HOPS) -> Callee | Package | None:
     """What a dotted name stands for in a file; None where the file does not say."""
-    source = _read(file)
+    source = readable(file)
     if source is None or not names:
         return None
     first, *rest = names
-    known = _names(source).get(first)
+    known = source.once(_names, lambda: _names(source)).get(first)
     if isinstance(known, Function):
         return Callee(known, file) if not rest else None
     if isinstance(known, ast.ClassDef):
@@ -53,10 +53,8 @@ def resolve(file: str, names: tuple[str, ...], hops: int = _HOPS) -> Callee | Pa
 
 def _applied(cls: ast.ClassDef, file: str) -> Callee | None:
     """What `Function.apply` of a class calls."""
-    for node in cls.body:
-        if isinstance(node, Function) and node.name == "forward":
-            return Callee(node, file, 1)
-    return None
+    forwards = (node for node in cls.body if isinstance(node, Function) and node.name == "forward")
+    return next((Callee(node, file, 1) for node in forwards), None)
 
 
 def _imported(file: str, known: _Import, rest: tuple[str, ...], hops: int) -> Callee | Package | None:
@@ -77,18 +75,8 @@ def _imported(file: str, known: _Import, rest: tuple[str, ...], hops: int) -> Ca
     return Package(".".join((known.module, *wanted)))
 
 
-def _read(file: str) -> SourceFile | None:
-    try:
-        return read_file(file)
-    except Unreadable:
-        return None
-
-
 def _names(source: SourceFile) -> dict[str, Function | ast.ClassDef | _Import]:
     """What the functions, classes and imports of a file call themselves; the last one counts."""
-    known = source.read.get(_names)
-    if isinstance(known, dict):
-        return known
     found: dict[str, Function | ast.ClassDef | _Import] = {}
     pending: list[ast.stmt] = list(reversed(source.tree.body))
     while pending:
@@ -105,7 +93,6 @@ def _names(source: SourceFile) -> dict[str, Function | ast.ClassDef | _Import]:
                     found[alias.asname or alias.name] = _Import("." * level + (module or ""), alias.name)
             case ast.If(body=body, orelse=other) | ast.Try(body=body, orelse=other):
                 pending.extend(reversed([*body, *other]))
-    source.read[_names] = found
     return found
 
 
@@ -129,16 +116,5 @@ def _file_of(file: str, module: str) -> str | None:
 
 def _existing(folder: str, parts: list[str]) -> str | None:
     base = os.path.join(folder, *parts)
-    for name in (base + ".py", os.path.join(base, "__init__.py")) if parts else (os.path.join(base, "__init__.py"),):
-        if os.path.isfile(name):
-            return name
-    return None
-
-
-def dotted(node: ast.expr) -> tuple[str, ...] | None:
-    """The names of `torch.nn.functional.pad`; None for anything else."""
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    return (*reversed([*names, node.id]),) if isinstance(node, ast.Name) else None
+    names = [f"{base}.py"] * bool(parts) + [os.path.join(base, "__init__.py")]
+    return next(filter(os.path.isfile, names), None)

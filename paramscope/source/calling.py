@@ -5,10 +5,22 @@ from __future__ import annotations
 
 import ast
 
-from paramscope.source.callees import Callee, Package, dotted, resolve
+from paramscope.source.callees import Callee, Package, resolve
 from paramscope.source.expressions import Frame, key_of, may_be_called
-from paramscope.source.holding import DEVICE, FOREIGN, HOST, INTEGER, OWN, Closure, Known, joined, whole
-from paramscope.source.methods import Function, Method, says_integer
+from paramscope.source.holding import (
+    DEVICE,
+    FOREIGN,
+    HOST,
+    INTEGER,
+    OWN,
+    SELF,
+    Closure,
+    Known,
+    gathered,
+    joined,
+    whole,
+)
+from paramscope.source.methods import Method, says_integer
 from paramscope.source.operations import (
     ASKING,
     BOUNDS,
@@ -20,26 +32,47 @@ from paramscope.source.operations import (
     UNCAST,
     is_mover,
 )
+from paramscope.source.syntax import Function, dotted, positional
 from paramscope.source.tensor_calls import TensorCalls
 from paramscope.source.values import mangled
 
 
 class Calling(TensorCalls):
-    """Calls; to go into a function is for those who build on this."""
+    """Calls; what the statements of a function do is for those who build on this."""
 
-    def call_function(self, callee: Callee, call: ast.Call, frame: Frame) -> Known | None:
-        """What a function that can be read gives; None where it is not gone into."""
-        raise NotImplementedError
-
-    def call_method(self, method: Method, call: ast.Call | None, frame: Frame, *, is_bound: bool) -> Known | None:
-        """As `call_function`, for a method of the instance, or a property where there is no call."""
+    def run(self, node: Function | ast.Lambda, frame: Frame) -> Known:
+        """What a function gives, whose parameters are bound."""
         raise NotImplementedError
 
     def run_closure(self, closure: Closure, call: ast.Call | None, frame: Frame | None = None) -> Known:
         """What a function within a function gives."""
         raise NotImplementedError
 
-    def read_property(self, name: str, receiver: Known, frame: Frame) -> Known | None:
+    def call_function(self, callee: Callee, call: ast.Call, frame: Frame) -> Known | None:
+        """What a function of the file, or of one that it imports, gives; None where it is not gone into."""
+        return self._go_into(callee.node, Frame(callee.file, None), call, frame, skip=callee.given)
+
+    def call_method(self, method: Method, call: ast.Call | None, frame: Frame, *, is_bound: bool) -> Known | None:
+        """As `call_function`, for a method of the instance, or a property where there is no call."""
+        inner = Frame(method.file, method)
+        skip = int(is_bound and method.receiver is not None)
+        return self._go_into(method.node, inner, call, frame, skip=skip)
+
+    def _go_into(
+        self, node: Function, inner: Frame, call: ast.Call | None, frame: Frame, *, skip: int
+    ) -> Known | None:
+        if self.depth >= self.DEPTH or node in self.running_now or self.budget <= 0:
+            return None
+        if call is not None:
+            self.bind(node, call, inner, frame, skip=skip)
+        for first in positional(node.args)[:skip]:
+            inner.names[first.arg] = SELF if inner.method is not None else OWN
+        self.running_now.append(node)
+        result = self.run(node, inner)
+        self.running_now.pop()
+        return result
+
+    def read_property(self, name: str, frame: Frame) -> Known | None:
         found = self.methods.by_name.get(name)
         if not found or not found[0].is_property or name not in self.touching:
             return None
@@ -52,8 +85,7 @@ class Calling(TensorCalls):
             case ast.Attribute():
                 return self._call_attribute(node.func, node, frame)
             case ast.Lambda():
-                closure = Closure(node.func, frame)
-                return self.run_closure(closure, node, frame)
+                return self.run_closure(Closure(node.func, frame), node, frame)
         self.value(node.func, frame)
         return self._unknown("", self.arguments(node, frame))
 
@@ -64,19 +96,17 @@ class Calling(TensorCalls):
                 frame.ran.append(local.closure)
                 return self.run_closure(local.closure, node, frame)
             return self._layer(self.arguments(node, frame))
-        match name, node.args:
-            case ("getattr" | "setattr" | "vars" | "super", _):
-                return self._by_text(name, node, frame)
+        if name in ("getattr", "setattr", "vars", "super"):
+            return self._by_text(name, node, frame)
         if name in TRUTH:
-            for each in self.arguments(node, frame):
-                self.host(each)
+            self.all_host(self.arguments(node, frame))
             return INTEGER if name in ("int", "len") else HOST
         if name in ASKING:
             self.arguments(node, frame)
             return HOST
         if name in PASSING or name == "sum":
             given = self.arguments(node, frame)
-            return whole(Known("own", items=tuple(given)))._replace(items=None) if given else OWN
+            return gathered(given) if given else OWN
         if name in ("zip", "enumerate"):
             return self.each(node, frame)
         return self._resolved((name,), node, frame)
@@ -106,11 +136,11 @@ class Calling(TensorCalls):
             return HOST
         if is_it:
             return self.at_attribute(self.place[0]) or OWN
-        return self.attribute(base, key_of(rest[0]) or "", frame)
+        return self.attribute(key_of(rest[0]) or "", frame)
 
     def _call_attribute(self, func: ast.Attribute, node: ast.Call, frame: Frame) -> Known:
         names = dotted(func)
-        if names is not None and frame.look_up(names[0]) is None:
+        if names and frame.look_up(names[0]) is None:
             return self._resolved(names, node, frame)
         base = self.value(func.value, frame)
         attr = mangled(func.attr, frame.owner)
@@ -126,7 +156,7 @@ class Calling(TensorCalls):
                 return result if result is not None else self._unknown(attr, self.arguments(node, frame))
             if attr in ("register_buffer", "__setattr__") and len(node.args) > 1:
                 return self._by_text("setattr", ast.Call(func, [func.value, *node.args], []), frame)
-            followed = self.attribute(base, attr, frame)
+            followed = self.attribute(attr, frame)
             if followed.hold is not None:
                 self.consume(followed)
             return self._layer(self.arguments(node, frame))
@@ -151,13 +181,9 @@ class Calling(TensorCalls):
             result = self._untouched(node, frame)
             if result is not None:
                 return result
-        after = [i for i, method in enumerate(found) if at.method is not None and method.type == at.method.type]
-        if after and after[-1] + 1 < len(found):
-            result = self.call_method(found[after[-1] + 1], node, frame, is_bound=True)
-            if result is not None:
-                return result
-        elif not after and found:
-            result = self.call_method(found[0], node, frame, is_bound=True)
+        own = [i for i, method in enumerate(found) if at.method is not None and method.type == at.method.type]
+        for method in found[own[-1] + 1 if own else 0 :][:1]:
+            result = self.call_method(method, node, frame, is_bound=True)
             if result is not None:
                 return result
         return self._layer(self.arguments(node, frame))
@@ -186,7 +212,7 @@ class Calling(TensorCalls):
         package, _, rest = name.partition(".")
         last = name.rpartition(".")[2]
         if package == "copy":
-            return whole(Known("own", items=tuple(self.arguments(node, frame))))._replace(items=None, is_place=False)
+            return gathered(self.arguments(node, frame))
         given = self.arguments(node, frame)
         if package in ON_HOST or rest.startswith("utils.data"):
             return self.all_host(given)
@@ -202,7 +228,7 @@ class Calling(TensorCalls):
             hold = hold._replace(on_device=True, in_dtype=hold.in_dtype or "dtype" in keywords)
             return Known("own", hold)
         if last in BOUNDS:
-            return self.bounded(given[0] if given else OWN, given[1:], last)
+            return self.bounded(given[0] if given else OWN, given[1:])
         if last == "functional_call":
             return self._layer(given)
         if last in UNCAST:
@@ -218,7 +244,7 @@ class Calling(TensorCalls):
 
     def _unknown(self, name: str, given: list[Known]) -> Known:
         """A function of which only the name is known."""
-        both = whole(Known("own", items=tuple(given)))._replace(items=None, is_place=False)
+        both = gathered(given)
         if both.hold is not None and is_mover(name):
             return self.moved_by_name(given)
         if both.kind == "foreign" and both.hold is not None:
@@ -238,10 +264,10 @@ class Calling(TensorCalls):
 
     def bind(self, node: Function | ast.Lambda, call: ast.Call, inner: Frame, frame: Frame, skip: int) -> None:
         """Gives the parameters of a function what a call hands over."""
-        positional = [*node.args.posonlyargs, *node.args.args]
-        names = [each.arg for each in positional][skip:]
+        by_position = positional(node.args)
+        names = [each.arg for each in by_position][skip:]
         only = [each.arg for each in node.args.kwonlyargs]
-        for each, default in zip(reversed(positional), reversed(node.args.defaults), strict=False):
+        for each, default in zip(reversed(by_position), reversed(node.args.defaults), strict=False):
             inner.names[each.arg] = self.value(default, inner)
         for each, maybe in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
             inner.names[each.arg] = self.value(maybe, inner) if maybe is not None else self.by_name(each.arg)
@@ -255,7 +281,7 @@ class Calling(TensorCalls):
                 given.append(found)
         for at, name in enumerate(names):
             if at < len(given):
-                is_integer = given[at].hold is None and says_integer(positional[at + skip].annotation)
+                is_integer = given[at].hold is None and says_integer(by_position[at + skip].annotation)
                 inner.names[name] = INTEGER if is_integer else self._with_name(name, given[at])
             elif spread is not None:
                 inner.names[name] = spread

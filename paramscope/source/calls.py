@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from paramscope.source.evaluate import Place, evaluate, key_texts
+from paramscope.source.evaluate import Place, evaluate
 from paramscope.source.texts import NUMBER, UNKNOWN, Texts
 from paramscope.source.values import Ref
 
@@ -63,7 +63,7 @@ def writes_of(call: ast.Call, place: Place) -> Iterator[Write]:
                     yield Write(ref.item(NUMBER), call.args[-1] if call.args else None, how=method)
         case ast.Call(func=ast.Attribute(value=owner, attr=method)) if method in _BY_KEY:
             refs = evaluate(owner, place).refs
-            texts = key_texts(call.args[0], place) if refs and call.args else (UNKNOWN,)
+            texts = evaluate(call.args[0], place).texts if refs and call.args else (UNKNOWN,)
             value = call.args[1] if len(call.args) > 1 else None
             for ref in refs:
                 for text in texts:
@@ -86,7 +86,7 @@ def _named(
     name = args[0] if args else by_keyword.get("name")
     texts: Texts = (UNKNOWN,)
     if name is not None and not isinstance(name, ast.Starred):
-        texts = key_texts(name, place)
+        texts = evaluate(name, place).texts
     for ref in refs:
         for text in texts:
             yield Write(ref.attribute(text), value, is_raw, how)
@@ -105,7 +105,7 @@ def updates(ref: Ref, args: list[ast.expr], keywords: list[ast.keyword], place: 
         if isinstance(arg, ast.Dict):
             pairs = list(zip(arg.keys, arg.values, strict=True))
         for key, value in pairs if pairs is not None else [(None, arg)]:
-            texts = key_texts(key, place) if key is not None else (UNKNOWN,)
+            texts = evaluate(key, place).texts if key is not None else (UNKNOWN,)
             for text in texts:
                 yield Write(ref.item(text), value if key is not None else None, is_raw, "update")
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Literal
 
-from paramscope.source.contents import holds
+from paramscope.source.contents import is_empty
 from paramscope.source.finder import Assignment
 from paramscope.source.locals import bound_to
 from paramscope.source.repeating import is_built_for_each, is_repeating
+from paramscope.source.syntax import called, given_to, inwards
 
 Cause = Literal[
     "any", "plain", "hidden", "leaf", "derived", "graph", "alias", "view", "own", "learned", "live", "later"
@@ -73,6 +74,7 @@ _VIEWS = frozenset(
     }
 )
 """Methods that give a view of what they are called on, or the thing itself."""
+_WRAPPING = frozenset({"from_numpy", "as_tensor", "frombuffer"})
 _COPYING = frozenset({"clone", "deepcopy", "copy", "tensor", "new_tensor", "repeat", "item", "tolist"})
 _LIVE = frozenset({"state_dict", "parameters", "named_parameters", "buffers", "named_buffers", "data"})
 
@@ -120,7 +122,9 @@ def fit(assignment: Assignment, cause: Cause) -> Fit:
         case "alias" | "view":
             return _fit_alias(assignment, cause)
         case "own":
-            return Fit.NO if _names(value) and how != ".data" else Fit.MAYBE
+            # Another name of something: `self.embed.weight`, `layer`, `blocks[0]`.
+            is_name = value is not None and isinstance([*inwards(value)][-1], ast.Name)
+            return Fit.NO if is_name and how != ".data" else Fit.MAYBE
         case "live":
             return _fit_live(value)
     return Fit.MAYBE
@@ -137,7 +141,7 @@ def _moves_itself(assignment: Assignment) -> bool:
 def _fit_around(assignment: Assignment, cause: Cause) -> Fit:
     """Of an assignment of something that holds what is looked for."""
     value = assignment.value
-    if cause in ("derived", "graph", "alias", "live") and value is not None and _is_empty(value):
+    if cause in ("derived", "graph", "alias", "live") and is_empty(value):
         return Fit.NO
     if cause == "live":
         return _fit_live(value)
@@ -156,23 +160,6 @@ def _fit_around(assignment: Assignment, cause: Cause) -> Fit:
 def is_nothing(value: ast.expr | None) -> bool:
     """Whether an expression is None in plain sight."""
     return isinstance(value, ast.Constant) and value.value is None
-
-
-def _is_empty(value: ast.expr) -> bool:
-    match value:
-        case ast.List(elts=[]) | ast.Tuple(elts=[]) | ast.Dict(keys=[]):
-            return True
-        case ast.Call(func=ast.Name(id="list" | "dict" | "tuple" | "set" | "OrderedDict" | "deque"), args=[]):
-            return True
-    return holds(value, "") is False and isinstance(value, ast.Constant)
-
-
-def called(node: ast.expr | None) -> str:
-    """The last name of what an expression calls; empty for anything else."""
-    match node:
-        case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
-            return name
-    return ""
 
 
 def is_parameter(node: ast.expr | None) -> bool:
@@ -219,12 +206,10 @@ def may_have_graph(node: ast.expr, where: Assignment, names: tuple[str, ...] = (
     """
     inner: Iterable[ast.expr]
     match node:
-        case ast.Constant() | ast.Compare() | ast.JoinedStr() | ast.Lambda():
+        case ast.Constant() | ast.Compare() | ast.JoinedStr() | ast.Lambda() | ast.UnaryOp(op=ast.Not()):
             return False
         case ast.Name(id=name):
-            if name in names or len(names) > _NAMES_BOUND:
-                return len(names) > _NAMES_BOUND
-            values = bound_to(name, where)
+            values = _bound_to(name, where, names)
             return values is None or any(may_have_graph(each, where, (*names, name)) for each in values)
         case ast.Attribute(attr=attr):
             return attr not in _CUT
@@ -234,9 +219,8 @@ def may_have_graph(node: ast.expr, where: Assignment, names: tuple[str, ...] = (
             return False
         case ast.Call(func=ast.Attribute(value=ast.Name(id="math" | "np" | "numpy"))):
             return False
-        case ast.Call(func=ast.Attribute(value=house), args=args, keywords=keywords) if _is_of_torch(house):
-            given = [*args, *(each.value for each in keywords)]
-            return any(_may_make_graph(each, where, names) for each in given)
+        case ast.Call(func=ast.Attribute(value=house)) if _is_of_torch(house):
+            return any(_may_make_graph(each, where, names) for each in given_to(node))
         case ast.Call(func=ast.Attribute(value=owner), args=args) if _is_tensor_like(owner):
             return any(_may_make_graph(each, where, names) for each in (owner, *args))
         case ast.Call():
@@ -246,26 +230,29 @@ def may_have_graph(node: ast.expr, where: Assignment, names: tuple[str, ...] = (
             inner = (row,)
         case ast.BinOp(left=left, right=right):
             return any(_may_make_graph(each, where, names) for each in (left, right))
-        case ast.UnaryOp(op=ast.Not()):
-            return False
         case ast.UnaryOp(operand=only) if _may_make_graph(only, where, names):
             return True
-        case ast.UnaryOp(operand=only) | ast.Subscript(value=only) | ast.Starred(value=only):
-            inner = (only,)
-        case ast.NamedExpr(value=only):
+        case (
+            ast.UnaryOp(operand=only)
+            | ast.Subscript(value=only)
+            | ast.Starred(value=only)
+            | ast.NamedExpr(value=only)
+            | ast.ListComp(elt=only)
+            | ast.SetComp(elt=only)
+            | ast.GeneratorExp(elt=only)
+            | ast.DictComp(value=only)
+        ):
             inner = (only,)
         case ast.IfExp(body=one, orelse=other):
             inner = (one, other)
-        case ast.BoolOp(values=values_):
-            inner = values_
-        case ast.List(elts=members) | ast.Tuple(elts=members) | ast.Set(elts=members):
+        case (
+            ast.BoolOp(values=members)
+            | ast.List(elts=members)
+            | ast.Tuple(elts=members)
+            | ast.Set(elts=members)
+            | ast.Dict(values=members)
+        ):
             inner = members
-        case ast.Dict(values=members):
-            inner = members
-        case ast.ListComp(elt=only) | ast.SetComp(elt=only) | ast.GeneratorExp(elt=only):
-            inner = (only,)
-        case ast.DictComp(value=only):
-            inner = (only,)
         case _:
             return True
     return any(may_have_graph(each, where, names) for each in inner)
@@ -273,10 +260,15 @@ def may_have_graph(node: ast.expr, where: Assignment, names: tuple[str, ...] = (
 
 def _may_make_graph(node: ast.expr, where: Assignment, names: tuple[str, ...]) -> bool:
     """Whether what is computed from an expression may have a graph: a Parameter has none, but what is made of it."""
-    values = [node]
-    if isinstance(node, ast.Name) and node.id not in names and len(names) <= _NAMES_BOUND:
-        values += bound_to(node.id, where) or ()
+    values = [node, *((_bound_to(node.id, where, names) or ()) if isinstance(node, ast.Name) else ())]
     return any(is_parameter(each) or _asks_for_grad(each) for each in values) or may_have_graph(node, where, names)
+
+
+def _bound_to(name: str, where: Assignment, names: tuple[str, ...]) -> list[ast.expr] | None:
+    """As `bound_to`, of a name that is met on the way that some names lead; nothing for one that is met again."""
+    if len(names) > _NAMES_BOUND:
+        return None
+    return [] if name in names else bound_to(name, where)
 
 
 def _is_of_torch(node: ast.expr) -> bool:
@@ -294,16 +286,8 @@ def _is_of_torch(node: ast.expr) -> bool:
 def _is_tensor_like(node: ast.expr) -> bool:
     """Whether a method's receiver is likely a tensor, whose method makes a graph of it and its arguments only: a
     call, an item, a result. What `self.make()` gives is not told by its receiver."""
-    return not isinstance(node, ast.Name | ast.Attribute) or (
-        isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute)
-    )
-
-
-def _names(node: ast.expr | None) -> bool:
-    """Whether an expression is another name of something: `self.embed.weight`, `layer`, `blocks[0]`."""
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    return isinstance(node, ast.Name)
+    inner = node.value if isinstance(node, ast.Attribute) else node
+    return isinstance(inner, ast.Attribute) or not isinstance(node, ast.Name | ast.Attribute)
 
 
 def _fit_alias(assignment: Assignment, cause: Cause) -> Fit:
@@ -321,34 +305,25 @@ def _alias_fit(node: ast.expr, where: Assignment, cause: Cause, names: tuple[str
     match node:
         case ast.Constant() | ast.BinOp() | ast.UnaryOp() | ast.Compare():
             return Fit.NO
-        case ast.Attribute(value=inner, attr="data" | "T" | "mT"):
+        case ast.Attribute(value=inner, attr="data" | "T" | "mT") | ast.Subscript(value=inner):
             return _alias_fit(inner, where, cause, names)
         case ast.Attribute():
             return Fit.SURE
-        case ast.Subscript(value=inner):
-            return _alias_fit(inner, where, cause, names)
         case ast.Name(id=name):
-            values = bound_to(name, where) if name not in names and len(names) <= _NAMES_BOUND else None
-            fits = [_alias_fit(each, where, cause, (*names, name)) for each in values or ()]
-            return max([Fit.MAYBE, *fits])
-        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[first, *_]) if name == "Parameter":
+            values = _bound_to(name, where, names) or ()
+            return max([Fit.MAYBE, *(_alias_fit(each, where, cause, (*names, name)) for each in values)])
+        case ast.Call(args=[first, *_]) if is_parameter(node):
             return _alias_fit(first, where, cause, names)
         case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name in _VIEWS and not _is_of_torch(owner):
             return _alias_fit(owner, where, cause, names)
-        case ast.Call(func=ast.Attribute(value=owner, attr=name), args=[first, *_]) if name in _VIEWS or name in (
-            "from_numpy",
-            "as_tensor",
-            "frombuffer",
-        ):
+        case ast.Call(func=ast.Attribute(attr=name), args=[first, *_]) if name in _VIEWS or name in _WRAPPING:
             return _alias_fit(first, where, cause, names)
         case ast.Call(func=ast.Attribute(value=ast.Name(id="copy"), attr="copy")):
             # What lies in it is not copied.
             return Fit.SURE
-        case ast.Call() if called(node) in _COPYING:
+        case ast.Call() if called(node) in _COPYING or _is_made_of_plain_values(node):
             return Fit.NO
-        case ast.Call() if called(node) in _FRESH:
-            return Fit.MAYBE if cause == "view" else Fit.NO
-        case ast.Call() if _is_made_of_plain_values(node):
+        case ast.Call() if called(node) in _FRESH and cause != "view":
             return Fit.NO
     return Fit.MAYBE
 
@@ -358,17 +333,12 @@ def _is_made_of_plain_values(call: ast.Call) -> bool:
     name = called(call)
     if not name[:1].isupper():
         return False
-    given = [*call.args, *(each.value for each in call.keywords)]
-    inside = [node for each in given for node in ast.walk(each)]
     if name in _HOUSING:
-        calls = (each for each in given if not isinstance(each, ast.Call) or not _is_made_of_plain_values(each))
-        return not any(True for _ in calls)
-    return not any(
-        isinstance(node, ast.Attribute | ast.Name | ast.Starred) and _may_be_thing(node) for node in inside
-    )
+        return all(isinstance(each, ast.Call) and _is_made_of_plain_values(each) for each in given_to(call))
+    return not any(_may_be_thing(node) for each in given_to(call) for node in ast.walk(each))
 
 
-def _may_be_thing(node: ast.expr) -> bool:
+def _may_be_thing(node: ast.AST) -> bool:
     """Whether a name may be that of a tensor or a module: what is read of a config, or is called, is none."""
     match node:
         case ast.Attribute(value=ast.Name(id="self")):
@@ -381,10 +351,7 @@ def _may_be_thing(node: ast.expr) -> bool:
 def _fit_live(value: ast.expr | None) -> Fit:
     if value is None:
         return Fit.MAYBE
-    if _is_empty(value) or called(value) == "deepcopy":
+    if is_empty(value) or called(value) == "deepcopy":
         return Fit.NO
-    for each in ast.walk(value):
-        match each:
-            case ast.Attribute(attr=attr) if attr in _LIVE:
-                return Fit.SURE
-    return Fit.MAYBE
+    is_live = any(isinstance(each, ast.Attribute) and each.attr in _LIVE for each in ast.walk(value))
+    return Fit.SURE if is_live else Fit.MAYBE

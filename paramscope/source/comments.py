@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from paramscope.errors import nearest
 from paramscope.snapshot import ClassRecord
-from paramscope.source.definitions import short
-from paramscope.source.files import SourceFile, Unreadable, read_file
+from paramscope.source.definitions import bodies_of
+from paramscope.source.files import SourceFile, readable
+from paramscope.source.syntax import holds_line
 
 _OURS = re.compile(r"#\s*paramscope\s*:\s*(?P<rest>.*)", re.DOTALL)
 _IGNORE = re.compile(r"(?P<word>\w+)\s*(?:\[(?P<codes>[^\]]*)(?P<end>\]?))?(?P<reason>.*)", re.DOTALL)
@@ -32,43 +33,24 @@ class IgnoreComment(NamedTuple):
 
 def ignores_at(file: str, line: int) -> tuple[IgnoreComment, ...]:
     """The comments on the lines of the statement that begins on a line; none where the file cannot be read."""
-    try:
-        source = read_file(file)
-    except Unreadable:
-        return ()
+    source = readable(file)
     found = _comments(source, file)
-    if not found:
+    if source is None or not found:
         return ()
-    last = _last_lines(source).get(line, line)
+    last = source.once("last lines", lambda: _last_lines(source)).get(line, line)
     return tuple(comment for comment in found if line <= comment.line <= last)
 
 
 def ignores_in(record: ClassRecord) -> tuple[IgnoreComment, ...]:
     """The comments in the body of a class; none where its file cannot be read."""
-    if record.file is None:
-        return ()
-    try:
-        source = read_file(record.file)
-    except Unreadable:
-        return ()
-    found = _comments(source, record.file)
-    if not found:
-        return ()
-    bodies = source.classes.get(short(record), ())
-    return tuple(
-        comment
-        for comment in found
-        if any(body.lineno <= comment.line <= (body.end_lineno or body.lineno) for body in bodies)
-    )
+    found = _comments(readable(record.file), record.file or "")
+    bodies = bodies_of(record) if found else ()
+    return tuple(comment for comment in found if any(holds_line(body, comment.line) for body in bodies))
 
 
-def _comments(source: SourceFile, file: str) -> tuple[IgnoreComment, ...]:
+def _comments(source: SourceFile | None, file: str) -> tuple[IgnoreComment, ...]:
     """All of a file, read once."""
-    known = source.read.get("ignores")
-    if known is None:
-        known = source.read["ignores"] = tuple(_read(source, file))
-    found: tuple[IgnoreComment, ...] = known  # type: ignore[assignment]
-    return found
+    return () if source is None else source.once("ignores", lambda: tuple(_read(source, file)))
 
 
 def _read(source: SourceFile, file: str) -> Iterator[IgnoreComment]:
@@ -106,13 +88,10 @@ def to_comment(text: str, file: str = "", line: int = 0) -> IgnoreComment | None
 
 def _last_lines(source: SourceFile) -> dict[int, int]:
     """By the first line of each statement its last one; of what has a body, the last one before that."""
-    known = source.read.get("last lines")
-    if known is None:
-        found: dict[int, int] = {}
-        for node in ast.walk(source.tree):
-            if isinstance(node, ast.stmt):
-                body = getattr(node, "body", None)
-                last = (node.end_lineno or node.lineno) if not body else max(node.lineno, body[0].lineno - 1)
-                found[node.lineno] = max(last, found.get(node.lineno, 0))
-        known = source.read["last lines"] = found
-    return known  # type: ignore[return-value]
+    found: dict[int, int] = {}
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            last = (node.end_lineno or node.lineno) if not body else max(node.lineno, body[0].lineno - 1)
+            found[node.lineno] = max(last, found.get(node.lineno, 0))
+    return found

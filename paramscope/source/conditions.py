@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable, Iterator
 
-from paramscope.source.files import Unreadable, read_file
+from paramscope.source.files import read_file, readable
 from paramscope.source.finder import Assignment
+from paramscope.source.locals import function_at
+from paramscope.source.syntax import Function, called, holds_line, inwards, names_in, positional
 from paramscope.text import words
 
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
 _DEPTH = 3
 """Local names that are followed from one to the next."""
 _ASKED = frozenset(
@@ -35,14 +36,7 @@ def is_on_request(assignments: Iterable[Assignment]) -> bool:
 def has_made_default(assignments: Iterable[Assignment]) -> bool:
     """Whether one of some statements writes an argument whose default is made by a call, once, as the function is
     defined."""
-    for each in assignments:
-        function = _function(_chain(each.file, each.line))
-        if function is None or each.value is None:
-            continue
-        made = {name for name, default in _defaults(function.args) if isinstance(default, ast.Call)}
-        if isinstance(each.value, ast.Name) and each.value.id in made:
-            return True
-    return False
+    return any(isinstance(_default(each), ast.Call) for each in assignments)
 
 
 def is_handed_on(file: str, classes: Collection[str], name: str, path: str) -> bool:
@@ -51,13 +45,14 @@ def is_handed_on(file: str, classes: Collection[str], name: str, path: str) -> b
 
     path: of the object; where the code spells out a way to it, a step of that is one of its steps.
     """
-    try:
-        tree = read_file(file).tree
-    except Unreadable:
+    source = readable(file)
+    if source is None:
         return False
     steps = set(path.split("."))
-    receivers = {each.args.args[0].arg for each in _methods(tree) if each.args.args}
-    stack: list[ast.AST] = [tree]
+    classes_here = (each for each in ast.walk(source.tree) if isinstance(each, ast.ClassDef))
+    methods = (each for body in classes_here for each in body.body if isinstance(each, Function))
+    receivers = {each.args.args[0].arg for each in methods if each.args.args}
+    stack: list[ast.AST] = [source.tree]
     while stack:
         node = stack.pop()
         # What another class does to its own parts says nothing of these.
@@ -81,15 +76,10 @@ def is_handed_on(file: str, classes: Collection[str], name: str, path: str) -> b
 
 def _may_be(holder: ast.expr, steps: set[str], receivers: set[str]) -> bool:
     """Whether an expression that is no method's own object may lead to what has these steps."""
-    attributes: set[str] = set()
-    is_item = False
-    while isinstance(holder, ast.Attribute | ast.Subscript):
-        if isinstance(holder, ast.Attribute):
-            attributes.add(holder.attr)
-        else:
-            is_item = True
-        holder = holder.value
-    is_own = isinstance(holder, ast.Name) and holder.id in receivers
+    parts = list(inwards(holder))
+    attributes = {each.attr for each in parts if isinstance(each, ast.Attribute)}
+    is_item = any(isinstance(each, ast.Subscript) for each in parts)
+    is_own = isinstance(parts[-1], ast.Name) and parts[-1].id in receivers
     return not attributes.isdisjoint(steps) or (not attributes and (is_item or not is_own))
 
 
@@ -97,22 +87,21 @@ def _is_asked_for(assignment: Assignment) -> bool:
     chain = _chain(assignment.file, assignment.line)
     if not chain:
         return False
-    function = _function(chain)
+    function = next((node for node in reversed(chain) if isinstance(node, Function)), None)
     tests = [node.test for node in chain if isinstance(node, ast.If)]
     statement = chain[-1]
     values = [] if assignment.value is None else [assignment.value]
     if isinstance(statement, ast.stmt) and not isinstance(statement, ast.If | ast.For | ast.While | ast.With):
         values.append(statement)  # type: ignore[arg-type]  # of a statement, too, the names are asked for
     # The instance is no local name: what else it is given is not what this one hangs on.
-    receiver = next((each.arg for each in (*function.args.posonlyargs, *function.args.args)), "") if function else ""
-    followed = {receiver}
+    followed = {each.arg for each in positional(function.args)[:1]} if function is not None else set()
     for _ in range(_DEPTH):
         tests += [each.test for value in values for each in ast.walk(value) if isinstance(each, ast.IfExp)]
         if _say(tests, _ASKED_BY_FLAG) or _say(values, _ASKED):
             return True
-        called = list(_called(assignment.file, chain, values))
-        tests = [each.test for body in called for each in ast.walk(body) if isinstance(each, ast.If | ast.IfExp)]
-        names = {each.id for value in values for each in ast.walk(value) if isinstance(each, ast.Name)} - followed
+        bodies = list(_called(assignment.file, chain, values))
+        tests = [each.test for body in bodies for each in ast.walk(body) if isinstance(each, ast.If | ast.IfExp)]
+        names = set().union(*map(names_in, values)) - followed
         followed |= names
         values = []
         for inner, value in _writes(function, names) if function is not None else ():
@@ -144,45 +133,33 @@ def _names(node: ast.AST) -> Iterator[str]:
 
 def _chain(file: str, line: int) -> list[ast.AST]:
     """The statements around a line, from the outermost in; the last one begins there, or holds it."""
-    try:
-        nodes: list[ast.stmt] = list(read_file(file).tree.body)
-    except Unreadable:
-        return []
+    source = readable(file)
+    pending: list[ast.AST] = [] if source is None else [source.tree]
     chain: list[ast.AST] = []
-    while True:
-        inside = [node for node in nodes if node.lineno <= line <= (node.end_lineno or node.lineno)]
-        if not inside:
-            return chain
-        chain.append(inside[-1])
-        nodes = [
-            inner
-            for field in ("body", "orelse", "finalbody", "handlers", "cases")
-            for inner in getattr(inside[-1], field, [])
-            if isinstance(inner, ast.stmt)
-        ] + [
-            inner for field in ("handlers", "cases") for part in getattr(inside[-1], field, []) for inner in part.body
-        ]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.stmt):
+            if not holds_line(node, line):
+                continue
+            chain.append(node)
+            pending = []
+        if not isinstance(node, ast.expr):
+            pending += ast.iter_child_nodes(node)
+    return chain
 
 
-def _function(chain: list[ast.AST]) -> _Function | None:
-    return next((node for node in reversed(chain) if isinstance(node, _Function)), None)
+def _default(assignment: Assignment) -> ast.expr | None:
+    """What an argument is that an assignment writes, unless the function is given one."""
+    function = function_at(assignment.file, assignment.line)
+    if function is None or not isinstance(assignment.value, ast.Name):
+        return None
+    name, args = assignment.value.id, function.args
+    given = zip(reversed(positional(args)), reversed(args.defaults), strict=False)
+    by_keyword = zip(args.kwonlyargs, args.kw_defaults, strict=True)
+    return next((default for each, default in (*given, *by_keyword) if each.arg == name), None)
 
 
-def _methods(tree: ast.Module) -> Iterator[_Function]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef):
-            yield from (each for each in node.body if isinstance(each, _Function))
-
-
-def _defaults(args: ast.arguments) -> Iterator[tuple[str, ast.expr | None]]:
-    positional = [*args.posonlyargs, *args.args]
-    yield from (
-        (arg.arg, default) for arg, default in zip(reversed(positional), reversed(args.defaults), strict=False)
-    )
-    yield from ((arg.arg, default) for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True))
-
-
-def _called(file: str, chain: list[ast.AST], values: Iterable[ast.AST]) -> Iterator[_Function]:
+def _called(file: str, chain: list[ast.AST], values: Iterable[ast.AST]) -> Iterator[Function]:
     """Functions of the same file, and methods of the same class, that some code calls."""
     names = set()
     stack = list(values)
@@ -191,25 +168,22 @@ def _called(file: str, chain: list[ast.AST], values: Iterable[ast.AST]) -> Itera
         # What makes the one that `[layer()] * n` repeats knows nothing of the others.
         if isinstance(each, ast.BinOp) and isinstance(each.left, ast.List):
             continue
-        if isinstance(each, ast.Call) and isinstance(each.func, ast.Name | ast.Attribute):
-            names.add(each.func.id if isinstance(each.func, ast.Name) else each.func.attr)
+        names.add(called(each))
         stack.extend(ast.iter_child_nodes(each))
     bodies = [
         *read_file(file).tree.body,
         *(inner for node in chain if isinstance(node, ast.ClassDef) for inner in node.body),
     ]
-    yield from (each for each in bodies if isinstance(each, _Function) and each.name in names)
+    yield from (each for each in bodies if isinstance(each, Function) and each.name in names)
 
 
-def _writes(function: _Function, names: set[str]) -> Iterator[tuple[list[ast.expr], ast.expr]]:
+def _writes(function: Function, names: set[str]) -> Iterator[tuple[list[ast.expr], ast.expr]]:
     """What a function puts into local names, or adds to what they hold; and the tests around that."""
     stack: list[tuple[ast.AST, list[ast.expr]]] = [(each, []) for each in function.body]
     while stack:
         node, tests = stack.pop()
         match node:
-            case ast.Assign(targets=targets, value=value) if any(
-                isinstance(each, ast.Name) and each.id in names for target in targets for each in ast.walk(target)
-            ):
+            case ast.Assign(targets=targets, value=value) if any(names & names_in(target) for target in targets):
                 yield tests, value
             case ast.AugAssign(target=ast.Name(id=name), value=value) if name in names:
                 yield tests, value

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+from paramscope.source.syntax import called
+from paramscope.source.texts import BITS_BOUND, DIGITS_BOUND
+
 _OF_ONE = frozenset(
     {"ModuleList", "ParameterList", "BufferList", "list", "tuple", "set", "frozenset", "deque", "iter"}
 )
+_CONTAINERS = frozenset({"dict", "list", "tuple", "set", "deque", "OrderedDict", "defaultdict"})
 _OF_KEYS = frozenset({"ModuleDict", "ParameterDict", "BufferDict", "dict", "OrderedDict"})
 _DEPTH_BOUND = 8
-# Python refuses to convert numbers of more than 4,300 digits.
-_BITS_BOUND = 64
-_DIGITS_BOUND = 18
 
 
 def holds(node: ast.expr | None, key: str, depth: int = 0) -> bool | None:
@@ -27,11 +28,10 @@ def holds(node: ast.expr | None, key: str, depth: int = 0) -> bool | None:
             return False
         case ast.List(elts=members) | ast.Tuple(elts=members) | ast.Set(elts=members):
             return _has_position(members, key)
-        case ast.Dict(keys=keys, values=values):
-            found = [_key(each) for each in keys]
-            return _has_key(found, values, key)
-        case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
-            return made_by(name, node, key, depth)
+        case ast.Dict(keys=keys):
+            return _has_key([_key(each) for each in keys], key)
+        case ast.Call():
+            return made_by(called(node), node, key, depth)
     return None
 
 
@@ -41,7 +41,7 @@ def made_by(name: str, call: ast.Call, key: str, depth: int = 0) -> bool | None:
         case [ast.Starred(), *_]:
             return None
     if name == "Sequential":
-        if len(call.args) == 1 and is_call_of(call.args[0], "OrderedDict"):
+        if len(call.args) == 1 and called(call.args[0]) == "OrderedDict":
             return holds(call.args[0], key, depth + 1)
         return _has_position(call.args, key)
     if name in _OF_ONE:
@@ -52,11 +52,16 @@ def made_by(name: str, call: ast.Call, key: str, depth: int = 0) -> bool | None:
     return _has_entry(call.args, call.keywords, key) if name in _OF_KEYS else None
 
 
-def is_call_of(node: ast.expr, name: str) -> bool:
-    """Whether an expression calls something of this own name."""
+def is_empty(node: ast.expr | None) -> bool:
+    """Whether an expression is None, or makes a container that holds nothing yet."""
     match node:
-        case ast.Call(func=ast.Name(id=found)) | ast.Call(func=ast.Attribute(attr=found)):
-            return found == name
+        case ast.Constant(value=None) | ast.Dict(keys=[]) | ast.List(elts=[]):
+            return True
+        case ast.Tuple(elts=members):
+            return all(map(is_empty, members))
+        case ast.Call(args=args):
+            # `defaultdict(list)`, `deque(maxlen=3)`.
+            return called(node) in _CONTAINERS and (not args or called(node) == "defaultdict")
     return False
 
 
@@ -64,21 +69,21 @@ def _key(node: ast.expr | None) -> str | None:
     match node:
         case ast.Constant(value=str(text)):
             return text
-        case ast.Constant(value=int(number)) if number.bit_length() <= _BITS_BOUND:
+        case ast.Constant(value=int(number)) if number.bit_length() <= BITS_BOUND:
             return str(number)
     return None
 
 
 def _has_position(members: Sequence[ast.expr], key: str) -> bool | None:
     starred = next((i for i, member in enumerate(members) if isinstance(member, ast.Starred)), None)
-    if not key.isdecimal() or len(key) > _DIGITS_BOUND:
+    if not key.isdecimal() or len(key) > DIGITS_BOUND:
         return False if starred is None else None
     if starred is None:
         return int(key) < len(members)
     return True if int(key) < starred else None
 
 
-def _has_key(keys: Sequence[str | None], values: Sequence[ast.expr], key: str) -> bool | None:
+def _has_key(keys: Sequence[str | None], key: str) -> bool | None:
     if key in keys:
         return True
     return None if None in keys else False
@@ -96,7 +101,7 @@ def _has_entry(args: Sequence[ast.expr], keywords: Sequence[ast.keyword], key: s
             case ast.Dict():
                 inside = holds(arg, key)
             case ast.List(elts=pairs) | ast.Tuple(elts=pairs):
-                inside = _has_key([_first(pair) for pair in pairs], (), key)
+                inside = _has_key([_first(pair) for pair in pairs], key)
             case _:
                 inside = None
         if inside is not False:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
 from paramscope.snapshot import ClassRecord
 from paramscope.source.evaluate import Place, evaluate
-from paramscope.source.files import SourceFile, Unreadable, read_file
-from paramscope.source.reader import ClassEvents, own_name, read_class
+from paramscope.source.files import SourceFile, Unreadable, read_file, readable
+from paramscope.source.reader import ClassEvents, read_class
+from paramscope.source.syntax import Function, decorators
 from paramscope.source.values import SOMETHING, Branch, Scope, Value
 
 # Decorators that leave a function where capture finds its line.
@@ -25,44 +27,38 @@ class Definition(NamedTuple):
     events: ClassEvents
 
 
-def find_node(record: ClassRecord) -> tuple[SourceFile, ast.ClassDef]:
-    """The file of a recorded class, and its definition there. Raises Unreadable."""
-    file = _file(record)
-    return file, _definition(file, record, short(record))
-
-
-def _file(record: ClassRecord) -> SourceFile:
-    if record.file is None or record.file in ("<stdin>", "<string>"):
-        raise Unreadable(f"{short(record)} has no source file: it was made at run time, or typed at a prompt")
-    return read_file(record.file)
-
-
 def find_definition(record: ClassRecord) -> Definition:
     """What the body of a recorded class assigns. Raises Unreadable."""
-    name = short(record)
-    file = _file(record)
-    key = (record.type, record.line)
-    found = file.read.get(key)
-    if found is None:
+    if record.file is None or record.file in ("<stdin>", "<string>"):
+        raise Unreadable(f"{short(record)} has no source file: it was made at run time, or typed at a prompt")
+    file = read_file(record.file)
+
+    def read() -> ClassEvents | Unreadable:
         try:
-            found = read_class(_definition(file, record, name), _module_scope(file))
+            return read_class(_definition(file, record), file.once(_module_scope, lambda: _module_scope(file)))
         except Unreadable as error:
-            found = error
-        file.read[key] = found
+            return error
+
+    found = file.once((record.type, record.line), read)
     if isinstance(found, Unreadable):
         raise Unreadable(*found.args)
-    assert isinstance(found, ClassEvents)
     return Definition(file, found)
 
 
 def body_of(record: ClassRecord) -> ast.ClassDef | None:
     """The definition of a recorded class as it stands in its file; None where it cannot be read."""
-    if record.file is None:
+    file = readable(record.file)
+    if file is None:
         return None
-    try:
-        return _definition(read_file(record.file), record, short(record))
-    except Unreadable:
-        return None
+    with suppress(Unreadable):
+        return file.once(("body", record.type, record.line), lambda: _definition(file, record))
+    return None
+
+
+def bodies_of(record: ClassRecord) -> list[ast.ClassDef]:
+    """All definitions that a recorded class may be made from, by its name; none where its file cannot be read."""
+    file = readable(record.file)
+    return [] if file is None else file.classes.get(short(record), [])
 
 
 def short(record: ClassRecord) -> str:
@@ -70,7 +66,13 @@ def short(record: ClassRecord) -> str:
     return record.type.removeprefix(f"{record.module}.")
 
 
-def _definition(file: SourceFile, record: ClassRecord, name: str) -> ast.ClassDef:
+def own_class_name(record: ClassRecord) -> str:
+    """The name of a class alone, by which its private names are mangled."""
+    return short(record).rpartition(".")[2]
+
+
+def _definition(file: SourceFile, record: ClassRecord) -> ast.ClassDef:
+    name = short(record)
     candidates = file.classes.get(name, [])
     if not candidates:
         raise Unreadable(f"{record.file} holds no class {name}: it was generated, or the file has been edited")
@@ -80,7 +82,8 @@ def _definition(file: SourceFile, record: ClassRecord, name: str) -> ast.ClassDe
             raise Unreadable(f"{record.file} holds several classes {name}, and nothing tells which one it is")
         return fitting[0]
     for each in candidates:
-        if _begins_at(each, record.line):
+        is_there = any(function.line == record.line for function in _functions(each))
+        if is_there and _may_be_topmost(each, record.line):
             return each
     if len(candidates) == 1 and _may_begin_elsewhere(file, candidates[0], record.line):
         return candidates[0]
@@ -100,15 +103,14 @@ class _Function(NamedTuple):
 def _functions(node: ast.ClassDef) -> list[_Function]:
     """The functions that stand in a class body."""
     inside = list(_body(node))
-    bound = Counter(each.name for each, _ in inside if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+    bound = Counter(each.name for each, _ in inside if isinstance(each, Function))
     # A name that the body assigns or deletes may have been a function's.
     bound.update(each.id for each, _ in inside if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load))
     found = []
     for each, is_inner in inside:
-        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
-            decorators = set(map(own_name, each.decorator_list))
-            is_kept = not is_inner and decorators <= _TRANSPARENT and bound[each.name] == 1
-            found.append(_Function(_first_line(each), not is_kept, bool(decorators)))
+        if isinstance(each, Function):
+            is_kept = not is_inner and decorators(each) <= _TRANSPARENT and bound[each.name] == 1
+            found.append(_Function(_first_line(each), not is_kept, bool(each.decorator_list)))
         elif isinstance(each, ast.Lambda):
             found.append(_Function(each.lineno, may_be_gone=True, is_decorated=False))
     return found
@@ -120,34 +122,27 @@ def _body(node: ast.ClassDef) -> Iterator[tuple[ast.AST, bool]]:
     while stack:
         each, is_inner = stack.pop()
         yield each, is_inner
-        if not isinstance(each, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        if not isinstance(each, ast.ClassDef | Function | ast.Lambda):
             stack.extend((child, True) for child in ast.iter_child_nodes(each))
 
 
-def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+def _first_line(node: Function) -> int:
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
-def _begins_at(node: ast.ClassDef, line: int) -> bool:
-    """Whether the topmost function that a class holds may begin at a line."""
-    functions = _functions(node)
-    is_there = any(function.line == line for function in functions)
-    return is_there and not any(function.line < line and not function.may_be_gone for function in functions)
+def _may_be_topmost(node: ast.ClassDef, line: int) -> bool:
+    """Whether no function that a class surely holds begins above a line."""
+    return all(function.may_be_gone or function.line >= line for function in _functions(node))
 
 
 def _may_begin_elsewhere(file: SourceFile, node: ast.ClassDef, line: int) -> bool:
     """Whether a function at this line may have taken the place of a decorated one in the class: `functools.wraps`
     gives it the name of the one that it wraps."""
-    functions = _functions(node)
-    if not any(function.is_decorated for function in functions):
-        return False
-    if any(function.line < line and not function.may_be_gone for function in functions):
+    if not any(function.is_decorated for function in _functions(node)) or not _may_be_topmost(node, line):
         return False
     classes = chain.from_iterable(file.classes.values())
     return any(
-        isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
-        and _first_line(inner) == line
-        and inner is not outer
+        isinstance(inner, Function) and _first_line(inner) == line and inner is not outer
         for outer in chain(file.tree.body, *(each.body for each in classes))
         if isinstance(outer, ast.FunctionDef)
         for inner in ast.walk(outer)
@@ -156,19 +151,16 @@ def _may_begin_elsewhere(file: SourceFile, node: ast.ClassDef, line: int) -> boo
 
 def _module_scope(file: SourceFile) -> Scope:
     """The names that the file itself assigns at its top, for those that methods loop over."""
-    known = file.read.get(_module_scope)
-    if isinstance(known, Scope):
-        return known
     start = Branch()
     scope = Scope()
     place = Place(scope, start, 0, "", "", SOMETHING, in_body=False)
     for node in file.tree.body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                scope.bind(name, evaluate(value, place), start)
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+            ):
                 scope.bind(name, evaluate(value, place), start)
             case ast.AugAssign(target=ast.Name(id=name)):
                 scope.bind(name, Value(), start)
-    file.read[_module_scope] = scope
     return scope

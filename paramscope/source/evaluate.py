@@ -7,7 +7,7 @@ import string
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from paramscope.source.texts import NUMBER, UNKNOWN, Text, Texts, concatenated, literal, percent_parts
+from paramscope.source.texts import BITS_BOUND, NUMBER, UNKNOWN, Texts, concatenated, literal, percent_parts
 from paramscope.source.values import (
     CLASS,
     INSTANCE,
@@ -27,7 +27,6 @@ from paramscope.source.values import (
 DEPTH_BOUND = 32
 """Expressions within one another that are looked into."""
 _RANGE_BOUND = 256
-_BITS_BOUND = 64
 _NAMESPACES: dict[str, Namespace] = {
     "__dict__": "dict",
     "_parameters": "registry",
@@ -66,8 +65,7 @@ def evaluate(node: ast.expr | None, place: Place, depth: int = 0) -> Value:
         case ast.Constant(value=str(text)):
             return text_value(text)
         case ast.Constant(value=int(number)) if not isinstance(number, bool):
-            # An int of more than 4,300 digits has no str().
-            return number_value(number) if number.bit_length() <= _BITS_BOUND else SOME_NUMBER
+            return number_value(number) if number.bit_length() <= BITS_BOUND else SOME_NUMBER
         case ast.Attribute(value=base, attr=name):
             return _attribute(evaluate(base, place, depth), name, place)
         case ast.Subscript(value=base, slice=key):
@@ -243,8 +241,3 @@ def _format(template: str, call: ast.Call, place: Place, depth: int) -> Texts:
     except ValueError:
         return (UNKNOWN,)
     return concatenated(parts)
-
-
-def key_texts(node: ast.expr, place: Place) -> tuple[Text, ...]:
-    """What the key or name in an expression may be."""
-    return evaluate(node, place).texts

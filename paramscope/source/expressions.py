@@ -16,6 +16,7 @@ from paramscope.source.holding import (
     SELF,
     Closure,
     Known,
+    gathered,
     is_about_devices,
     joined,
     whole,
@@ -23,6 +24,7 @@ from paramscope.source.holding import (
 from paramscope.source.methods import Method
 from paramscope.source.noting import Noting
 from paramscope.source.operations import ASPECTS, DTYPES, OUT_OF_GRAPH, SIZES
+from paramscope.source.syntax import Comprehension
 from paramscope.source.values import mangled
 
 
@@ -63,7 +65,7 @@ class Expressions(Noting):
         """What a call gives."""
         raise NotImplementedError
 
-    def read_property(self, name: str, receiver: Known, frame: Frame) -> Known | None:
+    def read_property(self, name: str, frame: Frame) -> Known | None:
         """What a property of the instance gives; None where it is none, or is not gone into."""
         raise NotImplementedError
 
@@ -80,10 +82,7 @@ class Expressions(Noting):
     def _value(self, node: ast.expr, frame: Frame) -> Known:
         match node:
             case ast.Name(id=name):
-                found = frame.look_up(name)
-                if found is None:
-                    found = self.by_name(name)
-                return OWN if found is FOREIGN and frame.look_up(name) is None else found
+                return frame.look_up(name) or self._of_nobody(name)
             case ast.Constant(value=constant):
                 if isinstance(constant, str):
                     return Known("host", texts=(constant,))
@@ -106,8 +105,7 @@ class Expressions(Noting):
                 return self.value(operand, frame)._replace(is_place=False)
             case ast.BoolOp(values=values):
                 found_all = [self.value(each, frame) for each in values]
-                for each in found_all[:-1]:
-                    self.host(each)
+                self.all_host(found_all[:-1])
                 return joined(found_all)
             case ast.Compare():
                 return self._compare(node, frame)
@@ -124,22 +122,15 @@ class Expressions(Noting):
                 return found
             case ast.Tuple(elts=members) | ast.List(elts=members) | ast.Set(elts=members):
                 items = tuple(self.value(each, frame) for each in members)
-                if any(isinstance(each, ast.Starred) for each in members):
-                    return whole(Known("own", items=items))._replace(items=None)
-                return Known("own", items=items)
+                is_spread = any(isinstance(each, ast.Starred) for each in members)
+                return gathered(items) if is_spread else Known("own", items=items)
             case ast.Dict(keys=keys, values=values):
-                for key in keys:
-                    if key is not None:
-                        self.host(self.value(key, frame))
-                return whole(Known("own", items=tuple(self.value(each, frame) for each in values)))._replace(
-                    items=None
-                )
-            case ast.ListComp(elt=elt, generators=generators) | ast.SetComp(elt=elt, generators=generators):
-                return self._comprehension(generators, [elt], frame)
-            case ast.GeneratorExp(elt=elt, generators=generators):
-                return self._comprehension(generators, [elt], frame)
-            case ast.DictComp(key=key, value=value, generators=generators):
-                return self._comprehension(generators, [key, value], frame)
+                self.all_host([self.value(key, frame) for key in keys if key is not None])
+                return gathered(self.value(each, frame) for each in values)
+            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
+                return self._comprehension(node, [node.elt], frame)
+            case ast.DictComp(key=key, value=value):
+                return self._comprehension(node, [key, value], frame)
             case ast.Lambda():
                 closure = Closure(node, frame)
                 frame.closures.append(closure)
@@ -150,10 +141,8 @@ class Expressions(Noting):
                     return whole(found)._replace(items=None)
                 return self.element(found) if found.hold is not None or found.step else found
             case ast.Slice():
-                for bound in (node.lower, node.upper, node.step):
-                    if bound is not None:
-                        self.host(self.value(bound, frame))
-                return HOST
+                bounds = (bound for bound in (node.lower, node.upper, node.step) if bound is not None)
+                return self.all_host([self.value(bound, frame) for bound in bounds])
             case ast.JoinedStr(values=parts):
                 for part in parts:
                     if isinstance(part, ast.FormattedValue):
@@ -187,7 +176,7 @@ class Expressions(Noting):
         attr = node.attr
         base = self.value(node.value, frame)
         if base.kind == "self":
-            return self.attribute(base, mangled(attr, frame.owner), frame)
+            return self.attribute(mangled(attr, frame.owner), frame)
         if attr == "device":
             is_its_own = base.hold is not None and not base.hold.on_device
             return HOST if is_its_own else DEVICE
@@ -204,15 +193,19 @@ class Expressions(Noting):
             return known
         return base._replace(is_place=False, items=None, closure=None)
 
-    def attribute(self, base: Known, name: str, frame: Frame) -> Known:
+    def attribute(self, name: str, frame: Frame) -> Known:
         """An attribute of the instance."""
         if name in ("__dict__", "module", "unwrapped"):
             return SELF
-        found = self.at_attribute(name) or self.read_property(name, base, frame)
+        found = self.at_attribute(name) or self.read_property(name, frame)
         if found is not None:
             return found
         if name in self.methods.counters:
             return INTEGER
+        return self._of_nobody(name)
+
+    def _of_nobody(self, name: str) -> Known:
+        """As `by_name`; what its name says nothing of was made here."""
         known = self.by_name(name)
         return OWN if known is FOREIGN else known
 
@@ -221,7 +214,7 @@ class Expressions(Noting):
         if base.kind == "self":
             match node.slice:
                 case ast.Constant(value=str(name)):
-                    return self.attribute(base, name, frame)
+                    return self.attribute(name, frame)
             return OWN
         key = key_of(node.slice)
         if base.step:
@@ -251,25 +244,22 @@ class Expressions(Noting):
 
     def _compare(self, node: ast.Compare, frame: Frame) -> Known:
         values = [self.value(each, frame) for each in (node.left, *node.comparators)]
-        if all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops):
-            return HOST
         if all(isinstance(op, ast.In | ast.NotIn) for op in node.ops) and values[-1].kind in ("own", "host"):
-            for each in values[:-1]:
-                self.host(each)
-            return HOST
-        if all(each.kind in ("host", "device", "dtype") and each.hold is None for each in values):
+            return self.all_host(values[:-1])
+        is_plain = all(each.kind in ("host", "device", "dtype") and each.hold is None for each in values)
+        if is_plain or all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops):
             return HOST
         return self.meet(values, gives_flags=True)
 
-    def _comprehension(self, generators: list[ast.comprehension], parts: list[ast.expr], frame: Frame) -> Known:
+    def _comprehension(self, node: Comprehension, parts: list[ast.expr], frame: Frame) -> Known:
         inner = Frame(frame.file, frame.method, frame)
-        for generator in generators:
+        for generator in node.generators:
             self.assign(generator.target, self.each(generator.iter, inner), inner)
             for test in generator.ifs:
                 self.host(self.value(test, inner))
-        found = whole(Known("own", items=tuple(self.value(each, inner) for each in parts)))
+        found = gathered(self.value(each, inner) for each in parts)
         frame.closures.extend(inner.closures)
-        return found._replace(items=None)
+        return found
 
     def each(self, node: ast.expr, frame: Frame) -> Known:
         """What one item of an iterable is."""

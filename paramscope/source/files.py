@@ -10,7 +10,10 @@ import stat
 import time
 import tokenize
 import warnings
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+T = TypeVar("T")
 
 FILES_BOUND = 64
 """Files that are kept; the one that was asked for longest ago goes first."""
@@ -27,19 +30,25 @@ class Unreadable(Exception):
 class SourceFile:
     """One file that was parsed."""
 
-    __slots__ = ("classes", "lines", "read", "tree")
+    __slots__ = ("_told", "classes", "lines", "tree")
 
     def __init__(self, text: str, tree: ast.Module) -> None:
         self.lines = text.split("\n")
         self.tree = tree
         self.classes = _classes(tree)
         """Every class of the file by qualified name, those of one name in the file's order."""
-        self.read: dict[object, object] = {}
-        """What was told from the tree before, by whoever told it."""
+        self._told: dict[Hashable, Any] = {}
 
     def line(self, number: int) -> str:
         """One line, counted from 1, without the white space around it."""
         return self.lines[number - 1].strip()
+
+    def once(self, key: Hashable, tell: Callable[[], T]) -> T:
+        """What is told from the tree, worked out the first time that it is asked for."""
+        if key not in self._told:
+            self._told[key] = tell()
+        told: T = self._told[key]
+        return told
 
 
 _Signature: TypeAlias = tuple[int, ...] | None
@@ -67,6 +76,14 @@ def read_file(name: str) -> SourceFile:
         # Not the one that is kept: it would collect the frames of all who ask.
         raise Unreadable(*entry.result.args)
     return entry.result
+
+
+def readable(name: str | None) -> SourceFile | None:
+    """As `read_file`; None where there is no file, or it cannot be read."""
+    try:
+        return None if name is None else read_file(name)
+    except Unreadable:
+        return None
 
 
 def _current(name: str, entry: _Entry | None) -> _Entry:

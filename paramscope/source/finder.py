@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import NamedTuple
 
 from paramscope.snapshot import ClassRecord
 from paramscope.snapshot.path import PathStep, Steps
 from paramscope.source import contents
-from paramscope.source.definitions import Definition, short
+from paramscope.source.definitions import Definition, own_class_name
 from paramscope.source.reader import Event
 from paramscope.source.steps import is_numbered, leads_to
 from paramscope.source.texts import NUMBER, is_unknown, literal
@@ -127,7 +128,7 @@ class Finder:
     def _names(self) -> list[str]:
         """The names that the code may have for the first step."""
         name = self._first.text
-        private = mangled(name, short(self._record).rpartition(".")[2])
+        private = mangled(name, own_class_name(self._record))
         return [name] if private == name else [name, private]
 
     def _changes(self) -> Iterator[Event]:
@@ -140,9 +141,8 @@ class Finder:
 
     def _events(self) -> Iterator[Event]:
         events = self._definition.events
-        names = self._names()
         roots: tuple[Root, ...] = ("class", "instance") if self._root == "class" else ("instance",)
-        for name in names:
+        for name in self._names():
             for root in roots:
                 yield from events.known.get((root, name), ())
         yield from (event for event in events.vague if event.ref.root in roots)
@@ -165,7 +165,7 @@ class Finder:
             return True
         if step is not self._first or written.is_item:
             return False
-        private = mangled(step.text, short(self._record).rpartition(".")[2])
+        private = mangled(step.text, own_class_name(self._record))
         return private != step.text and leads_to(written, step._replace(text=private))
 
     def _replacing(self, fitting: list[Event]) -> dict[str, dict[int, Event]]:
@@ -201,7 +201,7 @@ class Finder:
                 event.number,
             ),
             self._assignment(event),
-            _is_vague(steps[0]),
+            not steps[0].is_item and is_unknown(steps[0].text),
         )
 
     @property
@@ -257,17 +257,11 @@ class Finder:
         )
 
 
-def _is_vague(step: Step) -> bool:
-    return not step.is_item and is_unknown(step.text)
-
-
 def _holes(steps: Iterable[Step]) -> int:
     return sum(literal(step.text) is None for step in steps)
 
 
 def _open_steps(steps: tuple[Step, ...]) -> int:
     """How many steps at the end may lead anywhere."""
-    count = 0
-    while count < len(steps) and (is_unknown(steps[-1 - count].text) or steps[-1 - count].text == NUMBER):
-        count += 1
-    return count
+    is_open = (is_unknown(step.text) or step.text == NUMBER for step in reversed(steps))
+    return sum(1 for _ in takewhile(bool, is_open))

@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple
 
 from paramscope.snapshot import ClassRecord
 from paramscope.snapshot.declared import LAYERS
-from paramscope.source.causes import called
-from paramscope.source.definitions import find_node
-from paramscope.source.files import SourceFile, Unreadable
+from paramscope.source.files import SourceFile, readable
 from paramscope.source.finder import Assignment
-from paramscope.source.library import is_of_python
 from paramscope.source.locals import bound_to
+from paramscope.source.methods import Method, methods_by_name
+from paramscope.source.operations import HANDING_BACK
+from paramscope.source.syntax import called, dotted, is_false, is_true
 
 When = Literal["always", "absent", "sometimes"]
 """Whether it runs in each forward, where nothing is there yet, or on another condition."""
@@ -22,13 +22,6 @@ _LEARNING = frozenset(name.rpartition(".")[2] for name in LAYERS) | {
     *("Transformer", "TransformerEncoder", "TransformerDecoder", "TransformerEncoderLayer", "TransformerDecoderLayer")
 }
 """Layers of torch.nn that hold parameters."""
-_KEEPING = frozenset(
-    {
-        *("to", "cuda", "cpu", "type", "type_as", "train", "eval", "float", "double", "half", "bfloat16"),
-        *("requires_grad_", "xpu", "npu", "apply"),
-    }
-)
-"""Methods that give back the module, or something like the tensor, that they are called on."""
 
 
 class Assigned(NamedTuple):
@@ -42,27 +35,9 @@ class Assigned(NamedTuple):
     """What is made there that learns; empty for anything else, and for what is not known."""
 
 
-class _Method(NamedTuple):
-    record: ClassRecord
-    source: SourceFile
-    node: ast.FunctionDef | ast.AsyncFunctionDef
-
-
 def assigned_in_forward(classes: Mapping[str, ClassRecord], type: str) -> tuple[Assigned, ...]:
     """All that the forward of a class assigns, as far as its source and that of its bases can be read."""
-    cls = classes.get(type)
-    line = () if cls is None else (cls, *(classes[base] for base in cls.bases if base in classes))
-    methods: dict[str, list[_Method]] = {}
-    for record in line:
-        if record.module.partition(".")[0] == "torch" or is_of_python(record):
-            continue
-        try:
-            source, body = find_node(record)
-        except Unreadable:
-            continue
-        for node in body.body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                methods.setdefault(node.name, []).append(_Method(record, source, node))
+    methods = methods_by_name(classes, type)
     return tuple(each for method, asked in _reached(methods) for each in _assigned(method, asked))
 
 
@@ -70,11 +45,11 @@ _SITES_BOUND = 8
 """Calls of one method that are told apart by the conditions that they stand under."""
 
 
-def _reached(methods: Mapping[str, list[_Method]]) -> list[tuple[_Method, tuple[_Condition, ...]]]:
+def _reached(methods: Mapping[str, list[Method]]) -> list[tuple[Method, tuple[_Condition, ...]]]:
     """`forward`, and what it calls or reads of the instance, with the conditions under which it does."""
-    found: list[tuple[_Method, tuple[_Condition, ...]]] = []
+    found: list[tuple[Method, tuple[_Condition, ...]]] = []
     met: dict[ast.AST, set[tuple[ast.expr, ...]]] = {}
-    pending: list[tuple[_Method, tuple[_Condition, ...]]] = [(each, ()) for each in methods.get("forward", [])[:1]]
+    pending: list[tuple[Method, tuple[_Condition, ...]]] = [(each, ()) for each in methods.get("forward", [])[:1]]
     while pending:
         method, asked = pending.pop()
         sites = met.setdefault(method.node, set())
@@ -91,9 +66,9 @@ def _reached(methods: Mapping[str, list[_Method]]) -> list[tuple[_Method, tuple[
     return found
 
 
-def _called(methods: Mapping[str, list[_Method]], method: _Method, statement: ast.stmt) -> Iterator[_Method]:
+def _called(methods: Mapping[str, list[Method]], method: Method, statement: ast.stmt) -> Iterator[Method]:
     """The methods and properties of the instance that a statement itself, not one within it, uses."""
-    receiver = _receiver(method.node)
+    receiver = method.receiver
     for node in _own_expressions(statement):
         match node:
             case ast.Attribute(value=ast.Name(id=name), attr=attr, ctx=ast.Load()) if name == receiver:
@@ -104,21 +79,10 @@ def _called(methods: Mapping[str, list[_Method]], method: _Method, statement: as
                 yield from further[at + 1 : at + 2]
 
 
-def _is_used(called_method: _Method, node: ast.Attribute, method: _Method) -> bool:
+def _is_used(called_method: Method, node: ast.Attribute, method: Method) -> bool:
     """Whether a method is called, or is a property; what is handed over, as to a hook, runs elsewhere."""
-    names = {
-        each.id if isinstance(each, ast.Name) else getattr(each, "attr", "")
-        for each in called_method.node.decorator_list
-    }
-    if names & {"property", "cached_property"}:
-        return True
-    return any(isinstance(each, ast.Call) and each.func is node for each in ast.walk(method.node))
-
-
-def _receiver(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
-    positional = [*node.args.posonlyargs, *node.args.args]
-    is_static = any(isinstance(each, ast.Name) and each.id == "staticmethod" for each in node.decorator_list)
-    return positional[0].arg if positional and not is_static else None
+    is_called = (isinstance(each, ast.Call) and each.func is node for each in ast.walk(method.node))
+    return called_method.is_property or any(is_called)
 
 
 def _own_expressions(statement: ast.stmt) -> Iterator[ast.AST]:
@@ -140,7 +104,7 @@ class _Condition(NamedTuple):
     """Whether it holds behind an `if` that returns, rather than within one."""
 
 
-def _statements(method: _Method) -> Iterator[tuple[ast.stmt, tuple[_Condition, ...]]]:
+def _statements(method: Method) -> Iterator[tuple[ast.stmt, tuple[_Condition, ...]]]:
     """The statements of a method with the conditions under which they run, in order."""
     stack: list[tuple[ast.stmt, tuple[_Condition, ...]]] = _behind(method.node.body, ())
     while stack:
@@ -176,63 +140,55 @@ def _behind(
     return found[::-1]
 
 
-def _assigned(method: _Method, asked: tuple[_Condition, ...]) -> Iterator[Assigned]:
+def _assigned(method: Method, asked: tuple[_Condition, ...]) -> Iterator[Assigned]:
     """asked: the conditions under which the method is called."""
-    receiver = _receiver(method.node)
-    if receiver is None or method.record.file is None:
+    receiver, source = method.receiver, readable(method.file)
+    if receiver is None or source is None:
         return
     for node, conditions in _statements(method):
         for steps, value, how in _targets(node, receiver):
-            line = method.source.line(node.lineno)
-            name = method.node.name
-            where = Assignment(method.record.file, node.lineno, name, line, method.record.type, value, how)
+            line = source.line(node.lineno)
+            where = Assignment(method.file, node.lineno, method.node.name, line, method.type, value, how)
             when = _when((*asked, *conditions), steps[0], receiver)
             if when == "always" and _keeps(value, steps, receiver):
                 when = "absent"
-            yield Assigned(steps, when, where, _makes(value, where, method.source))
+            yield Assigned(steps, when, where, _makes(value, where, source))
 
 
 def _targets(node: ast.stmt, receiver: str) -> Iterator[tuple[tuple[str, ...], ast.expr | None, str]]:
     """(steps, value, how) of what one statement assigns below the instance."""
     match node:
         case ast.Assign(targets=targets, value=value):
-            for target in targets:
-                steps = _steps(target, receiver)
-                if steps:
-                    yield steps, value, ""
+            pass
         case ast.AnnAssign(target=target, value=ast.expr() as value):
-            steps = _steps(target, receiver)
-            if steps:
-                yield steps, value, ""
-        case ast.Expr(
-            value=ast.Call(func=ast.Name(id="setattr"), args=[thing, ast.Constant(value=str(name)), value])
-        ):
-            yield (*_steps(thing, receiver, or_itself=True), name), value, "setattr"
-        case ast.Expr(
-            value=ast.Call(
-                func=ast.Attribute(
-                    value=thing,
-                    attr="register_parameter" | "register_buffer" | "add_module" | "register_module" as how,
-                ),
-                args=[ast.Constant(value=str(name)), value, *_],
+            targets = [target]
+        case (
+            ast.Expr(
+                value=ast.Call(func=ast.Name(id="setattr" as how), args=[thing, ast.Constant(value=str(name)), value])
+            )
+            | ast.Expr(
+                value=ast.Call(
+                    func=ast.Attribute(
+                        value=thing,
+                        attr="register_parameter" | "register_buffer" | "add_module" | "register_module" as how,
+                    ),
+                    args=[ast.Constant(value=str(name)), value, *_],
+                )
             )
         ):
-            if _is_below(thing, receiver):
-                yield (*_steps(thing, receiver, or_itself=True), name), value, how
+            steps = _steps(thing, receiver)
+            if steps or (isinstance(thing, ast.Name) and thing.id == receiver):
+                yield (*steps, name), value, how
+            return
+        case _:
+            return
+    yield from ((steps, value, "") for target in targets if (steps := _steps(target, receiver)))
 
 
-def _is_below(node: ast.expr, receiver: str) -> bool:
-    return bool(_steps(node, receiver)) or (isinstance(node, ast.Name) and node.id == receiver)
-
-
-def _steps(node: ast.expr, receiver: str, *, or_itself: bool = False) -> tuple[str, ...]:
+def _steps(node: ast.expr, receiver: str) -> tuple[str, ...]:
     """The attributes from the instance to what an expression names; none for anything else."""
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    is_ours = isinstance(node, ast.Name) and node.id == receiver
-    return tuple(reversed(names)) if is_ours and (names or or_itself) and "data" not in names[:1] else ()
+    first, *names = dotted(node) or ("",)
+    return tuple(names) if first == receiver and names[-1:] != ["data"] else ()
 
 
 def _when(conditions: tuple[_Condition, ...], name: str, receiver: str) -> When:
@@ -279,11 +235,7 @@ def _names_it(node: ast.expr, name: str, receiver: str) -> bool:
 
 def _sets(body: list[ast.stmt], flag: str, receiver: str) -> bool:
     """Whether statements set a switch, so that they run once."""
-    return any(
-        steps == (flag,) and isinstance(value, ast.Constant) and value.value is True
-        for each in body
-        for steps, value, _ in _targets(each, receiver)
-    )
+    return any(steps == (flag,) and is_true(value) for each in body for steps, value, _ in _targets(each, receiver))
 
 
 def _keeps(value: ast.expr | None, steps: tuple[str, ...], receiver: str) -> bool:
@@ -303,10 +255,8 @@ def _makes(value: ast.expr | None, where: Assignment, source: SourceFile) -> Lit
             value = values[0] if len(values) == 1 else None
     while True:
         match value:
-            case ast.Call(func=ast.Attribute(value=inner, attr=attr), args=args) if attr in _KEEPING:
-                if attr == "requires_grad_" and args and isinstance(args[0], ast.Constant) and not args[0].value:
-                    return ""
-                if any(_is_false(each) for each in value.keywords):
+            case ast.Call(func=ast.Attribute(value=inner, attr=attr), args=args) if attr in HANDING_BACK:
+                if _is_frozen(value, args[:1] if attr == "requires_grad_" else ()):
                     return ""
                 value = inner
                 # A Parameter that is moved is a tensor.
@@ -317,7 +267,7 @@ def _makes(value: ast.expr | None, where: Assignment, source: SourceFile) -> Lit
     if not isinstance(value, ast.Call):
         return ""
     if called(value) == "Parameter":
-        return "" if any(map(_is_false, value.keywords)) or _second_is_false(value) else "Parameter"
+        return "" if _is_frozen(value, value.args[1:2]) else "Parameter"
     return "layer" if any(_is_learning(each, source) for each in ast.walk(value)) else ""
 
 
@@ -342,21 +292,19 @@ def _is_plain_norm(call: ast.Call, name: str) -> bool:
     return isinstance(given[0], ast.Constant) and not given[0].value
 
 
-def _is_false(keyword: ast.keyword) -> bool:
-    return keyword.arg == "requires_grad" and isinstance(keyword.value, ast.Constant) and not keyword.value.value
-
-
-def _second_is_false(call: ast.Call) -> bool:
-    return len(call.args) > 1 and isinstance(call.args[1], ast.Constant) and not call.args[1].value
+def _is_frozen(call: ast.Call, by_position: Iterable[ast.expr]) -> bool:
+    """Whether a call says that what it gives requires no grad, by name or by position."""
+    by_name = (each.value for each in call.keywords if each.arg == "requires_grad")
+    return any(is_false(each) for each in (*by_name, *by_position))
 
 
 def _is_learning(node: ast.AST, source: SourceFile, depth: int = 0) -> bool:
     """Whether an expression makes a layer with parameters, as far as its name, or its class in this file, tells."""
-    name = called(node) if isinstance(node, ast.Call) else ""
-    if name in _LEARNING:
-        return not (isinstance(node, ast.Call) and _is_plain_norm(node, name))
+    name = called(node)
+    if isinstance(node, ast.Call) and name in _LEARNING:
+        return not _is_plain_norm(node, name)
     return depth < 3 and any(
-        _is_learning(each, source, depth + 1) or (isinstance(each, ast.Call) and called(each) == "Parameter")
+        _is_learning(each, source, depth + 1) or called(each) == "Parameter"
         for body in source.classes.get(name, ())[:1]
         if name[:1].isupper()
         for each in ast.walk(body)
@@ -370,6 +318,3 @@ def slots_of(found: Iterable[Assigned]) -> list[Assigned]:
         if each.makes and each.when != "sometimes":
             first.setdefault(each.steps, each)
     return list(first.values())
-
-
-__all__ = ["Assigned", "assigned_in_forward", "slots_of"]

@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from paramscope.snapshot import ClassRecord
-from paramscope.source.definitions import short
-from paramscope.source.files import Unreadable, read_file
+from paramscope.source.definitions import bodies_of
+from paramscope.source.files import readable
+from paramscope.source.syntax import Function, called, is_false, is_true, names_in, positional
 
-_METHODS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Steps = tuple[str, ...]
 
 
@@ -19,27 +19,22 @@ def freezes(record: ClassRecord, path: Sequence[str]) -> bool:
 
     path: the names from an instance to the slot, `("table", "weight")`. False, too, where the source is not known.
     """
-    if record.file is None:
-        return False
-    try:
-        file = read_file(record.file)
-    except Unreadable:
-        return False
-    frozen = file.read.get(("frozen", record.type))
-    if frozen is None:
-        bodies = file.classes.get(short(record), [])
-        methods = [each for body in bodies for each in body.body if isinstance(each, _METHODS)]
-        frozen = file.read[("frozen", record.type)] = frozenset(steps for each in methods for steps in _frozen(each))
-    assert isinstance(frozen, frozenset)
+    file = readable(record.file)
+    frozen = () if file is None else file.once(("frozen", record.type), lambda: _frozen_in(record))
     return any(tuple(path[: len(steps)]) == steps for steps in frozen)
 
 
-def _frozen(method: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Steps]:
+def _frozen_in(record: ClassRecord) -> frozenset[Steps]:
+    methods = (each for body in bodies_of(record) for each in body.body if isinstance(each, Function))
+    return frozenset(steps for each in methods for steps in _frozen(each))
+
+
+def _frozen(method: Function) -> Iterator[Steps]:
     """What a method freezes, as the names from its own instance on."""
-    names = [argument.arg for argument in (*method.args.posonlyargs, *method.args.args)]
+    names = positional(method.args)
     if not names:
         return
-    known: dict[str, set[Steps]] = {names[0]: {()}}
+    known: dict[str, set[Steps]] = {names[0].arg: {()}}
     nodes = list(ast.walk(method))
     for node in nodes:
         for target, value in _assigned(node):
@@ -50,24 +45,23 @@ def _frozen(method: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Steps]:
         if isinstance(node, ast.For) and isinstance(node.iter, ast.Call):
             of = node.iter.func
             if isinstance(of, ast.Attribute) and of.attr in ("parameters", "named_parameters"):
-                for name in ast.walk(node.target):
-                    if isinstance(name, ast.Name):
-                        known.setdefault(name.id, set()).update(_chain(of.value, known))
+                for name in names_in(node.target):
+                    known.setdefault(name, set()).update(_chain(of.value, known))
     for node in nodes:
         yield from filter(None, _frozen_by(node, known))
 
 
 def _frozen_by(node: ast.AST, known: dict[str, set[Steps]]) -> Iterator[Steps]:
     for target, value in _assigned(node):
-        if isinstance(target, ast.Attribute) and target.attr == "requires_grad" and _is(value, constant=False):
+        if isinstance(target, ast.Attribute) and target.attr == "requires_grad" and is_false(value):
             yield from _chain(target.value, known)
         elif value is not None and any(map(_is_freezing, ast.walk(value))):
             yield from _chain(target, known)
     if isinstance(node, ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name = called(node)
         if isinstance(node.func, ast.Attribute) and _is_freezing(node):
             yield from _chain(node.func.value, known)
-        switches_off = "requires_grad" in name and any(_is(each, constant=False) for each in node.args)
+        switches_off = "requires_grad" in name and any(is_false(each) for each in node.args)
         if switches_off or "freeze" in name.lower():
             for argument in node.args:
                 yield from _chain(argument, known)
@@ -77,18 +71,14 @@ def _is_freezing(node: ast.AST) -> bool:
     """Whether a call says that what it makes, or is called on, is frozen."""
     if not isinstance(node, ast.Call):
         return False
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    name = called(node)
     options = {each.arg: each.value for each in node.keywords}
     if name == "requires_grad_":
-        return _is(node.args[0] if node.args else options.get("requires_grad"), constant=False)
-    if name == "from_pretrained" and len(node.args) > 1 and _is(node.args[1], constant=True):
+        return is_false(node.args[0] if node.args else options.get("requires_grad"))
+    if name == "from_pretrained" and len(node.args) > 1 and is_true(node.args[1]):
         return True
-    says = any(_is(options.get(each), constant=True) for each in ("freeze", "_freeze"))
-    return says or _is(options.get("requires_grad"), constant=False)
-
-
-def _is(node: ast.AST | None, *, constant: bool) -> bool:
-    return isinstance(node, ast.Constant) and node.value is constant
+    says = any(is_true(options.get(each)) for each in ("freeze", "_freeze"))
+    return says or is_false(options.get("requires_grad"))
 
 
 def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from paramscope.source.callees import Callee, dotted, resolve
-from paramscope.source.methods import FIRST, Function, Method, Methods
+from paramscope.source.callees import Callee, resolve
+from paramscope.source.methods import FIRST, Method, Methods
+from paramscope.source.syntax import Function, dotted, names_in, parameters
 
 _DEPTH = 3
 """Functions that hand an instance on to one another."""
@@ -51,8 +52,7 @@ def _keeps(method: Method, name: str) -> bool:
 
 
 def _callee(file: str, func: ast.expr) -> Callee | None:
-    names = dotted(func)
-    found = resolve(file, names) if names is not None else None
+    found = resolve(file, dotted(func))
     return found if isinstance(found, Callee) else None
 
 
@@ -79,17 +79,15 @@ def _decorators(method: Method) -> Iterator[Callee]:
 
 def _assigns_argument(node: Function, name: str) -> bool:
     """Whether a function puts something into this attribute of one of its arguments."""
-    arguments = node.args
-    given = {each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-    if arguments.vararg is not None:
+    given = set(parameters(node.args))
+    if node.args.vararg is not None:
         # `self, *rest = args`, `args[0].out = …`.
-        given.add(arguments.vararg.arg)
         for each in ast.walk(node):
             match each:
                 case ast.Assign(targets=targets, value=ast.Name() | ast.Subscript() as value) if (
                     _first(value) in given
                 ):
-                    given |= {at.id for target in targets for at in ast.walk(target) if isinstance(at, ast.Name)}
+                    given.update(*map(names_in, targets))
     for each in ast.walk(node):
         match each:
             case ast.Attribute(value=owner, attr=attr, ctx=ast.Store()) if attr == name and _first(owner) in given:

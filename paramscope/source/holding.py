@@ -120,6 +120,11 @@ def whole(value: Known) -> Known:
     )
 
 
+def gathered(values: Iterable[Known], *, kind: Kind = "own") -> Known:
+    """What holds all of several values, of which nobody knows any more which is where."""
+    return whole(Known(kind, items=tuple(values)))._replace(items=None)
+
+
 def is_about_devices(test: ast.expr) -> bool:
     """Whether a condition looks at where something lies, or of which dtype it is or autocast makes it."""
     for node in ast.walk(test):

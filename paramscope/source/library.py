@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from functools import cache, lru_cache
 
 from paramscope.snapshot import ClassRecord
@@ -15,8 +16,12 @@ _SEPARATORS = re.compile(r"[\\/]+")
 
 def is_own(record: ClassRecord) -> bool:
     """Whether the user wrote the class: its file is known, and neither installed nor part of Python or torch."""
-    is_torch = record.module.partition(".")[0] == "torch"
-    return record.file is not None and not is_torch and not is_installed(record.file)
+    return record.file is not None and not is_of_torch(record) and not is_installed(record.file)
+
+
+def is_of_torch(record: ClassRecord) -> bool:
+    """Whether the class is torch's own."""
+    return record.module.partition(".")[0] == "torch"
 
 
 @lru_cache(maxsize=4096)
@@ -34,11 +39,15 @@ def is_of_python(record: ClassRecord) -> bool:
     return record.module.partition(".")[0] in sys.stdlib_module_names and not is_own(record)
 
 
+def lineage(classes: Mapping[str, ClassRecord], type: str) -> tuple[ClassRecord, ...]:
+    """A class and all that it inherits from, in the order of its MRO; none where it was not recorded."""
+    cls = classes.get(type)
+    return () if cls is None else (cls, *(classes[base] for base in cls.bases if base in classes))
+
+
 @cache
 def _python_folders() -> tuple[str, ...]:
     import sysconfig
 
-    folders = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
-    return tuple(sorted(os.path.join(os.path.realpath(folder), "") for folder in folders)) + tuple(
-        sorted(os.path.join(os.path.abspath(folder), "") for folder in folders)
-    )
+    folders = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+    return tuple({os.path.join(to(folder), "") for folder in folders for to in (os.path.realpath, os.path.abspath)})

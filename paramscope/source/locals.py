@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import ast
 
-from paramscope.source.files import Unreadable, read_file
+from paramscope.source.files import readable
 from paramscope.source.finder import Assignment
-
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+from paramscope.source.syntax import Function, holds_line, parameters
 
 
 def bound_to(name: str, where: Assignment) -> list[ast.expr] | None:
     """The expressions that a name may stand for at an assignment; None where it may be anything: an argument, what a
     loop or a `with` gives, a name of another scope."""
-    function = _function_at(where.file, where.line)
-    if function is None or name in _arguments(function):
+    function = function_at(where.file, where.line)
+    if function is None or name in parameters(function.args):
         return None
     bound: list[ast.expr] = []
     stores = 0
@@ -33,32 +32,22 @@ def bound_to(name: str, where: Assignment) -> list[ast.expr] | None:
     return bound if bound and stores == len(bound) else None
 
 
-def _arguments(function: _Function) -> set[str]:
-    args = function.args
-    every = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
-    return {arg.arg for arg in every if arg is not None}
-
-
-def _function_at(file: str, line: int) -> _Function | None:
+def function_at(file: str, line: int) -> Function | None:
     """The innermost function around a line."""
-    try:
-        source = read_file(file)
-    except Unreadable:
+    source = readable(file)
+    if source is None:
         return None
-    functions = source.read.get(_function_at)
-    if functions is None:
-        functions = source.read[_function_at] = [
-            each for each in ast.walk(source.tree) if isinstance(each, _Function)
-        ]
-    assert isinstance(functions, list)
-    around = [each for each in functions if each.lineno <= line <= (each.end_lineno or 0)]
+    functions = source.once(
+        function_at, lambda: [each for each in ast.walk(source.tree) if isinstance(each, Function)]
+    )
+    around = (each for each in functions if holds_line(each, line))
     return max(around, key=lambda each: each.lineno, default=None)
 
 
 def written_at(where: Assignment, name: str) -> str:
     """An attribute of this name as the statement of an assignment writes it, `self.blk.last`; empty where that shows
     none, or several."""
-    function = _function_at(where.file, where.line)
+    function = function_at(where.file, where.line)
     written = {
         ast.unparse(node)
         for node in (ast.walk(function) if function is not None else ())

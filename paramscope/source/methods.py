@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from paramscope.snapshot import ClassRecord
-from paramscope.source.definitions import short
-from paramscope.source.files import Unreadable, read_file
-from paramscope.source.library import is_of_python
+from paramscope.source.definitions import body_of, own_class_name
+from paramscope.source.library import is_of_python, is_of_torch, lineage
+from paramscope.source.syntax import (
+    Function,
+    called,
+    decorators,
+    holds_line,
+    inwards,
+    is_attribute_of,
+    positional,
+    receiver_of,
+)
 from paramscope.source.values import mangled
-
-Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 FIRST = frozenset({"", "__init__", "__new__", "__post_init__", "__init_subclass__", "__setstate__"})
 """What runs as an object is made."""
@@ -45,7 +52,7 @@ class Method(NamedTuple):
     @property
     def is_property(self) -> bool:
         """Whether to read it calls it."""
-        return not _PROPERTIES.isdisjoint(_decorators(self.node))
+        return not _PROPERTIES.isdisjoint(decorators(self.node))
 
 
 class OutsideCall(NamedTuple):
@@ -56,26 +63,23 @@ class OutsideCall(NamedTuple):
     method: str
 
 
+def methods_by_name(classes: Mapping[str, ClassRecord], type: str) -> dict[str, list[Method]]:
+    """The methods of a class and of what it inherits from, but torch's and Python's own; nearest first."""
+    found: dict[str, list[Method]] = {}
+    for record in lineage(classes, type):
+        body = None if is_of_torch(record) or is_of_python(record) else body_of(record)
+        for node in body.body if body is not None else ():
+            if isinstance(node, Function):
+                method = Method(own_class_name(record), record.type, str(record.file), node, receiver_of(node))
+                found.setdefault(node.name, []).append(method)
+    return found
+
+
 class Methods:
     """Those of one class, those that are overridden among them."""
 
     def __init__(self, classes: Mapping[str, ClassRecord], type: str) -> None:
-        cls = classes.get(type)
-        records = () if cls is None else (cls, *(classes[base] for base in cls.bases if base in classes))
-        self.bodies: dict[str, ast.ClassDef] = {}
-        """The class bodies that can be read, by type, in the order of the MRO."""
-        self.by_name: dict[str, list[Method]] = {}
-        """Nearest first."""
-        for record in records:
-            body = _body(record)
-            if body is None:
-                continue
-            assert record.file is not None
-            self.bodies[record.type] = body
-            for node in body.body:
-                if isinstance(node, Function):
-                    method = Method(body.name, record.type, record.file, node, _receiver(node))
-                    self.by_name.setdefault(node.name, []).append(method)
+        self.by_name = methods_by_name(classes, type)
         self._calls: dict[str, set[str]] = {}
         self.handed: set[str] = set()
         """Names of methods that are handed over: to a hook, as a rule."""
@@ -94,11 +98,10 @@ class Methods:
         """Attributes that are False where this one is no Parameter: where one of them is true, the constructor makes
         it one, and else puts something in its place."""
         return frozenset(
-            flag
+            node.test.attr
             for method in self.by_name.get("__init__", ())
             for node in ast.walk(method.node)
-            if isinstance(node, ast.If)
-            for flag in _flag(node.test, method.receiver)
+            if isinstance(node, ast.If) and is_attribute_of(node.test, method.receiver)
             if _puts(node.body, name, method.receiver) is True and _puts(node.orelse, name, method.receiver) is False
         )
 
@@ -108,7 +111,7 @@ class Methods:
             if not isinstance(node, ast.Attribute):
                 continue
             is_called = isinstance(above, ast.Call) and above.func is node
-            if not _is_of(node, method.receiver) and not _is_super(node):
+            if not is_attribute_of(node, method.receiver) and called(node.value) != "super":
                 if is_called and node.attr not in _OF_CONTAINERS:
                     self._outside[name].add(OutsideCall(_first_attribute(node.value, method), node.attr))
                 continue
@@ -124,32 +127,18 @@ class Methods:
 
     def reached(self, names: Iterable[str]) -> set[str]:
         """These and all methods that they call, directly or through others."""
-        found: set[str] = set()
-        pending = list(names)
-        while pending:
-            name = pending.pop()
-            if name not in found:
-                found.add(name)
-                pending.extend(self._calls.get(name, ()))
-        return found
+        return _reached(names, self._calls)
 
     def touching(self, name: str) -> set[str]:
         """Names of methods that have to do with an attribute, or call one that has, directly or through others."""
-        found = {
-            method_name
-            for method_name, methods in self.by_name.items()
-            if any(_has_to_do(method, name) for method in methods)
-        }
+        found = (
+            each for each, methods in self.by_name.items() if any(_has_to_do(method, name) for method in methods)
+        )
         callers: dict[str, set[str]] = {}
-        for caller, called in self._calls.items():
-            for each in called:
+        for caller, several in self._calls.items():
+            for each in several:
                 callers.setdefault(each, set()).add(caller)
-        pending = list(found)
-        while pending:
-            new = callers.get(pending.pop(), set()) - found
-            found |= new
-            pending.extend(new)
-        return found
+        return _reached(found, callers)
 
     def called(self) -> set[str]:
         """Names of methods that another one calls."""
@@ -161,30 +150,8 @@ class Methods:
 
     def at(self, type: str, line: int) -> Method | None:
         """The method of a class's body that a line lies in."""
-        for method in self.of_body(type):
-            if method.node.lineno <= line <= (method.node.end_lineno or 0):
-                return method
-        return None
-
-    def of_body(self, type: str) -> Iterator[Method]:
-        """The methods that one class's own body holds."""
-        for found in self.by_name.values():
-            yield from (method for method in found if method.type == type)
-
-
-def _body(record: ClassRecord) -> ast.ClassDef | None:
-    """The definition of a class; None where it cannot be read, or is torch's or Python's own."""
-    if record.file is None or record.module.partition(".")[0] == "torch" or is_of_python(record):
-        return None
-    try:
-        found = read_file(record.file).classes.get(short(record), [])
-    except Unreadable:
-        return None
-    if len(found) == 1:
-        return found[0]
-    line = record.line
-    fitting = [each for each in found if line is not None and each.lineno <= line <= (each.end_lineno or 0)]
-    return fitting[0] if len(fitting) == 1 else None
+        every = (method for found in self.by_name.values() for method in found)
+        return next((each for each in every if each.type == type and holds_line(each.node, line)), None)
 
 
 def says_integer(annotation: ast.expr | None) -> bool:
@@ -206,17 +173,13 @@ def _counters(by_name: Mapping[str, Iterable[Method]]) -> frozenset[str]:
     others: set[str] = set()
     for name, methods in by_name.items():
         for method in methods:
-            arguments = method.node.args
-            integers = {
-                each.arg
-                for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
-                if says_integer(each.annotation)
-            }
+            arguments = (*positional(method.node.args), *method.node.args.kwonlyargs)
+            integers = {each.arg for each in arguments if says_integer(each.annotation)}
             for node in ast.walk(method.node):
                 if not isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign) or node.value is None:
                     continue
                 for each in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                    if not isinstance(each, ast.Attribute) or not _is_of(each, method.receiver):
+                    if not is_attribute_of(each, method.receiver):
                         continue
                     is_declared = isinstance(node, ast.AnnAssign) and says_integer(node.annotation)
                     if is_declared or (name == "__init__" and _is_integer(node.value, integers)):
@@ -240,40 +203,22 @@ def _is_integer(value: ast.expr, integers: set[str]) -> bool:
     return False
 
 
-def _decorators(node: Function) -> set[str]:
-    return {each.id if isinstance(each, ast.Name) else getattr(each, "attr", "") for each in node.decorator_list}
-
-
-def _receiver(node: Function) -> str | None:
-    if "staticmethod" in _decorators(node):
-        return None
-    positional = [*node.args.posonlyargs, *node.args.args]
-    return positional[0].arg if positional else None
-
-
-def _is_of(node: ast.AST, receiver: str | None) -> bool:
-    """Whether it is an attribute of the instance."""
-    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == receiver
-
-
-def _is_super(node: ast.Attribute) -> bool:
-    match node.value:
-        case ast.Call(func=ast.Name(id="super")):
-            return True
-    return False
+def _reached(names: Iterable[str], edges: Mapping[str, set[str]]) -> set[str]:
+    """Some names, and all that lead on from them."""
+    found: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending.extend(edges.get(name, ()))
+    return found
 
 
 def _first_attribute(node: ast.expr, method: Method) -> str | None:
     """The attribute of the instance that an expression begins with: `norm` for `self.norm.layers[0]`."""
-    at: ast.expr = node
-    while True:
-        if _is_of(at, method.receiver) and isinstance(at, ast.Attribute):
-            return mangled(at.attr, method.owner)
-        match at:
-            case ast.Attribute(value=inner) | ast.Subscript(value=inner):
-                at = inner
-            case _:
-                return None
+    first = next((each for each in inwards(node) if is_attribute_of(each, method.receiver)), None)
+    return None if first is None else mangled(first.attr, method.owner)
 
 
 @lru_cache(maxsize=1024)
@@ -292,19 +237,13 @@ def parents_in(root: ast.AST) -> dict[ast.AST, ast.AST]:
     return found
 
 
-def _flag(test: ast.expr, receiver: str | None) -> tuple[str, ...]:
-    """The attribute that a condition asks, as one word."""
-    return (test.attr,) if isinstance(test, ast.Attribute) and _is_of(test, receiver) else ()
-
-
 def _puts(body: list[ast.stmt], name: str, receiver: str | None) -> bool | None:
     """Whether what some statements put into an attribute is a Parameter; None where they put nothing there."""
     for node in body:
         match node:
             case ast.Assign(targets=[ast.Attribute(attr=attr) as target], value=value):
-                if attr == name and _is_of(target, receiver):
-                    func = value.func if isinstance(value, ast.Call) else None
-                    return getattr(func, "attr", getattr(func, "id", "")) == "Parameter"
+                if attr == name and is_attribute_of(target, receiver):
+                    return called(value) == "Parameter"
     return None
 
 
@@ -340,9 +279,7 @@ def _has_to_do(method: Method, name: str) -> bool:
 
 def _is_inner(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
     """Whether it stands in a function within the method, which runs when that is called."""
-    at: ast.AST | None = node
-    while at in parents:
-        at = parents[at]
-        if at in parents and isinstance(at, Function | ast.Lambda):
-            return True
-    return False
+    above = parents.get(node)
+    while above in parents and not isinstance(above, Function | ast.Lambda):
+        above = parents[above]
+    return above in parents

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from paramscope.source.holding import DEVICE, DTYPE, FOREIGN, HOST, Hold, Known, whole, worst
-from paramscope.source.methods import Function, Methods
+from paramscope.source.holding import DEVICE, DTYPE, FOREIGN, HOST, Hold, Known, gathered, whole, worst
+from paramscope.source.methods import Methods
+from paramscope.source.syntax import Function
 
 _BUDGET = 5_000
 """Expressions that are looked at for one attribute in one method that others call."""
@@ -35,13 +36,7 @@ class Noting:
     NESTING = 100
     """Expressions and conditions within one another that are looked into, with those of functions gone into."""
 
-    def __init__(
-        self,
-        methods: Methods,
-        followed: Followed,
-        *,
-        is_running: bool,
-    ) -> None:
+    def __init__(self, methods: Methods, followed: Followed, *, is_running: bool) -> None:
         self.methods = methods
         self.place, self.is_row, self.is_learned, self.touching, self.absent_under = followed
         self.is_running = is_running
@@ -68,6 +63,12 @@ class Noting:
         """Notes that Python itself reads a value."""
         if whole(value).hold is not None:
             self.noted.add("host")
+        return HOST
+
+    def all_host(self, values: Iterable[Known]) -> Known:
+        """As `host`, for several."""
+        for each in values:
+            self.host(each)
         return HOST
 
     def meet(
@@ -152,7 +153,7 @@ class Noting:
         if value.step:
             return self.deeper(value, None)
         if value.items:
-            return whole(Known("host", items=value.items))._replace(items=None)
+            return gathered(value.items, kind="host")
         if value.hold is not None:
             self.host(value)
             return value._replace(hold=value.hold._replace(is_element=True), is_place=False)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterable
+
+from paramscope.source.syntax import is_false, own_name
 
 TRANSFERS = frozenset({"cuda", "xpu", "npu", "hpu", "ipu", "mtia"})
 """Methods that bring a tensor to a device."""
 CASTS = frozenset({"float", "double", "half", "bfloat16", "long", "int", "short", "bool", "char", "byte", "type"})
 """Methods that choose its dtype."""
+MOVING = frozenset({"to", "cuda", "cpu", "half", "float", "double", "bfloat16", "xpu", "npu", "to_empty"})
+"""Methods that move or cast all of a module."""
+HANDING_BACK = MOVING | {"train", "eval", "type", "type_as", "requires_grad_", "apply", "share_memory", "detach"}
+"""Methods that give back the module, or something like the tensor, that they are called on."""
 DTYPES = frozenset(
     {
         *("float16", "float32", "float64", "bfloat16", "half", "float", "double", "complex64", "complex128"),
@@ -25,7 +33,6 @@ ASPECTS = frozenset(
     {"is_cuda", "is_cpu", "requires_grad", "layout", "is_floating_point", "is_contiguous", "grad_fn", "is_leaf"}
 )
 """What else may be asked of it."""
-OF_DEVICES = frozenset({"device", "get_device", "dtype"})
 OUT_OF_GRAPH = frozenset({"detach", "data", "detach_"})
 """What leaves the graph behind."""
 TRUTH = frozenset({"len", "int", "float", "bool", "range", "any", "all", "max", "min", "round", "complex", "str"})
@@ -70,6 +77,22 @@ NO_MOVER = re.compile(
     r"_*(to|as)_(dense|sparse|list|numpy|dict|tuple|padded\w*|strided|str|image|pil|np)\w*"
     r"|(as|on|to)_?\w*_?(step|end|start)\w*"
 )
+
+
+def is_without_graph(nodes: Iterable[ast.expr], *, around: bool) -> bool:
+    """Whether autograd notes nothing under some decorators or contexts, of which the last one counts that says so.
+
+    around: whether it notes nothing where these stand.
+    """
+    for node in nodes:
+        match own_name(node), node:
+            case ("no_grad" | "inference_mode", _):
+                around = True
+            case ("enable_grad", _):
+                around = False
+            case ("set_grad_enabled", ast.Call(args=args)):
+                around = bool(args) and is_false(args[0])
+    return around
 
 
 def is_mover(name: str) -> bool:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from paramscope.snapshot import OptimizerRecord, Snapshot
+from paramscope.source.files import SourceFile, readable
 from paramscope.source.finder import Assignment
-from paramscope.source.outside import Scope, own_files, read, root_classes, statements
-from paramscope.source.search import Located
+from paramscope.source.outside import Scope, assignment_at, own_files, root_classes, statements
+from paramscope.source.search import Located, by_line
+from paramscope.source.syntax import called, names_in, parameters
 
 _UNKNOWN = object()
 
@@ -32,13 +34,13 @@ def locate_optimizer(snapshot: Snapshot, name: str) -> Located:
     if not calls:
         return Located((), f"no file of the user's own classes calls {own}")
     fitting = [each for each in calls if _can_be(each, record, snapshot)]
-    for is_likelier in (_says_its_options, _is_in_configure, _builds_the_root):
-        likely = [each for each in fitting if is_likelier(each, record, snapshot)]
-        # NOTE: a function that is given the model may build it as well as one that builds both.
-        if is_likelier is _builds_the_root and any(_is_given_its_model(each) for each in fitting):
-            continue
-        fitting = likely or fitting
-    lines = {(each.assignment.file, each.assignment.line): each.assignment for each in fitting}
+    roots = root_classes(snapshot)
+    fitting = [each for each in fitting if _says_its_options(each, record)] or fitting
+    fitting = [each for each in fitting if _is_in_configure(each, roots)] or fitting
+    # NOTE: a function that is given the model may build it as well as one that builds both.
+    if not any(map(_is_given_its_model, fitting)):
+        fitting = [each for each in fitting if _model(each) in roots] or fitting
+    lines = by_line(each.assignment for each in fitting)
     if len(lines) == 1:
         return Located(tuple(lines.values()), None)
     if not lines:
@@ -46,26 +48,20 @@ def locate_optimizer(snapshot: Snapshot, name: str) -> Located:
     return Located((), f"several lines may build this {own}: {', '.join(str(line) for _, line in sorted(lines)[:4])}")
 
 
-def _calls(file: str, own: str) -> Iterator[_Call]:
-    source = read(file)
-    if source is None:
-        return
-    known = source.read.get(_calls)
-    if known is None:
-        found: dict[str, list[_Call]] = {}
-        lines: dict[ast.AST, int] = {}
-        for node, scope in statements(source):
-            line = node.lineno if isinstance(node, ast.stmt) else lines.get(node, 0)
-            for child in ast.iter_child_nodes(node):
-                lines[child] = line
-            match node:
-                case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called)) if called[:1].isupper():
-                    method = getattr(scope.node, "name", "")
-                    made = Assignment(file, line, method, source.line(line), ".".join(scope.classes), node)
-                    found.setdefault(called, []).append(_Call(node, scope, made))
-        known = source.read[_calls] = found
-    assert isinstance(known, dict)
-    yield from known.get(own, ())
+def _calls(file: str, own: str) -> list[_Call]:
+    source = readable(file)
+    return [] if source is None else source.once(_calls, lambda: _all_calls(source, file)).get(own, [])
+
+
+def _all_calls(source: SourceFile, file: str) -> dict[str, list[_Call]]:
+    """The calls of classes in a file, by the own name of the class."""
+    found: dict[str, list[_Call]] = {}
+    for node, scope, line in statements(source):
+        name = called(node)
+        if isinstance(node, ast.Call) and name[:1].isupper():
+            made = assignment_at(file, source, scope, line, node)
+            found.setdefault(name, []).append(_Call(node, scope, made))
+    return found
 
 
 def _can_be(call: _Call, record: OptimizerRecord, snapshot: Snapshot) -> bool:
@@ -125,49 +121,40 @@ def _groups(call: ast.Call) -> int | None:
 
 
 def _adds_groups(call: _Call) -> bool:
-    source = read(call.assignment.file)
+    source = readable(call.assignment.file)
     return source is not None and any("add_param_group" in line for line in source.lines)
+
+
+def _given_names(call: _Call) -> set[str]:
+    """The local names in what a call is given first."""
+    return names_in(call.node.args[0] if call.node.args else call.node.keywords[0].value)
 
 
 def _model(call: _Call) -> str | None:
     """Own name of the class of the model whose parameters a call is given, where the function builds that in plain
     sight; None where it does not say."""
-    given = call.node.args[0] if call.node.args else call.node.keywords[0].value
-    names = {each.id for each in ast.walk(given) if isinstance(each, ast.Name)}
+    names = _given_names(call)
     made: set[str] = set()
     for node in ast.walk(call.scope.node):
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func)) if name in names:
-                match func:
-                    case ast.Name(id=cls) | ast.Attribute(attr=cls) if cls[:1].isupper():
-                        made.add(cls)
-                    case _:
-                        return None
-    return made.pop() if len(made) == 1 else None
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as value) if name in names:
+                made.add(called(value))
+    # What another function gives may be a model of any class.
+    return made.pop() if len(made) == 1 and all(cls[:1].isupper() for cls in made) else None
 
 
 def _is_given_its_model(call: _Call) -> bool:
     """Whether the function was handed what its optimizer is built for."""
-    given = call.node.args[0] if call.node.args else call.node.keywords[0].value
-    names = {each.id for each in ast.walk(given) if isinstance(each, ast.Name)}
     arguments = getattr(call.scope.node, "args", None)
-    if not isinstance(arguments, ast.arguments):
-        return False
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    return bool(names & {each.arg for each in every})
+    return isinstance(arguments, ast.arguments) and not _given_names(call).isdisjoint(parameters(arguments))
 
 
-def _says_its_options(call: _Call, record: OptimizerRecord, snapshot: Snapshot) -> bool:
+def _says_its_options(call: _Call, record: OptimizerRecord) -> bool:
     """Whether it spells out an option that is what the optimizer has."""
     return any(value is not _UNKNOWN and value in _values(record, option) for option, value in _literals(call.node))
 
 
-def _is_in_configure(call: _Call, record: OptimizerRecord, snapshot: Snapshot) -> bool:
+def _is_in_configure(call: _Call, roots: frozenset[str]) -> bool:
     """Whether it stands in a root's `configure_optimizers`."""
     name = getattr(call.scope.node, "name", "")
-    return name == "configure_optimizers" and not root_classes(snapshot).isdisjoint(call.scope.classes)
-
-
-def _builds_the_root(call: _Call, record: OptimizerRecord, snapshot: Snapshot) -> bool:
-    """Whether the function that holds it builds the model, too."""
-    return _model(call) in root_classes(snapshot)
+    return name == "configure_optimizers" and not roots.isdisjoint(call.scope.classes)

@@ -4,16 +4,16 @@ function that builds it, in one of the files of the user's own classes."""
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from paramscope.snapshot import Snapshot
-from paramscope.source.files import SourceFile, Unreadable, read_file
+from paramscope.source.files import SourceFile, readable
 from paramscope.source.finder import Assignment
 from paramscope.source.library import is_own
+from paramscope.source.syntax import Function, called, names_in
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Steps = tuple[str, ...]
 
 
@@ -25,8 +25,6 @@ class Outside(NamedTuple):
     receiver: str
     function: ast.AST
     """The innermost function, or the file, that holds it."""
-    classes: tuple[str, ...]
-    """Names of the classes around it."""
     assignment: Assignment
 
 
@@ -36,8 +34,6 @@ class Scope(NamedTuple):
     node: ast.AST
     classes: tuple[str, ...]
     """Names of the classes around it, outermost first."""
-    functions: tuple[ast.AST, ...]
-    """The functions around it, outermost first, and itself."""
 
 
 def own_files(snapshot: Snapshot) -> tuple[str, ...]:
@@ -50,53 +46,42 @@ def root_classes(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(snapshot.modules[root].type.rpartition(".")[2] for root in snapshot.roots)
 
 
-def read(file: str) -> SourceFile | None:
-    """A source file; None where it cannot be read."""
-    try:
-        return read_file(file)
-    except Unreadable:
-        return None
-
-
 def outside(file: str) -> tuple[Outside, ...]:
     """All such statements of a file, read once."""
-    source = read(file)
-    if source is None:
-        return ()
-    known = source.read.get(outside)
-    if known is None:
-        known = source.read[outside] = tuple(_read(source, file))
-    assert isinstance(known, tuple)
-    return known
+    source = readable(file)
+    return () if source is None else source.once(outside, lambda: tuple(_read(source, file)))
 
 
-def statements(source: SourceFile) -> Iterator[tuple[ast.AST, Scope]]:
-    """Every node of a file with the function that holds it, in the file's order."""
-    stack: list[tuple[ast.AST, Scope]] = [(source.tree, Scope(source.tree, (), (source.tree,)))]
+def statements(source: SourceFile) -> Iterator[tuple[ast.AST, Scope, int]]:
+    """Every node of a file with the function that holds it and the line that its statement begins on, in the file's
+    order."""
+    stack: list[tuple[ast.AST, Scope, int]] = [(source.tree, Scope(source.tree, ()), 0)]
     while stack:
-        node, scope = stack.pop()
-        yield node, scope
+        node, scope, line = stack.pop()
+        line = node.lineno if isinstance(node, ast.stmt) else line
+        yield node, scope, line
         if isinstance(node, ast.ClassDef):
             scope = scope._replace(classes=(*scope.classes, node.name))
-        elif isinstance(node, Function):
-            scope = Scope(node, scope.classes, (*scope.functions, node))
-        stack.extend((child, scope) for child in reversed(list(ast.iter_child_nodes(node))))
+        elif isinstance(node, Function | ast.Lambda):
+            scope = Scope(node, scope.classes)
+        stack.extend((child, scope, line) for child in reversed(list(ast.iter_child_nodes(node))))
+
+
+def assignment_at(
+    file: str, source: SourceFile, scope: Scope, line: int, value: ast.expr | None, how: str = ""
+) -> Assignment:
+    """What a statement in a scope writes."""
+    method, owner = getattr(scope.node, "name", ""), ".".join(scope.classes)
+    return Assignment(file, line, method, source.line(line), owner, value, how)
 
 
 def _read(source: SourceFile, file: str) -> Iterator[Outside]:
-    lines: dict[ast.AST, int] = {}
-    for node, scope in statements(source):
-        # An expression stands on the line that its statement begins on.
-        line = node.lineno if isinstance(node, ast.stmt) else lines.get(node, 0)
-        for child in ast.iter_child_nodes(node):
-            lines[child] = line
+    for node, scope, line in statements(source):
         for target, value, how in _assigned(node):
             found = chain(target, scope)
             if found is not None:
-                method = getattr(scope.node, "name", "")
-                owner = ".".join(scope.classes)
-                assignment = Assignment(file, line, method, source.line(line), owner, value, how)
-                yield Outside(found[1], found[0], scope.node, scope.classes, assignment)
+                made = assignment_at(file, source, scope, line, value, how)
+                yield Outside(found[1], found[0], scope.node, made)
 
 
 def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None, str]]:
@@ -107,9 +92,7 @@ def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None, str]]:
                 match target:
                     case ast.Attribute(value=ast.Attribute() as inner, attr="data"):
                         yield inner, value, ".data"
-                    case ast.Attribute():
-                        yield target, value, ""
-                    case ast.Subscript():
+                    case ast.Attribute() | ast.Subscript():
                         yield target, value, ""
                     case ast.Tuple(elts=members) | ast.List(elts=members):
                         yield from ((each, None, "") for each in members if isinstance(each, ast.Attribute))
@@ -137,7 +120,7 @@ def chain(node: ast.expr, scope: Scope | None = None) -> tuple[str, Steps] | Non
                 steps.append(str(key))
                 node = inner
             case ast.Name(id=name):
-                over = _loop_over(name, scope) if scope is not None else None
+                over = _loops(scope.node).get(name) if scope is not None else None
                 if over is None:
                     return name, tuple(reversed(steps))
                 steps.append(over[1])
@@ -152,15 +135,10 @@ _PARTS = {
 }
 
 
-def _loop_over(name: str, scope: Scope) -> tuple[ast.expr, str] | None:
-    """What a loop goes over that gives a name, and what it gives: `model.body` and parameters for
-    `for p in model.body.parameters()`."""
-    return _loops(scope.node).get(name)
-
-
 @lru_cache(maxsize=256)
 def _loops(function: ast.AST) -> dict[str, tuple[ast.expr, str]]:
-    """What the names that loops in a function give come from; not to be changed."""
+    """By name that a loop in a function gives what the loop goes over, and what it gives: `model.body` and parameters
+    for `for p in model.body.parameters()`; not to be changed."""
     found: dict[str, tuple[ast.expr, str]] = {}
     for node in ast.walk(function):
         if not isinstance(node, ast.For | ast.comprehension):
@@ -172,19 +150,13 @@ def _loops(function: ast.AST) -> dict[str, tuple[ast.expr, str]]:
                 over = node.iter, "*"
             case _:
                 continue
-        names = (each.id for each in ast.walk(node.target) if isinstance(each, ast.Name))
-        found.update((name, over) for name in names if name not in found)
+        found.update((name, over) for name in names_in(node.target) if name not in found)
     return found
 
 
-def constructs(scope: ast.AST, names: Iterable[str]) -> bool:
+def constructs(scope: ast.AST, names: frozenset[str]) -> bool:
     """Whether a function calls one of some classes by name."""
-    wanted = set(names)
-    for node in ast.walk(scope):
-        match node:
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in wanted:
-                return True
-    return False
+    return any(called(node) in names for node in ast.walk(scope))
 
 
 def narrowed(found: list[Outside], snapshot: Snapshot) -> list[Outside]:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from paramscope.snapshot import ClassRecord, Snapshot, join
+from paramscope.snapshot import REGISTERED, ClassRecord, Snapshot
 from paramscope.snapshot.path import PathStep, Steps, last_name, parent, prefixes, to_steps
 from paramscope.source.finder import Assignment, Goal, Match
-from paramscope.source.library import is_own
+from paramscope.source.library import is_own, lineage
 from paramscope.source.locals import bound_to
 from paramscope.source.search import Located, search, to_located
 from paramscope.source.steps import is_numbered
@@ -52,7 +52,8 @@ def locate(
     ]
     matches = _in_objects(snapshot, path, is_empty=is_empty, with_changes=with_changes)
     if not own:
-        return to_located(matches, _no_owner(owners))
+        types = ", ".join(dict.fromkeys(owner.type for owner in owners))
+        return to_located(matches, f"no class of the user's own holds it: above it stand only {types}")
     nearest = owners[own[0]]
     reason = ""
     for i in own:
@@ -94,14 +95,7 @@ def _is_given(assignment: Assignment) -> bool:
 
 def _has_own(classes: Mapping[str, ClassRecord], type: str) -> bool:
     """Whether the user wrote a class, or a library made it from one of theirs, as `parametrize` does."""
-    cls = classes.get(type)
-    line = () if cls is None else (cls, *(classes[base] for base in cls.bases if base in classes))
-    return any(map(is_own, line))
-
-
-def _no_owner(owners: list[_Owner]) -> str:
-    types = dict.fromkeys(owner.type for owner in owners)
-    return f"no class of the user's own holds it: above it stand only {', '.join(types)}"
+    return any(map(is_own, lineage(classes, type)))
 
 
 def _owners(snapshot: Snapshot, path: str) -> tuple[list[_Owner], Steps, bool]:
@@ -138,20 +132,12 @@ def _above(snapshot: Snapshot, path: str) -> tuple[str, Steps] | None:
         head = parent(path)
         return head, (_counted(snapshot, head, PathStep("name", last_name(path))),)
     for head in reversed(("", *prefixes(path))):
-        if _has_module(snapshot, head):
+        if head in snapshot.modules:
             steps = to_steps(path[len(head) :])
             if len(steps) == 1 and path[len(head)] == ".":
                 steps = (_counted(snapshot, head, steps[0]),)
             return head, steps
     return None
-
-
-def _has_module(snapshot: Snapshot, path: str) -> bool:
-    try:
-        snapshot.modules.position(path)
-    except KeyError:
-        return False
-    return True
 
 
 def _counted(snapshot: Snapshot, owner: str, step: PathStep) -> PathStep:
@@ -160,16 +146,8 @@ def _counted(snapshot: Snapshot, owner: str, step: PathStep) -> PathStep:
         return step
 
     def count() -> int:
-        # Children of a list have the numbers from 0 on: the first one that is missing lies between these two.
-        low, high = 0, 1
-        while _has_module(snapshot, join(owner, str(high))):
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            if _has_module(snapshot, join(owner, str(middle))):
-                low = middle
-            else:
-                high = middle
-        return high
+        flags = snapshot.module_columns.flags
+        children = snapshot.tree.children.get(snapshot.modules.position(owner), ())
+        return sum(bool(flags[child] & REGISTERED) for child in children)
 
     return step._replace(siblings=count)

@@ -4,31 +4,25 @@ belongs to somebody else out of torch's sight. Also, whether a class looks after
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from paramscope.snapshot import ClassRecord
 from paramscope.snapshot.path import PathStep, Steps, to_steps
-from paramscope.source.definitions import body_of, short
+from paramscope.source.contents import is_empty
+from paramscope.source.definitions import body_of
 from paramscope.source.finder import Assignment
-from paramscope.source.reader import own_name
+from paramscope.source.methods import Method, methods_by_name
+from paramscope.source.operations import HANDING_BACK, MOVING
+from paramscope.source.syntax import Function, holds_line, is_attribute_of, own_name, parameters, receiver_of
 from paramscope.source.values import mangled
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Place = tuple[int, int]
 """Line and column."""
 
 _DEPTH_BOUND = 8
 """Names that only rename another, and expressions within one another, that are looked through."""
-_SAME = frozenset(
-    {
-        *("eval", "train", "to", "cuda", "cpu", "half", "float", "double", "bfloat16", "type", "requires_grad_"),
-        *("share_memory", "detach"),
-    }
-)
-"""Methods that give back the module, or the tensor, that they are called on."""
 _BRACKETS = frozenset({"list", "tuple", "deque"})
-_MOVING = frozenset({"to", "cuda", "cpu", "half", "float", "double", "bfloat16", "xpu", "npu", "to_empty"})
-_CARING = _MOVING | {"_apply", "train", "eval"}
+_CARING = MOVING | {"_apply", "train", "eval"}
 """Methods that torch calls for all that is registered: who overrides one looks after the rest, too."""
 
 
@@ -48,31 +42,19 @@ def is_handed_in(classes: Mapping[str, ClassRecord], assignment: Assignment) -> 
 def looks_after(classes: Mapping[str, ClassRecord], type: str, attribute: str) -> bool:
     """Whether a class, or one that it inherits from, moves what lies in an attribute: where it reads it, or in an
     override of what torch calls for all that is registered."""
-    cls = classes.get(type)
-    for record in () if cls is None else (cls, *(classes[base] for base in cls.bases if base in classes)):
-        body = None if record.module.partition(".")[0] == "torch" else body_of(record)
-        for method in body.body if body is not None else ():
-            if not isinstance(method, Function) or method.name == "__init__":
-                continue
-            if _looks_after(method, attribute, short(record).rpartition(".")[2]):
-                return True
-    return False
+    methods = (each for found in methods_by_name(classes, type).values() for each in found)
+    return any(_looks_after(each, attribute) for each in methods if each.node.name != "__init__")
 
 
-def _looks_after(method: Function, attribute: str, owner: str) -> bool:
-    receiver = next(iter(_positional(method)), None)
-
+def _looks_after(method: Method, attribute: str) -> bool:
     def is_it(node: ast.AST) -> bool:
-        match node:
-            case ast.Attribute(value=ast.Name(id=name), attr=attr):
-                return name == receiver and mangled(attr, owner) == attribute
-        return False
+        return is_attribute_of(node, method.receiver) and mangled(node.attr, method.owner) == attribute
 
-    for node in ast.walk(method):
-        if method.name in _CARING and is_it(node):
+    for node in ast.walk(method.node):
+        if method.node.name in _CARING and is_it(node):
             return True
         match node:
-            case ast.Call(func=ast.Attribute(value=moved, attr=name)) if name in _MOVING:
+            case ast.Call(func=ast.Attribute(value=moved, attr=name)) if name in MOVING:
                 if any(map(is_it, _inwards(moved))):
                     return True
     return False
@@ -80,28 +62,20 @@ def _looks_after(method: Function, attribute: str, owner: str) -> bool:
 
 def _inwards(node: ast.expr) -> Iterator[ast.expr]:
     """An expression, what it is an item or an attribute of, and so on."""
-    at: ast.expr | None = node
-    while at is not None:
-        yield at
-        match at:
-            case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Call(func=inner):
-                at = inner
-            case _:
-                at = None
+    yield node
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+        yield node
 
 
 def _given(classes: Mapping[str, ClassRecord], assignment: Assignment) -> _Given | None:
     """What the method of an assignment is given, as it stands at that line."""
     record = classes.get(assignment.type)
     body = None if record is None else body_of(record)
+    column = 0 if assignment.value is None else assignment.value.col_offset
     for node in ast.walk(body) if body is not None else ():
-        if (
-            isinstance(node, Function)
-            and node.name == assignment.method
-            and node.lineno <= assignment.line <= (node.end_lineno or 0)
-        ):
-            value = assignment.value
-            return _Given(node, (assignment.line, 0 if value is None else value.col_offset))
+        if isinstance(node, Function) and node.name == assignment.method and holds_line(node, assignment.line):
+            return _Given(node, (assignment.line, column))
     return None
 
 
@@ -110,20 +84,16 @@ class _Given:
 
     def __init__(self, method: Function, place: _Place) -> None:
         self._place = place
-        arguments = method.args
-        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-        names = [each.arg for each in every if each is not None]
-        is_static = any(own_name(each) == "staticmethod" for each in method.decorator_list)
-        self._arguments = set(names if is_static else names[1:])
+        self._arguments = set(parameters(method.args)) - {receiver_of(method)}
         self._bindings: dict[str, list[tuple[_Place, ast.expr]]] = {}
         """By local name, the places that surely bind it, and to what."""
         self._functions: dict[str, Function] = {}
         for statement in method.body:
             match statement:
-                case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    place = (statement.lineno, statement.col_offset)
-                    self._bindings.setdefault(name, []).append((place, value))
-                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=value)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                ):
                     place = (statement.lineno, statement.col_offset)
                     self._bindings.setdefault(name, []).append((place, value))
                 case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
@@ -151,7 +121,7 @@ class _Given:
 
     def _is_any_bracketed(self, choices: Iterable[ast.expr], steps: Steps) -> bool:
         """Whether one of several expressions is in brackets, and all others are, too, or hold nothing."""
-        filled = [each for each in choices if not _is_empty(each)]
+        filled = [each for each in choices if not is_empty(each)]
         return bool(filled) and all(self.is_bracketed(each, steps) for each in filled)
 
     def _leads_to(self, node: ast.expr, steps: Steps) -> bool:
@@ -187,37 +157,24 @@ class _Given:
         place = self._place if place is None else place
         if depth > _DEPTH_BOUND:
             return False
-        depth += 1
+        parts: Sequence[ast.expr] = ()
         match node:
             case ast.Name(id=name):
                 bindings = [each for each in self._bindings.get(name, ()) if each[0] < place]
                 if not bindings:
                     return name in self._arguments
-                return self.is_argument(bindings[-1][1], bindings[-1][0], depth)
+                place, inner = bindings[-1]
+                parts = (inner,)
             case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.NamedExpr(value=inner):
-                return self.is_argument(inner, place, depth)
-            case ast.Call(func=ast.Attribute(value=inner, attr=method)) if method in _SAME:
-                return self.is_argument(inner, place, depth)
+                parts = (inner,)
+            case ast.Call(func=ast.Attribute(value=inner, attr=method)) if method in HANDING_BACK:
+                parts = (inner,)
             case ast.Call(func=ast.Name(id="getattr"), args=[inner, *_]):
-                return self.is_argument(inner, place, depth)
+                parts = (inner,)
             case ast.Call(args=[_, inner]) if own_name(node) == "cast":
-                return self.is_argument(inner, place, depth)
+                parts = (inner,)
             case ast.IfExp(body=one, orelse=other):
-                return self.is_argument(one, place, depth) and self.is_argument(other, place, depth)
+                parts = (one, other)
             case ast.BoolOp(values=values):
-                return all(self.is_argument(each, place, depth) for each in values)
-        return False
-
-
-def _is_empty(node: ast.expr) -> bool:
-    """Whether an expression is None, or a list or tuple with nothing in it."""
-    match node:
-        case ast.Constant(value=None) | ast.List(elts=[]) | ast.Tuple(elts=[]):
-            return True
-        case ast.Call(args=[], keywords=[]):
-            return own_name(node) in _BRACKETS
-    return False
-
-
-def _positional(method: Function) -> list[str]:
-    return [each.arg for each in (*method.args.posonlyargs, *method.args.args)]
+                parts = values
+        return bool(parts) and all(self.is_argument(each, place, depth + 1) for each in parts)

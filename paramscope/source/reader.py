@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, TypeAlias
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from paramscope.source.calls import Write, changes_of, constructor_of, updates, writes_of
 from paramscope.source.evaluate import Place, each, evaluate
+from paramscope.source.operations import is_without_graph
+from paramscope.source.syntax import Comprehension, Function, decorators, own_name, parameters, positional
 from paramscope.source.texts import literal
 from paramscope.source.values import CLASS, INSTANCE, SOMETHING, Branch, Ref, Root, Scope, Value, mangled
-
-Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
-Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 _IMPLICIT_CLASS_METHODS = frozenset({"__new__", "__init_subclass__", "__class_getitem__"})
 # Decorators that give a class an `__init__` which assigns its annotated names.
 _DATACLASS = frozenset({"dataclass", "define", "frozen", "mutable", "attrs", "s"})
-_WITHOUT_GRAPH = frozenset({"no_grad", "inference_mode"})
 
 
 class Event(NamedTuple):
@@ -61,16 +60,6 @@ def read_class(node: ast.ClassDef, module_scope: Scope) -> ClassEvents:
     reader = _Reader(node, module_scope)
     reader.run()
     return reader.events
-
-
-def own_name(node: ast.expr) -> str:
-    """The last name of what an expression calls or is: `dataclass` for `@dataclasses.dataclass(frozen=True)`."""
-    match node:
-        case ast.Call(func=inner):
-            return own_name(inner) if not isinstance(inner, ast.Call) else ""
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name
-    return ""
 
 
 class _Reader:
@@ -125,7 +114,9 @@ class _Reader:
                 return
             case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
                 yield from _at(items, place)
-                yield from _at(body, place._replace(is_ungraded=_is_ungraded(items, is_around=place.is_ungraded)))
+                contexts = [item.context_expr for item in items]
+                is_ungraded = is_without_graph(contexts, around=place.is_ungraded)
+                yield from _at(body, place._replace(is_ungraded=is_ungraded))
                 return
             case ast.ExceptHandler() | ast.match_case():
                 place = _may_run(place)
@@ -146,13 +137,11 @@ class _Reader:
                 found = evaluate(value, place)
                 for target in targets:
                     self._assign(target, found, value, place)
-            case ast.AnnAssign(target=target, value=None, annotation=annotation):
-                if place.in_body and self._is_dataclass and isinstance(target, ast.Name):
-                    self._field(target.id, annotation, None, place)
             case ast.AnnAssign(target=target, value=value, annotation=annotation):
                 if place.in_body and self._is_dataclass and isinstance(target, ast.Name):
                     self._field(target.id, annotation, value, place)
-                self._assign(target, evaluate(value, place), value, place)
+                if value is not None:
+                    self._assign(target, evaluate(value, place), value, place)
             case ast.AugAssign(target=target, value=value):
                 is_update = isinstance(node.op, ast.BitOr)
                 whole = value if is_update else ast.BinOp(left=_as_read(target), op=node.op, right=value)
@@ -181,13 +170,13 @@ class _Reader:
         yield node.args, place
         self._bind(node.name, SOMETHING, place)
         if place.in_body:
-            decorators = set(map(own_name, node.decorator_list))
+            around = decorators(node)
             receiver = INSTANCE
-            if "staticmethod" in decorators:
+            if "staticmethod" in around:
                 receiver = SOMETHING
-            elif "classmethod" in decorators or node.name in _IMPLICIT_CLASS_METHODS:
+            elif "classmethod" in around or node.name in _IMPLICIT_CLASS_METHODS:
                 receiver = CLASS
-            is_ungraded = not decorators.isdisjoint(_WITHOUT_GRAPH)
+            is_ungraded = is_without_graph(node.decorator_list, around=False)
             method = self._method(node.name, node.args, receiver, place)
             yield from _at(node.body, method._replace(is_ungraded=is_ungraded))
         else:
@@ -204,12 +193,10 @@ class _Reader:
         """The inside of a method, which does not see the names of the class body."""
         start = Branch()
         scope = Scope(self._names)
-        names = _parameters(args)
-        for each_name in names:
+        for each_name in parameters(args):
             scope.bind(each_name, SOMETHING, start)
-        positional = [*args.posonlyargs, *args.args]
-        if positional:
-            scope.bind(positional[0].arg, receiver, start)
+        for first in positional(args)[:1]:
+            scope.bind(first.arg, receiver, start)
         return Place(scope, start, place.line, name, place.owner, receiver, in_body=False)
 
     def _comprehension(self, node: Comprehension, place: Place) -> Place:
@@ -233,18 +220,14 @@ class _Reader:
                 case ast.Starred(value=inner):
                     pending.append((inner, SOMETHING, None))
                 case ast.Tuple(elts=members) | ast.List(elts=members):
-                    values, nodes = value.items, node.elts if isinstance(node, ast.Tuple | ast.List) else None
+                    values: Sequence[Value] = value.items or ()
+                    nodes: Sequence[ast.expr | None] = node.elts if isinstance(node, ast.Tuple | ast.List) else ()
                     is_paired = not any(isinstance(member, ast.Starred) for member in members)
-                    for i, member in reversed(list(enumerate(members))):
-                        is_known = is_paired and values is not None and len(values) == len(members)
-                        is_shown = is_paired and nodes is not None and len(nodes) == len(members)
-                        pending.append(
-                            (
-                                member,
-                                values[i] if is_known and values is not None else SOMETHING,
-                                nodes[i] if is_shown and nodes is not None else None,
-                            )
-                        )
+                    if not is_paired or len(values) != len(members):
+                        values = [SOMETHING] * len(members)
+                    if not is_paired or len(nodes) != len(members):
+                        nodes = [None] * len(members)
+                    pending += reversed([*zip(members, values, nodes, strict=True)])
                 case ast.Attribute() | ast.Subscript():
                     for write in _stored(target, node, place):
                         self._add(write._replace(how=how), place)
@@ -277,8 +260,6 @@ class _Reader:
 
     def _add(self, write: Write, place: Place) -> None:
         event = self._event(write, place)
-        if not write.ref.steps:
-            return
         first = write.ref.steps[0]
         name = literal(first.text)
         if first.is_item:
@@ -308,14 +289,9 @@ def _nested(args: ast.arguments, place: Place) -> Place:
     """The inside of a function in a method: it sees the method's names, and may not run."""
     branch = Branch(place.branch)
     scope = Scope(place.scope)
-    for name in _parameters(args):
+    for name in parameters(args):
         scope.bind(name, SOMETHING, branch)
     return place._replace(scope=scope, branch=branch, in_body=False)
-
-
-def _parameters(args: ast.arguments) -> list[str]:
-    every = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
-    return [arg.arg for arg in every if arg is not None]
 
 
 def _stored(target: ast.Attribute | ast.Subscript, value: ast.expr | None, place: Place) -> Iterator[Write]:
@@ -343,30 +319,8 @@ def _changed(target: ast.Attribute | ast.Subscript, value: ast.expr | None, plac
             yield Write(ref, value, how=how)
 
 
-def _is_ungraded(items: list[ast.withitem], *, is_around: bool) -> bool:
-    """Whether what a `with` holds runs without graphs: as what is around it, unless it says otherwise."""
-    for item in items:
-        name = own_name(item.context_expr)
-        if name in _WITHOUT_GRAPH:
-            is_around = True
-        elif name == "enable_grad":
-            is_around = False
-        elif name == "set_grad_enabled" and isinstance(item.context_expr, ast.Call):
-            match item.context_expr.args:
-                case [ast.Constant(value=bool(enabled))]:
-                    is_around = not enabled
-                case _:
-                    is_around = False
-    return is_around
-
-
 def _as_read(target: ast.expr) -> ast.expr:
     """What an augmented assignment reads; the tree itself is not to be changed."""
-    match target:
-        case ast.Name(id=name):
-            return ast.Name(id=name, ctx=ast.Load())
-        case ast.Attribute(value=value, attr=attr):
-            return ast.Attribute(value=value, attr=attr, ctx=ast.Load())
-        case ast.Subscript(value=value, slice=key):
-            return ast.Subscript(value=value, slice=key, ctx=ast.Load())
-    return target
+    read = copy.copy(target)
+    read.ctx = ast.Load()  # type: ignore[attr-defined]  # names, attributes and items have one
+    return read

@@ -8,14 +8,12 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from paramscope.source.callees import Callee
 from paramscope.source.calling import Calling
 from paramscope.source.expressions import Frame
 from paramscope.source.holding import (
     FOREIGN,
     HOST,
     INTEGER,
-    OWN,
     SELF,
     Closure,
     Known,
@@ -23,9 +21,11 @@ from paramscope.source.holding import (
     joined,
     whole,
 )
-from paramscope.source.methods import FIRST, Function, Method, Methods, says_integer
+from paramscope.source.methods import FIRST, Method, Methods, says_integer
 from paramscope.source.noting import Followed
+from paramscope.source.operations import is_without_graph
 from paramscope.source.stages import Stages
+from paramscope.source.syntax import Function, parameters, positional
 
 Reading = Literal["unread", "host", "moved", "placed", "raw"]
 """What becomes of a tensor wherever it is read, the worst of it: nothing reads it; Python alone does (as a truth
@@ -123,31 +123,23 @@ class _Walk(Calling):
         if isinstance(node, ast.Lambda):
             result = self.value(node.body, frame)
         else:
-            has_no_graph, before = _is_without_graph(node.decorator_list), self.without_graph
-            self.without_graph = before or has_no_graph
+            before = self.without_graph
+            self.without_graph = is_without_graph(node.decorator_list, around=before)
             self._block(node.body, frame)
             for closure in frame.closures:
                 if closure not in frame.ran:
                     frame.ran.append(closure)
                     self.run_closure(closure, None)
             self.without_graph = before
-            result = self._returned(frame)
+            is_guarded = any(guarded for _, guarded in frame.returns)
+            result = joined([value for value, _ in frame.returns], is_guarded=is_guarded)
         self.depth -= 1
         return result
 
-    def _returned(self, frame: Frame) -> Known:
-        values = [value for value, _ in frame.returns]
-        if any(is_guarded for _, is_guarded in frame.returns):
-            return joined(values, is_guarded=True)
-        return joined(values) if values else HOST
-
     def _bind_foreign(self, node: Function | ast.Lambda, frame: Frame) -> None:
-        arguments = node.args
-        for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        frame.names.update(dict.fromkeys(parameters(node.args), FOREIGN))
+        for each in (*positional(node.args), *node.args.kwonlyargs):
             frame.names[each.arg] = INTEGER if says_integer(each.annotation) else self.by_name(each.arg)
-        for rest in (arguments.vararg, arguments.kwarg):
-            if rest is not None:
-                frame.names[rest.arg] = FOREIGN
 
     def run_closure(self, closure: Closure, call: ast.Call | None, frame: Frame | None = None) -> Known:
         """What a function within a function gives; one that nobody here calls is given what nobody knows."""
@@ -205,7 +197,7 @@ class _Walk(Calling):
                     found = self.value(item.context_expr, frame)
                     if item.optional_vars is not None:
                         self.assign(item.optional_vars, found, frame)
-                self.without_graph = before or _is_without_graph([item.context_expr for item in items])
+                self.without_graph = is_without_graph([item.context_expr for item in items], around=before)
                 ends = self._block(body, frame)
                 self.without_graph = before
                 return ends
@@ -287,46 +279,3 @@ class _Walk(Calling):
                 frame.names[name] = joined((mine, value), is_guarded=is_guarded)
         if state is not self.state:
             self.state = joined((state, self.state), is_guarded=is_guarded)
-
-    def call_function(self, callee: Callee, call: ast.Call, frame: Frame) -> Known | None:
-        """What a function of the file, or of one that it imports, gives; None where it is not gone into."""
-        return self._go_into(callee.node, Frame(callee.file, None), call, frame, skip=callee.given)
-
-    def call_method(self, method: Method, call: ast.Call | None, frame: Frame, *, is_bound: bool) -> Known | None:
-        """As `call_function`, for a method of the instance, or a property where there is no call."""
-        inner = Frame(method.file, method)
-        skip = int(is_bound and method.receiver is not None)
-        return self._go_into(method.node, inner, call, frame, skip=skip)
-
-    def _go_into(
-        self,
-        node: Function,
-        inner: Frame,
-        call: ast.Call | None,
-        frame: Frame,
-        *,
-        skip: int,
-    ) -> Known | None:
-        if self.depth >= self.DEPTH or node in self.running_now or self.budget <= 0:
-            return None
-        if call is not None:
-            self.bind(node, call, inner, frame, skip=skip)
-        positional = [*node.args.posonlyargs, *node.args.args]
-        if skip and positional:
-            inner.names[positional[0].arg] = SELF if inner.method is not None else OWN
-        self.running_now.append(node)
-        result = self.run(node, inner)
-        self.running_now.pop()
-        return result
-
-
-def _is_without_graph(nodes: Iterable[ast.expr]) -> bool:
-    """Whether one of some decorators or contexts keeps autograd from noting what is done."""
-    for node in nodes:
-        at = node.func if isinstance(node, ast.Call) else node
-        name = at.attr if isinstance(at, ast.Attribute) else at.id if isinstance(at, ast.Name) else ""
-        if name in ("no_grad", "inference_mode"):
-            return True
-        if name == "set_grad_enabled" and isinstance(node, ast.Call) and node.args:
-            return isinstance(node.args[0], ast.Constant) and node.args[0].value is False
-    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-_Comprehension = ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp
+from paramscope.source.syntax import Comprehension, called, dotted, names_in
 
 
 def is_repeating(node: ast.expr) -> bool:
@@ -16,7 +16,7 @@ def is_repeating(node: ast.expr) -> bool:
 def is_built_for_each(node: ast.expr) -> bool:
     """Whether it builds or copies one for each place: `[nn.Linear(4, 4) for _ in …]`, `[copy.deepcopy(layer) …]`."""
     return any(
-        isinstance(each, _Comprehension) and isinstance(_member(each), ast.Call) and not _is_shallow(_member(each))
+        isinstance(each, Comprehension) and isinstance(_member(each), ast.Call) and not _is_shallow(_member(each))
         for each in (node, *_given(node))
     )
 
@@ -30,26 +30,24 @@ def _repeats(node: ast.AST) -> bool:
             return True
         case ast.List(elts=members) | ast.Tuple(elts=members) | ast.Call(args=members):
             names = [ast.unparse(each) for each in members if isinstance(each, ast.Name | ast.Attribute)]
-            called = isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] != "Sequential"
-            return not called and len(set(names)) < len(names)
+            is_other_call = isinstance(node, ast.Call) and called(node) != "Sequential"
+            return not is_other_call and len(set(names)) < len(names)
         case ast.ListComp() | ast.GeneratorExp() | ast.SetComp() | ast.DictComp():
             member = _member(node)
             if _is_shallow(member):
                 return True
-            targets = (each for loop in node.generators for each in ast.walk(loop.target))
-            bound = {each.id for each in targets if isinstance(each, ast.Name)}
-            read = {each.id for each in ast.walk(member) if isinstance(each, ast.Name)}
-            return isinstance(member, ast.Name | ast.Attribute | ast.Subscript) and not bound & read
+            bound = set().union(*(names_in(loop.target) for loop in node.generators))
+            return isinstance(member, ast.Name | ast.Attribute | ast.Subscript) and not bound & names_in(member)
     return False
 
 
-def _member(node: _Comprehension) -> ast.expr:
+def _member(node: Comprehension) -> ast.expr:
     return node.value if isinstance(node, ast.DictComp) else node.elt
 
 
 def _is_shallow(node: ast.expr) -> bool:
     """Whether it is `copy.copy(…)`, which leaves what lies in a thing as it is."""
-    return isinstance(node, ast.Call) and ast.unparse(node.func) == "copy.copy"
+    return isinstance(node, ast.Call) and dotted(node.func) == ("copy", "copy")
 
 
 def _given(node: ast.expr) -> list[ast.expr]:

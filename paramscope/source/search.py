@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from paramscope.snapshot import ClassRecord
-from paramscope.snapshot.path import PathStep, Steps, to_steps
+from paramscope.snapshot.path import PathStep, to_steps
 from paramscope.source.definitions import body_of, find_definition, short
 from paramscope.source.files import Unreadable
 from paramscope.source.finder import Assignment, Finder, Goal, Match
-from paramscope.source.library import is_of_python, is_own
+from paramscope.source.library import is_of_python, is_own, lineage
 
 _MODULE = "torch.nn.modules.module.Module"
 
@@ -58,28 +58,31 @@ def to_located(matches: Iterable[Match], reason: str) -> Located:
     return Located(tuple(seen.values()), None if seen else reason)
 
 
+def by_line(assignments: Iterable[Assignment]) -> dict[tuple[str, int], Assignment]:
+    """The last one of each line of a file."""
+    return {(each.file, each.line): each for each in assignments}
+
+
 def search(classes: Mapping[str, ClassRecord], type: str, goal: Goal, *, distance: int = 0) -> Found:
     """What the user's own classes in an MRO assign; where they do not, what a library's do.
 
     distance: modules between the instance and the first one that is the user's own; more is better, since an
     outer constructor ends later.
     """
-    cls = classes.get(type)
-    if cls is None:
+    line = lineage(classes, type)
+    if not line:
         return Found([], f"the class {type} was not recorded")
-    line = [cls, *(classes[base] for base in cls.bases if base in classes)]
     matches: list[Match] = []
     reason = ""
     for wants_own in (True, False):
         for place, record in enumerate(line):
-            if is_own(record) is not wants_own or record.type == _MODULE or is_of_python(record):
+            if is_own(record) is not wants_own:
                 continue
             try:
-                definition = find_definition(record)
+                found = list(matches_of(line, place, goal, distance))
             except Unreadable as error:
                 reason = reason or str(error)
                 continue
-            found = Finder(definition, record, cls, goal, (distance, place)).matches()
             # The vague ones of a library are its machinery; a forward that a class overrides never runs.
             matches.extend(
                 match
@@ -88,7 +91,16 @@ def search(classes: Mapping[str, ClassRecord], type: str, goal: Goal, *, distanc
             )
         if any(not match.is_vague for match in matches):
             break
-    return Found(matches, reason or _outside(cls, goal.steps))
+    what = "neither the body nor a method" if goal.steps[0].kind == "class" else "no method"
+    outside = f"{what} of {short(line[0])} or its bases assigns {goal.steps[0].text!r}: it was assigned from outside"
+    return Found(matches, reason or outside)
+
+
+def matches_of(line: Sequence[ClassRecord], place: int, goal: Goal, distance: int = 0) -> Iterator[Match]:
+    """What the class at one place of an MRO assigns, but for `nn.Module` and classes of Python. Raises Unreadable."""
+    record = line[place]
+    if record.type != _MODULE and not is_of_python(record):
+        yield from Finder(find_definition(record), record, line[0], goal, (distance, place)).matches()
 
 
 def _is_overridden(method: str, line: Iterable[ClassRecord]) -> bool:
@@ -99,8 +111,3 @@ def _is_overridden(method: str, line: Iterable[ClassRecord]) -> bool:
             if isinstance(node, ast.FunctionDef) and node.name == method:
                 return not any(isinstance(each, ast.Attribute) and each.attr == method for each in ast.walk(node))
     return False
-
-
-def _outside(cls: ClassRecord, steps: Steps) -> str:
-    what = "neither the body nor a method" if steps[0].kind == "class" else "no method"
-    return f"{what} of {short(cls)} or its bases assigns {steps[0].text!r}: it was assigned from outside"

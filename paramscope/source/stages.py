@@ -4,20 +4,21 @@ calls for it."""
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Literal
 
 from paramscope.snapshot import ClassRecord
 from paramscope.snapshot.path import Steps
-from paramscope.source.definitions import find_definition
 from paramscope.source.files import Unreadable
-from paramscope.source.finder import Assignment, Finder, Goal, Match
-from paramscope.source.library import is_of_python, is_own
-from paramscope.source.methods import FIRST, RUNNING, Function, Methods
+from paramscope.source.finder import Assignment, Goal
+from paramscope.source.library import is_own, lineage
+from paramscope.source.methods import FIRST, RUNNING, Methods
+from paramscope.source.search import matches_of
+from paramscope.source.syntax import Function, holds_line
 
 Stage = Literal["construction", "forward", "other"]
 """When a statement runs."""
-_MODULE = "torch.nn.modules.module.Module"
 
 
 class Stages:
@@ -46,7 +47,7 @@ class Stages:
         """Whether it stands in a function within a method, as a hook does."""
         method = self._methods.at(assignment.type, assignment.line)
         return method is not None and any(
-            inner.lineno <= assignment.line <= (inner.end_lineno or 0) and _is_handed_on(inner)
+            holds_line(inner, assignment.line) and _is_handed_on(inner.args)
             for inner in ast.walk(method.node)
             if inner is not method.node and isinstance(inner, Function | ast.Lambda)
         )
@@ -65,30 +66,19 @@ def every_assignment(
     beyond: steps that an assignment must reach past to count. Those that do not say which attribute they assign are
     left out where others do, and those of a library always.
     """
-    cls = classes.get(type)
-    if cls is None:
-        return []
-    line = [cls, *(classes[base] for base in cls.bases if base in classes)]
-    found = [
-        (match, is_own(record))
-        for place, record in enumerate(line)
-        if record.type != _MODULE and not is_of_python(record)
-        for match in _matches(cls, record, Goal(steps, beyond), place)
-    ]
-    clear = [match for match, _ in found if not match.is_vague]
-    return [match.assignment for match in clear or [match for match, is_users in found if is_users]]
+    line = lineage(classes, type)
+    clear: list[Assignment] = []
+    vague: list[Assignment] = []
+    for place, record in enumerate(line):
+        with suppress(Unreadable):
+            for match in matches_of(line, place, Goal(steps, beyond)):
+                if not match.is_vague:
+                    clear.append(match.assignment)
+                elif is_own(record):
+                    vague.append(match.assignment)
+    return clear or vague
 
 
-def _matches(cls: ClassRecord, record: ClassRecord, goal: Goal, place: int) -> Iterator[Match]:
-    try:
-        definition = find_definition(record)
-    except Unreadable:
-        return
-    yield from Finder(definition, record, cls, goal, (0, place)).matches()
-
-
-def _is_handed_on(node: ast.AST) -> bool:
+def _is_handed_on(arguments: ast.arguments) -> bool:
     """Whether an inner function takes anything: what takes nothing is a helper, called on the spot."""
-    assert isinstance(node, Function | ast.Lambda)
-    arguments = node.args
     return bool(arguments.posonlyargs or arguments.args or arguments.vararg)

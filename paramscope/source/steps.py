@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from paramscope.snapshot.path import PathStep
-from paramscope.source.texts import literal, matches
+from paramscope.source.texts import DIGITS_BOUND, literal, matches
 from paramscope.source.values import Step
-
-DIGITS_BOUND = 18
-"""Digits of an index: Python refuses to convert more than 4,300."""
 
 
 def is_numbered(step: PathStep) -> bool:

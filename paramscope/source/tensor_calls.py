@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from paramscope.source.expressions import Expressions, Frame, key_of
-from paramscope.source.holding import DEVICE, HOST, OWN, Hold, Known, joined, whole
+from paramscope.source.holding import DEVICE, HOST, OWN, Hold, Known, gathered, joined, whole
 from paramscope.source.operations import (
     ASPECTS,
     BOUNDS,
@@ -21,6 +21,7 @@ from paramscope.source.operations import (
     TRANSFERS,
     is_mover,
 )
+from paramscope.source.syntax import given_to
 
 
 class TensorCalls(Expressions):
@@ -40,9 +41,7 @@ class TensorCalls(Expressions):
             if both.hold is not None or both.has_past:
                 frame.names[func.value.id] = joined((mine, both))._replace(items=None, kind=mine.kind)
             return HOST
-        if attr in TO_HOST:
-            return self.host(base)
-        if attr in SIZES:
+        if attr in TO_HOST or attr in SIZES:
             return self.host(base)
         if attr in ASPECTS or attr == "save_for_backward":
             return HOST
@@ -74,7 +73,7 @@ class TensorCalls(Expressions):
         if attr.endswith("_") and not attr.endswith("__") and base.is_place:
             return self._in_place(base, attr, given)
         if attr in BOUNDS:
-            return self.bounded(base, given, attr)
+            return self.bounded(base, given)
         if base.hold is None and not base.has_past and not given and base.kind == "own":
             return OWN
         result = self.meet([base, *given], is_strict=attr in STRICT)
@@ -95,7 +94,7 @@ class TensorCalls(Expressions):
             self.noted.add("carried")
         return base
 
-    def bounded(self, base: Known, given: list[Known], attr: str) -> Known:
+    def bounded(self, base: Known, given: list[Known]) -> Known:
         """What is kept within bounds: such a bound may be one element, wherever that lies."""
         rest = []
         for each in given:
@@ -128,13 +127,12 @@ class TensorCalls(Expressions):
             if named and wanted in named:
                 self.put(named[wanted])
             elif not named or None in named or node.args:
-                self.put(whole(Known("own", items=tuple(given)))._replace(items=None), is_added=True)
+                self.put(gathered(given), is_added=True)
         return HOST
 
     def _moved(self, base: Known, node: ast.Call, frame: Frame) -> Known:
         """`.to(…)`, by what it is given."""
         on_device = in_dtype = False
-        given = [*node.args, *(keyword.value for keyword in node.keywords)]
         for arg in node.args:
             kind = self.value(arg, frame).kind if not isinstance(arg, ast.Starred) else "foreign"
             if isinstance(arg, ast.Constant) and not isinstance(arg.value, str):
@@ -146,26 +144,20 @@ class TensorCalls(Expressions):
             on_device = on_device or keyword.arg in ("device", "other", "tensor", None)
             in_dtype = in_dtype or keyword.arg in ("dtype", "other", "tensor", None)
         if base.hold is None:
-            return base._replace(is_place=False, is_cast=base.is_cast or any(map(_is_named_dtype, given)))
+            return base._replace(is_place=False, is_cast=base.is_cast or any(map(_is_named_dtype, given_to(node))))
         hold = Hold(base.hold.on_device or on_device, base.hold.in_dtype or in_dtype, base.hold.is_element)
         return base._replace(hold=hold, is_place=False)
 
     def moved_by_name(self, given: list[Known]) -> Known:
         """What a function gives whose name says that it moves its argument."""
-        both = whole(Known("own", items=tuple(given)))._replace(items=None, is_place=False)
+        both = gathered(given)
         others = [each for each in given if whole(each).hold is None]
         is_device_only = bool(others) and all(each.kind in ("device", "host") for each in others)
         return both._replace(kind="own", hold=Hold(on_device=True, in_dtype=not is_device_only))
 
     def arguments(self, node: ast.Call, frame: Frame) -> list[Known]:
         """What a call is given, by position, then by name."""
-        given = [self.value(each, frame) for each in node.args]
-        return [*given, *(self.value(keyword.value, frame) for keyword in node.keywords)]
-
-    def all_host(self, given: list[Known]) -> Known:
-        for each in given:
-            self.host(each)
-        return HOST
+        return [self.value(each, frame) for each in given_to(node)]
 
 
 def _is_named_dtype(node: ast.expr) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from itertools import product
 
+DIGITS_BOUND, BITS_BOUND = 18, 64
+"""Of an index or a number: Python refuses to convert more than 4,300 digits."""
 ALTERNATIVES_BOUND = 256
 """Texts that one expression may stand for, before no more is said than that it is some text."""
 

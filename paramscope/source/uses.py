@@ -16,6 +16,7 @@ from paramscope.source.reads import Reads as Reads
 from paramscope.source.reads import read
 from paramscope.source.stages import Stage as Stage
 from paramscope.source.stages import Stages
+from paramscope.source.syntax import is_attribute_of
 from paramscope.source.values import mangled
 
 _LOADING = frozenset({"load_state_dict", "copy_", "set_", "swap_tensors"})
@@ -80,43 +81,31 @@ class Uses:
         return bool(readers) and readers <= self._stages.constructing - self._stages.running
 
     def _readers(self, name: str) -> set[str]:
-        return {method for method, nodes in self._mentions(name).items() if nodes}
-
-    def _mentions(self, name: str) -> dict[str, list[ast.Attribute]]:
-        """By method, where it reads an attribute by its name."""
-        found: dict[str, list[ast.Attribute]] = {}
-        for method_name, methods in self._methods.by_name.items():
-            for method in methods:
-                found.setdefault(method_name, []).extend(
-                    node
-                    for node in parents_in(method.node)
-                    if isinstance(node, ast.Attribute)
-                    and isinstance(node.ctx, ast.Load)
-                    and isinstance(node.value, ast.Name)
-                    and node.value.id == method.receiver
-                    and mangled(node.attr, method.owner) == name
-                )
-        return found
-
-    def is_read_by_forward(self, name: str) -> bool:
-        """Whether the forward, or what it calls, reads an attribute."""
-        return not self._readers(name).isdisjoint(self._methods.reached(("forward", "__call__")))
+        """The methods that read an attribute by its name."""
+        return {
+            method_name
+            for method_name, methods in self._methods.by_name.items()
+            for method in methods
+            for node in parents_in(method.node)
+            if is_attribute_of(node, method.receiver)
+            and isinstance(node.ctx, ast.Load)
+            and mangled(node.attr, method.owner) == name
+        }
 
     def is_loaded_back(self, name: str) -> bool:
         """Whether a method that reads an attribute also puts values into tensors, as one that restores them does."""
-        readers = self._readers(name)
         return any(
             _loads(node)
-            for reader in readers
+            for reader in self._readers(name)
             for method in self._methods.by_name[reader]
             for node in parents_in(method.node)
         )
 
     def is_named_in(self, name: str, method: str) -> bool:
         """Whether a method has to do with an attribute: `_apply`, which drops it, say."""
-        return method in self._methods.by_name and any(
+        return any(
             isinstance(node, ast.Attribute) and mangled(node.attr, each.owner) == name
-            for each in self._methods.by_name[method]
+            for each in self._methods.by_name.get(method, ())
             for node in parents_in(each.node)
         )
 

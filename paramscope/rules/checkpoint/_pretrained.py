@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal, unbraced
+from paramscope.rules.once import once
+from paramscope.rules.places import modules_above, type_of, upwards
 from paramscope.snapshot import is_simple_pattern, join, without_wrappers
 from paramscope.snapshot.path import is_at_or_below
 
@@ -37,7 +39,7 @@ def said_of_pretrained(facts: Facts, paths: Sequence[str], *, is_one: bool) -> S
     if model is None:
         return _NOTHING
     below = [path.removeprefix(f"{model}.") if model else path for path in paths]
-    is_adapted = any(facts.is_a(facts.modules[root].type, _PEFT) for root in _above(facts, model))
+    is_adapted = any(facts.is_a(type_of(facts, at), _PEFT) for at in upwards(facts, facts.modules.position(model)))
     patterns, dropped = _left_out(facts, model)
     if patterns is None:
         return _NOTHING
@@ -71,31 +73,14 @@ def _is_known(name: str, patterns: list[str]) -> bool:
 
 def _saving(facts: Facts, paths: Sequence[str]) -> str | None:
     """The outermost model of transformers that holds all of these."""
-    steps = [path.split(".") for path in paths]
-    same = 0
-    while all(len(each) > same + 1 for each in steps) and len({each[same] for each in steps}) == 1:
-        same += 1
-    for end in range(same + 1):
-        path = ".".join(steps[0][:end])
-        if path in facts.modules and facts.is_a(facts.modules[path].type, _PRETRAINED):
-            return path
-    return None
+    above = modules_above(facts, *paths)
+    return next((path for path in above if facts.is_a(facts.modules[path].type, _PRETRAINED)), None)
 
 
-def _above(facts: Facts, module: str) -> list[str]:
-    """A module, and those above it."""
-    steps = module.split(".") if module else []
-    above = (".".join(steps[:end]) for end in range(len(steps) + 1))
-    return [path for path in above if path in facts.modules]
-
-
+@once
 def _left_out(facts: Facts, model: str) -> tuple[list[str] | None, set[str]]:
     """(patterns of names that are left out where another one has their memory, names that are never saved); None for
     the patterns where one of them takes too long to match."""
-    return facts.once(("left-out", model), lambda: _read(facts, model))
-
-
-def _read(facts: Facts, model: str) -> tuple[list[str] | None, set[str]]:
     patterns = [
         re.escape(without_wrappers(join(tie.module, tie.names[0]).removeprefix(f"{model}." if model else "")))
         for tie in facts.snapshot.declared_ties

@@ -48,6 +48,7 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.once import once
 from paramscope.rules.optimizer._members import distinct
 from paramscope.rules.registration._steps import held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
@@ -92,12 +93,9 @@ def _fates(facts: Facts, slot: int) -> set[bool | None]:
     return {facts.slots.at(each).saved for each in same} | _by_memory(facts).get(facts.spans(tensor), set())
 
 
+@once
 def _by_memory(facts: Facts) -> dict[tuple[Span, ...], set[bool | None]]:
     """By the memory that several tensors cover exactly, whether each of their slots is saved."""
-    return facts.once("aliased-fates", lambda: _aliased(facts))
-
-
-def _aliased(facts: Facts) -> dict[tuple[Span, ...], set[bool | None]]:
     found: dict[tuple[Span, ...], set[bool | None]] = {}
     # Facts of sharing name all slots that take part, also the further ones of a tied tensor.
     for record in facts.snapshot.sharing:

@@ -50,9 +50,9 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.places import class_names, modules_above
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import REGISTERED
-from paramscope.snapshot.path import parent
 
 RULE = Rule("PS603", "state-dict-may-differ", Severity.INFO)
 
@@ -93,15 +93,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 def _packed_layers(facts: Facts) -> Iterator[int]:
     """The topmost quantized layer of torch's own around each packed weight."""
     for note in facts.notes("packed"):
-        path, found = note.path, None
-        while path:
-            path = parent(path)
-            if path not in facts.modules:
-                continue
-            module = facts.modules.at(facts.modules.position(path))
-            record = facts.class_of(module.type)
-            names = (module.type, *(record.bases if record else ()))
-            if module.registered and any(name.startswith(_QUANTIZED) for name in names):
-                found = facts.modules.position(path)
-        if found is not None:
-            yield found
+        for path in modules_above(facts, note.path):
+            module = facts.modules[path]
+            if module.registered and any(name.startswith(_QUANTIZED) for name in class_names(facts, module.type)):
+                yield facts.modules.position(path)
+                break

@@ -42,6 +42,7 @@ from typing import NamedTuple
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.naming import literal
+from paramscope.rules.places import class_names, upwards
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot.path import names_below
 
@@ -72,7 +73,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         if not kind.is_trainable or (facts.optimizers and not kind.groups):
             continue
         for slot in kind.slots:
-            root = next((above for above in _above(facts, modules[slot]) if above in files), None)
+            root = next((above for above in upwards(facts, modules[slot]) if above in files), None)
             if root is None or tensors[slot] in met or _is_written_elsewhere(facts, slot):
                 continue
             severity = _severity(facts, kind, slot, files[root])
@@ -114,13 +115,6 @@ def _files(facts: Facts) -> dict[int, _File]:
     }
 
 
-def _above(facts: Facts, module: int) -> Iterator[int]:
-    """A module and all above it, nearest first."""
-    while module >= 0:
-        yield module
-        module = facts.parents[module]
-
-
 def _severity(facts: Facts, kind: SlotKind, slot: int, file: _File) -> Severity | None:
     """How bad it is that a trained slot is not in the file; None for what is."""
     part = _part(facts, slot)
@@ -145,10 +139,9 @@ def _severity(facts: Facts, kind: SlotKind, slot: int, file: _File) -> Severity 
 def _part(facts: Facts, slot: int) -> tuple[str, list[str]] | None:
     """(class of the nearest module of peft's above a slot, the steps from there to it)."""
     path = facts.slots.path_at(slot)
-    for module in _above(facts, facts.snapshot.slot_columns.modules[slot]):
+    for module in upwards(facts, facts.snapshot.slot_columns.modules[slot]):
         record = facts.modules.at(module)
-        known = facts.class_of(record.type)
-        if any(name.startswith("peft.") for name in (record.type, *(known.bases if known else ()))):
+        if any(name.startswith("peft.") for name in class_names(facts, record.type)):
             return record.type, names_below(path, record.path)
     return None
 

@@ -88,9 +88,7 @@ def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...])
     if facts.has_own_forward(module.type, module.path):
         end = "a forward that is not torch's own may use {0|it|them} so"
         yield Problem((path,), f"{says}: {end}.", change, Severity.INFO)
-    elif tied is None:
-        yield Problem((path,), f"{says}: forward fails there or computes something else.", change)
-    elif is_unread(kind.owner.settings, _shapes(facts, slot)):
+    elif tied is not None and is_unread(kind.owner.settings, _shapes(facts, slot)):
         yield Problem(
             (path,),
             f"{says}. {{0|It is|They are}} tied to {literal(facts.slots.path_at(tied))}, which declares that shape, "
@@ -99,7 +97,8 @@ def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...])
             Severity.INFO,
         )
     else:
-        yield Problem((path,), f"{says}: forward fails there or computes something else.", change, Severity.WARNING)
+        severity = None if tied is None else Severity.WARNING
+        yield Problem((path,), f"{says}: forward fails there or computes something else.", change, severity)
 
 
 def _layer(facts: Facts, kind: SlotKind) -> str:

@@ -54,7 +54,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 real.append(kind)
         elif kind.is_registered or (kind.role == "attribute" and not kind.is_hidden):
             on_meta.append(kind)
-    on_meta_count, real_count = _count(on_meta, "parameter"), _count(real, "parameter")
+    on_meta_count, real_count = _parameters(on_meta), _parameters(real)
     # A model that is on meta as a whole is there to be looked at, whatever its buffers hold.
     if not on_meta or (on_meta_count and not real_count) or not real:
         return
@@ -68,8 +68,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             yield _problem(facts.slots.path_at(slot), kind, is_hooked=is_hooked)
 
 
-def _count(kinds: list[SlotKind], role: str) -> int:
-    return sum(len(kind.slots) for kind in kinds if kind.role == role)
+def _parameters(kinds: list[SlotKind]) -> int:
+    return sum(len(kind.slots) for kind in kinds if kind.role == "parameter")
 
 
 def _left_real(facts: Facts, kinds: list[SlotKind]) -> Problem:

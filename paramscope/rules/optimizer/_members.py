@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.once import once
 from paramscope.snapshot import ForeignRecord, GroupRecord, Membership, OptimizerRecord
 from paramscope.snapshot.path import last_name
 
@@ -32,12 +33,9 @@ def place(optimizer: OptimizerRecord, group: int, position: int | None = None) -
     return whole if position is None else f"{whole}[{position}]"
 
 
+@once
 def groups(facts: Facts) -> dict[Membership, tuple[OptimizerRecord, GroupRecord]]:
     """Every param group, by what the slots say of where they stand."""
-    return facts.once("groups", lambda: _groups(facts))
-
-
-def _groups(facts: Facts) -> dict[Membership, tuple[OptimizerRecord, GroupRecord]]:
     return {
         Membership(optimizer.name, group.index): (optimizer, group)
         for optimizer in facts.optimizers
@@ -53,41 +51,29 @@ def member_paths(group: GroupRecord) -> list[str | None]:
     return [None if position in positions else next(slots, None) for position in range(total)]
 
 
+@once
 def foreign_members(facts: Facts) -> list[ForeignMember]:
     """All of them, each once."""
-    return facts.once("foreign members", lambda: _foreign_members(facts))
-
-
-def _foreign_members(facts: Facts) -> list[ForeignMember]:
     found: dict[int, ForeignMember] = {}
     for optimizer in facts.optimizers:
         for group in optimizer.groups:
             for record in group.foreign:
-                at = (Membership(optimizer.name, group.index),), (place(optimizer, group.index, record.position),)
-                first = found.get(record.tensor)
-                if first is None:
-                    found[record.tensor] = ForeignMember(record, optimizer, group, *at)
-                else:
-                    found[record.tensor] = first._replace(
-                        memberships=first.memberships + at[0], places=first.places + at[1]
-                    )
+                known = found.get(record.tensor) or ForeignMember(record, optimizer, group, (), ())
+                found[record.tensor] = known._replace(
+                    memberships=(*known.memberships, Membership(optimizer.name, group.index)),
+                    places=(*known.places, place(optimizer, group.index, record.position)),
+                )
     return list(found.values())
 
 
 def distinct(facts: Facts, kinds: Iterable[SlotKind]) -> Iterator[tuple[int, tuple[int, ...]]]:
     """The slots of some kinds in the model's order, each tensor once: (its first slot, its further ones)."""
-    tensors, tied = facts.snapshot.slot_columns.tensors, facts.tied
-    seen: dict[int, list[int]] = {}
-    order = sorted(slot for kind in kinds for slot in kind.slots)
-    for slot in order:
-        if tensors[slot] in tied:
-            seen.setdefault(tensors[slot], []).append(slot)
-    for slot in order:
-        held = seen.get(tensors[slot])
-        if held is None:
-            yield slot, ()
-        elif held[0] == slot:
-            yield slot, tuple(held[1:])
+    tensors = facts.snapshot.slot_columns.tensors
+    by_tensor: dict[int, list[int]] = {}
+    for slot in sorted(slot for kind in kinds for slot in kind.slots):
+        by_tensor.setdefault(tensors[slot], []).append(slot)
+    for first, *further in by_tensor.values():
+        yield first, tuple(further)
 
 
 def number_of(group: GroupRecord, option: str) -> float | None:

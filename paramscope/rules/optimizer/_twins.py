@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
-from paramscope.rules.trainability._siblings import Structures
+from paramscope.rules.places import upwards
+from paramscope.rules.structures import structures, summed
 from paramscope.snapshot import REGISTERED, TRAINING
 from paramscope.snapshot.path import last_name
 from paramscope.text import words
@@ -69,8 +70,9 @@ class Held(NamedTuple):
     """Trainable slots that are in one."""
     layers: list[int]
     """Modules with trainable slots of their own."""
-    has_gradients: list[bool]
-    total: int = 0
+    gradients: list[int]
+    """Trainable slots that hold one."""
+    total: int
     """Trainable slots that are in a group, of the whole model."""
 
 
@@ -97,7 +99,7 @@ def twins(facts: Facts, missing: Collection[int]) -> list[Twin]:
     held = _held(facts, missing)
     if not any(held.stepped):
         return []
-    built = Structures(facts, ()).built
+    built = structures(facts)
     flags = facts.snapshot.module_columns.flags
     wanted = {built[m] for m, count in enumerate(held.missing) if count and not held.stepped[m]}
     stepped: dict[int, list[int]] = {}
@@ -117,7 +119,7 @@ def _topmost(facts: Facts, held: Held, built: list[int], stepped: dict[int, list
         module = pending.pop()
         if not flags[module] & REGISTERED or not held.missing[module]:
             continue
-        if not held.stepped[module] and not held.has_gradients[module]:
+        if not held.stepped[module] and not held.gradients[module]:
             of, is_named = _original(facts, held, module, stepped.get(built[module], ()))
             if of is not None:
                 yield Twin(module, of, _rests(facts, module, of), is_named)
@@ -127,9 +129,7 @@ def _topmost(facts: Facts, held: Held, built: list[int], stepped: dict[int, list
 
 def _rests(facts: Facts, module: int, of: int) -> bool:
     flags = facts.snapshot.module_columns.flags
-    root = module
-    while facts.parents[root] >= 0:
-        root = facts.parents[root]
+    *_, root = upwards(facts, module)
     return not flags[module] & TRAINING and bool(flags[root] & TRAINING or flags[of] & TRAINING)
 
 
@@ -196,9 +196,8 @@ def _is_listed(facts: Facts, module: int) -> bool:
 
 
 def _held(facts: Facts, missing: Collection[int]) -> Held:
-    columns, parents = facts.snapshot.slot_columns, facts.parents
-    count = len(parents)
-    held = Held([0] * count, [0] * count, [0] * count, [False] * count)
+    columns, count = facts.snapshot.slot_columns, len(facts.parents)
+    missing_in, stepped, layers, gradients = ([0] * count for _ in range(4))
     lacking = set(missing)
     for kind in facts.slot_kinds:
         if not kind.is_trainable:
@@ -206,17 +205,15 @@ def _held(facts: Facts, missing: Collection[int]) -> Held:
         for slot in kind.slots:
             module = columns.modules[slot]
             if kind.groups:
-                held.stepped[module] += 1
+                stepped[module] += 1
             elif slot in lacking:
-                held.missing[module] += 1
-            held.layers[module] = 1
-            held.has_gradients[module] |= kind.has_grad
-    # A child comes after its parent.
-    for module in range(count - 1, -1, -1):
-        parent = parents[module]
-        if parent >= 0:
-            held.missing[parent] += held.missing[module]
-            held.stepped[parent] += held.stepped[module]
-            held.layers[parent] += held.layers[module]
-            held.has_gradients[parent] |= held.has_gradients[module]
-    return held._replace(total=sum(held.stepped[m] for m, parent in enumerate(parents) if parent < 0))
+                missing_in[module] += 1
+            layers[module] = 1
+            gradients[module] += kind.has_grad
+    return Held(
+        summed(facts, missing_in),
+        summed(facts, stepped),
+        summed(facts, layers),
+        summed(facts, gradients),
+        sum(stepped),
+    )

@@ -73,45 +73,41 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         elif path is None or tensor is None:
             unexplained.setdefault(foreign.optimizer.name, []).append(foreign)
         elif is_master_copy(foreign.record, tensor.spec.dtype):
-            yield Problem(
-                foreign.places,
+            yield _problem(
+                foreign,
                 "The model does not have {0}, but weights in half precision of which it may be the float32 copy: "
                 "nothing here tells whether what is stepped there comes back to them.",
                 "If your trainer keeps such copies, declare this; else build the optimizer from the model's own "
                 "parameters.",
                 Severity.WARNING,
-                blame=builder_of(foreign.memberships),
-                alike=foreign.optimizer.name,
             )
         else:
             yield _replaced(facts, foreign, path, tensor, listed.get(path))
     for of_optimizer in unexplained.values():
         looks = _looks(of_optimizer)
         for foreign in of_optimizer:
-            yield _unexplained(foreign, looks)
+            yield _problem(
+                foreign,
+                f"The model does not have {{0}}, {looks}: the optimizer steps something this audit does not see, or "
+                "something nothing uses any more.",
+                'If it belongs to another module, audit both: {"model": model, "criterion": criterion}. If it was '
+                "part of this model, build the optimizer anew.",
+                Severity.WARNING,
+            )
 
 
 def _held(facts: Facts, path: str) -> TensorRecord | None:
     """The tensor in a slot; None where a saved report names one that is not there."""
-    try:
-        tensor = facts.snapshot.slot_columns.tensors[facts.slots.position(path)]
-    except KeyError:
-        return None
-    return None if tensor < 0 else facts.snapshot.tensor(tensor)
+    slot = facts.slots.get(path)
+    return None if slot is None or slot.tensor is None else facts.snapshot.tensor(slot.tensor)
 
 
-def _unexplained(foreign: ForeignMember, looks: str) -> Problem:
-    """looks: of all that the optimizer holds and nothing explains."""
-    return Problem(
-        foreign.places,
-        f"The model does not have {{0}}, {looks}: the optimizer steps something this audit does not see, or "
-        "something nothing uses any more.",
-        'If it belongs to another module, audit both: {"model": model, "criterion": criterion}. If it was part of '
-        "this model, build the optimizer anew.",
-        Severity.WARNING,
-        blame=builder_of(foreign.memberships),
-        alike=foreign.optimizer.name,
-    )
+def _problem(
+    foreign: ForeignMember, message: str, instead: str, severity: Severity | None = None, paths: tuple[str, ...] = ()
+) -> Problem:
+    """paths: those that take part, if these are not the places of the member alone."""
+    blame = builder_of(foreign.memberships)
+    return Problem(paths or foreign.places, message, instead, severity, blame, foreign.optimizer.name)
 
 
 def _looks(foreign_members: list[ForeignMember]) -> str:
@@ -128,16 +124,14 @@ def _few(words: list[str]) -> str:
 
 
 def _number(foreign: ForeignMember) -> Problem:
-    return Problem(
-        foreign.places,
+    return _problem(
+        foreign,
         "The model does not have {0}: {0|a single number that is|single numbers that are} learned beside it, such as "
         "a temperature or the weight of a loss.",
         "As a Parameter of a module it would be moved and saved with the rest: self.log_alpha = "
         "nn.Parameter(torch.zeros(())).",
         Severity.INFO,
-        blame=builder_of(foreign.memberships),
-        alike="number",
-    )
+    )._replace(alike="number")
 
 
 def _replaced(
@@ -147,13 +141,12 @@ def _replaced(
     paths = (foreign.places[0], path, *foreign.places[1:])
     record = foreign.record
     if record.storage is not None and record.storage == tensor.storage:
-        return Problem(
-            paths,
+        return _problem(
+            foreign,
             "The optimizer holds {0}, another tensor over the memory of {1}, and not that parameter: the gradients "
             "arrive at the parameter, and the step does not see them.",
             "Hand over the parameters themselves, model.parameters(): not .data, .detach() or a new nn.Parameter.",
-            blame=builder_of(foreign.memberships),
-            alike=foreign.optimizer.name,
+            paths=paths,
         )
     made = forward_line(facts, path)
     if made is not None:

@@ -52,21 +52,22 @@ RULE = Rule("PS403", "frozen-in-optimizer", Severity.INFO, needs="optimizer")
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Frozen slots in param groups, with a gradient and without."""
-    frozen = [kind for kind in facts.slot_kinds if kind.is_frozen and kind.groups]
-    for slot, further in distinct(facts, (kind for kind in frozen if kind.has_grad)):
-        yield Problem(
-            tuple(facts.paths([slot, *further])),
-            "An optimizer holds {0}, frozen but with a gradient from before: each step keeps changing it.",
-            "Set its .grad to None when you freeze it, as zero_grad() does, or build the optimizer without it.",
-            Severity.ERROR,
-            blame=builder(facts),
-            alike="stale",
-        )
-    for slot, further in distinct(facts, (kind for kind in frozen if not kind.has_grad)):
-        yield Problem(
-            tuple(facts.paths([slot, *further])),
-            "An optimizer holds {0}, though frozen: steps skip {0|it|them} as long as there is no gradient.",
-            "Hand over what trains: [p for p in model.parameters() if p.requires_grad].",
-            blame=builder(facts),
-            alike="frozen",
-        )
+    for has_grad, (message, instead, severity) in _TOLD.items():
+        kinds = [kind for kind in facts.slot_kinds if kind.is_frozen and kind.groups and kind.has_grad is has_grad]
+        for slot, further in distinct(facts, kinds):
+            paths = tuple(facts.paths([slot, *further]))
+            yield Problem(paths, message, instead, severity, blame=builder(facts), alike=has_grad)
+
+
+_TOLD = {
+    True: (
+        "An optimizer holds {0}, frozen but with a gradient from before: each step keeps changing it.",
+        "Set its .grad to None when you freeze it, as zero_grad() does, or build the optimizer without it.",
+        Severity.ERROR,
+    ),
+    False: (
+        "An optimizer holds {0}, though frozen: steps skip {0|it|them} as long as there is no gradient.",
+        "Hand over what trains: [p for p in model.parameters() if p.requires_grad].",
+        None,
+    ),
+}

@@ -40,7 +40,6 @@ from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._members import number_of, place
 from paramscope.rules.rule import Blame, Problem, Rule, Undecided
-from paramscope.snapshot import GroupRecord, OptimizerRecord
 
 RULE = Rule("PS407", "group-does-nothing", Severity.WARNING, needs="optimizer")
 
@@ -59,7 +58,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                     Severity.INFO,
                     blame=Blame.optimizer(optimizer.name),
                 )
-            elif number_of(group, "lr") == 0 and not _is_scheduled(optimizer, group):
+            elif number_of(group, "lr") == 0 and not optimizer.schedulers and "initial_lr" not in dict(group.options):
                 yield Problem(
                     (path,),
                     "The learning rate of {0} is 0 now, and no scheduler is known: as long as it is 0, steps change "
@@ -68,7 +67,3 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                     "rate before each step may start from its first value.",
                     blame=Blame.optimizer(optimizer.name),
                 )
-
-
-def _is_scheduled(optimizer: OptimizerRecord, group: GroupRecord) -> bool:
-    return bool(optimizer.schedulers) or "initial_lr" in dict(group.options)

@@ -50,14 +50,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from paramscope.analysis.overlap import Budget
-from paramscope.analysis.sharing import connected
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import unbraced
 from paramscope.rules.optimizer._members import foreign_members
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._forms import copy_of
-from paramscope.rules.sharing._memory import is_quiet
+from paramscope.rules.sharing._memory import is_quiet, meeting
 from paramscope.snapshot import ForeignRecord, TensorSpec
 from paramscope.snapshot.spans import Layout, layout_of
 
@@ -88,15 +87,10 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         if len(members) < 2:
             continue
         members.sort()
-        at: dict[Layout, list[_Member]] = {}
-        for member in members:
-            at.setdefault(member.layout, []).append(member)
-        layouts = sorted(at)
-        groups, undecided = connected(layouts, budget)
+        groups, undecided = meeting(((member.layout, member) for member in members), budget)
         for group in groups:
-            meeting = sorted(member for i in group for member in at[layouts[i]])
-            if len(meeting) > 1:
-                yield _problem(facts, meeting)
+            if len(group) > 1:
+                yield _problem(facts, sorted(member for _, member in group))
         if undecided:
             yield Undecided(f"whether {members[0].paths[0]} shares memory with another member was not decided")
 
@@ -148,11 +142,11 @@ def _layout(record: ForeignRecord) -> Layout | None:
     return layout_of(spec, record.offset or 0)
 
 
-def _problem(facts: Facts, meeting: list[_Member]) -> Problem:
-    first = [member.paths[0] for member in meeting]
-    further = [path for member in meeting for path in member.paths[1:]]
+def _problem(facts: Facts, members: list[_Member]) -> Problem:
+    first = [member.paths[0] for member in members]
+    further = [path for member in members for path in member.paths[1:]]
     names = "{0} and {1}" if len(first) == 2 else f"{{0}}, {{1}} and {len(first) - 2:,} more"
-    stepped = sum(not member.is_quiet for member in meeting)
+    stepped = sum(not member.is_quiet for member in members)
     if stepped > 1:
         then = "each step changes that memory once for each."
     elif stepped:

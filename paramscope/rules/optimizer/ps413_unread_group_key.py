@@ -74,26 +74,20 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 if key in passed or key.startswith(_TOLD_BY_LIBRARIES):
                     continue
                 meant = _meant(key, known)
-                path = place(optimizer, group.index)
+                severity: Severity | None = Severity.INFO
+                so = "it does nothing unless other code looks for it"
+                instead = "Nothing to do if a loop or a scheduler of yours reads it."
                 if meant is not None and _falls_back(options, key, meant, known):
-                    yield Problem(
-                        (path,),
-                        f"{kind} does not read the key {literal(key)} of {{0}}: it goes by {meant}, and "
-                        f"that is {literal(option(options.get(meant)))} there, the default.",
-                        f"Write {meant}=… in the group in place of {literal(key)}.",
-                        blame=Blame.optimizer(optimizer.name),
-                        alike=(optimizer.name, key),
-                    )
-                else:
-                    yield Problem(
-                        (path,),
-                        f"{kind} does not read the key {literal(key)} of {{0}}: it does nothing unless "
-                        "other code looks for it.",
-                        "Nothing to do if a loop or a scheduler of yours reads it.",
-                        Severity.INFO,
-                        blame=Blame.optimizer(optimizer.name),
-                        alike=(optimizer.name, key),
-                    )
+                    so = f"it goes by {meant}, and that is {literal(option(options.get(meant)))} there, the default"
+                    instead, severity = f"Write {meant}=… in the group in place of {literal(key)}.", None
+                yield Problem(
+                    (place(optimizer, group.index),),
+                    f"{kind} does not read the key {literal(key)} of {{0}}: {so}.",
+                    instead,
+                    severity,
+                    blame=Blame.optimizer(optimizer.name),
+                    alike=(optimizer.name, key),
+                )
 
 
 def _meant(key: str, known: dict[str, Any]) -> str | None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 from paramscope import source
 from paramscope.rules.facts import Facts
+from paramscope.rules.once import once
+from paramscope.rules.places import upwards
 from paramscope.snapshot import SlotRecord
 from paramscope.snapshot.path import Steps, numberless, to_steps
 from paramscope.source.library import is_own
 
-_CONTAINERS = frozenset({"dict", "list", "tuple", "set", "deque", "OrderedDict", "defaultdict"})
 _ROUNDS = 4
 """Modules through which a call is followed from the forward on."""
 
@@ -48,7 +50,7 @@ def assigned(facts: Facts, slot: SlotRecord) -> Assigned:
     found: Assigned | None = facts.once(key, lambda: _assigned_by_itself(facts, slot))
     if found is not None and (slot.is_leaf or found.has_graph):
         return found
-    above = _from_above(facts, slot).assigned
+    above = _from_above(facts, slot.path).assigned
     return above if found is None or above.stages else found
 
 
@@ -64,10 +66,6 @@ class _Above(NamedTuple):
     """Whether its forward brings to another tensor's device and dtype what lies there."""
 
 
-def _from_above(facts: Facts, slot: SlotRecord) -> _Above:
-    return facts.once(("reached", slot.path), lambda: _reached_into(facts, slot))
-
-
 def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     type = facts.modules[slot.module].type
     steps = to_steps(slot.name)
@@ -81,13 +79,13 @@ def _assigned_by_itself(facts: Facts, slot: SlotRecord) -> Assigned | None:
     return _summed(facts, type, found, steps[0].text) if found else None
 
 
-def _reached_into(facts: Facts, slot: SlotRecord) -> _Above:
+@once
+def _from_above(facts: Facts, path_of_slot: str) -> _Above:
     """By the modules above, nearest first."""
+    slot = facts.slots[path_of_slot]
     below: Steps = to_steps(slot.name)
     own = len(below)
-    at = facts.modules.position(slot.module)
-    while facts.parents[at] >= 0:
-        above = facts.parents[at]
+    for at, above in pairwise(upwards(facts, facts.modules.position(slot.module))):
         path, there = facts.modules.path_at(at), facts.modules.path_at(above)
         below = (*to_steps(path[len(there) :]), *below)
         type = facts.modules.at(above).type
@@ -97,7 +95,6 @@ def _reached_into(facts: Facts, slot: SlotRecord) -> _Above:
             summed = _summed(facts, type, found, to_steps(slot.name)[0].text)
             is_moving = summed.is_only_forward and all(_is_move(each.value, slot.name) for each in found)
             return _Above(summed, type, name, is_moving)
-        at = above
     return _Above(_summed(facts, "", [], ""), "", "", is_moving=False)
 
 
@@ -113,24 +110,11 @@ def _is_move(value: ast.expr | None, name: str) -> bool:
 
 def is_moved_from_above(facts: Facts, slot: SlotRecord) -> bool:
     """Whether the forward of a module above moves an attribute before it goes on."""
-    return _from_above(facts, slot).is_moving
+    return _from_above(facts, slot.path).is_moving
 
 
 def _filling(found: Iterable[source.finder.Assignment]) -> list[source.finder.Assignment]:
-    return [each for each in found if not _is_nothing(each.value)]
-
-
-def _is_nothing(value: ast.expr | None) -> bool:
-    """Whether an assignment only clears its place: None, or a container that holds nothing yet."""
-    match value:
-        case ast.Constant(value=None) | ast.Dict(keys=[]) | ast.List(elts=[]) | ast.Tuple(elts=[]):
-            return True
-        case ast.Tuple(elts=members):
-            return all(map(_is_nothing, members))
-        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args):
-            # `defaultdict(list)`, `deque(maxlen=3)`.
-            return name in _CONTAINERS and (not args or name == "defaultdict")
-    return False
+    return [each for each in found if not source.contents.is_empty(each.value)]
 
 
 def _summed(facts: Facts, type: str, found: list[source.finder.Assignment], name: str) -> Assigned:
@@ -159,9 +143,10 @@ def _reads(value: ast.expr | None, name: str) -> bool:
     return any(isinstance(node, ast.Attribute) and node.attr == name for node in nodes)
 
 
+@once
 def uses(facts: Facts, type: str) -> source.uses.Uses:
     """What a class of modules does with its attributes."""
-    return facts.once(("uses", type), lambda: source.uses.Uses(facts.snapshot.classes, type))
+    return source.uses.Uses(facts.snapshot.classes, type)
 
 
 def is_managed(facts: Facts, slot: SlotRecord) -> bool:
@@ -169,12 +154,8 @@ def is_managed(facts: Facts, slot: SlotRecord) -> bool:
     if slot.saved is None or slot.moved is None:
         return True
     unknown = facts.snapshot.module_columns.unknown
-    at = facts.parents[facts.modules.position(slot.module)]
-    while at >= 0:
-        if any(fate in ("attributes_moved", "saved") for fate, _ in unknown.get(at, ())):
-            return True
-        at = facts.parents[at]
-    return False
+    above = facts.snapshot.tree.above(facts.modules.position(slot.module))
+    return any(fate in ("attributes_moved", "saved") for each in above for fate, _ in unknown.get(each, ()))
 
 
 def reads(facts: Facts, slot: SlotRecord) -> source.uses.Reads:
@@ -189,7 +170,7 @@ def reads(facts: Facts, slot: SlotRecord) -> source.uses.Reads:
     own: source.uses.Reads = facts.once(
         key, lambda: uses(facts, type).reads(slot.name, is_row=is_row, is_learned=is_learned)
     )
-    above = _from_above(facts, slot) if not slot.is_leaf else None
+    above = _from_above(facts, slot.path) if not slot.is_leaf else None
     if above is None or above.assigned is not found or not above.type:
         return own
     there: source.uses.Reads = facts.once(
@@ -216,12 +197,9 @@ def is_unread(facts: Facts, slot: SlotRecord) -> bool:
     )
 
 
+@once
 def _note_calls(facts: Facts) -> None:
     """Has the classes of all modules know which of their methods others call as the model runs."""
-    facts.once("calls", lambda: _find_calls(facts))
-
-
-def _find_calls(facts: Facts) -> None:
     modules: dict[str, list[int]] = {}
     for kind, members in facts.module_kinds:
         modules.setdefault(kind.type, []).extend(members)
@@ -254,12 +232,11 @@ def _targets(facts: Facts, modules: dict[str, list[int]], type: str, attribute: 
 def target(facts: Facts, slot: SlotRecord, cause: source.causes.Cause) -> str | None:
     """How the statement to blame writes the attribute, such as `self.blk.last` where a module above reaches in; None
     where no statement shows it."""
+    return facts.once(("target", cause, numberless(slot.path)), lambda: _target(facts, slot, cause))
+
+
+def _target(facts: Facts, slot: SlotRecord, cause: source.causes.Cause) -> str | None:
     name = to_steps(slot.name)[0].text
-    key = ("target", cause, numberless(slot.path))
-    return facts.once(key, lambda: _target(facts, slot, cause, name))
-
-
-def _target(facts: Facts, slot: SlotRecord, cause: source.causes.Cause, name: str) -> str | None:
     found = source.blame.locate_cause(facts.snapshot, slot.path, cause).assignments
     if not found:
         return f"self.{name}" if "->" not in slot.path and facts.modules[slot.module].path == "" else None

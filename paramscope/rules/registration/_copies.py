@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.rules.facts import Facts
+from paramscope.rules.once import all_once
+from paramscope.rules.places import parameters_below
+from paramscope.rules.sharing._memory import slots_in
 from paramscope.snapshot import PARAMETER, REQUIRES_GRAD, join
 from paramscope.snapshot.path import heads, is_at_or_below, last_name, parent
 
@@ -48,12 +51,9 @@ class Copy(NamedTuple):
     """Whether its name says that it is a copy; else that it is frozen but for these."""
 
 
-def copies(facts: Facts) -> tuple[Copy, ...]:
+@all_once
+def copies(facts: Facts) -> Iterator[Copy]:
     """In the model's order."""
-    return facts.once("copies", lambda: tuple(_copies(facts)))
-
-
-def _copies(facts: Facts) -> Iterator[Copy]:
     tied = list(_tied(facts))
     named = list(_named(facts, tied))
     yield from named
@@ -69,18 +69,15 @@ def _tied(facts: Facts) -> Iterator[list[str]]:
     if not repeats:
         return
     slots, flags = facts.snapshot.slot_columns, facts.snapshot.tensor_columns.flags
-    for record in facts.snapshot.sharing:
-        if record.kind != "tied":
-            continue
-        positions = facts.slots.positions(record.slots)
+    for positions in slots_in(facts, "tied"):
         if not flags[slots.tensors[positions[0]]] & REQUIRES_GRAD:
             continue
         # Modules that were tied parameter by parameter were tied on purpose.
         by_owner: dict[int, list[str]] = {}
-        for path, slot in zip(record.slots, positions, strict=True):
+        for slot in positions:
             if slots.holds[slot] == PARAMETER and facts.snapshot.is_registered(slot):
                 owner = slots.modules[slot]
-                by_owner.setdefault(repeats.get(owner, owner), []).append(path)
+                by_owner.setdefault(repeats.get(owner, owner), []).append(facts.slots.path_at(slot))
         yield from (paths for paths in by_owner.values() if len(paths) > 1)
 
 
@@ -110,8 +107,8 @@ def _holds_both(facts: Facts, root: str, original: str) -> bool:
     """Whether a module holds, beside what it shares with another one, a copy of that: a keeper of averages that knows
     the model that it averages."""
     mine = _parameters(facts, original)
-    children = [facts.modules.path_at(each) for each in facts.children.get(facts.modules.position(root), ())]
-    held = [_parameters(facts, child) for child in children]
+    children = facts.children.get(facts.modules.position(root), ())
+    held = [parameters_below(facts, child) for child in children]
     return any(each == mine for each in held) and any(
         each.keys() == mine.keys() and not set(each.values()) & set(mine.values()) for each in held
     )
@@ -190,12 +187,4 @@ def _twins(facts: Facts, one: str, other: str) -> Copy | None:
 
 
 def _parameters(facts: Facts, path: str) -> dict[str, int]:
-    """By its name below a module, the tensor of each parameter in it."""
-    slots, paths = facts.snapshot.slot_columns, facts.snapshot.module_columns.paths
-    start = len(path)
-    return {
-        join(paths[each][start:], slots.names[slot]): slots.tensors[slot]
-        for each in facts.subtree(facts.modules.position(path))
-        for slot in range(facts.first_slots[each], facts.first_slots[each + 1])
-        if slots.holds[slot] == PARAMETER and slots.tensors[slot] >= 0
-    }
+    return parameters_below(facts, facts.modules.position(path))

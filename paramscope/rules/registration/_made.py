@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 from paramscope import source
 from paramscope.rules.facts import Facts
+from paramscope.rules.once import once
+from paramscope.rules.places import modules_above
 from paramscope.snapshot import join
+from paramscope.snapshot.path import names_below
 from paramscope.source.library import is_own
 
 
@@ -21,9 +24,10 @@ class Made(NamedTuple):
     made: source.forward.Assigned
 
 
+@once
 def in_forward(facts: Facts, type: str) -> tuple[source.forward.Assigned, ...]:
     """All that the forward of a class assigns, by its source."""
-    return facts.once(("in-forward", type), lambda: source.forward.assigned_in_forward(facts.snapshot.classes, type))
+    return source.forward.assigned_in_forward(facts.snapshot.classes, type)
 
 
 def made_in_forward(facts: Facts) -> Iterator[Made]:
@@ -35,24 +39,19 @@ def made_in_forward(facts: Facts) -> Iterator[Made]:
                 yield Made(owner, join(owner, ".".join(made.steps)), made)
 
 
+@once
 def _made_by(facts: Facts, type: str) -> list[source.forward.Assigned]:
     record = facts.class_of(type)
-    if record is None or not is_own(record):
-        return []
-    return facts.once(("made-in-forward", type), lambda: source.forward.slots_of(in_forward(facts, type)))
+    return source.forward.slots_of(in_forward(facts, type)) if record is not None and is_own(record) else []
 
 
 def made_by_forward(facts: Facts, path: str) -> source.forward.Assigned | None:
     """The assignment in forward that made a slot or a module, or what holds it; None where the model was built with
     it, as far as the source tells."""
-    steps = path.split(".")
-    for end in range(len(steps) - 1, -1, -1):
-        owner = ".".join(steps[:end])
-        module = facts.modules.get(owner)
-        if module is None:
-            continue
-        for made in _made_by(facts, module.type):
-            if tuple(steps[end : end + len(made.steps)]) == made.steps:
+    for owner in reversed(modules_above(facts, path)):
+        below = tuple(names_below(path, owner))
+        for made in _made_by(facts, facts.modules[owner].type):
+            if below[: len(made.steps)] == made.steps:
                 here = join(owner, ".".join(made.steps))
                 if made.when == "always" or not _is_built_before(facts, here):
                     return made
@@ -61,14 +60,11 @@ def made_by_forward(facts: Facts, path: str) -> source.forward.Assigned | None:
 
 def _is_built_before(facts: Facts, path: str) -> bool:
     """Whether the constructor surely makes what stands at a path."""
-    try:
-        found = source.owners.locate(facts.snapshot, path).assignments
-    except KeyError:
-        return False
+    is_there = path in facts.slots or path in facts.modules
     return any(
         each.method == "__init__"
         and each.is_whole
         and each.is_straight
         and (source.causes.is_module(each.value) or source.causes.is_parameter(each.value))
-        for each in found
+        for each in (source.owners.locate(facts.snapshot, path).assignments if is_there else ())
     )

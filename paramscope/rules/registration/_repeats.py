@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.once import all_once
+from paramscope.rules.places import parameters_below, type_of, upwards
+from paramscope.rules.sharing._memory import slots_in
 from paramscope.snapshot import ATTRIBUTE, PARAMETER
 
 _LISTS = ("torch.nn.modules.container.ModuleList", "torch.nn.modules.container.Sequential")
@@ -22,27 +26,23 @@ class Repeated(NamedTuple):
     """Whether they are one module; else they are several whose parameters are the same tensors."""
 
 
-def shared_modules(facts: Facts) -> tuple[list[int], ...]:
+@all_once
+def shared_modules(facts: Facts) -> Iterable[list[int]]:
     """The places of each registered module that stands in several, but for what lies in a shared one with it."""
-    return facts.once("shared-modules", lambda: tuple(_shared_modules(facts)))
-
-
-def _shared_modules(facts: Facts) -> Iterable[list[int]]:
     repeats = facts.snapshot.module_columns.repeats
-    if not repeats:
-        return []
-    parents = facts.parents
     found: dict[int, list[int]] = {}
     for place, first in repeats.items():
         # Below a module that is listed again, everything is.
-        if parents[place] not in repeats:
+        if facts.parents[place] not in repeats:
             found.setdefault(first, [first]).append(place)
     return found.values()
 
 
-def repeated_modules(facts: Facts) -> tuple[Repeated, ...]:
+@all_once
+def repeated_modules(facts: Facts) -> Iterator[Repeated]:
     """Children with parameters that stand in one list several times, as one object or by all their parameters."""
-    return facts.once("repeated-modules", lambda: (*_same_objects(facts), *_same_parameters(facts)))
+    yield from _same_objects(facts)
+    yield from _same_parameters(facts)
 
 
 def _same_objects(facts: Facts) -> Iterator[Repeated]:
@@ -53,7 +53,7 @@ def _same_objects(facts: Facts) -> Iterator[Repeated]:
             if above >= 0 and is_list(facts, above):
                 by_list.setdefault(above, []).append(place)
         for container, members in by_list.items():
-            if len(members) > 1 and _parameters(facts, members[0]):
+            if len(members) > 1 and parameters_below(facts, members[0]):
                 yield Repeated(container, tuple(members), is_one_object=True)
 
 
@@ -64,19 +64,17 @@ def _same_parameters(facts: Facts) -> Iterator[Repeated]:
     for places in _tied_places(facts):
         met: dict[int, set[int]] = {}
         for place in places:
-            below, above = place, facts.parents[place]
-            while above >= 0:
+            for below, above in pairwise(upwards(facts, place)):
                 if is_list(facts, above):
                     met.setdefault(above, set()).add(below)
-                below, above = above, facts.parents[above]
         for container, children in met.items():
             if len({repeats.get(child, child) for child in children}) > 1:
                 candidates.setdefault(container, set()).update(children)
     for container, children in candidates.items():
         # Modules of two classes over one weight are an embedding and its head: a tie, and two layers.
-        groups: dict[tuple[int, tuple[tuple[str, int], ...]], list[int]] = {}
+        groups: dict[tuple[str, tuple[tuple[str, int], ...]], list[int]] = {}
         for child in sorted(children):
-            key = (facts.snapshot.module_columns.types[child], _parameters(facts, child))
+            key = (type_of(facts, child), tuple(parameters_below(facts, child).items()))
             groups.setdefault(key, []).append(child)
         for (_, parameters), members in groups.items():
             # Of children without any parameter all would be "the same".
@@ -89,14 +87,12 @@ def _tied_places(facts: Facts) -> Iterator[list[int]]:
     there is nothing new."""
     slots, repeats = facts.snapshot.slot_columns, facts.snapshot.module_columns.repeats
     yield from shared_modules(facts)
-    for record in facts.snapshot.sharing:
-        if record.kind == "tied":
-            positions = map(facts.slots.position, record.slots)
-            modules = {slots.modules[each] for each in positions if slots.holds[each] == PARAMETER}
-            # NOTE: `modules - repeats.keys()` would go through all of the keys.
-            distinct = sorted(module for module in modules if module not in repeats)
-            if len(distinct) > 1:
-                yield distinct
+    for positions in slots_in(facts, "tied"):
+        modules = {slots.modules[each] for each in positions if slots.holds[each] == PARAMETER}
+        # NOTE: `modules - repeats.keys()` would go through all of the keys.
+        distinct = sorted(module for module in modules if module not in repeats)
+        if len(distinct) > 1:
+            yield distinct
 
 
 def holds_tensors(facts: Facts, module: int) -> bool:
@@ -105,23 +101,10 @@ def holds_tensors(facts: Facts, module: int) -> bool:
     return any(
         slots.holds[slot] != ATTRIBUTE and slots.tensors[slot] >= 0
         for each in facts.subtree(module)
-        for slot in range(facts.first_slots[each], facts.first_slots[each + 1])
+        for slot in facts.snapshot.tree.slots_of(each)
     )
 
 
 def is_list(facts: Facts, module: int) -> bool:
     """Whether a module is a ModuleList or a Sequential."""
-    columns = facts.snapshot.module_columns
-    return facts.is_a(facts.snapshot.interned.types[columns.types[module]], *_LISTS)
-
-
-def _parameters(facts: Facts, module: int) -> tuple[tuple[str, int], ...]:
-    """(name below the module, tensor) of every parameter at or below a module."""
-    slots, paths = facts.snapshot.slot_columns, facts.snapshot.module_columns.paths
-    start = len(paths[module])
-    return tuple(
-        (f"{paths[each][start:]}.{slots.names[slot]}", slots.tensors[slot])
-        for each in facts.subtree(module)
-        for slot in range(facts.first_slots[each], facts.first_slots[each + 1])
-        if slots.holds[slot] == PARAMETER and slots.tensors[slot] >= 0
-    )
+    return facts.is_a(type_of(facts, module), *_LISTS)

@@ -7,22 +7,23 @@ from collections.abc import Iterator
 
 from paramscope import source
 from paramscope.rules.facts import Facts
+from paramscope.rules.places import own_parameters, type_of, upwards
 from paramscope.rules.registration._repeats import Repeated
-from paramscope.snapshot import ATTRIBUTE, PARAMETER
+from paramscope.snapshot import ATTRIBUTE
 from paramscope.snapshot.path import last_name, numberless, parent
+from paramscope.source.library import is_of_torch, lineage
 
 
 def is_asked_for(facts: Facts, path: str) -> bool:
     """Whether the name of a place says that it is shared, or what assigns it hangs on a flag that does."""
-    return facts.once(
-        ("asked-for", numberless(path)),
-        lambda: (
-            any(map(source.conditions.says_shared, path.split(".")))
-            or source.conditions.is_on_request(
-                source.owners.locate(facts.snapshot, path, with_libraries=True).assignments
-            )
-        ),
-    )
+    return facts.once(("asked-for", numberless(path)), lambda: _is_asked_for(facts, path))
+
+
+def _is_asked_for(facts: Facts, path: str) -> bool:
+    if any(map(source.conditions.says_shared, path.split("."))):
+        return True
+    found = source.owners.locate(facts.snapshot, path, with_libraries=True).assignments
+    return source.conditions.is_on_request(found)
 
 
 def is_made_default(facts: Facts, path: str) -> bool:
@@ -41,9 +42,10 @@ def is_repeat_asked_for(facts: Facts, found: Repeated) -> bool:
         return True
     if found.is_one_object:
         return False
+    files = _files_above(facts, members[1])
     # What was made by `copy.copy` shares all, and its parts are nobody's choice.
     return any(
-        _is_handed_on(facts, members[1], name)
+        any(source.conditions.is_handed_on(file, classes, name, members[1]) for file, classes in files.items())
         or (not _is_whole_copy(facts, found) and _is_made_anew(facts, f"{members[1]}.{name}"))
         for name in _shared_parts(facts, found.members[1])
     )
@@ -55,29 +57,16 @@ def _shared_parts(facts: Facts, module: int) -> Iterator[str]:
     for child in facts.children.get(module, ()):
         if child in columns.repeats or any(each == child for each in columns.repeats.values()):
             yield last_name(columns.paths[child])
-    for slot in range(facts.first_slots[module], facts.first_slots[module + 1]):
-        if slots.holds[slot] == PARAMETER and slots.tensors[slot] >= 0:
-            yield slots.names[slot]
-
-
-def _is_handed_on(facts: Facts, member: str, name: str) -> bool:
-    return any(
-        source.conditions.is_handed_on(file, classes, name, member)
-        for file, classes in _files_above(facts, member).items()
-    )
+    yield from (slots.names[slot] for slot in own_parameters(facts, module))
 
 
 def _files_above(facts: Facts, path: str) -> dict[str, set[str]]:
     """Source files of the classes of a module, and of those above it, but torch's; and the own names of these."""
     files: dict[str, set[str]] = {}
-    steps = path.split(".")
-    for end in range(len(steps), -1, -1):
-        path = ".".join(steps[:end])
-        if path in facts.modules:
-            record = facts.class_of(facts.modules[path].type)
-            for cls in (record, *(facts.class_of(base) for base in record.bases)) if record is not None else ():
-                if cls is not None and cls.file is not None and cls.module.partition(".")[0] != "torch":
-                    files.setdefault(cls.file, set()).add(cls.type.rpartition(".")[2])
+    for module in upwards(facts, facts.modules.position(path)):
+        for cls in lineage(facts.snapshot.classes, type_of(facts, module)):
+            if cls.file is not None and not is_of_torch(cls):
+                files.setdefault(cls.file, set()).add(source.definitions.own_class_name(cls))
     return files
 
 
@@ -91,7 +80,7 @@ def _is_whole_copy(facts: Facts, found: Repeated) -> bool:
             *((last_name(columns.paths[child]), columns.repeats.get(child, child)) for child in children),
             *(
                 (slots.names[slot], slots.tensors[slot])
-                for slot in range(facts.first_slots[module], facts.first_slots[module + 1])
+                for slot in facts.snapshot.tree.slots_of(module)
                 if slots.holds[slot] != ATTRIBUTE
             ),
         ]
@@ -104,9 +93,6 @@ def _is_made_anew(facts: Facts, path: str) -> bool:
     """Whether the class of its owner makes it by a call: what it holds now was put there later."""
     owner = parent(path)
     type = facts.modules[owner].type
-    mine: list[source.finder.Assignment] = [
-        each
-        for each in source.owners.locate(facts.snapshot, path).assignments
-        if each.type == type and each.value is not None
-    ]
-    return bool(mine) and all(isinstance(each.value, ast.Call) for each in mine)
+    found = source.owners.locate(facts.snapshot, path).assignments
+    mine = [each.value for each in found if each.type == type and each.value is not None]
+    return bool(mine) and all(isinstance(value, ast.Call) for value in mine)

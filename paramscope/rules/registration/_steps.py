@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from paramscope import source
-from paramscope.rules.facts import Facts
+from paramscope.report.finding import Severity
+from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.once import all_once, once
+from paramscope.rules.rule import Problem
 from paramscope.snapshot import REGISTERED, SlotRecord, join
 from paramscope.snapshot.path import numberless, prefixes
 from paramscope.text import name as printable
@@ -74,6 +77,18 @@ def slot_held_by(facts: Facts, slot: SlotRecord) -> Held | None:
     return _held(facts, slot.path, slot.module, slot.name)
 
 
+def held_attributes(
+    facts: Facts, is_meant: Callable[[SlotKind], bool]
+) -> Iterator[tuple[SlotKind, SlotRecord, Held]]:
+    """The slots of attributes of some kinds, with how each is reached, but for what each forward computes anew."""
+    for kind in facts.slot_kinds:
+        if kind.role == "attribute" and kind.spec is not None and is_meant(kind):
+            for slot in map(facts.slots.at, kind.slots):
+                held = slot_held_by(facts, slot)
+                if held is not None and not facts.is_recomputed(held.path):
+                    yield kind, slot, held
+
+
 def _held(facts: Facts, path: str, owner: str, rest: str) -> Held | None:
     first = _FIRST.match(rest)
     if not rest or first is None:
@@ -104,19 +119,13 @@ def _held(facts: Facts, path: str, owner: str, rest: str) -> Held | None:
 
 def _owner(facts: Facts, path: str) -> str:
     """The longest path of a registered module that a path begins with and that is not the path itself."""
-    longest = facts.once("longest-path", lambda: _longest(facts))
-    best = ""
     # NOTE: keys of dicts may be of any length, those of registered modules are names that somebody wrote.
-    for above in prefixes(path, longest):
-        try:
-            module = facts.modules.position(above)
-        except KeyError:
-            continue
-        if facts.snapshot.module_columns.flags[module] & REGISTERED:
-            best = above
-    return best
+    above = [each for each in prefixes(path, _longest(facts)) if each in facts.modules]
+    flags = facts.snapshot.module_columns.flags
+    return next((each for each in reversed(above) if flags[facts.modules.position(each)] & REGISTERED), "")
 
 
+@once
 def _longest(facts: Facts) -> int:
     """Characters of the longest path of a registered module."""
     columns = facts.snapshot.module_columns
@@ -140,15 +149,22 @@ class Hidden(NamedTuple):
     on_purpose: str
     """What says that its holder means to hide it, as a message puts it; empty where nothing does."""
 
-    def told(self, opening: str) -> str:
-        """A message: that something hides it, and what follows from that."""
+    def problem(self, facts: Facts, opening: str, instead: str, severity: Severity | None = None) -> Problem:
+        """What a rule says of it. opening: what hides it."""
         if self.on_purpose:
-            return (
+            severity = Severity.INFO
+            message = (
                 f"{opening}, apparently on purpose, since {self.on_purpose}: parameters(), state_dict() and .to() "
                 "do not look there, so its other owner has to train, save and move {0|it|them}."
             )
-        lost = "saves or moves" if self.is_frozen else "trains, saves or moves"
-        return f"{opening}: parameters(), state_dict() and .to() do not look there, so nothing {lost} {{0|it|them}}."
+        else:
+            lost = "saves or moves" if self.is_frozen else "trains, saves or moves"
+            message = (
+                f"{opening}: parameters(), state_dict() and .to() do not look there, so nothing {lost} {{0|it|them}}."
+            )
+        alike = (facts.modules[self.held.owner].type, self.held.attribute, self.held.thing)
+        blame = to_blame(self.path)
+        return Problem((self.path,), message, instead, severity, blame, alike, cause="hidden")
 
 
 _BRACKETED = "one pair of brackets around an argument keeps it out of torch's sight"
@@ -187,12 +203,9 @@ def is_put_past_on_purpose(facts: Facts, slot: SlotRecord, held: Held) -> bool:
     return held.kind == "attribute" and bool(found) and source.purpose.is_handed_in(classes, found[0])
 
 
-def hidden_modules(facts: Facts) -> tuple[Hidden, ...]:
+@all_once
+def hidden_modules(facts: Facts) -> Iterator[Hidden]:
     """Unregistered modules that hold parameters or buffers and lie below no other unregistered module."""
-    return facts.once("hidden-modules", lambda: tuple(_hidden_modules(facts)))
-
-
-def _hidden_modules(facts: Facts) -> Iterator[Hidden]:
     for module in facts.hidden_roots:
         if module not in facts.hidden_holders:
             continue
@@ -204,23 +217,13 @@ def _hidden_modules(facts: Facts) -> Iterator[Hidden]:
             yield Hidden(path, held, not learns, _on_purpose(facts, held, is_frozen=not learns))
 
 
-def hidden_parameters(facts: Facts) -> tuple[Hidden, ...]:
+@all_once
+def hidden_parameters(facts: Facts) -> Iterator[Hidden]:
     """The Parameters that are no module's own, but for those in hidden modules of which a rule tells already."""
-    return facts.once("hidden-parameters", lambda: tuple(_hidden_parameters(facts)))
-
-
-def _hidden_parameters(facts: Facts) -> Iterator[Hidden]:
-    owners = facts.snapshot.slot_columns.modules
-    for kind in facts.slot_kinds:
-        if kind.role != "attribute" or not kind.is_parameter or kind.spec is None:
-            continue
-        for position in kind.slots:
-            if owners[position] not in facts.hidden_holders:
-                slot = facts.slots.at(position)
-                held = slot_held_by(facts, slot)
-                if held is not None and not facts.is_recomputed(held.path):
-                    is_frozen = not kind.requires_grad
-                    yield Hidden(slot.path, held, is_frozen, _on_purpose(facts, held, is_frozen=is_frozen))
+    for kind, slot, held in held_attributes(facts, lambda kind: kind.is_parameter):
+        if facts.modules.position(slot.module) not in facts.hidden_holders:
+            is_frozen = not kind.requires_grad
+            yield Hidden(slot.path, held, is_frozen, _on_purpose(facts, held, is_frozen=is_frozen))
 
 
 def nested_in(found: Iterable[Hidden]) -> frozenset[str]:

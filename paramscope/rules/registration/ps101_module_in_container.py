@@ -46,7 +46,7 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import hidden_modules, nested_in, to_blame
+from paramscope.rules.registration._steps import hidden_modules, nested_in
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS101", "module-in-container", Severity.ERROR)
@@ -58,7 +58,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Unregistered modules at the top of what is hidden."""
     nested = nested_in(hidden_modules(facts))
     for hidden in hidden_modules(facts):
-        path, held = hidden.path, hidden.held
+        held = hidden.held
         if held.kind != "container":
             continue
         name, wrap = held.name, _INSTEAD["dict" if held.is_dict else "list"]
@@ -69,12 +69,4 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         if hidden.is_frozen and not hidden.on_purpose:
             instead += " If it is hidden on purpose, declare that."
         severity = Severity.WARNING if hidden.is_frozen else None
-        yield Problem(
-            (path,),
-            hidden.told("A plain container hides {0}"),
-            instead,
-            Severity.INFO if hidden.on_purpose else severity,
-            blame=to_blame(path),
-            cause="hidden",
-            alike=(facts.modules[held.owner].type, name),
-        )
+        yield hidden.problem(facts, "A plain container hides {0}", instead, severity)

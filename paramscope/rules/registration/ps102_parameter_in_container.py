@@ -45,7 +45,7 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import hidden_parameters, nested_in, to_blame
+from paramscope.rules.registration._steps import hidden_parameters, nested_in
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS102", "parameter-in-container", Severity.ERROR, yields_to=("PS101",))
@@ -55,7 +55,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Parameters that only containers or records hold."""
     nested = nested_in(hidden_parameters(facts))
     for hidden in hidden_parameters(facts):
-        path, held = hidden.path, hidden.held
+        held = hidden.held
         if held.kind == "container":
             wrap = "nn.ParameterDict" if held.is_dict else "nn.ParameterList"
             where, instead = "A plain container", f"Register it: self.{held.name} = {wrap}(…)."
@@ -72,12 +72,4 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             )
         else:
             continue
-        yield Problem(
-            (path,),
-            hidden.told(f"{where} hides {{0}}"),
-            instead,
-            Severity.INFO if hidden.on_purpose else None,
-            blame=to_blame(path),
-            cause="hidden",
-            alike=(facts.modules[held.owner].type, held.attribute),
-        )
+        yield hidden.problem(facts, f"{where} hides {{0}}", instead)

@@ -61,7 +61,7 @@ from paramscope.rules.registration._assigned import (
     is_unread,
     reads,
 )
-from paramscope.rules.registration._steps import Held, slot_held_by, to_blame
+from paramscope.rules.registration._steps import Held, held_attributes, to_blame
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import SlotRecord
 
@@ -70,23 +70,14 @@ RULE = Rule("PS104", "plain-tensor-attribute", Severity.WARNING, yields_to=("PS1
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Attributes that are tensors and learn nothing."""
-    for kind in facts.slot_kinds:
-        # What has a graph is another rule's, and what requires grad or is a Parameter in a container, too.
-        if kind.role != "attribute" or kind.spec is None or kind.spec.dtype is None or not kind.is_leaf:
+    # What has a graph is another rule's, and what requires grad or is a Parameter in a container, too.
+    for kind, slot, held in held_attributes(facts, lambda kind: kind.is_leaf and not kind.requires_grad):
+        if slot.dtype is None or slot.path in facts.aliases or (kind.is_parameter and held.kind != "attribute"):
             continue
-        if kind.requires_grad:
+        # The scales of a quantized weight, which such a layer saves itself, under names of its own.
+        if slot.saved is None and slot.module in facts.quantized_modules:
             continue
-        for position in kind.slots:
-            slot = facts.slots.at(position)
-            held = slot_held_by(facts, slot)
-            if held is None or (kind.is_parameter and held.kind != "attribute"):
-                continue
-            if facts.is_recomputed(held.path) or slot.path in facts.aliases:
-                continue
-            # The scales of a quantized weight, which such a layer saves itself, under names of its own.
-            if slot.saved is None and slot.module in facts.quantized_modules:
-                continue
-            yield _problem(facts, kind, slot, held)
+        yield _problem(facts, kind, slot, held)
 
 
 _PLAIN = "{0} {0|is a plain tensor|are plain tensors}"
@@ -105,7 +96,7 @@ def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Prob
         message = (
             f"{_PLAIN}, {reason}: .to() does not move {{0|it|them}}, and state_dict() does not contain {{0|it|them}}."
         )
-    elif _is_placed(facts, slot, held):
+    elif held.kind == "attribute" and reads(facts, slot).reading == "placed":
         message = _PLACED
     instead = f'Register it: self.register_buffer("{held.name}", …), with persistent=False if it need not be saved.'
     if held.kind != "attribute":
@@ -116,10 +107,6 @@ def _problem(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> Prob
     return Problem(
         (slot.path,), message, instead, Severity.INFO if reason else None, to_blame(slot.path), alike, cause="plain"
     )
-
-
-def _is_placed(facts: Facts, slot: SlotRecord, held: Held) -> bool:
-    return held.kind == "attribute" and reads(facts, slot).reading == "placed"
 
 
 def _why_harmless(facts: Facts, kind: SlotKind, slot: SlotRecord, held: Held) -> str:

@@ -52,7 +52,7 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import Hidden, hidden_modules, hidden_parameters, to_blame
+from paramscope.rules.registration._steps import Hidden, hidden_modules, hidden_parameters
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS105", "module-behind-callable", Severity.WARNING)
@@ -68,12 +68,10 @@ _OF_CALLABLES = ("->func", "->args", "->keywords", "->__self__", "->__defaults__
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """What only callables hold."""
-    for hidden in hidden_modules(facts):
-        if hidden.held.kind == "callable":
-            yield _problem(facts, hidden, "Register the module as well: self.name = module.")
-    for hidden in hidden_parameters(facts):
-        if hidden.held.kind == "callable":
-            yield _problem(facts, hidden, "Register the Parameter as well: self.name = parameter.")
+    for told, what in ((hidden_modules(facts), "module"), (hidden_parameters(facts), "Parameter")):
+        for hidden in told:
+            if hidden.held.kind == "callable":
+                yield _problem(facts, hidden, f"Register the {what} as well: self.name = {what.lower()}.")
 
 
 def _problem(facts: Facts, hidden: Hidden, instead: str) -> Problem:
@@ -82,12 +80,4 @@ def _problem(facts: Facts, hidden: Hidden, instead: str) -> Problem:
     where = f", self.{held.name}," if held.steps.startswith(_OF_CALLABLES) else f" in self.{held.name}"
     # The closure or the defaults of a function are two.
     knows = "know" if held.thing == "function" else "knows"
-    return Problem(
-        (hidden.path,),
-        hidden.told(f"Only {_KINDS.get(held.thing, 'a callable')}{where} {knows} {{0}}"),
-        instead,
-        Severity.INFO if hidden.on_purpose else None,
-        blame=to_blame(hidden.path),
-        cause="hidden",
-        alike=(facts.modules[held.owner].type, held.attribute),
-    )
+    return hidden.problem(facts, f"Only {_KINDS.get(held.thing, 'a callable')}{where} {knows} {{0}}", instead)

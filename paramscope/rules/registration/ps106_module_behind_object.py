@@ -55,7 +55,7 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import Hidden, hidden_modules, hidden_parameters, to_blame
+from paramscope.rules.registration._steps import Hidden, hidden_modules, hidden_parameters
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS106", "module-behind-object", Severity.WARNING)
@@ -79,12 +79,5 @@ def _problem(facts: Facts, hidden: Hidden) -> Problem:
             f"Register what the {held.thing} in self.{held.name} is built from, self.name = nn.Parameter(…), and "
             f"build the {held.thing} from that in forward."
         )
-    return Problem(
-        (hidden.path,),
-        hidden.told(f"An object of class {held.thing}, which is not an nn.Module, hides {{0}}"),
-        instead,
-        Severity.INFO if hidden.on_purpose else None,
-        blame=to_blame(hidden.path),
-        cause="hidden",
-        alike=(facts.modules[held.owner].type, held.attribute, held.thing),
-    )
+    opening = f"An object of class {held.thing}, which is not an nn.Module, hides {{0}}"
+    return hidden.problem(facts, opening, instead)

@@ -46,7 +46,8 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import held_by, slot_held_by
+from paramscope.rules.places import class_names
+from paramscope.rules.registration._steps import held_attributes, held_by
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import join
 from paramscope.snapshot.path import last_name
@@ -115,29 +116,21 @@ def _class_level(facts: Facts) -> dict[str, list[str]]:
 
 def _have_common_class(facts: Facts, one: str, other: str) -> bool:
     """Whether two modules have a class in common that is not torch's."""
-    lines = []
-    for path in (one, other):
-        module = facts.modules.get(path)
-        record = None if module is None else facts.class_of(module.type)
-        lines.append({record.type, *record.bases} if record is not None else set())
-    return any(not each.startswith("torch.") for each in lines[0] & lines[1])
+    modules = [facts.modules[path] for path in (one, other) if path in facts.modules]
+    kin = set.intersection(*(set(class_names(facts, module.type)) for module in modules)) if modules[1:] else ()
+    return any(not each.startswith("torch.") for each in kin)
 
 
 def _by_instance(facts: Facts) -> dict[str, list[str]]:
     """By path of what is registered, the paths of what its owner holds under the same name."""
     found: dict[str, list[str]] = {}
-    for kind in facts.slot_kinds:
-        if kind.role == "attribute" and kind.name.startswith("->"):
-            for position in kind.slots:
-                slot = facts.slots.at(position)
-                held = slot_held_by(facts, slot)
-                if held is not None and not facts.is_recomputed(held.path):
-                    found.setdefault(join(slot.module, held.attribute), []).append(slot.path)
+    for _, slot, held in held_attributes(facts, lambda kind: kind.name.startswith("->")):
+        found.setdefault(join(slot.module, held.attribute), []).append(slot.path)
     for module in facts.hidden_roots:
         path = facts.modules.path_at(module)
-        held = held_by(facts, path) if "->" in path else None
-        if held is not None and held.kind == "shadow":
-            found.setdefault(join(held.owner, held.attribute), []).append(path)
+        shadow = held_by(facts, path) if "->" in path else None
+        if shadow is not None and shadow.kind == "shadow":
+            found.setdefault(join(shadow.owner, shadow.attribute), []).append(path)
     for alias in facts.snapshot.aliases:
         owner, arrow, name = alias.path.rpartition("->")
         if arrow and owner in facts.modules and not facts.is_recomputed(alias.path):

@@ -41,7 +41,8 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.registration._steps import Hidden, hidden_modules, slot_held_by
+from paramscope.rules.places import class_names
+from paramscope.rules.registration._steps import Hidden, held_attributes, hidden_modules
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS108", "class-level-tensor", Severity.ERROR, yields_to=("PS107",))
@@ -52,37 +53,26 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for hidden in hidden_modules(facts):
         if hidden.held.kind == "class" and not _is_registry(facts, hidden):
             yield _problem(hidden.path, hidden.held.name, "Module")
-    for kind in facts.slot_kinds:
-        # A plain tensor that requires grad, or has a graph, is told of for that.
-        if kind.role != "attribute" or not kind.name.startswith("::") or kind.spec is None:
-            continue
-        if kind.requires_grad and not kind.is_parameter:
-            continue
-        for position in kind.slots:
-            slot = facts.slots.at(position)
-            held = slot_held_by(facts, slot)
-            if held is None:
-                continue
-            if kind.is_parameter:
-                yield _problem(slot.path, held.name, "Parameter")
-            else:
-                yield Problem(
-                    (slot.path,),
-                    "All instances of the class share {0}, {0|a tensor|tensors} in its body: .to() does not move "
-                    "{0|it|them}, and state_dict() does not contain {0|it|them}.",
-                    "If each instance is to move it, register it in __init__: "
-                    f'self.register_buffer("{held.name}", …, persistent=False).',
-                    Severity.INFO,
-                )
+    for kind, slot, held in held_attributes(facts, lambda kind: kind.name.startswith("::")):
+        if kind.is_parameter:
+            yield _problem(slot.path, held.name, "Parameter")
+        elif not kind.requires_grad:
+            # A plain tensor that requires grad, or has a graph, is told of for that.
+            yield Problem(
+                (slot.path,),
+                "All instances of the class share {0}, {0|a tensor|tensors} in its body: .to() does not move "
+                "{0|it|them}, and state_dict() does not contain {0|it|them}.",
+                "If each instance is to move it, register it in __init__: "
+                f'self.register_buffer("{held.name}", …, persistent=False).',
+                Severity.INFO,
+            )
 
 
 def _is_registry(facts: Facts, hidden: Hidden) -> bool:
     """Whether a class keeps its own instances in a container: each belongs to the model that it was built for."""
-    owner, inner = (facts.class_of(facts.modules[path].type) for path in (hidden.held.owner, hidden.path))
-    if owner is None or inner is None or not hidden.held.steps:
-        return False
-    kin = {owner.type, *owner.bases}.intersection({inner.type, *inner.bases})
-    return any(not name.startswith(("torch.", "abc.", "typing.")) for name in kin)
+    owner, inner = (set(class_names(facts, facts.modules[path].type)) for path in (hidden.held.owner, hidden.path))
+    is_kin = any(not name.startswith(("torch.", "abc.", "typing.")) for name in owner & inner)
+    return is_kin and bool(hidden.held.steps)
 
 
 def _problem(path: str, name: str, what: str) -> Problem:

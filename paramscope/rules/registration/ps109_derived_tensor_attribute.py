@@ -53,7 +53,7 @@ from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
 from paramscope.rules.registration._assigned import assigned, reads, target
-from paramscope.rules.registration._steps import Held, slot_held_by
+from paramscope.rules.registration._steps import Held, held_attributes
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import SlotRecord
 
@@ -79,14 +79,8 @@ _LAZY = ("->_cached_x_y[0]", "->_cached_x_y[1]")
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Attributes that are no leaves."""
-    for kind in facts.slot_kinds:
-        if kind.role != "attribute" or kind.is_leaf or kind.spec is None:
-            continue
-        for position in kind.slots:
-            slot = facts.slots.at(position)
-            held = slot_held_by(facts, slot)
-            if held is None or facts.is_recomputed(held.path) or facts.is_over_registered_memory(slot):
-                continue
+    for _, slot, held in held_attributes(facts, lambda kind: not kind.is_leaf):
+        if not facts.is_over_registered_memory(slot):
             yield _problem(facts, slot, held)
 
 

@@ -54,18 +54,15 @@ RULE = Rule("PS111", "repeated-module", Severity.WARNING)
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Lists with members that are one."""
-    declared = None
+    declared = [path for tie in facts.snapshot.declared_ties for pair in tie.pairs for path in pair]
     for found in repeated_modules(facts):
-        if declared is None:
-            declared = _declared(facts)
         paths = tuple(map(facts.modules.path_at, found.members))
-        if _is_declared(paths, declared):
+        # The model itself says of what lies in one of them that it is tied.
+        if any(path.startswith(f"{member}.") for member in paths for path in declared):
             continue
-        how = (
-            "that hold one and the same module"
-            if found.is_one_object
-            else "whose modules hold one and the same parameters"
-        )
+        how = "that hold one and the same module"
+        if not found.is_one_object:
+            how = "whose modules hold one and the same parameters"
         is_asked = is_repeat_asked_for(facts, found)
         asked = ", as the code asks" if is_asked else ""
         yield Problem(
@@ -79,13 +76,3 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             alike=paths[0],
             cause="alias",
         )
-
-
-def _declared(facts: Facts) -> list[str]:
-    """Paths of slots that the model says are tied to others."""
-    return [path for tie in facts.snapshot.declared_ties for pair in tie.pairs for path in pair]
-
-
-def _is_declared(paths: tuple[str, ...], declared: list[str]) -> bool:
-    """Whether the model says of one of these modules, or of what lies in it, that it is tied."""
-    return any(path.startswith(f"{member}.") for member in paths for path in declared)

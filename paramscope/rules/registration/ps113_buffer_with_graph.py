@@ -79,6 +79,10 @@ _RENEWED = (
     "{0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph: copy.deepcopy of the "
     "model fails."
 )
+_COPIED = (
+    "{0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph; the class defines how it "
+    "is copied, so copy.deepcopy of the model works."
+)
 
 
 def _problem(facts: Facts, kind: SlotKind, position: int) -> Problem:
@@ -88,31 +92,22 @@ def _problem(facts: Facts, kind: SlotKind, position: int) -> Problem:
     is_renewed = use.is_renewed and found.stages >= {"forward"}
     written = target(facts, slot, "graph")
     place = f"{literal(written)} = ….detach()" if written else "….detach()"
-    cut = f"Cut {{0|it|them}} off where {{0|it is|they are}} assigned: {place}"
-    if is_renewed:
-        message = f"{{0}} {_RENEWED}"
-        if copies_itself:
-            message = (
-                "{0} {0|is a buffer|are buffers} that each forward computes anew, with {0|its|their} graph; the "
-                "class defines how it is copied, so copy.deepcopy of the model works."
-            )
-        instead = f"Keep {{0|it|them}} in a local variable, or cut {{0|it|them}} off for keeping: {place}."
-        return Problem((slot.path,), message, instead, Severity.INFO if copies_itself else None, cause="graph")
     message = f"{{0}} {_FAILS}"
-    if use.is_carried or found.is_of_itself or found.stages & {"forward", "other"}:
-        return Problem(
-            (slot.path,), message, f"{cut}, or compute {{0|it|them}} under torch.no_grad().", cause="graph"
-        )
-    if found.stages:
+    if is_renewed:
+        message = f"{{0}} {_COPIED if copies_itself else _RENEWED}"
+        instead = f"Keep {{0|it|them}} in a local variable, or cut {{0|it|them}} off for keeping: {place}."
+    elif use.is_carried or found.is_of_itself or found.stages & {"forward", "other"}:
+        cut = f"Cut {{0|it|them}} off where {{0|it is|they are}} assigned: {place}"
+        instead = f"{cut}, or compute {{0|it|them}} under torch.no_grad()."
+    elif found.stages:
         instead = (
             "Compute {0|it|them} in forward from what {0|it was|they were} computed from here: made once, "
             "{0|it does|they do} not follow that in training."
         )
-        return Problem((slot.path,), message, instead, cause="graph")
-    return Problem(
-        (slot.path,),
-        message,
-        "If {0|it is|they are} made of parameters that are trained, compute {0|it|them} in forward. If "
-        "{0|it is|they are} updated from step to step, cut the past off where that is done.",
-        cause="graph",
-    )
+    else:
+        instead = (
+            "If {0|it is|they are} made of parameters that are trained, compute {0|it|them} in forward. If "
+            "{0|it is|they are} updated from step to step, cut the past off where that is done."
+        )
+    severity = Severity.INFO if is_renewed and copies_itself else None
+    return Problem((slot.path,), message, instead, severity, cause="graph")

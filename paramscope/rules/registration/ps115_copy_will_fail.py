@@ -61,6 +61,7 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.places import upwards
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule(
@@ -109,9 +110,5 @@ def _is_copied(facts: Facts, slot: int, path: str) -> bool:
     if "::" in path or any(mark.kind == "not-copied" for mark in facts.marked.get(path, ())):
         return False
     apart = facts.once("not-copied", lambda: frozenset(mark.path for mark in facts.marks("not-copied")))
-    module = facts.snapshot.slot_columns.modules[slot]
-    while apart and module >= 0:
-        if facts.modules.path_at(module) in apart:
-            return False
-        module = facts.parents[module]
-    return True
+    above = upwards(facts, facts.snapshot.slot_columns.modules[slot]) if apart else ()
+    return apart.isdisjoint(map(facts.modules.path_at, above))

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.rules.facts import Facts
-from paramscope.snapshot import PARAMETER, REGISTERED
-from paramscope.snapshot.path import Steps, parent, to_steps
+from paramscope.rules.places import modules_above
+from paramscope.snapshot import REGISTERED
+from paramscope.snapshot.path import Steps, to_steps
 
 _BACKUP = frozenset(
     {"best", "initial", "init", "start", "saved", "backup", "snapshot", "before", "rollback", "restore", "undo"}
@@ -37,7 +38,8 @@ def backups(facts: Facts) -> Iterator[Backup]:
         if len(steps) == 2 and steps[0].kind == "name" and steps[1].kind == "item":
             found.setdefault((module, steps[:1]), []).append(alias.of)
     for (module, (step,)), paths in found.items():
-        if len(set(paths)) > 1 and all(_is_parameter(facts, path) for path in paths):
+        slots = [facts.slots.get(path) for path in paths]
+        if len(set(paths)) > 1 and all(slot is not None and slot.role == "parameter" for slot in slots):
             said = _BACKUP.intersection(text.words(step.text))
             # `self.init_weights = list(self.init_net.parameters())` is what it says.
             if said and not any(said.intersection(text.words(path)) for path in paths):
@@ -46,18 +48,6 @@ def backups(facts: Facts) -> Iterator[Backup]:
 
 def _holder(facts: Facts, path: str) -> int:
     """The registered module in whose attribute something lies: that of the longest path before the first bracket."""
-    head = path[: path.index("[")]
     flags = facts.snapshot.module_columns.flags
-    while "." in head:
-        head = parent(head)
-        if head in facts.modules and flags[at := facts.modules.position(head)] & REGISTERED:
-            return at
-    return 0
-
-
-def _is_parameter(facts: Facts, path: str) -> bool:
-    try:
-        slot = facts.slots.position(path)
-    except KeyError:
-        return False
-    return facts.snapshot.slot_columns.holds[slot] == PARAMETER
+    above = map(facts.modules.position, reversed(modules_above(facts, path[: path.index("[")])))
+    return next((module for module in above if flags[module] & REGISTERED), 0)

@@ -41,10 +41,9 @@ def by_cause(facts: Facts, found: Iterable[Problem | Undecided]) -> Iterator[Pro
 
 def _attribute(facts: Facts, path: str) -> Hashable:
     """(class of the owner, name) of a slot; of other places their paths without numbers."""
-    try:
-        slot = facts.slots.position(path)
-    except KeyError:
+    if path not in facts.slots:
         return numberless(path)
+    slot = facts.slots.position(path)
     columns, modules = facts.snapshot.slot_columns, facts.snapshot.module_columns
     # The key of the other kind is a tuple of texts.
     return modules.types[columns.modules[slot]], numberless(columns.names[slot])

@@ -10,6 +10,7 @@ from paramscope import text
 from paramscope.rules.code import is_container, to_code, to_code_within
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import unbraced
+from paramscope.rules.places import modules_above
 from paramscope.snapshot import join
 
 _NAMED = 3
@@ -81,15 +82,15 @@ def _turned(whole: Form, part: Form) -> str | None:
 def _reshaped(whole: Form, part: Form) -> str | None:
     if whole.start != part.start or prod(whole.shape) != prod(part.shape):
         return None
-    if not (_is_contiguous(whole) and _is_contiguous(part)):
+    if not (is_contiguous(whole.shape, whole.stride) and is_contiguous(part.shape, part.stride)):
         return None
     return f".view({', '.join(map(str, part.shape))})" if part.shape else ".view(())"
 
 
-def _is_contiguous(form: Form) -> bool:
-    return all(
-        size == 1 or step == prod(form.shape[at + 1 :])
-        for at, (size, step) in enumerate(zip(form.shape, form.stride, strict=True))
+def is_contiguous(shape: tuple[int, ...], stride: tuple[int, ...]) -> bool:
+    """Whether elements lie one after the other in memory, as their indices do."""
+    return 0 in shape or all(
+        size == 1 or step == prod(shape[at + 1 :]) for at, (size, step) in enumerate(zip(shape, stride, strict=True))
     )
 
 
@@ -160,15 +161,8 @@ def use_of(facts: Facts, whole: str, part: str, view: str) -> str:
 def _class_above(facts: Facts, *paths: str) -> str | None:
     """The nearest module above two slots that is no mere container, and so has a `forward` of its own; None where
     they lie in two roots."""
-    steps = [path.split(".") for path in paths]
-    same = 0
-    while all(len(each) > same + 1 for each in steps) and len({each[same] for each in steps}) == 1:
-        same += 1
-    for end in range(same, -1, -1):
-        path = ".".join(steps[0][:end])
-        if path in facts.modules and not is_container(facts, path):
-            return path
-    return "" if "" in facts.snapshot.roots else None
+    above = [path for path in modules_above(facts, *paths) if not is_container(facts, path)]
+    return above[-1] if above else "" if "" in facts.snapshot.roots else None
 
 
 def copy_of(facts: Facts, path: str, *, frozen: bool = False) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from paramscope import source
 from paramscope.analysis.overlap import Budget
 from paramscope.analysis.sharing import connected
+from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import placeholders
-from paramscope.rules.rule import Undecided
+from paramscope.rules.once import once
+from paramscope.rules.rule import Problem, Undecided
 from paramscope.snapshot import HAS_GRAD, NO_SUCH_SLOTS, PARAMETER, REQUIRES_GRAD, SharingKind
 from paramscope.snapshot.memory import Span
 from paramscope.snapshot.path import numberless
 from paramscope.snapshot.spans import Layout
+
+T = TypeVar("T")
 
 _ASKED = 4
 """Slots of one finding whose lines are looked for."""
@@ -59,18 +63,19 @@ def slots_in(facts: Facts, kind: SharingKind) -> Iterator[list[int]]:
             yield facts.slots.positions(record.slots)
 
 
+def place_of(facts: Facts, tensor: int) -> tuple[tuple[int, Layout], ...]:
+    """Which bytes a tensor reaches, and in which order, whatever storages lie over that memory."""
+    return tuple((span.memory, span.layout) for span in facts.spans(tensor))
+
+
+@once
 def aliased(facts: Facts) -> list[Group]:
     """Parameters that occupy exactly the same memory, with all that they are made of."""
-    return facts.once("aliased", lambda: _aliased(facts))
-
-
-def _aliased(facts: Facts) -> list[Group]:
     met: dict[Group, None] = {}
     for slots in slots_in(facts, "aliased"):
         alike: dict[tuple[tuple[int, Layout], ...], list[list[int]]] = {}
         for tensor, held in registered_parameters(facts, slots).items():
-            place = tuple((span.memory, span.layout) for span in facts.spans(tensor))
-            alike.setdefault(place, []).append(held)
+            alike.setdefault(place_of(facts, tensor), []).append(held)
         for group in alike.values():
             if len(group) > 1:
                 met[_group(group)] = None
@@ -114,19 +119,23 @@ def overlapping(facts: Facts, *, within_storages: bool) -> Iterator[Group | Unde
 def _hanging_together(
     facts: Facts, members: list[tuple[int, Span]], held: dict[int, list[int]], budget: Budget
 ) -> Iterator[Group | Undecided]:
-    at: dict[Layout, list[int]] = {}
-    for tensor, span in members:
-        at.setdefault(span.layout, []).append(tensor)
-    if len(at) < 2:
-        return
-    layouts = sorted(at)
-    groups, undecided = connected(layouts, budget)
+    groups, undecided = meeting(((span.layout, tensor) for tensor, span in members), budget)
     for group in groups:
-        if len(group) > 1:
-            yield _group([held[tensor] for i in group for tensor in at[layouts[i]]])
+        if len({layout for layout, _ in group}) > 1:
+            yield _group([held[tensor] for _, tensor in group])
     if undecided:
         path = facts.slots.path_at(min(held[tensor][0] for tensor, _ in members))
         yield Undecided(f"whether parameters over the storage of {path} have elements in common was not decided")
+
+
+def meeting(members: Iterable[tuple[Layout, T]], budget: Budget) -> tuple[list[list[tuple[Layout, T]]], bool]:
+    """(what hangs together by shared bytes in one memory, whether some of it was not decided)."""
+    at: dict[Layout, list[tuple[Layout, T]]] = {}
+    for member in members:
+        at.setdefault(member[0], []).append(member)
+    layouts = sorted(at)
+    groups, undecided = connected(layouts, budget)
+    return [[member for i in group for member in at[layouts[i]]] for group in groups], bool(undecided)
 
 
 def _meeting_slots(facts: Facts) -> Iterator[list[int]]:
@@ -191,6 +200,33 @@ def is_yet_to_be_tied(facts: Facts, group: Group) -> bool:
         if any(paths.issuperset(pair) for pair in tie.pairs):
             return True
     return False
+
+
+def problem(
+    facts: Facts,
+    paths: tuple[str, ...],
+    message: str,
+    instead: str,
+    *,
+    is_frozen: bool = False,
+    alike: Hashable = None,
+) -> Problem:
+    """What a rule says of Parameters that meet in memory.
+
+    is_frozen: whether no step changes any of them; then `instead` is how it goes on that nothing need be done.
+    """
+    if is_frozen:
+        instead = f"As long as nothing trains them, nothing need be done{instead}"
+    return Problem(
+        paths,
+        message,
+        instead,
+        Severity.INFO if is_frozen else None,
+        blame=last_assigned(facts, paths, "alias"),
+        alike=alike,
+        cause="alias",
+        is_apart=True,
+    )
 
 
 def last_assigned(facts: Facts, paths: Sequence[str], cause: source.causes.Cause = "any") -> str:

@@ -59,7 +59,7 @@ from paramscope.rules.sharing._memory import (
     is_on_meta,
     is_quiet,
     is_yet_to_be_tied,
-    last_assigned,
+    problem,
 )
 
 RULE = Rule("PS301", "aliased-parameters", Severity.ERROR, yields_to=("PS306",))
@@ -86,15 +86,12 @@ def _problem(facts: Facts, group: Group) -> Problem:
     is_frozen = all(is_quiet(facts, slots) for slots in group.tensors)
     then = _FROZEN if is_frozen else _ON_META if is_on_meta(facts, group) else _STEPPED
     said = advice(facts, [slots[0] for slots in group.tensors])
-    return Problem(
+    instead = f"{capital(said.one)}; or, if they are to differ, give one a copy: {said.copy}."
+    return problem(
+        facts,
         paths,
         f"{group.names} are different Parameters over exactly the same memory: {then}",
-        f"As long as nothing trains them, nothing need be done; if they are to stay one, {said.one}."
-        if is_frozen
-        else f"{capital(said.one)}; or, if they are to differ, give one a copy: {said.copy}.",
-        Severity.INFO if is_frozen else None,
-        blame=last_assigned(facts, paths, "alias"),
+        f"; if they are to stay one, {said.one}." if is_frozen else instead,
+        is_frozen=is_frozen,
         alike=said.is_view,
-        cause="alias",
-        is_apart=True,
     )

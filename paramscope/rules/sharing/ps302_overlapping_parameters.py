@@ -52,7 +52,7 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.sharing._causes import by_cause
 from paramscope.rules.sharing._forms import parts_advice, slice_advice
-from paramscope.rules.sharing._memory import Group, is_quiet, is_trainable, last_assigned, overlapping
+from paramscope.rules.sharing._memory import Group, is_quiet, is_trainable, overlapping, problem
 from paramscope.snapshot.spans import extent
 from paramscope.text import listed
 
@@ -106,17 +106,8 @@ def _problem(facts: Facts, group: Group) -> Problem:
         others = "what it has in common with the others"
     else:
         said = slice_advice(facts, [slots[0] for slots in group.tensors])
-    return Problem(
-        paths,
-        f"{names}: "
-        + (
-            "all of them are frozen, so that no step changes these, and .to() gives each memory of its own."
-            if is_frozen
-            else f"training one rewrites {others}{frozen}."
-        ),
-        f"As long as nothing trains them, nothing need be done. {said}" if is_frozen else said,
-        Severity.INFO if is_frozen else None,
-        blame=last_assigned(facts, paths, "alias"),
-        cause="alias",
-        is_apart=True,
-    )
+    then = f"training one rewrites {others}{frozen}."
+    if is_frozen:
+        then = "all of them are frozen, so that no step changes these, and .to() gives each memory of its own."
+        said = f". {said}"
+    return problem(facts, paths, f"{names}: {then}", said, is_frozen=is_frozen)

@@ -35,6 +35,7 @@ from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import placeholders, unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._memory import place_of
 from paramscope.snapshot.path import heads
 
 RULE = Rule("PS305", "copied-not-tied", Severity.INFO, needs="values")
@@ -79,7 +80,7 @@ def _copies(facts: Facts) -> Iterator[list[str]]:
         slot = facts.slots[record.path]
         if slot.role != "parameter" or slot.tensor is None:
             continue
-        place = (record.group, tuple((span.memory, span.layout) for span in facts.spans(slot.tensor)))
+        place = (record.group, place_of(facts, slot.tensor))
         if place not in places:
             places.add(place)
             groups.setdefault(record.group, []).append(record.path)

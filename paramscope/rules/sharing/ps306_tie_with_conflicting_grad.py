@@ -56,7 +56,7 @@ from paramscope.rules.sharing._memory import (
     by_storage,
     is_trainable,
     is_yet_to_be_tied,
-    last_assigned,
+    problem,
 )
 
 RULE = Rule("PS306", "tie-with-conflicting-grad", Severity.ERROR)
@@ -78,15 +78,13 @@ def _problems(facts: Facts) -> Iterator[Problem]:
             paths = Group((frozen[0], trained[0], *frozen[1:], *trained[1:])).paths(facts)
             said = advice(facts, [trained[0][0], frozen[0][0]])
             copied = unbraced(copy_of(facts, paths[0], frozen=True))
-            yield Problem(
+            yield problem(
+                facts,
                 paths,
                 "{0} {0|is|are} frozen, but {0|lies|lie} over the same memory as {1}, which "
                 "{1|requires|require} grad: "
                 "training one changes the "
                 "other.",
                 f"{capital(said.one)}, and freeze that or train it; or give the frozen one a copy: {copied}.",
-                blame=last_assigned(facts, paths, "alias"),
                 alike=said.is_view,
-                cause="alias",
-                is_apart=True,
             )

@@ -49,7 +49,6 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
-from math import prod
 
 from paramscope.analysis.overlap import Budget, share_bytes
 from paramscope.report.finding import Severity
@@ -57,8 +56,9 @@ from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.sharing._forms import is_contiguous
 from paramscope.rules.sharing._memory import is_trainable, registered_parameters, slots_in
-from paramscope.snapshot import ATTRIBUTE, PARAMETER, TensorSpec
+from paramscope.snapshot import ATTRIBUTE, PARAMETER
 from paramscope.snapshot.spans import Layout, extent
 
 RULE = Rule("PS307", "aliased-by-unregistered", Severity.INFO, yields_to=("PS310",))
@@ -146,7 +146,7 @@ def _problem(facts: Facts, slot: int, parameters: list[int]) -> Problem:
         else ""
     )
     owner = facts.snapshot.module_columns.types[columns.modules[slot]]
-    kind = _CONTIGUITY[_is_contiguous(spec)]
+    kind = _CONTIGUITY[is_contiguous(spec.shape or (), spec.stride or ())]
     what = "{0|a buffer|buffers}" if is_buffer else "{0|an attribute|attributes}"
     whole = unbraced(to_code(facts, facts.slots.path_at(parameters[0])))
     return Problem(
@@ -164,10 +164,3 @@ def _problem(facts: Facts, slot: int, parameters: list[int]) -> Problem:
 
 _STEP = re.compile(r"(?<!^)(?=\[|\{|->)")
 _CONTIGUITY = {True: "contiguous", False: "non-contiguous"}
-
-
-def _is_contiguous(spec: TensorSpec) -> bool:
-    shape, stride = spec.shape or (), spec.stride or ()
-    return 0 in shape or all(
-        size == 1 or step == prod(shape[at + 1 :]) for at, (size, step) in enumerate(zip(shape, stride, strict=True))
-    )

@@ -61,8 +61,8 @@ from paramscope.rules.sharing._memory import (
     aliased,
     has_several_storages,
     is_quiet,
-    last_assigned,
     overlapping,
+    problem,
 )
 
 RULE = Rule("PS309", "aliased-across-storages", Severity.ERROR)
@@ -97,15 +97,13 @@ def _problem(facts: Facts, group: Group, *, is_whole: bool) -> Problem:
         else f"a step of one rewrites the {'others' if len(slots) > 2 else 'other'}, and nothing in torch can tell."
     )
     said = advice(facts, slots)
-    return Problem(
+    return problem(
+        facts,
         paths,
         f"{group.names} {how} that torch sees as separate storages: {then}",
-        ("As long as nothing trains them, nothing need be done. " if is_frozen else "")
+        (". " if is_frozen else "")
         + "Copy instead of mapping twice: nn.Parameter(torch.tensor(array)) for each. "
         + (f"Or, if they are meant to be one, {said.one}." if is_whole else f"Or: {slice_advice(facts, slots)}"),
-        Severity.INFO if is_frozen else None,
-        blame=last_assigned(facts, paths, "alias"),
+        is_frozen=is_frozen,
         alike=said.is_view,
-        cause="alias",
-        is_apart=True,
     )

@@ -58,7 +58,7 @@ from paramscope.rules.naming import literal
 from paramscope.rules.registration._assigned import assigned, uses
 from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.rules.sharing._backups import Backup, backups
-from paramscope.rules.sharing._memory import registered_parameters, slots_in
+from paramscope.rules.sharing._memory import place_of, registered_parameters, slots_in
 from paramscope.snapshot import ATTRIBUTE, PARAMETER, REGISTERED, REQUIRES_GRAD, TRANSIENT_BUFFER
 from paramscope.snapshot.path import to_steps
 from paramscope.text import name as printable
@@ -105,19 +105,15 @@ def _views(facts: Facts) -> dict[int, int]:
             for slot in together
             if columns.holds[slot] not in (ATTRIBUTE, PARAMETER) and facts.snapshot.is_registered(slot)
         }
-        places = {_place(facts, tensor): tensor for tensor in (*buffers, *parameters) if tensor >= 0}
+        places = {place_of(facts, tensor): tensor for tensor in (*buffers, *parameters) if tensor >= 0}
         for slot in together:
             tensor, hold = columns.tensors[slot], columns.holds[slot]
-            over = places.get(_place(facts, tensor)) if tensor >= 0 and hold != PARAMETER else None
+            over = places.get(place_of(facts, tensor)) if tensor >= 0 and hold != PARAMETER else None
             if over is None or over == tensor or tensor in parameters or tensor in facts.recomputed_tensors:
                 continue
             if hold == ATTRIBUTE or over in parameters:
                 found[slot] = over
     return found
-
-
-def _place(facts: Facts, tensor: int) -> tuple[tuple[int, object], ...]:
-    return tuple((span.memory, span.layout) for span in facts.spans(tensor))
 
 
 def _under_their_names(facts: Facts) -> tuple[dict[tuple[int, str], set[int]], set[tuple[int, str]]]:
@@ -152,7 +148,7 @@ def _containers(facts: Facts, views: dict[int, int]) -> Iterator[_Kept]:
     for module, container in sorted(places):
         there = [
             slot
-            for slot in range(facts.first_slots[module], facts.first_slots[module + 1])
+            for slot in facts.snapshot.tree.slots_of(module)
             if slots.holds[slot] == ATTRIBUTE and _container(slots.names[slot]) == container
         ]
         # What reaches no byte lies nowhere.

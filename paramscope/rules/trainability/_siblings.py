@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from itertools import groupby
 from typing import Literal
 
 from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.structures import by_slot, numbered, structures, summed
 from paramscope.snapshot import REGISTERED, TRAINING
 
 Aspect = Literal["requires_grad", "dtype", "device", "training mode"]
@@ -50,68 +51,27 @@ _STATES: dict[Aspect, Callable[[SlotKind], Hashable]] = {
 """What tells the state of a slot in each aspect."""
 
 
-class Structures:
-    """For each module what it is built like, and for each aspect in which state it is with all below it; equal
-    numbers mean that nothing tells two apart."""
+def states_in(facts: Facts, aspect: Aspect) -> list[int]:
+    """For each module in which state it is with all below it: equal numbers for equal ones."""
+    flags = facts.snapshot.module_columns.flags
+    if aspect == "training mode":
+        return numbered(facts, [flag & TRAINING for flag in flags], [-1] * len(facts.slots))
+    return numbered(facts, [0] * len(flags), by_slot(facts, _STATES[aspect]))
 
-    def __init__(self, facts: Facts, aspects: Sequence[Aspect]) -> None:
-        self._facts = facts
-        modules, first, children = facts.snapshot.module_columns, facts.first_slots, facts.children
-        count = len(modules.paths)
-        self.built = [0] * count
-        self.states = {aspect: [0] * count for aspect in aspects}
-        self.weights = [0] * count
-        """Parameters and buffers of a module and of all below it."""
-        shapes = self._by_slot(lambda kind: (kind.name, kind.role, kind.persistent, kind.spec and kind.spec[:2]))
-        of_slots = [(self.states[aspect], self._by_slot(_STATES[aspect])) for aspect in aspects if aspect in _STATES]
-        modes = self.states.get("training mode")
-        built: dict[Hashable, int] = {}
-        states: dict[Hashable, int] = {}
-        number, state = built.setdefault, states.setdefault
-        types, settings, flags, weights = modules.types, modules.settings, modules.flags, self.weights
-        is_all_registered = not facts.hidden_roots
-        # A child comes after its parent, so counting down meets children first.
-        for module in range(count - 1, -1, -1):
-            if not flags[module] & REGISTERED:
-                continue
-            below = children.get(module, ())
-            if not is_all_registered:
-                below = [child for child in below if flags[child] & REGISTERED]
-            start, stop = first[module], first[module + 1]
-            # Attributes stand last among the slots of a module, and are none of its structure.
-            while stop > start and shapes[stop - 1] < 0:
-                stop -= 1
-            weights[module] = stop - start
-            inner: tuple[int, ...] = ()
-            if below:
-                inner = tuple([self.built[child] for child in below])
-                weights[module] += sum([weights[child] for child in below])
-            key = (types[module], settings[module], *shapes[start:stop], -1, *inner)
-            self.built[module] = number(key, len(built))
-            for known, of_slot in of_slots:
-                known[module] = state((*of_slot[start:stop], -1, *[known[child] for child in below]), len(states))
-            if modes is not None:
-                modes[module] = state((flags[module] & TRAINING, *[modes[child] for child in below]), len(states))
 
-    def _by_slot(self, tell: Callable[[SlotKind], Hashable]) -> list[int]:
-        """For each slot the number of what is told of its kind; -1 for attributes."""
-        found = [-1] * len(self._facts.slots)
-        known: dict[Hashable, int] = {}
-        for kind in self._facts.slot_kinds:
-            if kind.role != "attribute":
-                number = known.setdefault(tell(kind), len(known))
-                for slot in kind.slots:
-                    found[slot] = number
-        return found
-
-    def runs(self, shortest: int) -> Iterator[list[int]]:
-        """Siblings of one structure, one after the other; those that hold nothing are passed over where others do."""
-        flags = self._facts.snapshot.module_columns.flags
-        for children in self._facts.children.values():
-            siblings = [child for child in children if flags[child] & REGISTERED]
-            if len(siblings) >= shortest:
-                siblings = [child for child in siblings if self.weights[child]] or siblings
-                for _, alike in groupby(siblings, key=self.built.__getitem__):
-                    run = list(alike)
-                    if len(run) >= shortest:
-                        yield run
+def runs(facts: Facts, shortest: int) -> Iterator[list[int]]:
+    """Siblings of one structure, one after the other; those that hold nothing are passed over where others do."""
+    flags, built = facts.snapshot.module_columns.flags, structures(facts)
+    own = [0] * len(flags)
+    for kind in facts.slot_kinds:
+        for slot in kind.slots if kind.role != "attribute" else ():
+            own[facts.snapshot.slot_columns.modules[slot]] += 1
+    held = summed(facts, own)
+    for children in facts.children.values():
+        siblings = [child for child in children if flags[child] & REGISTERED]
+        if len(siblings) >= shortest:
+            siblings = [child for child in siblings if held[child]] or siblings
+            for _, alike in groupby(siblings, key=built.__getitem__):
+                run = list(alike)
+                if len(run) >= shortest:
+                    yield run

@@ -39,10 +39,11 @@ from collections.abc import Iterator
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, ModuleKind
 from paramscope.rules.naming import literal
+from paramscope.rules.places import own_parameters
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.trainability._forwards import words_of_forward
 from paramscope.rules.twins import copy_around
-from paramscope.snapshot import PARAMETER, REQUIRES_GRAD
+from paramscope.snapshot import REQUIRES_GRAD
 
 RULE = Rule("PS202", "frozen-norm-updates-statistics", Severity.WARNING)
 
@@ -118,8 +119,6 @@ def _is_frozen(facts: Facts, module: int) -> bool:
 
 def _trained(facts: Facts, modules: Iterator[int] | list[int]) -> Iterator[bool]:
     """Of each parameter that some modules hold, whether it requires grad."""
-    slots, flags = facts.snapshot.slot_columns, facts.snapshot.tensor_columns.flags
+    tensors, flags = facts.snapshot.slot_columns.tensors, facts.snapshot.tensor_columns.flags
     for module in modules:
-        for slot in range(facts.first_slots[module], facts.first_slots[module + 1]):
-            if slots.holds[slot] == PARAMETER and slots.tensors[slot] >= 0:
-                yield bool(flags[slots.tensors[slot]] & REQUIRES_GRAD)
+        yield from (bool(flags[tensors[slot]] & REQUIRES_GRAD) for slot in own_parameters(facts, module))

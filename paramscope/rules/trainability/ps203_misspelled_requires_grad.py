@@ -48,40 +48,23 @@ RULE = Rule("PS203", "misspelled-requires-grad", Severity.ERROR)
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Odd attributes of Parameters and modules."""
     for mark in facts.marks("odd-attribute"):
-        if mark.path not in facts.slots:
-            yield _on_module(mark)
-        elif facts.slots[mark.path].is_parameter:
-            yield _on_parameter(mark)
+        is_slot = mark.path in facts.slots
+        if not is_slot or facts.slots[mark.path].is_parameter:
+            yield _problem(mark, is_slot=is_slot)
 
 
-def _on_parameter(mark: Mark) -> Problem:
-    flag = _flag(mark)
+def _problem(mark: Mark, *, is_slot: bool) -> Problem:
+    meant = mark.value is True
+    message = f"{mark.name!r} was assigned on {{0}}: PyTorch "
+    instead = f"Call .requires_grad_({meant}) on {{0}}."
     if mark.name == "requires_grad_":
-        message, instead = _OVERWRITTEN, f"Call .requires_grad_({flag}) on {{0}}."
-    else:
-        message = f"{mark.name!r} was assigned on {{0}}: PyTorch never reads it, and requires_grad stays as it was."
-        instead = f"Write .requires_grad = {flag} for {{0}}."
-    return Problem((mark.path,), message, instead, blame=_line(mark), alike=("parameter", mark.name))
-
-
-def _on_module(mark: Mark) -> Problem:
-    message = _OVERWRITTEN
-    if mark.name != "requires_grad_":
         message = (
-            f"{mark.name!r} was assigned on {{0}}: PyTorch ignores it on a module, and the module's parameters stay "
-            "as they were."
+            "requires_grad_ of {0} was assigned instead of called: that freezes nothing, and the method is gone."
         )
-    instead = f"Call .requires_grad_({_flag(mark)}) on {{0}}."
-    return Problem((mark.path,), message, instead, blame=_line(mark), alike=("module", mark.name))
-
-
-_OVERWRITTEN = "requires_grad_ of {0} was assigned instead of called: that freezes nothing, and the method is gone."
-
-
-def _line(mark: Mark) -> Blame:
-    return Blame.attribute(mark.path, mark.name)
-
-
-def _flag(mark: Mark) -> bool:
-    """What it was meant to be."""
-    return mark.value is True
+    elif is_slot:
+        message += "never reads it, and requires_grad stays as it was."
+        instead = f"Write .requires_grad = {meant} for {{0}}."
+    else:
+        message += "ignores it on a module, and the module's parameters stay as they were."
+    line = Blame.attribute(mark.path, mark.name)
+    return Problem((mark.path,), message, instead, blame=line, alike=(is_slot, mark.name))

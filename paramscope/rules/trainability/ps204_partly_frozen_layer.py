@@ -35,6 +35,7 @@ from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.places import type_of
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot.path import numberless
 
@@ -64,7 +65,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                     "{0|its|their} class.",
                     "If that is left over, call .requires_grad_(True) on {0}, or do the same to all layers like it.",
                     blame=None,
-                    alike=(_type(facts, module), pattern),
+                    alike=(type_of(facts, module), pattern),
                 )
 
 
@@ -74,7 +75,7 @@ def _alike(facts: Facts, patterns: dict[int, Pattern]) -> Iterator[tuple[list[in
     by_place: dict[tuple[str, tuple[str, ...], str], list[int]] = {}
     by_class: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     for module, pattern in patterns.items():
-        key = (_type(facts, module), tuple(name for name, _ in pattern))
+        key = (type_of(facts, module), tuple(name for name, _ in pattern))
         by_class.setdefault(key, []).append(module)
     irregular = {
         key: modules for key, modules in by_class.items() if len({patterns[module] for module in modules}) > 1
@@ -93,10 +94,6 @@ def _alike(facts: Facts, patterns: dict[int, Pattern]) -> Iterator[tuple[list[in
         candidates = [module for module in modules if module in lone]
         if candidates:
             yield candidates, modules
-
-
-def _type(facts: Facts, module: int) -> str:
-    return facts.snapshot.interned.types[facts.snapshot.module_columns.types[module]]
 
 
 def _patterns(facts: Facts) -> dict[int, list[tuple[str, bool]]]:

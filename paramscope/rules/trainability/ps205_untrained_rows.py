@@ -35,6 +35,7 @@ from paramscope import text
 from paramscope.analysis.untrained_rows import untrained_rows
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.optimizer._members import number_of
 from paramscope.rules.rule import Problem, Rule, Undecided
 
 RULE = Rule("PS205", "untrained-rows", Severity.INFO)
@@ -48,7 +49,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             f"{optimizer.name}.groups[{group.index}]"
             for optimizer in facts.optimizers
             for group in optimizer.groups
-            if _decay(group.options) and any(each == (optimizer.name, group.index) for each in slot.groups)
+            if (number_of(group, "weight_decay") or 0) > 0 and (optimizer.name, group.index) in slot.groups
         ]
         message = (
             f"Row {found.row} of {{0}} is the Embedding's padding_idx and receives no gradient from it: "
@@ -62,8 +63,3 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             "Leave padding_idx out if that row is to be trained"
             + (", or put {0} into a group with weight_decay=0 if it is to stay as it is." if decayed else "."),
         )
-
-
-def _decay(options: tuple[tuple[str, object], ...]) -> bool:
-    value = dict(options).get("weight_decay")
-    return isinstance(value, int | float) and value > 0

@@ -33,12 +33,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.rules.trainability._siblings import Aspect, Structures, varying
+from paramscope.rules.trainability._siblings import Aspect, runs, states_in, varying
 from paramscope.snapshot import ATTRIBUTE, TRAINING, join
 
 RULE = Rule("PS209", "odd-one-out", Severity.WARNING)
@@ -79,11 +80,10 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     aspects = varying(facts)
     if not aspects:
         return
-    structures = Structures(facts, aspects)
-    runs = list(structures.runs(_RUN))
+    alike = list(runs(facts, _RUN))
     for aspect in aspects:
-        states = structures.states[aspect]
-        for odd in _innermost(facts, [odd for run in runs for odd in _odd(run, states, aspect)]):
+        states = states_in(facts, aspect)
+        for odd in _innermost(facts, [odd for run in alike for odd in _odd(run, states, aspect)]):
             others = "others" if odd.is_plan else "siblings on either side"
             yield Problem(
                 (facts.modules.path_at(odd.module),),
@@ -126,7 +126,8 @@ def _reading(states: list[int]) -> _Reading | None:
         if rank and (body < _RUN or (before and behind and 2 * body < len(states))):
             continue
         inner = [at for at in range(first, last) if states[at] != state]
-        longest = max((len(piece) for piece in _pieces(inner)), default=0)
+        between = groupby(states[at] == state for at in range(first, last))
+        longest = max((len(list(run)) for is_usual, run in between if not is_usual), default=0)
         # An end no longer than what lies inside is one of several odd ones, and no half of a model.
         odd = len(inner) + sum(end for end in (before, behind) if end <= longest)
         if not inner or _RUN * odd <= (body if rank else len(states)):
@@ -140,17 +141,6 @@ def _reading(states: list[int]) -> _Reading | None:
 def _lesser(states: list[int]) -> int:
     """How many of some states are not the most common one."""
     return len(states) - max(Counter(states).values()) if states else 0
-
-
-def _pieces(positions: list[int]) -> list[list[int]]:
-    """Positions that follow one another, together."""
-    pieces: list[list[int]] = []
-    for at in positions:
-        if pieces and pieces[-1][-1] == at - 1:
-            pieces[-1].append(at)
-        else:
-            pieces.append([at])
-    return pieces
 
 
 def _is_regular(positions: list[int], count: int) -> bool:
@@ -167,12 +157,9 @@ def _innermost(facts: Facts, found: list[_Odd]) -> list[_Odd]:
     by_module = {odd.module: odd for odd in found}
     dropped: set[int] = set()
     for odd in found:
-        above = facts.parents[odd.module]
-        while above >= 0:
-            outer = by_module.get(above)
+        for outer in map(by_module.get, facts.snapshot.tree.above(odd.module)):
             if outer is not None:
                 dropped.add(odd.module if odd.is_plan and not outer.is_plan else outer.module)
-            above = facts.parents[above]
     return [odd for odd in found if odd.module not in dropped]
 
 
@@ -204,5 +191,4 @@ def _difference(facts: Facts, odd: _Odd) -> str:
 
 def _held(facts: Facts, module: int) -> list[int]:
     holds = facts.snapshot.slot_columns.holds
-    slots = range(facts.first_slots[module], facts.first_slots[module + 1])
-    return [slot for slot in slots if holds[slot] != ATTRIBUTE]
+    return [slot for slot in facts.snapshot.tree.slots_of(module) if holds[slot] != ATTRIBUTE]

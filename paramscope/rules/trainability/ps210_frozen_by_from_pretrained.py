@@ -48,9 +48,11 @@ from collections.abc import Iterator
 from paramscope import source
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.places import own_parameters, upwards
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.snapshot import PARAMETER, REGISTERED, REQUIRES_GRAD
+from paramscope.snapshot import REGISTERED, REQUIRES_GRAD
 from paramscope.snapshot.path import names_below
+from paramscope.source.library import is_of_torch, lineage
 
 RULE = Rule("PS210", "frozen-by-from-pretrained", Severity.INFO)
 
@@ -88,15 +90,12 @@ def _is_alone(facts: Facts, module: int, tensor: int) -> bool:
     """Whether all other parameters below the nearest module that holds any others are trained."""
     slots, tensors = facts.snapshot.slot_columns, facts.snapshot.tensor_columns
     specs, flags = facts.snapshot.interned.specs, facts.snapshot.module_columns.flags
-    parent = facts.parents[module]
-    while parent >= 0:
+    for above in facts.snapshot.tree.above(module):
         is_any = False
-        for each in facts.subtree(parent):
-            if not flags[each] & REGISTERED:
-                continue
-            for slot in range(facts.first_slots[each], facts.first_slots[each + 1]):
+        for each in facts.subtree(above):
+            for slot in own_parameters(facts, each) if flags[each] & REGISTERED else ():
                 other = slots.tensors[slot]
-                if slots.holds[slot] != PARAMETER or other in (-1, tensor):
+                if other == tensor:
                     continue
                 if tensors.flags[other] & REQUIRES_GRAD:
                     is_any = True
@@ -104,7 +103,6 @@ def _is_alone(facts: Facts, module: int, tensor: int) -> bool:
                     return False
         if is_any:
             return True
-        parent = facts.parents[parent]
     return False
 
 
@@ -133,14 +131,8 @@ def _is_original(facts: Facts, slot: int) -> bool:
 def _is_frozen_in_plain_sight(facts: Facts, slot: int) -> bool:
     """Whether the owner of a slot, or a module above it, writes that it is frozen."""
     path = facts.slots.path_at(slot)
-    module = facts.snapshot.slot_columns.modules[slot]
-    while module >= 0:
-        record = facts.modules.at(module)
-        below = names_below(path, record.path)
-        known = facts.class_of(record.type)
-        for name in (record.type, *(known.bases if known else ())):
-            each = facts.class_of(name)
-            if each is not None and not name.startswith("torch.") and source.freezing.freezes(each, below):
-                return True
-        module = facts.parents[module]
+    for module in map(facts.modules.at, upwards(facts, facts.snapshot.slot_columns.modules[slot])):
+        classes = (each for each in lineage(facts.snapshot.classes, module.type) if not is_of_torch(each))
+        if any(source.freezing.freezes(each, names_below(path, module.path)) for each in classes):
+            return True
     return False
