@@ -133,7 +133,7 @@ BAD_INPUT = [
     ),
     (
         ["net.py:build", "--path", "lim.*"],
-        "error: no slot matches 'lim.*'\nhelp: `*` crosses dots: 'encoder.*', '*.bias'.\n",
+        "error: no slot matches 'lim.*'\nhelp: Near it: lin.\n",
     ),
     (
         ["net.py:build", "--path", "lin.wieght"],

@@ -126,7 +126,7 @@ def test_ignored_findings_are_counted_and_listed_on_request(folder: Path, capsys
     write_models(folder, plain="# paramscope: ignore[PS104] filled by the loader")
     assert run("check", "models.py:plain", *ONLY) == 0
     out = capsys.readouterr().out
-    assert out == "models.py:plain: nothing found, 2 rules asked, 1 ignored (--show-ignored lists\nthem)\n"
+    assert out == "models.py:plain: nothing found, 2 rules asked, 1 ignored (--show-ignored lists\n  them)\n"
     assert run("check", "models.py:plain", *ONLY, "--show-ignored") == 0
     out = capsys.readouterr().out
     assert "warning PS104 plain-tensor-attribute" in out

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, TypeVar
 
 from paramscope import source
-from paramscope.config import DeclaredIgnore
+from paramscope.config import Config, DeclaredIgnore
 from paramscope.errors import ParamscopeError
 from paramscope.exceptions.baseline import Baseline
 from paramscope.exceptions.fingerprint import fingerprints
 from paramscope.glob import any_of
 from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding, Severity, is_meant, real_file, shown_file
+from paramscope.rules.choice import matching
+from paramscope.rules.discovery import discover
 from paramscope.snapshot import Snapshot
 from paramscope.source.library import is_own
 
@@ -113,6 +115,16 @@ def accepted(
     applied = apply(findings, exceptions, report.target)
     ignored = (*report.ignored, *(each.finding for each in applied.ignored))
     return report.having(findings=applied.findings, ignored=ignored), applied
+
+
+def as_declared(report: Made, config: Config) -> Made:
+    """A report with the severities that a configuration gives, and without what it and comments accept."""
+    rules = discover().rules
+    severities = {rule.code: severity for code, severity in config.severity for rule, *_ in matching(rules, code)}
+    found, _ = accepted(
+        report, Exceptions(config.ignore), severities, {rule.code: rule.severity for rule, *_ in rules}
+    )
+    return found
 
 
 def check_comments(comments: Iterable[source.comments.IgnoreComment]) -> None:

@@ -182,6 +182,18 @@ def optimizer_title(optimizer: OptimizerRecord) -> Pieces:
     return ["optimizer ", Name(optimizer.name), ": ", Name(text.class_name(optimizer.type))]
 
 
+def optimizer_sums(report: ReportData) -> list[Pieces]:
+    """`optimizer 0: AdamW, 2 groups, 3,151,360 elements`, of each."""
+    return [
+        [
+            *optimizer_title(each),
+            f", {text.plural(len(each.groups), 'group')}, "
+            f"{text.count(sum(group.numel for group in each.groups))} elements",
+        ]
+        for each in report.optimizers
+    ]
+
+
 GROUP_HEADERS = ("group", "tensors", "elements", "of the model", "state")
 
 

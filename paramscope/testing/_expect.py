@@ -11,6 +11,7 @@ from paramscope.errors import ParamscopeError
 from paramscope.report.face import Report
 from paramscope.snapshot import Snapshot
 from paramscope.testing.counts import check_counts
+from paramscope.testing.findings import check_findings
 from paramscope.testing.memory import CURRENT_MEMORY
 from paramscope.testing.message import Unmet, failure_text
 from paramscope.testing.slots import check_frozen, check_tied, check_trainable_only
@@ -36,6 +37,7 @@ def expect(
     tied: Collection[Collection[str]] | None = None,
     optimizer: Any = None,
     stepped: Literal["all-trainable"] | Collection[str] | None = None,
+    findings: Literal["error", "warning", "info"] | Collection[str] | None = None,
     like: Report | Snapshot | None = None,
 ) -> Report:
     """The report of a model that is what it must be.
@@ -49,6 +51,8 @@ def expect(
     optimizer: what `audit` takes.
     stepped: "all-trainable": every trainable parameter stands in a param group, and nothing does that the
     model does not have; or path globs: what matches is stepped, and nothing else.
+    findings: (): the rules find nothing of severity warning or above; codes: exactly these; or the least severity of
+    which nothing may be found. What a comment or pyproject.toml accepts is no finding.
     like: an earlier state, which the message of a failure compares with, parameter by parameter. Under
     pytest it is, unless given, the state that this expectation last held for.
 
@@ -69,6 +73,7 @@ def expect(
             trainable_only=trainable_only,
             tied=tied,
             stepped=stepped,
+            findings=findings,
             like=like,
         )
         report = _report(model, optimizer)
@@ -91,7 +96,7 @@ def _report(model: Any, optimizer: Any) -> Report:
     """Raises ExpectationError for an optimizer passed with a report that was made without one."""
     if not isinstance(model, (Report, Snapshot)):
         return api.audit(model, optimizer=optimizer)
-    report = model if isinstance(model, Report) else Report(model)
+    report = model if isinstance(model, Report) else api.judge(model)
     if optimizer is not None and not report.optimizers:
         raise ExpectationError(
             "this report was made without an optimizer, and cannot be given one now",
@@ -117,6 +122,8 @@ def _unmet(report: Report, asked: Wanted) -> list[Unmet]:
         found += check_tied(report.snapshot, asked.tied)
     if asked.stepped is not None:
         found += check_stepped(report, asked.stepped)
+    if asked.findings is not None:
+        found += check_findings(report, asked.findings)
     return found
 
 

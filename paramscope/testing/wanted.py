@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from paramscope.errors import ParamscopeError
 from paramscope.report.face import Report
+from paramscope.report.finding import Severity
 from paramscope.snapshot import Snapshot
 
 
@@ -31,6 +32,9 @@ class Wanted(NamedTuple):
     tied: tuple[frozenset[str], ...] | None
     """Groups of slot paths that have no path in common."""
     stepped: Stepped | None
+    findings: Severity | tuple[str, ...] | None
+    """The least severity of which nothing may be found; or the codes of all that has to be found of severity warning
+    or above."""
 
 
 def wanted(
@@ -42,6 +46,7 @@ def wanted(
     trainable_only: Any,
     tied: Any,
     stepped: Any,
+    findings: Any,
     like: Any,
 ) -> Wanted:
     """Raises ExpectationError for what has the wrong type, and where nothing is expected at all."""
@@ -58,12 +63,13 @@ def wanted(
         _globs("trainable_only", trainable_only),
         _groups(tied),
         "all-trainable" if isinstance(stepped, str) and stepped == "all-trainable" else _globs("stepped", stepped),
+        _findings(findings),
     )
     if all(each is None for each in asked):
         compared = "like= is only compared with when an expectation fails, and " if like is not None else ""
         raise ExpectationError(
             f"{compared}nothing is expected, so this could never fail",
-            "Say what must hold: trainable=, total=, hidden=, frozen=, trainable_only=, tied= or stepped=.",
+            "Say what must hold: trainable=, total=, hidden=, frozen=, trainable_only=, tied=, stepped=, findings=.",
         )
     return asked
 
@@ -110,6 +116,20 @@ def _globs(keyword: str, value: Any) -> tuple[str, ...] | None:
             f"{keyword}={value!r} has an empty glob, which matches nothing", f"Write {keyword}=['*'] for all."
         )
     return tuple(dict.fromkeys(globs))
+
+
+def _findings(value: Any) -> Severity | tuple[str, ...] | None:
+    if value is None or isinstance(value, Severity):
+        return value
+    words = [each.value for each in Severity]
+    if isinstance(value, str) and value in words:
+        return Severity(value)
+    if isinstance(value, str) or not _is_collection(value) or not all(isinstance(each, str) for each in value):
+        raise ExpectationError(
+            f"findings= takes codes or a severity, not {_what(value)}",
+            f"Write findings=() for none, findings=['PS104'] for these and no others, or one of {', '.join(words)}.",
+        )
+    return tuple(sorted(set(value)))
 
 
 def _groups(value: Any) -> tuple[frozenset[str], ...] | None:

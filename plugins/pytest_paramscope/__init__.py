@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MARKER = (
     'paramscope(target="model.py:build", *, optimizer="train.py:make", args={}, meta=False, trainable=…, total=…, '
-    "hidden=…, frozen=[…], trainable_only=[…], tied=[…], stepped=…): builds a model and expects of it what "
-    "paramscope.testing.expect does."
+    "hidden=…, frozen=[…], trainable_only=[…], tied=[…], stepped=…, findings=()): builds a model and expects of it "
+    "what paramscope.testing.expect does."
 )
 
 

@@ -23,6 +23,7 @@ _COLORS = {
     "unknown": "35",
     "warning": "33",
     "heading": "1",
+    "legend": "2",
 }
 
 

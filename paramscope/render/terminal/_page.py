@@ -44,6 +44,11 @@ def total_lines(report: ReportData, width: int, left_out: int) -> list[str]:
     return lines + sentence(more, width, separator=" · ")
 
 
+def optimizer_sums(report: ReportData, width: int) -> list[str]:
+    """A line for each optimizer."""
+    return [line for each in page.optimizer_sums(report)[:_GROUPS] for line in sentence([flat(each)], width)]
+
+
 def remark_lines(remarks: Sequence[Pieces], width: int) -> list[str]:
     """What the columns and glyphs of a drawing mean."""
     return sentence(list(map(flat, remarks)), width, separator="; ") if remarks else []

@@ -18,7 +18,7 @@ from paramscope.render._page import CLOSED, remarks, varied
 from paramscope.render._pieces import Pieces
 from paramscope.render.terminal import _page as page
 from paramscope.render.terminal._branches import Item, drawn_items
-from paramscope.render.terminal._layout import Screen
+from paramscope.render.terminal._layout import Screen, paint
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
 
@@ -54,7 +54,8 @@ def render(
     screen = Screen(width, color)
     roots = nodes_of(report, selection, lines.named)
     tree = _Tree(report, roots, lines, width=width, is_terse=fold and not selection.status)
-    above, below = page.title(report, width, also=tree.usual), page.total_lines(report, width, lines.left_out)
+    above = page.title(report, width, also=tree.usual)
+    below = [*page.total_lines(report, width, lines.left_out), *page.optimizer_sums(report, width)]
     items = tree.items(depth)
     told = tree.remarks(items)
     if height is not None and depth is None:
@@ -62,8 +63,8 @@ def render(
         told = tree.remarks(items)
     drawn = drawn_items(items, report, screen) if items else [nothing(report, selection)]
     blocks = [
-        above,
-        [*drawn, *page.remark_lines(told, width)] if items else drawn,
+        [paint(line, "heading", screen) for line in above],
+        [*drawn, *(paint(line, "legend", screen) for line in page.remark_lines(told, width))] if items else drawn,
         below,
         page.finding_lines(report, screen),
         page.sharing_lines(report, lines.rows, width),

@@ -1,0 +1,111 @@
+"""The models that people look at first: real architectures, and a ResNet as torchvision builds it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions, with a third beside them where the shape changes."""
+
+    def __init__(self, into: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(into, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        if stride != 1 or into != out:
+            self.downsample = nn.Sequential(nn.Conv2d(into, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+
+class ResNet18(nn.Module):
+    """The names and shapes of torchvision's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        into = 64
+        for number, out in enumerate((64, 128, 256, 512), 1):
+            first = BasicBlock(into, out, 1 if number == 1 else 2)
+            self.add_module(f"layer{number}", nn.Sequential(first, BasicBlock(out, out, 1)))
+            into = out
+        self.fc = nn.Linear(512, 1000)
+
+
+def transformers_resnet18() -> nn.Module:
+    """A fine-tune: the body is frozen, its norms are not in eval mode."""
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    config = ResNetConfig(layer_type="basic", depths=[2, 2, 2, 2], hidden_sizes=[64, 128, 256, 512], num_labels=10)
+    model: Any = ResNetForImageClassification(config)
+    model.resnet.requires_grad_(False)
+    return model
+
+
+def gpt2_lora() -> nn.Module:
+    """GPT-2 with peft's LoRA."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    lora = LoraConfig(r=8, target_modules=["c_attn"], fan_in_fan_out=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in a way that is deprecated
+        return get_peft_model(GPT2LMHeadModel(GPT2Config()), lora)
+
+
+def llama_70b() -> nn.Module:
+    """Seventy billion parameters, on meta."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        hidden_size=8192,
+        intermediate_size=28672,
+        num_hidden_layers=80,
+        num_attention_heads=64,
+        num_key_value_heads=8,
+        vocab_size=128256,
+    )
+    with torch.device("meta"):
+        return LlamaForCausalLM(config)
+
+
+def deepseek_v3() -> nn.Module:
+    """671 billion parameters, on meta."""
+    from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
+
+    with torch.device("meta"):
+        return DeepseekV3ForCausalLM(DeepseekV3Config())
+
+
+def lstm() -> nn.Module:
+    """A language model of the old kind."""
+    model = nn.Module()
+    model.embed = nn.Embedding(1000, 64, padding_idx=0)
+    model.lstm = nn.LSTM(64, 128, num_layers=2, batch_first=True)
+    model.head = nn.Linear(128, 1000)
+    return model
+
+
+def gan() -> dict[str, nn.Module]:
+    """Two roots."""
+    generator = nn.Sequential(nn.ConvTranspose2d(100, 64, 4), nn.BatchNorm2d(64), nn.ConvTranspose2d(64, 3, 4))
+    return {"gen": generator, "disc": nn.Sequential(nn.Conv2d(3, 64, 4), nn.Conv2d(64, 1, 4))}
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "resnet18": ResNet18,
+    "resnet18_transformers": transformers_resnet18,
+    "gpt2_lora": gpt2_lora,
+    "llama_70b": llama_70b,
+    "deepseek_v3": deepseek_v3,
+    "lstm": lstm,
+    "gan": gan,
+}
