@@ -255,3 +255,49 @@ def test_explain_prints_the_documentation_with_its_example(code: str, capsys: py
     assert "```" not in out
     for heading in ("What it finds", "Why it matters", "Instead", "When it is wrong to follow it"):
         assert f"\n{heading}\n" in out
+
+
+def test_infos_are_counted_by_code_unless_they_are_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    (folder / "rows.py").write_text(
+        "from torch import nn\ndef build():\n"
+        "    return nn.ModuleList([nn.Embedding(9, 2, padding_idx=0), nn.Embedding(5, 3, padding_idx=1)])\n"
+    )
+
+    def shown(*options: str, exit_code: int = 0) -> str:
+        assert run("check", "rows.py:build", *options) == exit_code
+        return capsys.readouterr().out
+
+    brief = shown()
+    assert brief.startswith("rows.py:build: 2 infos (PS205 untrained-rows ×2: --verbose shows them)\n")
+    assert "padding_idx" not in brief
+    for full in (shown("--verbose"), shown("--fail-on", "info", exit_code=1)):
+        assert full.count("info PS205 untrained-rows\n") == 2
+        assert "--verbose" not in full
+    assert shown("-q") == ""
+    assert shown("-q", "--fail-on", "info", exit_code=1).count("PS205 untrained-rows\n") == 2
+
+
+def test_quiet_is_a_line_a_finding(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "models.py:both", "models.py:clean", "--select", "PS101,PS104", "-q") == 1
+    assert capsys.readouterr().out == (
+        f"models.py:{line_of(folder, 'self.layers')}: error PS101 module-in-container\n"
+        f"models.py:{line_of(folder, 'self.mask')}: warning PS104 plain-tensor-attribute\n"
+    )
+
+
+def test_nothing_is_wrapped_where_there_is_no_terminal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "paramscope", "check", "models.py:both", "--select", "PS101,PS104"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    # The place, the message and the help of each of two findings.
+    assert [len(block.splitlines()) for block in done.stdout.split("\n\n")[:2]] == [3, 3]

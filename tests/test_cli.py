@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -179,3 +180,99 @@ def test_color_on_a_terminal_only(folder: Path, environment: dict[str, str], col
     assert (b"\x1b[" in shown) is colored
     piped = subprocess.run(command, capture_output=True, env={**kept, **environment}, check=True)
     assert b"\x1b[" not in piped.stdout
+
+
+def test_a_target_needs_no_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", "net.py:build", "-f", "table") == 0
+    table = capsys.readouterr().out
+    assert run("net.py:build", "-f", "table") == 0
+    assert capsys.readouterr().out == table
+    assert run("net.py:build", "-o", "report.json") == 0
+    assert run("report.json", "-f", "table") == 0
+    assert capsys.readouterr().out == table
+
+
+def test_inspect_opens_on_the_tree_and_table_options_on_the_table(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shown(*options: str) -> str:
+        assert run("inspect", "net.py:build", *options) == 0
+        return capsys.readouterr().out
+
+    assert "\nNet " in shown()
+    assert "lin: Linear  2×3 + bias" in shown()
+    assert shown("-o", "tree.txt") == ""
+    assert (folder / "tree.txt").read_text() == shown()
+    for options in (["--sort", "elements"], ["--columns", "shape"]):
+        assert "\nlin.weight  " in shown(*options)
+    assert "lin.weight & Linear   & 2×3" in shown("--style", "latex_booktabs")
+
+
+def test_paths_may_be_given_several_times_and_as_they_are_printed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options in (
+        ["--path", "lin.weight", "--path", "lin.bias"],
+        ["--path", "lin.weight,lin.bias"],
+        ["--path", "lin"],
+        ["--path", "li?.*"],
+    ):
+        assert run("inspect", "net.py:build", "-f", "csv", *options) == 0
+        assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["lin.weight", "lin.bias"]
+
+
+def test_a_target_finds_arguments_of_its_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "script.py").write_text(
+        "import argparse, sys\nfrom torch import nn\nASKED = argparse.ArgumentParser().parse_args()\n"
+        "def build():\n    print(sys.argv)\n    return nn.Linear(1, 1)\n"
+    )
+    before = list(sys.argv)
+    assert run("inspect", "script.py:build", "-f", "summary") == 0
+    assert capsys.readouterr().err == "['script.py']\n"
+    assert sys.argv == before
+
+
+def test_a_function_of_parameters_makes_the_optimizer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for target, slots in (("net.py:build", 2), ("net.py:roots", 4)):
+        assert run("inspect", target, "-O", "net.py:of_params", "-f", "json") == 0
+        report = Report.from_json(capsys.readouterr().out)
+        assert sum(bool(slot.groups) for slot in report.slots.records()) == slots
+
+
+def test_after_three_seconds_an_import_says_what_is_waited_for(folder: Path) -> None:
+    (folder / "slow.py").write_text(
+        "import time\ntime.sleep(3.5)\nfrom torch import nn\ndef build():\n    return nn.Linear(1, 1)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "paramscope", "slow.py:build"], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "importing slow.py …; if it trains on import, put that under `if __name__ == '__main__':`\n"
+    assert done.stdout.startswith("slow.py:build: Linear")
+
+
+def test_a_terminal_sees_what_a_command_is_at_and_then_the_result_alone(folder: Path) -> None:
+    (folder / "slow.py").write_text(
+        "import time\nfrom torch import nn\ndef build():\n    time.sleep(2)\n    return nn.Linear(1, 1)\n"
+    )
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "paramscope", "slow.py:build"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        assert process.stdout is not None
+        assert b"Linear" in process.stdout.read()
+        seen = b""
+        with contextlib.suppress(OSError):  # how Linux tells that the other end is closed
+            while part := os.read(ours, 4096):
+                seen += part
+    os.close(ours)
+    assert "building slow.py:build … 1 s" in seen.decode()
+    assert seen.endswith(b"\r\x1b[K")
+
+
+def test_help_lists_formats_and_columns_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    from paramscope.render import formats
+    from paramscope.render._columns import COLUMNS
+
+    assert run("inspect", "--help") == 0
+    words = set(re.findall(r"[\w-]+", capsys.readouterr().out))
+    assert {*formats(), *COLUMNS, "not-stepped"} <= words

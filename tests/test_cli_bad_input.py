@@ -16,6 +16,22 @@ folder = target_folder
 # (arguments, what stderr says); the folder is written as TMP.
 BAD_INPUT = [
     (
+        ["net.py:build", "-o", "x.yaml"],
+        "error: x.yaml: no format has the ending .yaml\nhelp: Say which: -f table; or write to a file that ends in .json, .md, .html or the name of another format.\n",
+    ),
+    (
+        ["net.py:build", "--style", "latexbooktabs"],
+        "error: there is no table style 'latexbooktabs'\nhelp: Did you mean latex_booktabs?\n",
+    ),
+    (
+        ["net.py:build", "-f", "csv", "--style", "rst"],
+        "error: the format csv takes no --style\nhelp: These do: table.\n",
+    ),
+    (
+        ["net.py:build", "--path", "lin.[ab]"],
+        "error: no slot matches 'lin.[ab]'\nhelp: Near it: lin.bias, lin. Note that brackets hold an index or ranges of numbers, layers[3] or layers.[0-6,8-31], and no set of characters.\n",
+    ),
+    (
         ["zz.py:build"],
         "error: zz.py does not exist\nhelp: A target is path/model.py:build or package.module:attr.\n",
     ),
@@ -312,3 +328,25 @@ def test_a_report_that_is_too_large_is_not_read(
     capsys.readouterr()
     assert run("inspect", "good.json") == 2
     assert "reports above 100 are not read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("inspct", "error: there is no command 'inspct'\nhelp: Did you mean inspect?\n"),
+        (
+            "frobnicate",
+            "error: there is no command 'frobnicate'\nhelp: Commands: check, explain, graph, inspect, rules.\n",
+        ),
+    ],
+)
+def test_a_command_that_does_not_exist(command: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "x") == 2
+    assert capsys.readouterr() == ("", said)
+
+
+def test_the_names_that_are_offered_begin_with_what_builds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    functions = "".join(f"def helper_{number}():\n    pass\n" for number in range(9))
+    (folder / "many.py").write_text(f"{functions}def build():\n    pass\n")
+    assert run("inspect", "many.py") == 2
+    assert "help: Write one of: many.py:build, many.py:helper_0" in capsys.readouterr().err

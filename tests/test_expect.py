@@ -8,6 +8,7 @@ import pickle
 import unittest
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -417,3 +418,50 @@ def test_what_runs_together_is_one_row() -> None:
     assert fold_paths([((f"h[{i}].w",), None) for i in range(3)])[0].path == "h[0-2].w"
     ties = [((f"h.{i}.a", f"g.{i}.b.0"), None) for i in range(3)]
     assert [row.path for row in fold_paths(ties)] == ["h.[0-2].a = g.[0-2].b.0"]
+
+
+def _frozen_norm() -> nn.Module:
+    model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    model[:2].requires_grad_(False)
+    return model
+
+
+def test_findings_that_should_not_be_there_are_shown_in_full() -> None:
+    assert refused(_frozen_norm(), findings=()).startswith(
+        "findings: expected none of severity warning or above, found 1 finding\n"
+        "  1: warning PS202 frozen-norm-updates-statistics\n"
+        "    Each forward still moves running_mean and running_var of 1, frozen but in training mode.\n"
+        "    help: Call .eval() on model[1], again after every model.train().\n"
+    )
+    assert "none but PS104 of" in refused(_frozen_norm(), findings=["PS104"])
+    expect(_frozen_norm(), findings="error")
+    expect(_frozen_norm(), findings=["PS202"])
+    expect(_frozen_norm().eval(), findings=())
+    expect(_frozen_norm().eval(), findings="info")
+    expect(capture(_frozen_norm().eval()), findings=())
+
+
+def test_findings_that_should_be_there_are_missed() -> None:
+    model = nn.Linear(2, 2)
+    assert (
+        refused(model, findings=["PS202"]) == "findings: expected PS202, and it is not found: the rule finds nothing"
+    )
+    assert refused(model, findings=["PS401"]).endswith("it is not found: no optimizer was given")
+
+
+def test_what_a_project_accepts_is_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    declared = '[tool.paramscope]\nignore = [{code = "PS202", path = "1", reason = "adapted to the new data"}]\n'
+    (tmp_path / "pyproject.toml").write_text(declared)
+    expect(_frozen_norm(), findings=())
+    (tmp_path / "pyproject.toml").write_text("[tool.paramscope]\nseverity = {PS202 = 'info'}\n")
+    expect(_frozen_norm(), findings=())
+    assert "info PS202" in refused(_frozen_norm(), findings="info")
+
+
+@pytest.mark.parametrize("findings", ["fatal", 3, [3], {"PS104": 1}])
+def test_findings_that_cannot_be_understood(findings: Any) -> None:
+    with pytest.raises(
+        ExpectationError, match=r"findings= takes codes or a severity.*\nWrite findings=\(\) for none"
+    ):
+        expect(nn.Linear(2, 2), findings=findings)

@@ -76,7 +76,7 @@ def expect(
             findings=findings,
             like=like,
         )
-        report = _report(model, optimizer)
+        report = _report(model, optimizer, is_judged=asked.findings is not None)
         if asked.stepped is not None and not report.optimizers:
             _refuse_stepped(model)
     except ParamscopeError as error:
@@ -92,11 +92,14 @@ def expect(
     return report
 
 
-def _report(model: Any, optimizer: Any) -> Report:
-    """Raises ExpectationError for an optimizer passed with a report that was made without one."""
+def _report(model: Any, optimizer: Any, *, is_judged: bool) -> Report:
+    """Raises ExpectationError for an optimizer passed with a report that was made without one.
+
+    is_judged: whether the rules are asked about a Snapshot, too.
+    """
     if not isinstance(model, (Report, Snapshot)):
         return api.audit(model, optimizer=optimizer)
-    report = model if isinstance(model, Report) else api.judge(model)
+    report = model if isinstance(model, Report) else api.judge(model) if is_judged else Report(model)
     if optimizer is not None and not report.optimizers:
         raise ExpectationError(
             "this report was made without an optimizer, and cannot be given one now",

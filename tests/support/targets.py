@@ -55,6 +55,9 @@ TARGETS = {
         def wrong_name(model):
             return torch.optim.Adam(model.parameters(), learning_rate=0.001)
 
+        def of_params(params):
+            return torch.optim.SGD(params, lr=0.1)
+
         def adam(model):
             return torch.optim.Adam(model.parameters(), lr=0.001)
 
