@@ -24,8 +24,9 @@ _BELOW = r"(?:(?:[.\[{]|->|::).*)?"
 """What stands behind the path of a module."""
 
 
-def compile_glob(glob: str) -> Callable[[str], bool]:
-    """A predicate over paths. Raises GlobError for an empty glob."""
+def compile_glob(glob: str, *, with_below: bool = True) -> Callable[[str], bool]:
+    """A predicate over paths. with_below: whether what lies in a module matches with it. Raises GlobError for an
+    empty glob."""
     if not isinstance(glob, str) or not glob.strip(", "):
         raise GlobError("an empty path glob matches nothing", "Write a path or a pattern: 'head.weight', '*.bias'.")
     several: list[list[str]] = [[]]
@@ -44,7 +45,9 @@ def compile_glob(glob: str) -> Callable[[str], bool]:
             continue
         else:
             several[-1].append({"*": ".*", "?": "."}.get(token["one"], re.escape(token["one"])))
-    pattern = re.compile(f"(?:{'|'.join(''.join(parts) for parts in several if parts)}){_BELOW}", re.DOTALL)
+    pattern = re.compile(
+        f"(?:{'|'.join(''.join(parts) for parts in several if parts)}){_BELOW if with_below else ''}", re.DOTALL
+    )
 
     def matches(path: str) -> bool:
         if path == glob:  # whatever its names hold

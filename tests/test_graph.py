@@ -174,6 +174,13 @@ def test_around_a_path_that_is_folded_away_and_one_with_ranges() -> None:
     assert one.nodes[of_kind(one, "tensor")[0]]["count"] == 1
     all_of_them = around(report, build_graph(report), "transformer.layers.[0-5].attention")
     assert len(of_kind(all_of_them, "tensor")) == 5
+    # A range that no view shows, and several at once.
+    for path in (
+        "transformer.layers.[1-2].attention",
+        "transformer.layers.1.attention,transformer.layers.2.attention",
+    ):
+        two = around(report, build_graph(report), path)
+        assert len(of_kind(two, "tensor")) == 2 * 5
     with pytest.raises(GlobError, match=r"no slot or module is called 'transformer\.layer'") as error:
         around(report, build_graph(report), "transformer.layer")
     assert "transformer.layers" in error.value.advice

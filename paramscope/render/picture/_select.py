@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
 from paramscope.errors import FormatError, GlobError
-from paramscope.glob import close_to
+from paramscope.glob import compile_glob, missed
 from paramscope.render.picture._graph import build_graph
 
 if TYPE_CHECKING:
@@ -23,13 +24,16 @@ Graph = nx.MultiDiGraph
 def around(report: ReportData, graph: Graph[str], path: str) -> Graph[str]:
     """The part of a graph that a path is about: who holds it, what shares its memory, who steps it.
 
-    path: of a slot or a module, also one with ranges as the output shows it. A path that the graph folds away is
-    looked up in the unfolded graph. What was asked for carries `focus`. Raises GlobError where nothing has the path.
+    path: of a slot or a module, also one with ranges as the output shows it, or a glob. A path that the graph folds
+    away is looked up in the unfolded graph. What was asked for carries `focus`. Raises GlobError where nothing has
+    the path.
     """
-    focus = _at(graph, path)
-    if not focus and (path in report.slots or path in report.modules):
-        graph = build_graph(report, fold=False)
-        focus = _at(graph, path)
+    focus = _at(graph, path.__eq__)
+    if not focus:
+        matches = compile_glob(path, with_below=False)
+        if any(map(matches, chain(report.slots, report.modules))):
+            graph = build_graph(report, fold=False)
+            focus = _at(graph, matches)
     if not focus:
         raise GlobError(*_nothing_at(report, graph, path))
     wanted = set(focus)
@@ -83,12 +87,13 @@ def _with_holders(graph: Graph[str], wanted: Iterable[str]) -> Graph[str]:
     return found
 
 
-def _at(graph: Graph[str], path: str) -> list[str]:
-    """The tensors in the slot of a path, or else the modules that have it."""
-    held = [head for _, head, facts in graph.edges(data=True) if facts["kind"] == "holds" and facts["path"] == path]
+def _at(graph: Graph[str], is_it: Callable[[str], Any]) -> list[str]:
+    """The tensors in slots of such a path, or else the modules that have one."""
+    held = [head for _, head, facts in graph.edges(data=True) if facts["kind"] == "holds" and is_it(facts["path"])]
     if held:
         return list(dict.fromkeys(held))
-    return [name for name, facts in graph.nodes(data=True) if facts["kind"] == "module" and path in facts["paths"]]
+    modules = ((name, facts["paths"]) for name, facts in graph.nodes(data=True) if facts["kind"] == "module")
+    return [name for name, paths in modules if any(map(is_it, paths))]
 
 
 def _nothing_at(report: ReportData, graph: Graph[str], path: str) -> tuple[str, str]:
@@ -96,5 +101,4 @@ def _nothing_at(report: ReportData, graph: Graph[str], path: str) -> tuple[str, 
         return f"the module {path!r} holds no tensor, nor does what is below it", "Name one that does."
     if path in report.slots:
         return f"the slot {path!r} is empty, or lies below a second path of a module", "Name the first path."
-    near = close_to(path, [*report.modules, *report.slots])
-    return f"no slot or module is called {path!r}", f"Near it: {', '.join(near)}." if near else ""
+    return f"no slot or module is called {path!r}", missed(path, [*report.modules, *report.slots])
