@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from support.view_models import Net, report
 from torch import nn
 
-from paramscope import Finding, Report, Severity, audit
+from paramscope import Finding, Report, Severity, audit, capture
 from paramscope.errors import FormatError, GlobError
 from paramscope.render._pieces import Name, Prose, told
 from paramscope.render.document._markdown_text import code
@@ -170,3 +170,25 @@ def test_sentences_are_plain_words_and_names(sentence: str, names: list[str]) ->
     assert "".join(pieces) == sentence
     assert [piece for piece in pieces if isinstance(piece, Name)] == names
     assert all(re.fullmatch(r"[\w ,.:;'…-]*", piece) for piece in pieces if not isinstance(piece, Name))
+
+
+@pytest.mark.parametrize(
+    ("help", "shown"),
+    [
+        (
+            'Write {"params": …, "weight_decay": 0.0}. Then go on.',
+            'Write `{"params": …, "weight_decay": 0.0}`. Then go on.',
+        ),
+        (
+            "Copy: {name: tensor.clone() for name, tensor in model.state_dict().items()}.",
+            "Copy: `{name: tensor.clone() for name, tensor in model.state_dict().items()}`.",
+        ),
+        ("Call f(a, b, key=[1, 2]), or not.", "Call `f(a, b, key=[1, 2])`, or not."),
+        ("It is so (or it was made at a.py:3, see there).", "It is so `(or` it was made at `a.py:3`, see `there)`."),
+    ],
+)
+def test_code_is_kept_whole(help: str, shown: str) -> None:
+    found = Finding("PS999", "a-rule", Severity.INFO, "M.", ("",), None, help)
+    text = Report(capture(nn.Linear(2, 2)), findings=(found,)).render("markdown")
+    assert isinstance(text, str)
+    assert shown in text

@@ -25,6 +25,7 @@ _SAID = 2_000
 _WORD = re.compile(r"(?!GH-)[A-Za-z]+(?:[-'][A-Za-z]+)*|\d{1,3}(?:,\d{3})*|[×–…]", re.IGNORECASE)
 """A word of which neither HTML nor Markdown nor GitHub makes anything: no markup, link, mention, issue or emoji."""
 _COMMIT = re.compile(r"[0-9a-fA-F]{7,40}")
+_OPENING, _CLOSING = re.compile(r"(?<=[\w(\[{])[(\[]|\{"), re.compile(r"[)\]}]")
 _END = re.compile(r"[.,:;!?]*\Z")
 
 Pieces = Sequence[str]
@@ -62,6 +63,9 @@ def told(pieces: Pieces) -> Iterator[str]:
         for i, word in enumerate(shown.split(" ")):
             bare = _END.sub("", word)
             is_plain = not word or bool(_WORD.fullmatch(bare) and not _COMMIT.fullmatch(bare))
+            if odd and _is_open(odd):
+                odd.append(word)  # words and commas between brackets end nothing
+                continue
             if is_plain and odd:
                 yield from _odd(odd)
                 odd = []
@@ -71,11 +75,16 @@ def told(pieces: Pieces) -> Iterator[str]:
                 yield word
                 continue
             odd.append(word)
-            # A comma between the arguments of a call ends nothing.
-            if bare and bare != word and sum(each.count("(") - each.count(")") for each in odd) <= 0:
+            if bare and bare != word and not _is_open(odd):
                 yield from _odd(odd)
                 odd = []
         yield from _odd(odd)
+
+
+def _is_open(words: list[str]) -> bool:
+    """Whether brackets of code, those of a call, an index or a dict, are still open."""
+    whole = " ".join(words)
+    return len(_OPENING.findall(whole)) > len(_CLOSING.findall(whole))
 
 
 def _odd(words: list[str]) -> list[str]:
