@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from paramscope.rules.facts import Facts, ModuleKind, SlotKind  # noqa: E402  # found by the line above
 from paramscope.rules.rule import Blame, Problem, Rule, Undecided  # noqa: E402
-from paramscope.snapshot import facts, records  # noqa: E402
+from paramscope.snapshot import oddities, records  # noqa: E402
 
 PAGE = ROOT / "docs" / "facts.md"
 
@@ -32,7 +32,7 @@ PARTS = {
     "What a rule yields": (Rule, Problem, Blame, Undecided),
     "Slots and modules by the dozen": (SlotKind, ModuleKind),
     "Records: slots, modules, storages, optimizers": classes_of(records),
-    "Records: what only some slots, modules and classes have": classes_of(facts),
+    "Records: what only some slots, modules and classes have": classes_of(oddities),
 }
 HEAD = """\
 # What a rule can ask

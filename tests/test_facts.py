@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils import prune, spectral_norm, weight_norm
 
 from paramscope import Report, audit, capture
-from paramscope.snapshot import DeclaredTie, Mark
+from paramscope.snapshot import DeclaredTie, Oddity
 
 
 def marks(model: nn.Module) -> list[tuple[str, str, str, Any]]:
@@ -19,7 +19,7 @@ def marks(model: nn.Module) -> list[tuple[str, str, str, Any]]:
     report = audit(model)
     assert Report.from_json(report.to_json()) == report
     assert capture(model) == report.snapshot
-    return [(mark.path, mark.kind, mark.name, mark.value) for mark in report.snapshot.marks]
+    return [(mark.path, mark.kind, mark.name, mark.value) for mark in report.snapshot.oddities]
 
 
 MISSPELLED = [
@@ -124,7 +124,7 @@ class Nearer(Shadowed):
 
 
 def test_properties_and_annotations_hide_nothing() -> None:
-    assert [mark.name for mark in audit(Nearer()).snapshot.marks if mark.kind == "class-shadow"] == [
+    assert [mark.name for mark in audit(Nearer()).snapshot.oddities if mark.kind == "class-shadow"] == [
         "weight",
         "table",
         "head",
@@ -354,7 +354,7 @@ def test_a_class_that_is_changed_between_two_audits_is_read_again() -> None:
     assert audit(model).slots["weight"].saved is None
     del Changing.state_dict
     setattr(Changing, "weight", None)  # noqa: B010  # which its type forbids
-    assert audit(model).snapshot.marks == (Mark("", "class-shadow", "weight", "None"),)
+    assert audit(model).snapshot.oddities == (Oddity("", "class-shadow", "weight", "None"),)
     assert audit(model).slots["weight"].saved is True
 
 

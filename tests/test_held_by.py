@@ -25,7 +25,7 @@ def holding(thing: Any) -> nn.Module:
 
 def ways(snapshot: Snapshot) -> list[tuple[str, str, object]]:
     """(path, kind of thing, own name of its class) of every mark."""
-    marks = (mark for mark in snapshot.marks if mark.kind == "held-by")
+    marks = (mark for mark in snapshot.oddities if mark.kind == "held-by")
     return [(mark.path, mark.name, str(mark.value).rpartition(".")[2]) for mark in marks]
 
 

@@ -71,7 +71,7 @@ def test_names_of_attributes_and_keys(kind: str) -> None:
     assert f"held->part[{name!r}]" in paths
     assert f"function->{name}" in paths
     assert f"function->__kwdefaults__[{name!r}]" in paths
-    assert name in [mark.value for mark in report.snapshot.marks]
+    assert name in [mark.value for mark in report.snapshot.oddities]
 
 
 @pytest.mark.parametrize("kind", NAMES)

@@ -40,7 +40,7 @@ class Tied(nn.Module):
 
 def offloaded(report: Report) -> set[str]:
     """Paths of modules whose tensors come and go."""
-    assert all(mark.name == "_hf_hook" for mark in report.snapshot.marks if mark.kind == "offloaded")
+    assert all(mark.name == "_hf_hook" for mark in report.snapshot.oddities if mark.kind == "offloaded")
     return {path for path, kind, _ in marks(report) if kind == "offloaded"}
 
 

@@ -105,7 +105,7 @@ def test_a_scripted_module_s_plain_tensors_are_attributes() -> None:
     assert {slot.path for slot in moved.slots.records() if slot.dtype == "float64"} == {
         slot.path for slot in report.slots.records() if slot.moved
     }
-    assert report.snapshot.marks == ()
+    assert report.snapshot.oddities == ()
 
 
 def test_scripted_saved_and_loaded_within_others() -> None:

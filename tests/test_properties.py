@@ -249,7 +249,7 @@ def test_odd_attributes(data: st.DataObject) -> None:
     report = audit(model)
     odd = [path for path, module in report.modules.items() if hasattr(follow(model, path), "require_grad")]
     first = {path for path in odd if report.modules.path_at(report.modules[path].object) == path}
-    marked = {mark.path for mark in report.snapshot.marks if mark.kind == "odd-attribute"}
+    marked = {mark.path for mark in report.snapshot.oddities if mark.kind == "odd-attribute"}
     assert first <= marked <= set(odd)
 
 
@@ -321,7 +321,7 @@ def test_the_trees_are_worth_looking_at() -> None:
                 "co-located": any(r.kind == "co-located" for r in report.sharing),
                 "behind objects": any("->" in slot.path for slot in slots),
                 "behind closures": any("-><" in slot.path for slot in slots),
-                "odd attributes": bool(report.snapshot.marks),
+                "odd attributes": bool(report.snapshot.oddities),
             }
         )
 

@@ -12,7 +12,7 @@ import paramscope.analysis.overlap
 from paramscope import Snapshot, capture
 from paramscope.rules.discovery import discover
 from paramscope.rules.engine import check
-from paramscope.snapshot import Mark
+from paramscope.snapshot import Oddity
 from paramscope.snapshot.data import SnapshotData
 
 RULES = {loaded.rule.code: loaded for loaded in discover().rules}
@@ -26,7 +26,7 @@ def found(snapshot: Snapshot, *codes: str) -> list[tuple[str, tuple[str, ...]]]:
 def marked(model: nn.Module, *paths: str) -> Snapshot:
     """A snapshot in which some slots are made anew before each forward, as those of FSDP are."""
     snapshot = capture(model)
-    marks = (*snapshot.marks, *(Mark(path, "recomputed", "fsdp", None) for path in paths))
+    marks = (*snapshot.oddities, *(Oddity(path, "recomputed", "fsdp", None) for path in paths))
     facts: dict[str, Any] = {name: getattr(snapshot, name) for name in SnapshotData.__slots__ if name[0] != "_"}
     return Snapshot(**{**facts, "marks": marks})
 

@@ -149,7 +149,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: 
         ),
         "aliases": tuple(walk.aliases),
         "optimizers": optimizer_records,
-        "marks": tuple(walk.facts.oddities),
+        "oddities": tuple(walk.facts.oddities),
         "declarations": walk.facts.declarations,
         "notes": tuple(walk.notes),
         "values": looked_at,
@@ -160,7 +160,7 @@ def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: 
         return bare
     if sharing:
         with isolated(walk.notes, "", "what it leaves out when it is saved"):
-            facts["marks"] += tuple(saved_once(walk.facts.tying, sharing))
+            facts["oddities"] += tuple(saved_once(walk.facts.tying, sharing))
         facts["notes"] = tuple(walk.notes)
     facts["notes"] += undecided
     return Snapshot(**facts, sharing=sharing)

@@ -10,7 +10,7 @@ from torch import nn
 from paramscope.capture.classes import class_dict, is_a, is_text, mapping_items
 from paramscope.capture.lookups import attribute_reader
 from paramscope.capture.walk import Walk
-from paramscope.snapshot import Mark
+from paramscope.snapshot import Oddity
 
 _MODEL = "peft.peft_model.PeftModel"
 _LAYER = "peft.tuners.tuners_utils.BaseTunerLayer"
@@ -35,10 +35,10 @@ def add_adapters(walk: Walk) -> None:
         if cls in models:
             for adapter, config in _configs(state):
                 bias, tables = _saved_beside(config)
-                walk.facts.oddities.append(Mark(path, "adapter", adapter, bias))
-                walk.facts.oddities.append(Mark(path, "adapter-tables", adapter, tables))
+                walk.facts.oddities.append(Oddity(path, "adapter", adapter, bias))
+                walk.facts.oddities.append(Oddity(path, "adapter-tables", adapter, tables))
         elif is_a(state.get("merged_adapters"), list) and list.__len__(state["merged_adapters"]):
-            walk.facts.oddities.append(Mark(path, "merged-adapter", "merged_adapters", None))
+            walk.facts.oddities.append(Oddity(path, "merged-adapter", "merged_adapters", None))
 
 
 def _configs(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from paramscope.capture.classes import class_dict, class_mro, definer, is_a
 from paramscope.capture.lookups import attribute_reader
-from paramscope.snapshot import DeclaredTie, Mark, SharingRecord, join, without_wrappers
+from paramscope.snapshot import DeclaredTie, Oddity, SharingRecord, join, without_wrappers
 
 _NAME = re.compile(r"[\w.]+")
 """A key that is the name of one slot, and no pattern."""
@@ -51,7 +51,7 @@ def _of_class(path: str, cls: type, config: Any) -> list[DeclaredTie]:
     return [DeclaredTie(path, "class", names, (), undecided) for names in _texts(declared)]
 
 
-def saved_once(tying: Iterable[tuple[str, Any]], sharing: Iterable[SharingRecord]) -> Iterator[Mark]:
+def saved_once(tying: Iterable[tuple[str, Any]], sharing: Iterable[SharingRecord]) -> Iterator[Oddity]:
     """The names of shared memory that transformers' `save_pretrained` leaves out besides those of `declared_ties`:
     those that `_tied_weights_keys` has as keys, whatever the configuration says, and those that are never saved.
 
@@ -74,7 +74,7 @@ def saved_once(tying: Iterable[tuple[str, Any]], sharing: Iterable[SharingRecord
                         continue
                     shared = shared or {without_wrappers(slot) for record in sharing for slot in record.slots}
                     if not _NAME.fullmatch(name) or without_wrappers(join(path, name)) in shared:
-                        yield Mark(path, "saved-once", name, is_always)
+                        yield Oddity(path, "saved-once", name, is_always)
 
 
 def _texts(declared: dict[Any, Any]) -> Pairs:

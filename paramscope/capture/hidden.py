@@ -20,7 +20,7 @@ from paramscope.capture.lookups import NOTHING, PACKED, WAYS, Contents, Lookup
 from paramscope.capture.sources import learned_sources
 from paramscope.capture.tensors import is_parameter
 from paramscope.capture.walk import Candidate, Walk
-from paramscope.snapshot import AliasRecord, Mark, Note, NoteKind, join
+from paramscope.snapshot import AliasRecord, Note, NoteKind, Oddity, join
 
 DEPTH_BOUND = 32
 """Containers and objects within one another that are looked into."""
@@ -230,14 +230,14 @@ class HiddenSearch:
             self._add_way(candidate, name, way)
         if not way.is_copied and not _is_leaf(tensor):
             path = join(self._walk.paths[candidate.module], name)
-            self._walk.facts.oddities.append(Mark(path, "not-copied", "", None))
+            self._walk.facts.oddities.append(Oddity(path, "not-copied", "", None))
 
     def _add_way(self, candidate: Candidate, name: str, way: Way) -> None:
         """Enters what hides a module, or a tensor that requires grad, where that is no mere container."""
         path = join(self._walk.paths[candidate.module], name)
-        self._walk.facts.oddities.append(Mark(path, "held-by", WAYS[way.level], way.type))
+        self._walk.facts.oddities.append(Oddity(path, "held-by", WAYS[way.level], way.type))
         if way.knows_owner:
-            self._walk.facts.oddities.append(Mark(path, "held-from-above", "", None))
+            self._walk.facts.oddities.append(Oddity(path, "held-from-above", "", None))
 
     def _knows(self, module: int, steps: list[_Step]) -> bool:
         """Whether one of the things that an object holds is the module that holds it, or one above that."""
@@ -265,7 +265,7 @@ class HiddenSearch:
                 if way.level:
                     self._add_way(candidate, name, way)
                 if not way.is_copied:
-                    walk.facts.oddities.append(Mark(path, "not-copied", "", None))
+                    walk.facts.oddities.append(Oddity(path, "not-copied", "", None))
                 walk.walk_hidden(path, module, walk.reasons_below(candidate.module))
             elif "->" not in name and "::" not in name:
                 # An object or a method that knows the module it belongs to is no second place of it.

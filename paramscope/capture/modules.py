@@ -1,4 +1,4 @@
-"""What is told of modules beside their slots: classes, settings, marks, and why a fate cannot be told."""
+"""What is told of modules beside their slots: classes, settings, oddities, and why a fate cannot be told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, hook_re
 from paramscope.capture.idioms import flat_views, is_class_forward, recomputed_by
 from paramscope.capture.lookups import is_inert
 from paramscope.capture.odd_attributes import to_oddity, uses_itself
-from paramscope.snapshot import ClassRecord, DeclaredTie, Mark, Setting, join
+from paramscope.snapshot import ClassRecord, DeclaredTie, Oddity, Setting, join
 from paramscope.source.library import is_own
 
 # Settings that need no second look: the ids of their classes.
@@ -42,7 +42,7 @@ class ModuleFacts:
         self.classes: dict[int, ClassEntry] = {}
         """By the id of the class; the modules keep their classes alive."""
         self.unknown: dict[int, Reasons] = {}
-        self.oddities: list[Mark] = []
+        self.oddities: list[Oddity] = []
         self.tying: list[tuple[str, Any]] = []
         """(path, module) of those that may say which weights are tied."""
         self.declarations: tuple[DeclaredTie, ...] = ()
@@ -81,7 +81,7 @@ class ModuleFacts:
             return
         self._objects.add(path)
         self._object_classes.update(dict.fromkeys(look_up(base).record for base in mro_of(cls)))
-        self.oddities.append(Mark(path, "object-class", kind, record.type))
+        self.oddities.append(Oddity(path, "object-class", kind, record.type))
 
     def setting_of(self, entry: ClassEntry, state: dict[str, Any]) -> int:
         """The number of what a torch.nn layer says of itself."""
@@ -126,7 +126,7 @@ class ModuleFacts:
             self.unknown[index] = own
         for name, kind in facts.hides:
             if name in state["_parameters"] or name in state["_buffers"] or name in state["_modules"]:
-                self.oddities.append(Mark(path, "class-shadow", name, kind))
+                self.oddities.append(Oddity(path, "class-shadow", name, kind))
         if facts.flattens:
             self.flat_views.extend(flat_views(state))
         if facts.declares_ties and is_first:
@@ -152,7 +152,7 @@ class ModuleFacts:
         """Enters what computes an attribute anew, if one of a module's forward pre-hooks does."""
         method = recomputed_by(name, dict.values(hooks)) if is_a(hooks, dict) else None
         if method is not None:
-            self.oddities.append(Mark(join(path, name), "recomputed", method, None))
+            self.oddities.append(Oddity(join(path, name), "recomputed", method, None))
 
     @property
     def interned_settings(self) -> tuple[tuple[tuple[str, Setting], ...], ...]:

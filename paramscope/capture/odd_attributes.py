@@ -8,7 +8,7 @@ from typing import Any
 
 from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, class_mro, is_a, is_torch
 from paramscope.capture.lookups import attribute_reader
-from paramscope.snapshot import Mark
+from paramscope.snapshot import Oddity
 
 MISSPELLED = frozenset(
     {
@@ -33,15 +33,15 @@ ODD_NAMES = MISSPELLED | {
 """Of a module's instance attributes, those that are looked at."""
 
 
-def to_oddity(path: str, name: str, value: Any, facts: ClassFacts) -> Mark | None:
-    """The mark of an instance attribute of a module with one of the odd names; None where it means nothing."""
+def to_oddity(path: str, name: str, value: Any, facts: ClassFacts) -> Oddity | None:
+    """The oddity of an instance attribute of a module with one of the odd names; None where it means nothing."""
     if name == "_hf_hook":
-        return Mark(path, "offloaded", name, None) if _offloads(value) else None
+        return Oddity(path, "offloaded", name, None) if _offloads(value) else None
     if name == "forward":
-        return Mark(path, "own-forward", name, None)
+        return Oddity(path, "own-forward", name, None)
     if name == "all_tied_weights_keys" or name in DECIDING or name in facts.defines:
         return None
-    return Mark(path, "odd-attribute", name, plain_value(value))
+    return Oddity(path, "odd-attribute", name, plain_value(value))
 
 
 def uses_itself(cls: type, name: str) -> bool:

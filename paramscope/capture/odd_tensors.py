@@ -18,7 +18,7 @@ from paramscope.capture.parts import tensor_dict
 from paramscope.capture.register import TensorRegister
 from paramscope.capture.tensors import tensor_facts
 from paramscope.capture.walk import Walk
-from paramscope.snapshot import HAS_GRAD, IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, Mark, MarkKind, Note
+from paramscope.snapshot import HAS_GRAD, IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, Note, Oddity, OddityKind
 from paramscope.snapshot.fates import LEARNS
 
 _ODD_NAMES = MISSPELLED | {"requires_grad_"}
@@ -34,7 +34,7 @@ class _Oddity(NamedTuple):
     """Something odd about one tensor."""
 
     tensor: int
-    kind: MarkKind
+    kind: OddityKind
     name: str
     value: Any
 
@@ -46,7 +46,7 @@ def add_odd_tensors(walk: Walk) -> None:
     if not found and not tensors.unreadable:
         return
     paths = walk.tensor_paths()
-    walk.facts.oddities.extend(Mark(paths[each.tensor], each.kind, each.name, each.value) for each in found)
+    walk.facts.oddities.extend(Oddity(paths[each.tensor], each.kind, each.name, each.value) for each in found)
     walk.notes.extend(
         Note(paths[number], "unreadable", "its class answers for its sizes: to ask would run the class's code")
         for number in sorted(tensors.unreadable)
@@ -101,7 +101,7 @@ def add_own_copying(walk: Walk) -> None:
         return
     for number, module in walk.held_modules():
         if copies_itself(type(module)):
-            walk.facts.oddities.append(Mark(walk.paths[number], "not-copied", "", None))
+            walk.facts.oddities.append(Oddity(walk.paths[number], "not-copied", "", None))
 
 
 def _is_text(name: Any) -> bool:

@@ -26,7 +26,7 @@ from paramscope.capture.classes import (
 from paramscope.capture.lookups import attribute_reader
 from paramscope.capture.parts import tensor_dict
 from paramscope.capture.walk import Walk
-from paramscope.snapshot import ATTRIBUTE, PARAMETER, Mark, Note, TensorSpec, slot_path
+from paramscope.snapshot import ATTRIBUTE, PARAMETER, Note, Oddity, TensorSpec, slot_path
 from paramscope.snapshot.declared import declared_shapes
 
 Shape = tuple[int, ...]
@@ -69,7 +69,7 @@ def add_quantized(walk: Walk) -> None:
         if found is None:
             continue
         how, shape = counted[slot.tensor] = found
-        walk.facts.oddities.append(Mark(slot.path, "quantized", how, shape))
+        walk.facts.oddities.append(Oddity(slot.path, "quantized", how, shape))
         spec = tensors.spec(slot.tensor)
         stored = prod(spec.shape or ())
         if slot.hold == PARAMETER and shape is not None:

@@ -31,7 +31,7 @@ from paramscope.capture.states import (
     transient_names,
     usual_state,
 )
-from paramscope.snapshot import ATTRIBUTE, REGISTERED, TRAINING, AliasRecord, Mark, ModuleColumns, Note, Setting
+from paramscope.snapshot import ATTRIBUTE, REGISTERED, TRAINING, AliasRecord, ModuleColumns, Note, Oddity, Setting
 from paramscope.snapshot.path import join, slot_path
 
 REPEAT_BOUND = 20_000
@@ -316,11 +316,11 @@ class Walk:
         return self.facts.unknown.get(module, ())
 
     def add_flat_views(self) -> None:
-        """Enters the marks of what is made anew of flat parameters, when all modules are known."""
+        """Enters the oddities of what is made anew of flat parameters, when all modules are known."""
         for module, name in self.facts.flat_views:
             path = self.path_of(module)
             if path is not None:
-                self.facts.oddities.append(Mark(join(path, name), "recomputed", "fsdp", None))
+                self.facts.oddities.append(Oddity(join(path, name), "recomputed", "fsdp", None))
 
     def module_columns(self) -> ModuleColumns:
         """One entry a module path."""

@@ -30,15 +30,15 @@ class Column(NamedTuple):
 
 def line_name(line: Line, codes: tuple[str, ...]) -> Pieces:
     """The path of a line, with the number of slots, or of closed modules, where they are several, and with what
-    marks it: sharing, and codes of findings."""
+    marks it: glyphs of its sharing, and codes of findings."""
     times = line.closed.modules if line.closed else len(line.slots)
-    marks = [piece for mark in (*line.marks.split(), shown(codes)) if mark for piece in (" ", Name(mark))]
-    return [Name(line.path) if line.path else "the root", f" ×{times}" if times > 1 else "", *marks]
+    glyphs = [piece for glyph in (*line.glyphs.split(), shown(codes)) if glyph for piece in (" ", Name(glyph))]
+    return [Name(line.path) if line.path else "the root", f" ×{times}" if times > 1 else "", *glyphs]
 
 
 def line_label(line: Line, codes: tuple[str, ...]) -> str:
     """The same as a terminal shows it."""
-    is_bare = len(line.slots) == 1 and line.path and not (line.closed or line.marks or codes)
+    is_bare = len(line.slots) == 1 and line.path and not (line.closed or line.glyphs or codes)
     return text.name(line.path) if is_bare else flat(line_name(line, codes))
 
 

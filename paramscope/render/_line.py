@@ -31,7 +31,7 @@ class Line(NamedTuple):
     """Of the same tensors."""
     is_counted: bool
     """Whether all its tensors were counted in lines before; `elements` counts them again then."""
-    marks: str
+    glyphs: str
     """Of its sharing, ` =1 ~2`, numbered as the sharing is listed."""
     codes: tuple[str, ...]
     """Of findings that name any of its slots; of a closed module, also of those that name what lies in it."""
@@ -98,9 +98,9 @@ def summed(report: ReportData, node: Node, inside: Sequence[Line], codes: tuple[
     nbytes = sum(line.nbytes for line in inside if is_counted or not line.is_counted)
     counted = PARAMETERS if closed.has_parameters else ("hidden", "attribute", "unknown")
     elements = sum((again if is_counted else new)[status] for status in counted)
-    marks = "".join(dict.fromkeys(f" {mark}" for line in inside for mark in line.marks.split()))
+    glyphs = "".join(dict.fromkeys(f" {glyph}" for line in inside for glyph in line.glyphs.split()))
     positions = [slot for line in inside for slot in line.slots]
-    return Line(node.path, positions, inside[0].record, elements, nbytes, is_counted, marks, codes, (), closed)
+    return Line(node.path, positions, inside[0].record, elements, nbytes, is_counted, glyphs, codes, (), closed)
 
 
 def _alone(line: Line) -> Closed:

@@ -14,7 +14,7 @@ from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import Named, folded, named
 from paramscope.snapshot import SharingKind
 
-SHARING_MARKS: dict[SharingKind, str] = {
+SHARING_GLYPHS: dict[SharingKind, str] = {
     "tied": "=",
     "aliased": "~",
     "overlapping": "%",
@@ -80,14 +80,14 @@ def sharing_groups(report: ReportData, rows: list[Row]) -> list[tuple[SharingKin
     return [(kind, records) for (kind, _), records in groups.items()]
 
 
-def sharing_marks(report: ReportData, rows: list[Row]) -> dict[int, str]:
-    """For each shared slot the marks of its sharing, such as ` =1`, numbered as `sharing_groups` has them."""
-    marks: dict[int, str] = {}
+def sharing_glyphs(report: ReportData, rows: list[Row]) -> dict[int, str]:
+    """For each shared slot the glyphs of its sharing, such as ` =1`, numbered as `sharing_groups` has them."""
+    glyphs: dict[int, str] = {}
     for number, (kind, records) in enumerate(sharing_groups(report, rows), 1):
         for slots in records:
             for slot in slots:
-                marks[slot] = f"{marks.get(slot, '')} {SHARING_MARKS[kind]}{number}"
-    return marks
+                glyphs[slot] = f"{glyphs.get(slot, '')} {SHARING_GLYPHS[kind]}{number}"
+    return glyphs
 
 
 def _parts(tree: list[Node], rows: list[Row], depth: int | None) -> Iterator[tuple[Iterable[Row], Node | None]]:
@@ -110,7 +110,7 @@ class _Summing:
 
     def __init__(self, report: ReportData, rows: list[Row], found_at: Named) -> None:
         self._report, self._record_at = report, report.slots.at
-        self._marks = sharing_marks(report, rows)
+        self._glyphs = sharing_glyphs(report, rows)
         self._codes = _Codes(report, found_at)
         self._count = _Counting(report, rows).count
 
@@ -118,9 +118,9 @@ class _Summing:
         """The line of a row."""
         path, slots = row
         elements, nbytes, is_counted = self._count(slots)
-        mark = self._marks.get(slots[0], "")
+        glyph = self._glyphs.get(slots[0], "")
         codes, above = (self._codes.of(slots), self._codes.above(slots)) if self._codes else ((), ())
-        return Line(path, slots, self._record_at(slots[0]), elements, nbytes, is_counted, mark, codes, above, None)
+        return Line(path, slots, self._record_at(slots[0]), elements, nbytes, is_counted, glyph, codes, above, None)
 
     def closed(self, node: Node, rows: list[Row]) -> Line:
         """The line of a module, or of several alike, that holds some rows."""

@@ -11,7 +11,7 @@ from paramscope import text
 from paramscope.analysis.fold import Row
 from paramscope.render._columns import fates, line_codes, role
 from paramscope.render._line import Line
-from paramscope.render._lines import SHARING_MARKS, sharing_groups
+from paramscope.render._lines import SHARING_GLYPHS, sharing_groups
 from paramscope.render._pieces import Name, Pieces, Prose, joined
 from paramscope.report.data import ReportData
 from paramscope.snapshot import NO_OPTIMIZER, GroupRecord, OptimizerRecord
@@ -60,7 +60,7 @@ def totals(report: ReportData, left_out: int) -> tuple[list[str], list[str]]:
     elif sums.by_name != sums.parameters:
         more.append(f"by name: {text.count(sums.by_name)}")
     if sums.local is not None:
-        is_quantized = any(mark.kind == "quantized" for mark in report.snapshot.marks)
+        is_quantized = any(oddity.kind == "quantized" for oddity in report.snapshot.oddities)
         more.append(f"{'as stored' if is_quantized else 'on this rank'}: {text.count(sums.local)}")
     if sums.effective_trainable != sums.trainable:
         more.append(f"effective trainable: {text.count(sums.effective_trainable)}")
@@ -115,9 +115,9 @@ def remarks(lines: Sequence[Line], columns: Collection[str], shown: Sequence[Lin
     found += [["?: ", Prose(reason)] for reason in list(reasons)[:_REASONS]]
     if "elements" in columns and any(line.is_counted for line in shown):
         found.append(["elements in parentheses were counted above"])
-    marks = {mark[0]: mark for line in reversed(shown) for mark in reversed(line.marks.split())}
+    of_sharing = {glyph[0]: glyph for line in reversed(shown) for glyph in reversed(line.glyphs.split())}
     codes = dict.fromkeys(code for line in shown for code in line_codes(line))
-    for glyphs, where in ((sorted(marks.values()), "sharing"), ([f"!{code}" for code in codes], "findings")):
+    for glyphs, where in ((sorted(of_sharing.values()), "sharing"), ([f"!{code}" for code in codes], "findings")):
         if glyphs:
             found.append(
                 [Name(", ".join(glyphs[:_GLYPHS])), ", …" if len(glyphs) > _GLYPHS else "", f": see {where}"]
@@ -140,7 +140,7 @@ def row_name(row: Row) -> Pieces:
 
 
 def sharing(report: ReportData, rows: list[Row]) -> list[Point]:
-    """Who shares memory with whom, numbered as the marks are."""
+    """Who shares memory with whom, numbered as the glyphs are."""
     groups = sharing_groups(report, rows)
     row_of = {slot: row for row in rows for slot in row.slots} if groups else {}
     tensors, stored = report.snapshot.slot_columns.tensors, report.snapshot.tensor_columns.storages
@@ -151,7 +151,7 @@ def sharing(report: ReportData, rows: list[Row]) -> list[Point]:
         # torch itself cannot know of these, nor can whoever saves the model.
         across = f" across {len(storages)} storages" if len(storages) > 1 else ""
         times = f" ×{len(records)}" if len(records) > 1 else ""
-        label = [Name(f"{SHARING_MARKS[kind]}{number}"), f" {kind}{across}{times}: "]
+        label = [Name(f"{SHARING_GLYPHS[kind]}{number}"), f" {kind}{across}{times}: "]
         found.append(Point(label, list(map(row_name, met.values()))))
     return found
 

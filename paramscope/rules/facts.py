@@ -16,12 +16,12 @@ from paramscope.snapshot import (
     REQUIRES_GRAD,
     TRAINING,
     ClassRecord,
-    Mark,
-    MarkKind,
     Membership,
     ModuleRecord,
     Note,
     NoteKind,
+    Oddity,
+    OddityKind,
     Setting,
     SlotRecord,
     Snapshot,
@@ -267,16 +267,16 @@ class Facts:
         tensors = self.snapshot.slot_columns.tensors
         return frozenset(tensors[self.slots.position(record.slots[0])] for record in ties)
 
-    def marks(self, kind: MarkKind) -> list[Mark]:
+    def oddities(self, kind: OddityKind) -> list[Oddity]:
         """Everything odd of one kind."""
-        return [mark for mark in self.snapshot.marks if mark.kind == kind]
+        return [oddity for oddity in self.snapshot.oddities if oddity.kind == kind]
 
     @cached_property
-    def marked(self) -> dict[str, list[Mark]]:
+    def oddities_at(self) -> dict[str, list[Oddity]]:
         """Everything odd, by path."""
-        found: dict[str, list[Mark]] = {}
-        for mark in self.snapshot.marks:
-            found.setdefault(mark.path, []).append(mark)
+        found: dict[str, list[Oddity]] = {}
+        for oddity in self.snapshot.oddities:
+            found.setdefault(oddity.path, []).append(oddity)
         return found
 
     def class_of(self, type: str) -> ClassRecord | None:
@@ -295,12 +295,12 @@ class Facts:
         record = self.snapshot.classes.get(type)
         if record is None or record.forward is None or not record.forward.startswith("torch.nn."):
             return True
-        return any(mark.kind == "own-forward" for mark in self.marked.get(path, ()))
+        return any(oddity.kind == "own-forward" for oddity in self.oddities_at.get(path, ()))
 
     @cached_property
     def quantized_modules(self) -> frozenset[str]:
         """Paths of modules that hold a quantized weight and, beside it, what its values are computed with."""
-        return frozenset(self.slots[mark.path].module for mark in self.marks("quantized"))
+        return frozenset(self.slots[oddity.path].module for oddity in self.oddities("quantized"))
 
     @cached_property
     def is_training_something(self) -> bool:
@@ -329,7 +329,7 @@ class Facts:
 
     def is_recomputed(self, path: str) -> bool:
         """Whether an attribute is recomputed before each forward, as by weight_norm and pruning."""
-        return any(mark.kind == "recomputed" for mark in self.marked.get(path, ()))
+        return any(oddity.kind == "recomputed" for oddity in self.oddities_at.get(path, ()))
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """A result that several rules share: computed the first time its key is asked for."""
@@ -350,16 +350,17 @@ class Facts:
     def cut_views(self) -> frozenset[int]:
         """Tensors that require grad but that no backward reaches: views taken under `no_grad`."""
         return frozenset(
-            self.snapshot.slot_columns.tensors[self.slots.position(mark.path)] for mark in self.marks("cut-view")
+            self.snapshot.slot_columns.tensors[self.slots.position(oddity.path)]
+            for oddity in self.oddities("cut-view")
         )
 
     @cached_property
     def recomputed_tensors(self) -> frozenset[int]:
         """Tensors that a hook, a parametrization or FSDP recomputes before each forward."""
         found = set()
-        for mark in self.marks("recomputed"):
+        for oddity in self.oddities("recomputed"):
             try:
-                slot = self.slots.position(mark.path)
+                slot = self.slots.position(oddity.path)
             except KeyError:
                 continue
             found.add(self.snapshot.slot_columns.tensors[slot])
@@ -389,7 +390,7 @@ class Facts:
 
     @cached_property
     def _offloaded(self) -> frozenset[str]:
-        return frozenset(mark.path for mark in self.marks("offloaded"))
+        return frozenset(oddity.path for oddity in self.oddities("offloaded"))
 
     def notes(self, kind: NoteKind) -> list[Note]:
         """Everything of one kind that capture did not examine, and why."""

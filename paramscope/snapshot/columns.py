@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from typing import NamedTuple
 
-from paramscope.snapshot.facts import ClassRecord
+from paramscope.snapshot.oddities import ClassRecord
 from paramscope.snapshot.records import Membership, Part, Role, Setting, TensorSpec
 
 # How a slot's owner holds it; the column stores the index.

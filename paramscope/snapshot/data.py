@@ -17,9 +17,9 @@ from paramscope.snapshot.columns import (
     TensorColumns,
 )
 from paramscope.snapshot.declared import declared_shapes
-from paramscope.snapshot.facts import DeclaredTie, Mark, Note, ValueRecord
 from paramscope.snapshot.fates import Fates, fates_of, is_registered, status_of
 from paramscope.snapshot.memory import Memory
+from paramscope.snapshot.oddities import DeclaredTie, Note, Oddity, ValueRecord
 from paramscope.snapshot.records import (
     AliasRecord,
     OptimizerRecord,
@@ -41,9 +41,9 @@ class SnapshotData:
         "aliases",
         "declarations",
         "interned",
-        "marks",
         "module_columns",
         "notes",
+        "oddities",
         "optimizers",
         "roots",
         "sharing",
@@ -66,7 +66,7 @@ class SnapshotData:
     sharing: tuple[SharingRecord, ...]
     aliases: tuple[AliasRecord, ...]
     optimizers: tuple[OptimizerRecord, ...]
-    marks: tuple[Mark, ...]
+    oddities: tuple[Oddity, ...]
     declarations: tuple[DeclaredTie, ...]
     """`declared_ties` by their names alone, as they are kept."""
     notes: tuple[Note, ...]
@@ -88,7 +88,7 @@ class SnapshotData:
         sharing: tuple[SharingRecord, ...] = (),
         aliases: tuple[AliasRecord, ...] = (),
         optimizers: tuple[OptimizerRecord, ...] = (),
-        marks: tuple[Mark, ...] = (),
+        oddities: tuple[Oddity, ...] = (),
         declarations: tuple[DeclaredTie, ...] = (),
         notes: tuple[Note, ...] = (),
         values: tuple[ValueRecord, ...] | None = None,
@@ -104,7 +104,7 @@ class SnapshotData:
         fill(self, "sharing", sharing)
         fill(self, "aliases", aliases)
         fill(self, "optimizers", optimizers)
-        fill(self, "marks", marks)
+        fill(self, "oddities", oddities)
         fill(self, "declarations", declarations)
         fill(self, "notes", notes)
         fill(self, "values", values)

@@ -14,7 +14,7 @@ _STEP = re.compile(
     r"""(?xs)
     \[ (?P<item> b?'(?:[^'\\]|\\.)*' | b?"(?:[^"\\]|\\.)*" | [^\]]* ) \]
     | \{ (?P<member> \d+ ) \}
-    | (?P<mark> -> | :: | \. | ^ ) (?P<name> <[^>]*> | (?: (?!->|::) [^.\[{] )* )
+    | (?P<sign> -> | :: | \. | ^ ) (?P<name> <[^>]*> | (?: (?!->|::) [^.\[{] )* )
     """
 )
 _KINDS: dict[str, Literal["name", "member", "class"]] = {"->": "member", "::": "class"}
@@ -103,7 +103,7 @@ def to_steps(text: str) -> Steps:
         elif match["member"] is not None:
             steps.append(PathStep("item", match["member"]))
         else:
-            steps.append(PathStep(_KINDS.get(match["mark"], "name"), match["name"]))
+            steps.append(PathStep(_KINDS.get(match["sign"], "name"), match["name"]))
     return tuple(steps)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from paramscope.snapshot.data import SnapshotData
-from paramscope.snapshot.facts import ClassRecord, DeclaredTie
+from paramscope.snapshot.oddities import ClassRecord, DeclaredTie
 from paramscope.snapshot.ties import resolved
 from paramscope.snapshot.views import ModuleRecords, SlotRecords
 

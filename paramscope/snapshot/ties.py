@@ -10,7 +10,7 @@ import re
 from itertools import cycle
 
 from paramscope.snapshot.data import SnapshotData
-from paramscope.snapshot.facts import DeclaredTie
+from paramscope.snapshot.oddities import DeclaredTie
 from paramscope.snapshot.path import join
 from paramscope.snapshot.views import ModuleRecords, SlotRecords
 

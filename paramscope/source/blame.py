@@ -56,9 +56,9 @@ def _object_around(snapshot: Snapshot, path: str) -> str:
     where there is none."""
     classes = snapshot.classes
     around = [
-        mark.path
-        for mark in snapshot.marks
-        if mark.kind == "object-class" and path.startswith(f"{mark.path}->") and str(mark.value) in classes
+        oddity.path
+        for oddity in snapshot.oddities
+        if oddity.kind == "object-class" and path.startswith(f"{oddity.path}->") and str(oddity.value) in classes
     ]
     return max(around, key=len, default="")
 

@@ -68,15 +68,15 @@ def locate(
 def _in_objects(snapshot: Snapshot, path: str, *, is_empty: bool, with_changes: bool) -> list[Match]:
     """What the classes of the plain objects on the way assign."""
     matches: list[Match] = []
-    for mark in snapshot.marks:
-        if mark.kind != "object-class" or not path.startswith(mark.path) or len(path) == len(mark.path):
+    for oddity in snapshot.oddities:
+        if oddity.kind != "object-class" or not path.startswith(oddity.path) or len(path) == len(oddity.path):
             continue
-        if _THROUGH_CALLABLE.search(mark.path):
+        if _THROUGH_CALLABLE.search(oddity.path):
             continue
-        first, *rest = to_steps(path[len(mark.path) :])
+        first, *rest = to_steps(path[len(oddity.path) :])
         if first.kind != "item":
             goal = Goal((PathStep("name", first.text), *rest), 0, is_empty, with_changes)
-            found = search(snapshot.classes, str(mark.value), goal).matches
+            found = search(snapshot.classes, str(oddity.value), goal).matches
             matches.extend(each for each in found if not _is_given(each.assignment))
     return matches
 

@@ -190,7 +190,7 @@ def _snapshot(
     if not roots:
         raise damaged("model.roots", "is missing")
     slots = SlotReader(found_slots, len(found.slots), modules)
-    has_quantized = any(mark.kind == "quantized" for mark in found.marks)
+    has_quantized = any(oddity.kind == "quantized" for oddity in found.marks)
     tensors = TensorReader(slots.tensors, len(found.storages), has_quantized=has_quantized)
     ties = to_record(found.declared_ties)
     snapshot = Snapshot(
@@ -211,7 +211,7 @@ def _snapshot(
         sharing=to_record(found.sharing),
         aliases=to_record(found.aliases),
         optimizers=to_record(found.optimizers),
-        marks=to_record(found.marks),
+        oddities=to_record(found.marks),
         declarations=tuple(
             tie._replace(pairs=(), undecided=None) if tie.pairs or tie.undecided == NO_SUCH_SLOTS else tie
             for tie in ties

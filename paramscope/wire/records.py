@@ -235,10 +235,10 @@ class Class(Wire, frozen=True):
     forward: str | None
 
 
-class Mark(Wire, frozen=True):
-    record = snapshot.Mark
+class Oddity(Wire, frozen=True):
+    record = snapshot.Oddity
     path: str
-    kind: snapshot.MarkKind
+    kind: snapshot.OddityKind
     name: str
     value: Setting
 
@@ -313,7 +313,8 @@ class Report(Struct, frozen=True, kw_only=True):
     aliases: tuple[Alias, ...]
     optimizers: tuple[Optimizer, ...]
     classes: tuple[Class, ...]
-    marks: tuple[Mark, ...]
+    marks: tuple[Oddity, ...]
+    """The snapshot's oddities, by the name that version 1 gives them."""
     declared_ties: tuple[DeclaredTie, ...]
     notes: tuple[Note, ...]
     findings: tuple[Finding, ...]

@@ -73,7 +73,7 @@ def report_pieces(report: ReportData) -> Iterator[str]:
         "aliases": snapshot.aliases,
         "optimizers": snapshot.optimizers,
         "classes": snapshot.interned.classes,
-        "marks": snapshot.marks,
+        "marks": snapshot.oddities,
         "declared_ties": snapshot.declared_ties,
         "notes": snapshot.notes,
         "findings": report.findings,

@@ -146,7 +146,7 @@ def only(report: Report) -> None:
     """Nothing stands beside what is registered: no attribute, alias, mark or shared memory."""
     assert unregistered(report) == []
     assert report.snapshot.aliases == ()
-    assert report.snapshot.marks == ()
+    assert report.snapshot.oddities == ()
     assert report.sharing == ()
 
 
@@ -157,7 +157,7 @@ def unregistered(report: Report) -> list[str]:
 
 def marks(report: Report) -> set[tuple[str, str, str]]:
     """(path, kind, name) of all."""
-    return {(mark.path, mark.kind, mark.name) for mark in report.snapshot.marks}
+    return {(mark.path, mark.kind, mark.name) for mark in report.snapshot.oddities}
 
 
 def shared(report: Report) -> list[tuple[str, tuple[str, ...]]]:

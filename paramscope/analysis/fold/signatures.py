@@ -81,10 +81,10 @@ class Signatures:
         if self.ties or self._told:
             kinds = {slot: tuple(tie.pattern[0] for tie in ties) for slot, ties in self.ties.items()}
             told = self._told
-            marks = [(kinds.get(slot), told.get(slot)) for slot in range(len(slots.tensors))]
+            oddities = [(kinds.get(slot), told.get(slot)) for slot in range(len(slots.tensors))]
             keys: Any = (
-                (hold, tensor < 0 or (specs[tensor], flags[tensor], memberships[tensor]), mark)
-                for hold, tensor, mark in zip(slots.holds, slots.tensors, marks, strict=True)
+                (hold, tensor < 0 or (specs[tensor], flags[tensor], memberships[tensor]), oddity)
+                for hold, tensor, oddity in zip(slots.holds, slots.tensors, oddities, strict=True)
             )
         else:
             keys = (

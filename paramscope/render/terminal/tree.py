@@ -145,7 +145,7 @@ class _Tree:
                 more = [*self._beside(listed), *more]
                 tail = _marked((*codes, *listed[0].codes))
             elif is_closed:
-                tail = f" {CLOSED}{whole.marks}{_marked(whole.codes)}"
+                tail = f" {CLOSED}{whole.glyphs}{_marked(whole.codes)}"
             labels = _labels(node.path, above, self._kind(node), len(node.modules), tail)
             found.append(Item(self._short(branch), self._short(kept), labels, more, whole))
             if is_inline or is_closed:
@@ -153,7 +153,7 @@ class _Tree:
             ends = [*["├─ "] * (len(listed) + len(children) - 1), "└─ "]
             leads = [(kept + end, kept + ("│  " if end == "├─ " else "   ")) for end in ends]
             for line, (lead, rest) in zip(listed, leads, strict=False):
-                tail = line.marks + _marked(line.codes)
+                tail = line.glyphs + _marked(line.codes)
                 labels = _labels(line.path, node.path, "", len(line.slots), tail)
                 what = " ".join(filter(None, [_status_word(line), shape(line), self._unusual(line)]))
                 found.append(Item(self._short(lead), self._short(rest), labels, [what], line))
@@ -186,7 +186,7 @@ class _Tree:
         """The slots of a module beside it: `64×3×7×7`, ` + bias`."""
         first, *others = listed
         name = "" if first.record.name == "weight" else text.name(first.record.name)
-        what = [first.marks.strip(), _status_word(first), name, shape(first), self._unusual(first)]
+        what = [first.glyphs.strip(), _status_word(first), name, shape(first), self._unusual(first)]
         more = text.name(others[0].record.name) if len(others) == 1 else f"{len(others)} more"
         return [" ".join(filter(None, what)), *([f" + {more}"] if others else [])]
 
@@ -201,7 +201,7 @@ class _Tree:
         )
 
     def _is_only_counted(self, line: Line) -> bool:
-        return self._is_terse and line.record.status == "buffer" and not line.marks and not line.codes
+        return self._is_terse and line.record.status == "buffer" and not line.glyphs and not line.codes
 
 
 def _usual(lines: list[Line]) -> tuple[str | None, str | None]:
@@ -222,13 +222,13 @@ def _are_alike(node: Node, held: list[Line], listed: list[Line]) -> bool:
             line.record.dtype,
             line.record.device,
             line.is_counted,
-            line.marks,
+            line.glyphs,
             line.codes,
         )
         for line in listed
     }
     is_whole = all(line.path.startswith(node.path) for line in held)
-    return is_whole and len(ways) <= 1 and not (len(listed) > 1 and listed[0].marks)
+    return is_whole and len(ways) <= 1 and not (len(listed) > 1 and listed[0].glyphs)
 
 
 def _buffers(held: list[Line], listed: list[Line]) -> list[str]:

@@ -87,17 +87,17 @@ def _left_out(facts: Facts, model: str) -> tuple[list[str] | None, set[str]]:
         if tie.source == "instance" and is_at_or_below(tie.module, model)
     ]
     dropped: set[str] = set()
-    for mark in facts.marks("saved-once"):
-        if not is_at_or_below(mark.path, model):
+    for oddity in facts.oddities("saved-once"):
+        if not is_at_or_below(oddity.path, model):
             continue
-        if mark.value:
-            if mark.path == model:
-                dropped.add(mark.name)
+        if oddity.value:
+            if oddity.path == model:
+                dropped.add(oddity.name)
             continue
-        if not is_simple_pattern(mark.name):
+        if not is_simple_pattern(oddity.name):
             return None, dropped
-        prefix = without_wrappers(mark.path.removeprefix(f"{model}.") if model else mark.path)
-        pattern = f"{prefix}.{mark.name}" if mark.path != model else mark.name
+        prefix = without_wrappers(oddity.path.removeprefix(f"{model}.") if model else oddity.path)
+        pattern = f"{prefix}.{oddity.name}" if oddity.path != model else oddity.name
         try:
             re.compile(pattern)
         except (re.error, RecursionError):

@@ -101,11 +101,11 @@ def _files(facts: Facts) -> dict[int, _File]:
     biases: dict[str, set[str]] = {}
     tables: dict[str, set[str]] = {}
     adapters: dict[str, set[str]] = {}
-    for mark in facts.marks("adapter"):
-        adapters.setdefault(mark.path, set()).add(mark.name)
-        biases.setdefault(mark.path, set()).add(str(mark.value))
-    for mark in facts.marks("adapter-tables"):
-        tables.setdefault(mark.path, set()).add(str(mark.value))
+    for oddity in facts.oddities("adapter"):
+        adapters.setdefault(oddity.path, set()).add(oddity.name)
+        biases.setdefault(oddity.path, set()).add(str(oddity.value))
+    for oddity in facts.oddities("adapter-tables"):
+        tables.setdefault(oddity.path, set()).add(str(oddity.value))
     return {
         facts.modules.position(path): _File(
             frozenset(names), frozenset(biases[path]), frozenset(tables.get(path, ()))

@@ -72,8 +72,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 def _problem(facts: Facts, kind: SlotKind, slot: int, declared: tuple[int, ...]) -> Iterator[Problem]:
     path = facts.slots.path_at(slot)
     found = kind.spec.shape if kind.spec is not None else None
-    marks = facts.marked.get(path, ())
-    if any(mark.kind in ("recomputed", "quantized") for mark in marks) or facts.slots.at(slot).parts:
+    oddities = facts.oddities_at.get(path, ())
+    if any(oddity.kind in ("recomputed", "quantized") for oddity in oddities) or facts.slots.at(slot).parts:
         return
     module = facts.module_of(slot)
     layer = _layer(facts, kind)

@@ -58,7 +58,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     # A model that is on meta as a whole is there to be looked at, whatever its buffers hold.
     if not on_meta or (on_meta_count and not real_count) or not real:
         return
-    if on_meta_count > _FEW * real_count > 0 and not facts.marks("offloaded"):
+    if on_meta_count > _FEW * real_count > 0 and not facts.oddities("offloaded"):
         yield _left_real(facts, [kind for kind in real if kind.role == "parameter"])
         return
     modules = facts.snapshot.slot_columns.modules

@@ -48,15 +48,15 @@ _FSDP = "torch.distributed.fsdp."
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """What capture marked."""
-    for mark in facts.marks("gradient-shape"):
-        slot = facts.slots[mark.path]
-        is_sharded = (slot.type or "").startswith(_FSDP) or facts.is_recomputed(mark.path)
-        if not slot.is_parameter or is_sharded or not isinstance(mark.value, tuple):
+    for oddity in facts.oddities("gradient-shape"):
+        slot = facts.slots[oddity.path]
+        is_sharded = (slot.type or "").startswith(_FSDP) or facts.is_recomputed(oddity.path)
+        if not slot.is_parameter or is_sharded or not isinstance(oddity.value, tuple):
             continue
         yield Problem(
-            (mark.path,),
+            (oddity.path,),
             f"{{0}} {{0|is|are}} {text.shape(slot.shape)}, but {{0|its|their}} gradient is "
-            f"{text.shape(mark.value)}: the next backward or step fails.",
+            f"{text.shape(oddity.value)}: the next backward or step fails.",
             "Set {0}.grad = None wherever its .data is given another shape.",
             blame=None,
         )

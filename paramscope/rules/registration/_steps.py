@@ -15,7 +15,7 @@ from paramscope.snapshot import REGISTERED, SlotRecord, join
 from paramscope.snapshot.path import numberless, prefixes
 from paramscope.text import name as printable
 
-_FIRST = re.compile(r"(?P<mark>->|::|)(?P<name><[^>]*>|(?:(?!->|::)[^.\[{])*)")
+_FIRST = re.compile(r"(?P<sign>->|::|)(?P<name><[^>]*>|(?:(?!->|::)[^.\[{])*)")
 _KEY = re.compile(r"\[(?!\d+\])")
 """A key of a dict, in the path of what lies there."""
 
@@ -93,16 +93,16 @@ def _held(facts: Facts, path: str, owner: str, rest: str) -> Held | None:
     first = _FIRST.match(rest)
     if not rest or first is None:
         return None
-    marks = facts.marked.get(path, ())
-    mark = next((mark for mark in marks if mark.kind == "held-by"), None)
-    thing = printable(str(mark.value).rpartition(".")[2]) if mark is not None else ""
+    oddities = facts.oddities_at.get(path, ())
+    oddity = next((oddity for oddity in oddities if oddity.kind == "held-by"), None)
+    thing = printable(str(oddity.value).rpartition(".")[2]) if oddity is not None else ""
     kind: HeldAs
-    if first["mark"] == "::":
+    if first["sign"] == "::":
         kind = "class"
-    elif first["mark"] == "->":
+    elif first["sign"] == "->":
         kind = "shadow"
-    elif mark is not None:
-        kind = {"record": "record", "object": "object"}.get(mark.name, "callable")  # type: ignore[assignment]
+    elif oddity is not None:
+        kind = {"record": "record", "object": "object"}.get(oddity.name, "callable")  # type: ignore[assignment]
     else:
         kind = "container" if first.end() < len(rest) else "attribute"
     return Held(
@@ -111,8 +111,8 @@ def _held(facts: Facts, path: str, owner: str, rest: str) -> Held | None:
         kind,
         _KEY.search(rest) is not None,
         thing,
-        mark is not None and str(mark.value).startswith("torch."),
-        any(mark.kind == "held-from-above" for mark in marks),
+        oddity is not None and str(oddity.value).startswith("torch."),
+        any(oddity.kind == "held-from-above" for oddity in oddities),
         rest[first.end() :],
     )
 

@@ -75,19 +75,19 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 
 def _by_class(facts: Facts) -> Iterator[Problem]:
-    marks = facts.marks("class-shadow")
-    hiding = _class_level(facts) if any(mark.value != "None" for mark in marks) else {}
-    for mark in marks:
-        path = f"{mark.path}.{mark.name}" if mark.path else mark.name
+    oddities = facts.oddities("class-shadow")
+    hiding = _class_level(facts) if any(oddity.value != "None" for oddity in oddities) else {}
+    for oddity in oddities:
+        path = f"{oddity.path}.{oddity.name}" if oddity.path else oddity.name
         others = [
             other
-            for other in hiding.get(mark.name, ())
-            if _have_common_class(facts, mark.path, other.rpartition("::")[0])
+            for other in hiding.get(oddity.name, ())
+            if _have_common_class(facts, oddity.path, other.rpartition("::")[0])
         ]
         # Of a class attribute that is the very thing that is registered, nothing is hidden.
-        if not _is_something(facts, path) or (mark.value != "None" and not others):
+        if not _is_something(facts, path) or (oddity.value != "None" and not others):
             continue
-        what, name = _WORDS.get(str(mark.value), "something else"), printable(mark.name)
+        what, name = _WORDS.get(str(oddity.value), "something else"), printable(oddity.name)
         yield Problem(
             (path, *others),
             f"{{0}} {{0|is|are}} registered, but the class has an attribute {name}, which hides {{0|it|them}}: "

@@ -102,13 +102,13 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
 
 def _recomputed_by(facts: Facts, path: str) -> str:
     """What computes a tensor anew before each forward; empty where nothing does."""
-    return next((mark.name for mark in facts.marked.get(path, ()) if mark.kind == "recomputed"), "")
+    return next((oddity.name for oddity in facts.oddities_at.get(path, ()) if oddity.kind == "recomputed"), "")
 
 
 def _is_copied(facts: Facts, slot: int, path: str) -> bool:
     """Whether a copy of the model would copy what a slot holds, and nobody's own code decides on it."""
-    if "::" in path or any(mark.kind == "not-copied" for mark in facts.marked.get(path, ())):
+    if "::" in path or any(oddity.kind == "not-copied" for oddity in facts.oddities_at.get(path, ())):
         return False
-    apart = facts.once("not-copied", lambda: frozenset(mark.path for mark in facts.marks("not-copied")))
+    apart = facts.once("not-copied", lambda: frozenset(oddity.path for oddity in facts.oddities("not-copied")))
     above = upwards(facts, facts.snapshot.slot_columns.modules[slot]) if apart else ()
     return apart.isdisjoint(map(facts.modules.path_at, above))

@@ -31,7 +31,7 @@ def varying(facts: Facts) -> list[Aspect]:
             met.setdefault(("training mode", owner.type), set()).add(owner.training)
     found = {aspect for (aspect, _), states in met.items() if len(states) > 1}
     # What dispatches modules puts a hook around their forwards.
-    is_placed = any(mark.kind in ("offloaded", "own-forward") for mark in facts.snapshot.marks)
+    is_placed = any(oddity.kind in ("offloaded", "own-forward") for oddity in facts.snapshot.oddities)
     if is_placed or any(spec.device == "meta" for spec in facts.snapshot.interned.specs):
         found.discard("device")
     order: tuple[Aspect, ...] = ("requires_grad", "dtype", "device", "training mode")

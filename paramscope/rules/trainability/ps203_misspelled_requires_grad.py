@@ -40,24 +40,24 @@ from collections.abc import Iterator
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Blame, Problem, Rule, Undecided
-from paramscope.snapshot import Mark
+from paramscope.snapshot import Oddity
 
 RULE = Rule("PS203", "misspelled-requires-grad", Severity.ERROR)
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Odd attributes of Parameters and modules."""
-    for mark in facts.marks("odd-attribute"):
-        is_slot = mark.path in facts.slots
-        if not is_slot or facts.slots[mark.path].is_parameter:
-            yield _problem(mark, is_slot=is_slot)
+    for oddity in facts.oddities("odd-attribute"):
+        is_slot = oddity.path in facts.slots
+        if not is_slot or facts.slots[oddity.path].is_parameter:
+            yield _problem(oddity, is_slot=is_slot)
 
 
-def _problem(mark: Mark, *, is_slot: bool) -> Problem:
-    meant = mark.value is True
-    message = f"{mark.name!r} was assigned on {{0}}: PyTorch "
+def _problem(oddity: Oddity, *, is_slot: bool) -> Problem:
+    meant = oddity.value is True
+    message = f"{oddity.name!r} was assigned on {{0}}: PyTorch "
     instead = f"Call .requires_grad_({meant}) on {{0}}."
-    if mark.name == "requires_grad_":
+    if oddity.name == "requires_grad_":
         message = (
             "requires_grad_ of {0} was assigned instead of called: that freezes nothing, and the method is gone."
         )
@@ -66,5 +66,5 @@ def _problem(mark: Mark, *, is_slot: bool) -> Problem:
         instead = f"Write .requires_grad = {meant} for {{0}}."
     else:
         message += "ignores it on a module, and the module's parameters stay as they were."
-    line = Blame.attribute(mark.path, mark.name)
-    return Problem((mark.path,), message, instead, blame=line, alike=(is_slot, mark.name))
+    line = Blame.attribute(oddity.path, oddity.name)
+    return Problem((oddity.path,), message, instead, blame=line, alike=(is_slot, oddity.name))

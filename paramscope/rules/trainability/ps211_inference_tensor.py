@@ -42,11 +42,11 @@ RULE = Rule("PS211", "inference-tensor", Severity.ERROR)
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Tensors that capture marked."""
-    for mark in facts.marks("inference"):
-        slot = facts.slots[mark.path]
+    for oddity in facts.oddities("inference"):
+        slot = facts.slots[oddity.path]
         if slot.registered and slot.role != "attribute":
             yield Problem(
-                (mark.path,),
+                (oddity.path,),
                 "{0} {0|was|were} made under torch.inference_mode(): training {0|it|them}, or anything that "
                 "{0|it takes|they take} part in, raises.",
                 "Build the model outside of inference_mode, or clone what came from there: tensor.clone().",

@@ -74,12 +74,12 @@ _BASE = frozenset({"base", "base_layer", "base_model", "original", "original_mod
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Adapters, copies and what is trained."""
     trained = [kind for kind in facts.slot_kinds if kind.is_trainable and kind.groups]
-    merged = facts.marks("merged-adapter")
+    merged = facts.oddities("merged-adapter")
     if not trained:
         return
-    for mark in merged:
+    for oddity in merged:
         yield Problem(
-            (mark.path,),
+            (oddity.path,),
             "The adapters of {0} are merged into the base weights, though there is an optimizer: forward bypasses "
             "them, so they get no gradient.",
             "Call model.unmerge_adapter() before you go on training.",

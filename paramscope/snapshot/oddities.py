@@ -1,4 +1,4 @@
-"""Facts that few modules and slots have: classes, marks, declared ties, and what was not looked into."""
+"""Facts that few modules and slots have: classes, oddities, declared ties, and what was not looked into."""
 
 # NOTE: annotations are evaluated here: typing would compile the text of each, in ten times the time.
 from typing import Literal, NamedTuple
@@ -18,7 +18,7 @@ NoteKind = Literal[
     "values",
     "overridden",
 ]
-MarkKind = Literal[
+OddityKind = Literal[
     "odd-attribute",
     "class-shadow",
     "inference",
@@ -74,7 +74,7 @@ class ClassRecord(NamedTuple):
     """Qualified name of the class whose body defines `forward`."""
 
 
-class Mark(NamedTuple):
+class Oddity(NamedTuple):
     """Something odd about one module or slot; what `name` and `value` hold is said with each kind.
 
     - `odd-attribute`: an attribute that looks like a misspelled `requires_grad`, or a method put in its place; its
@@ -109,7 +109,7 @@ class Mark(NamedTuple):
     """
 
     path: str
-    kind: MarkKind
+    kind: OddityKind
     name: str
     value: bool | int | float | str | tuple[int, ...] | None
 
