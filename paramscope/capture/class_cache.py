@@ -59,7 +59,7 @@ def look_up(cls: type) -> KnownClass:
     if known is not None and (known.edition == () or known.edition == _edition(cls)):
         return known
     if is_torch(cls):
-        # Nothing in the bodies of torch's own classes is told of but their names and places.
+        # Nothing in the bodies of torch's own classes matters but their names and places.
         return _classes.put(cls, KnownClass((), class_record(cls), ()))
     return _classes.put(cls, KnownClass(_edition(cls), class_record(cls), tuple(_shared_names(cls))))
 

@@ -72,7 +72,7 @@ class ForeignMembers:
     def record(
         self, members: Sequence[Any], name: str | None, position: int, numbers: Sequence[int | None]
     ) -> ForeignRecord:
-        """Everything that is told of a foreign tensor.
+        """Everything that is known of a foreign tensor.
 
         members: of its group. name: what the group calls it. position: where it stands among them. numbers: their
         tensor numbers (None for foreign ones).

@@ -1,4 +1,4 @@
-"""What is told of modules beside their slots: classes, settings, oddities, and why a fate cannot be told."""
+"""What is recorded of modules beside their slots: classes, settings, oddities, and why a fate is unknown."""
 
 from __future__ import annotations
 

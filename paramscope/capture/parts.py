@@ -55,7 +55,7 @@ def answers_for_place(cls: type) -> bool:
 def answers_for_itself(cls: type) -> bool:
     """Whether a tensor class of the user's was made to answer for its sizes, so that asking runs its code.
 
-    torch keeps that as a bit of each tensor that Python cannot read: it is told from the call that sets it.
+    torch keeps that as a bit of each tensor that Python cannot read: it is inferred from the call that sets it.
     """
     return _asks_for(cls, _POLICY)
 

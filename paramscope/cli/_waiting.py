@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FIRST, HINT = 1.0, 3.0
-"""Seconds after which a terminal is told what is going on, and after which anyone is told why it may take so long."""
+"""Seconds after which a terminal shows what is going on, and after which a hint says why it may take so long."""
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def takers_of(option: str) -> tuple[str, ...]:
         try:
             takes = option in options_of(format)
         except FormatError:
-            # Whoever asks for that format is told why.
+            # The reason is given where that format is asked for.
             continue
         if takes:
             found.append(format)

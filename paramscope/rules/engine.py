@@ -58,7 +58,7 @@ def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
         found = [problem for problem in problems[rule.code] if problem.paths[0] not in better]
         try:
             findings += to_findings(rule, found, facts)
-        except Exception as error:  # noqa: BLE001  it is told
+        except Exception as error:  # noqa: BLE001  it is reported
             skipped.append(Skipped(rule.code, _crash(error)))
     if len(findings) > 1:
         findings.sort(key=lambda each: (-each.severity.rank, each.code, _place(each.paths[0], facts), each.paths))
@@ -86,7 +86,7 @@ def _run(loaded: Loaded, facts: Facts) -> tuple[list[Problem], list[str]]:
                 problems.append(each)
             else:
                 reasons[each.reason] = None
-    except Exception as error:  # noqa: BLE001  it is told
+    except Exception as error:  # noqa: BLE001  it is reported
         return [], [_crash(error)]
     return problems, list(reasons)
 

@@ -23,7 +23,7 @@ def once(tell: Callable[Concatenate[Facts, P], T]) -> Callable[Concatenate[Facts
 
 
 def all_once(tell: Callable[[Facts], Iterable[T]]) -> Callable[[Facts], tuple[T, ...]]:
-    """As `once`, for what is told one by one."""
+    """As `once`, for what is yielded one by one."""
 
     @once
     @wraps(tell)

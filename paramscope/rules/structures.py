@@ -19,7 +19,7 @@ def structures(facts: Facts) -> list[int]:
 
 
 def by_slot(facts: Facts, tell: Callable[[SlotKind], Hashable]) -> list[int]:
-    """For each slot the number of what is told of its kind; -1 for attributes."""
+    """For each slot the number of what is worked out of its kind; -1 for attributes."""
     found = [-1] * len(facts.slots)
     known: dict[Hashable, int] = {}
     for kind in facts.slot_kinds:

@@ -1,4 +1,4 @@
-"""What a snapshot holds: columns, and what is told of one of their entries."""
+"""What a snapshot holds: columns, and what follows from one of their entries."""
 
 from __future__ import annotations
 

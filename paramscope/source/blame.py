@@ -65,7 +65,7 @@ def _object_around(snapshot: Snapshot, path: str) -> str:
 
 def locate_odd_attribute(snapshot: Snapshot, path: str, name: str) -> Located:
     """Where an attribute such as `require_grad` was assigned to a module or a Parameter: in a class above it, or in
-    any function of the files of the user's own classes; where several may be, none is told."""
+    any function of the files of the user's own classes; where several may be, none is reported."""
     assigned = locate(snapshot, path, below=name).assignments
     within = [each for each in assigned if each.is_whole and not each.type.startswith("torch.")]
     places = by_line(within)

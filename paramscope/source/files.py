@@ -44,7 +44,7 @@ class SourceFile:
         return self.lines[number - 1].strip()
 
     def once(self, key: Hashable, tell: Callable[[], T]) -> T:
-        """What is told from the tree, worked out the first time that it is asked for."""
+        """What is worked out from the tree, the first time that it is asked for."""
         if key not in self._told:
             self._told[key] = tell()
         told: T = self._told[key]

@@ -69,7 +69,7 @@ def _read(text: str | bytes, make: type[Made]) -> Made:
         storages = map(msgspec.json.Decoder(Storage).decode, found.storages)
         return _report(found, modules, slots, storages, make)
     except (msgspec.MsgspecError, UnicodeError):
-        # What is wrong is told from all of it, parsed; or nothing is, but for half a surrogate pair in a name, which
+        # What is wrong is found in all of it, parsed; or nothing is, but for half a surrogate pair in a name, which
         # msgspec does not read, and Python does.
         sound = _sound(_parsed(text))
     return _report(sound, sound.modules, sound.slots, sound.storages, make)

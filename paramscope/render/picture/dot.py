@@ -28,7 +28,7 @@ WIDEST = FONT_SIZE * SHOWN_AT // SMALLEST
 _BETWEEN = 20
 """Points between two boxes of a rank."""
 _GAP = 44
-"""Points between two ranks, a little more than Graphviz is told."""
+"""Points between two ranks, a little more than Graphviz is given."""
 
 
 class _Style(NamedTuple):

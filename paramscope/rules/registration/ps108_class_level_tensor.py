@@ -57,7 +57,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         if kind.is_parameter:
             yield _problem(slot.path, held.name, "Parameter")
         elif not kind.requires_grad:
-            # A plain tensor that requires grad, or has a graph, is told of for that.
+            # A plain tensor that requires grad, or has a graph, is reported for that.
             yield Problem(
                 (slot.path,),
                 "All instances of the class share {0}, {0|a tensor|tensors} in its body: .to() does not move "

@@ -70,7 +70,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     meant = [each for each in copies(facts) if not is_asked_for(facts, each.path)]
     yield from (_copy(facts, each) for each in meant)
     common = {each.places: each for each in common_layers(facts)}
-    # Of copies that share what lies in them, their list is told.
+    # Of copies that share what lies in them, their list is reported.
     told = {member for each in repeated_modules(facts) if not each.is_one_object for member in each.members}
     for places in shared_modules(facts):
         if all(facts.parents[place] in told for place in places) or not holds_tensors(facts, places[0]):

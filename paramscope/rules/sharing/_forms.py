@@ -191,7 +191,7 @@ def advice(facts: Facts, slots: Sequence[int]) -> Advice:
     codes = [to_code(facts, path) for path in paths[: _NAMED + 1]]
     views: list[str | None] = [""] * len(paths)
     tensors = facts.snapshot.tensor_columns
-    # Most are of one shape and one stride, which is told at a glance.
+    # Most are of one shape and one stride, which shows at a glance.
     if len({tensors.specs[facts.snapshot.slot_columns.tensors[slot]] for slot in slots}) > 1:
         forms = [form_of(facts, slot) for slot in slots]
         views = [None if forms[0] is None or each is None else view_of(forms[0], each) for each in forms]

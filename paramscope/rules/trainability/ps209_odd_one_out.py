@@ -61,7 +61,7 @@ class _Odd(NamedTuple):
     """Whether it belongs to the first or the last ones of the run, or to every second, third, … of it: then it looks
     chosen."""
     shown: int
-    """The one whose difference is told: of an end, all in one finding, the first."""
+    """The one whose difference is named: of an end, all in one finding, the first."""
 
 
 class _Reading(NamedTuple):
