@@ -11,8 +11,8 @@ from wcwidth import wcswidth
 
 from paramscope import Finding, Location, Report, Severity, Skipped, capture
 from paramscope.render._findings import counted
+from paramscope.render.terminal._finding_lines import LISTED, finding_lines
 from paramscope.render.terminal._layout import Screen
-from paramscope.render.terminal._page import LISTED, finding_lines
 from paramscope.render.terminal.text import skipped_lines
 from paramscope.rules.engine import NEEDED
 

@@ -5,7 +5,7 @@ tabulate would lay out the same, but in many times the time that it takes to loo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -34,6 +34,11 @@ class Screen(NamedTuple):
     """Terminal columns that no line passes."""
     color: bool
     """Whether ANSI colours are understood."""
+
+
+def joined(blocks: Iterable[Sequence[str]]) -> str:
+    """A view, of its blocks; those without a line are left out."""
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def paint(line: str, style: str | None, screen: Screen) -> str:

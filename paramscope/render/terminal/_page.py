@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from paramscope import text
 from paramscope.analysis.fold import Row
 from paramscope.render import _page as page
-from paramscope.render._findings import by_severity, counted
 from paramscope.render._pieces import Pieces, flat
 from paramscope.render.terminal._layout import Screen, grid, paint, sentence
 from paramscope.report.data import ReportData
-from paramscope.report.finding import Finding, Severity
 from paramscope.snapshot import OptimizerRecord
-from paramscope.text import plain
 
-LISTED = 10
-"""Findings that a view lists before it counts the rest."""
 _SHARING, _ROWS, _GROUPS = 12, 8, 20
 """What is listed of sharing, of the rows of one set of slots, and of the groups of one optimizer; JSON holds all."""
-_STYLES = {Severity.ERROR: "hidden", Severity.WARNING: "warning", Severity.INFO: "buffer"}
-"""What `paint` knows them by: red, yellow, cyan."""
-
-
-def joined(blocks: Iterable[Sequence[str]]) -> str:
-    """A view, of its blocks; those without a line are left out."""
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def title(report: ReportData, width: int, *, also: str = "") -> list[str]:
@@ -128,43 +116,3 @@ def _listed(rows: Sequence[Pieces], width: int, indent: str) -> list[str]:
 
 def _more(number: int, noun: str, indent: str) -> list[str]:
     return [f"{indent}… and {text.plural(number, f'more {noun}')}"] if number > 0 else []
-
-
-def lines_of(
-    finding: Finding, screen: Screen, *, reason: str = "", with_help: bool = True, with_unlocated: bool = False
-) -> list[str]:
-    """A finding as a terminal shows it: where and what in the first line, then why, and what to write instead;
-    with_unlocated: why no line is known, too."""
-    head = f"{finding.place}: {finding.severity.value} {plain(finding.code)} {plain(finding.name)}"
-    lines = [paint(line, _STYLES[finding.severity], screen) for line in text.wrap_words(head, screen.width)]
-    said = {
-        "": finding.message,
-        "help: ": finding.help if with_help else "",
-        "no line: ": finding.unlocated if with_unlocated else "",
-        "ignored: ": reason,
-    }
-    for label, words in said.items():
-        if words or not label:
-            lines += hanging(plain(words), f"  {label}", screen.width)
-    return lines
-
-
-def hanging(words: str, label: str, width: int, rest: str | None = None) -> list[str]:
-    """A text behind a label, its further lines as far in as its first, or as `rest` is."""
-    rest = " " * len(label) if rest is None else rest
-    wrapped = text.wrap_words(words, max(16, width - len(rest)))
-    return [(rest if number else label) + line for number, line in enumerate(wrapped)]
-
-
-def finding_lines(report: ReportData, screen: Screen) -> list[str]:
-    """The block of a view: the worst findings, and a count of the rest; nothing for none."""
-    findings = by_severity(report.findings)
-    if not findings:
-        return []
-    lines = [paint("findings", "heading", screen)]
-    inner = screen._replace(width=screen.width - 2)
-    for finding in findings[:LISTED]:
-        lines += [f"  {line}" for line in lines_of(finding, inner)]
-    if len(findings) > LISTED:
-        lines += [f"  … and {counted(findings[LISTED:])}: paramscope check lists them"]
-    return lines

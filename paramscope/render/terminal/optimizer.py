@@ -15,8 +15,8 @@ from paramscope.render._lines import lines_of, nodes_of
 from paramscope.render._page import foreign, options
 from paramscope.render._pieces import flat
 from paramscope.render._pieces import joined as together
-from paramscope.render.terminal._layout import Screen, grid, paint, sentence
-from paramscope.render.terminal._page import joined, note_lines, optimizer_title, title
+from paramscope.render.terminal._layout import Screen, grid, joined, paint, sentence
+from paramscope.render.terminal._page import note_lines, optimizer_title, title
 from paramscope.report.data import ReportData
 from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from paramscope import text
-from paramscope.render.terminal._layout import Screen, grid
-from paramscope.render.terminal._page import joined, note_lines, title, total_lines
+from paramscope.render.terminal._layout import Screen, grid, joined
+from paramscope.render.terminal._page import note_lines, title, total_lines
 from paramscope.report.data import ReportData
 from paramscope.snapshot import REGISTERED
 

@@ -11,7 +11,8 @@ from paramscope.render._line import Line
 from paramscope.render._lines import lines_of
 from paramscope.render._page import remarks, varied
 from paramscope.render.terminal import _page as page
-from paramscope.render.terminal._layout import GAP, Screen, column_width, grid
+from paramscope.render.terminal._finding_lines import finding_lines
+from paramscope.render.terminal._layout import GAP, Screen, column_width, grid, joined
 from paramscope.report.data import ReportData
 from paramscope.snapshot import FATES
 from paramscope.text import name
@@ -54,12 +55,12 @@ def render(
         page.title(report, width),
         _slot_lines(report, lines.shown, wanted, screen) if lines.shown else [nothing(report, selection)],
         page.total_lines(report, width, lines.left_out),
-        page.finding_lines(report, screen),
+        finding_lines(report, screen),
         page.sharing_lines(report, lines.rows, width),
         page.optimizer_lines(report, lines.rows, screen),
         page.note_lines(report, width),
     ]
-    return page.joined(blocks)
+    return joined(blocks)
 
 
 _IN_PAPERS = ("module", "shape", "elements", "share")

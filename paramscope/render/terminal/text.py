@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from paramscope import text
 from paramscope.exceptions.checked import Checked
 from paramscope.render._findings import by_severity, counted, verdict
-from paramscope.render.terminal._layout import Screen, paint
-from paramscope.render.terminal._page import LISTED, hanging, joined, lines_of
+from paramscope.render.terminal._finding_lines import LISTED, hanging, lines_of
+from paramscope.render.terminal._layout import Screen, joined, paint
 from paramscope.report.finding import Finding, Severity, Skipped
 from paramscope.rules.engine import NEEDED
 from paramscope.text import plain

@@ -18,7 +18,8 @@ from paramscope.render._page import CLOSED, remarks, varied
 from paramscope.render._pieces import Pieces
 from paramscope.render.terminal import _page as page
 from paramscope.render.terminal._branches import Item, drawn_items
-from paramscope.render.terminal._layout import Screen, paint
+from paramscope.render.terminal._finding_lines import finding_lines
+from paramscope.render.terminal._layout import Screen, joined, paint
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
 
@@ -66,7 +67,7 @@ def render(
         [paint(line, "heading", screen) for line in above],
         [*drawn, *(paint(line, "legend", screen) for line in page.remark_lines(told, width))] if items else drawn,
         below,
-        page.finding_lines(report, screen),
+        finding_lines(report, screen),
         page.sharing_lines(report, lines.rows, width),
         # Where a rule says the same, it is a finding.
         []
@@ -74,7 +75,7 @@ def render(
         else page.disagreements(report, lines.rows, screen),
         page.note_lines(report, width),
     ]
-    return page.joined(blocks)
+    return joined(blocks)
 
 
 class _Tree:
