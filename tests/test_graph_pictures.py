@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from support.boxes import SVG, Picture, labels, outline
+from support.first_models import gpt2_lora
 from support.graph_models import Hidden, frozen_but_one, gan
 from torch import nn
 
-from benchmarks.models import gpt2, gpt2_lora, llama70b, resnet50
+from benchmarks.models import gpt2, llama70b, resnet50
 from fixtures import tying, vit
 from paramscope import Finding, Report, Severity, audit
 from paramscope.render.picture import _layout
@@ -50,9 +50,7 @@ def split_gpt2() -> Report:
 
 
 def lora() -> Report:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a name that will go
-        return audit(gpt2_lora())
+    return audit(gpt2_lora())
 
 
 REPORTS = {

@@ -76,7 +76,7 @@ def make_spec(
 
 
 def is_parameter(tensor: Any) -> bool:
-    """Whether a tensor is a Parameter, as torch tells it: one that wraps a subclass bears a oddity."""
+    """Whether a tensor is a Parameter, as torch tells it: one that wraps a subclass bears a mark."""
     cls = type(tensor)
     if issubclass(cls, nn.Parameter):
         return True

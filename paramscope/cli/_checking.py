@@ -23,7 +23,14 @@ from paramscope.errors import (
     TargetError,
     nearest,
 )
-from paramscope.exceptions.apply import Applied, Exceptions, accepted, check_comments, declared_by_comments
+from paramscope.exceptions.apply import (
+    Applied,
+    Exceptions,
+    accepted,
+    check_comments,
+    declared_by_comments,
+    declared_severities,
+)
 from paramscope.exceptions.baseline import read_baseline, to_baseline, write_baseline
 from paramscope.exceptions.checked import Checked, as_checked
 from paramscope.exceptions.stale import Ran, stale
@@ -91,9 +98,7 @@ def to_plan(
     word = fail_on or config.fail_on or "warning"
     if word not in FAIL_ON:
         raise OptionError(f"--fail-on cannot be {word!r}", f"Choose from {', '.join(FAIL_ON)}.")
-    severities = {
-        loaded.rule.code: severity for code, severity in config.severity for loaded in matching(found.rules, code)
-    }
+    severities = declared_severities(config, found.rules)
     exceptions = Exceptions(config.ignore, read_baseline(baseline) if baseline is not None else None)
     return Plan(rules, exceptions, severities, None if word == "never" else Severity(word), warnings)
 

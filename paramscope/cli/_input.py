@@ -46,7 +46,7 @@ def build(target: str, building: Building) -> tuple[Any, Any]:
     """(model, optimizer) of a TARGET, as `audit` takes them. Raises TargetError."""
     from paramscope.load.target import import_target, load_optimizer, load_target
 
-    with waiting(f"importing {target.rpartition(':')[0]}", _TRAINS):
+    with waiting(f"importing {target.rpartition(':')[0] or target}", _TRAINS):
         import_target(target)
     with waiting(f"building {target}"):
         built = load_target(target, arguments=building.arguments, meta=building.meta)

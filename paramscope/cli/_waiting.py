@@ -10,30 +10,37 @@ from contextlib import contextmanager
 
 FIRST, HINT = 1.0, 3.0
 """Seconds after which a terminal shows what is going on, and after which a hint says why it may take so long."""
+_STEP = 0.25
 
 
 @contextmanager
 def waiting(doing: str, hint: str = "") -> Iterator[None]:
-    """Says what is going on within it, if that takes long; without a hint only on a terminal."""
+    """Says what is going on within it, if that takes long; without a hint only on a terminal.
+
+    The seconds that importing torch takes are no reason for a hint: nobody can do anything about them.
+    """
     stream, done = sys.stderr, threading.Event()
     is_terminal = stream.isatty()
+    if not is_terminal and not hint:
+        yield
+        return
 
     def tell() -> None:
-        start = time.monotonic()
-        if done.wait(FIRST if is_terminal else HINT):
-            return
-        if not is_terminal:
-            stream.write(f"{doing} …{hint}\n" if hint else "")
-            stream.flush()
-            return
-        while True:
+        start, own, drawn = time.monotonic(), 0.0, ""
+        while not done.wait(_STEP):
+            own += 0 if _is_importing_torch() else _STEP
             passed = time.monotonic() - start
-            stream.write(f"\r\x1b[K{doing} … {passed:.0f} s{hint if passed >= HINT else ''}")
-            stream.flush()
-            if done.wait(1):
-                stream.write("\r\x1b[K")
+            if is_terminal and passed >= FIRST:
+                drawn = f"\r\x1b[K{doing} … {passed:.0f} s{hint if own >= HINT else ''}"
+                stream.write(drawn)
+                stream.flush()
+            elif not is_terminal and own >= HINT:
+                stream.write(f"{doing} …{hint}\n")
                 stream.flush()
                 return
+        if drawn:
+            stream.write("\r\x1b[K")
+            stream.flush()
 
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()
@@ -42,3 +49,7 @@ def waiting(doing: str, hint: str = "") -> Iterator[None]:
     finally:
         done.set()
         teller.join()
+
+
+def _is_importing_torch() -> bool:
+    return bool(getattr(getattr(sys.modules.get("torch"), "__spec__", None), "_initializing", False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
 from paramscope import source
@@ -16,6 +16,7 @@ from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding, Severity, is_meant, real_file, shown_file
 from paramscope.rules.choice import matching
 from paramscope.rules.discovery import discover
+from paramscope.rules.rule import Loaded
 from paramscope.snapshot import Snapshot
 from paramscope.source.library import is_own
 
@@ -120,11 +121,14 @@ def accepted(
 def as_declared(report: Made, config: Config) -> Made:
     """A report with the severities that a configuration gives, and without what it and comments accept."""
     rules = discover().rules
-    severities = {rule.code: severity for code, severity in config.severity for rule, *_ in matching(rules, code)}
-    found, _ = accepted(
-        report, Exceptions(config.ignore), severities, {rule.code: rule.severity for rule, *_ in rules}
-    )
+    defaults = {loaded.rule.code: loaded.rule.severity for loaded in rules}
+    found, _ = accepted(report, Exceptions(config.ignore), declared_severities(config, rules), defaults)
     return found
+
+
+def declared_severities(config: Config, rules: Sequence[Loaded]) -> dict[str, Severity]:
+    """The severities that a configuration gives, by the codes of the rules that it means."""
+    return {loaded.rule.code: severity for code, severity in config.severity for loaded in matching(rules, code)}
 
 
 def check_comments(comments: Iterable[source.comments.IgnoreComment]) -> None:

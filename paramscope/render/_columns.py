@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.errors import FormatError
-from paramscope.render._line import PARAMETERS, Closed, Line
+from paramscope.render._line import FATE_WORDS, PARAMETERS, Closed, Line
 from paramscope.render._pieces import Name, Pieces, flat
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
@@ -16,7 +16,6 @@ from paramscope.snapshot import FATES
 
 _SHORT_ROLES = {"parameter": "param", "attribute": "attr"}
 _LETTERS = {"gradient": "g", "stepped": "s", "saved": "v", "moved": "m"}
-_WORDS = {None: "?", True: "yes", False: "-"}
 
 
 class Column(NamedTuple):
@@ -67,11 +66,11 @@ def _short_role(line: Line, report: ReportData) -> str:
 def shape(line: Line) -> str:
     """Sizes; of a closed module how many tensors it holds."""
     if line.closed:
-        return slots_held(line.closed)
+        return _slots_held(line.closed)
     return "" if line.record.status == "empty" else _sizes(line.record.shape)
 
 
-def slots_held(closed: Closed) -> str:
+def _slots_held(closed: Closed) -> str:
     """`12 slots`, `12 slots + 3 buffers`, `3 buffers`: of a closed module, with buffers apart."""
     buffers = closed.slots["buffer"]
     others = sum(closed.slots.values()) - buffers
@@ -114,7 +113,7 @@ def _fate(name: str) -> Callable[[Line, ReportData], str]:
     def cell(line: Line, report: ReportData) -> str:
         if line.closed:
             return line.closed.fates[position]
-        return "" if line.record.status == "empty" else _WORDS[getattr(line.record, name)]
+        return "" if line.record.status == "empty" else FATE_WORDS[getattr(line.record, name)]
 
     return cell
 

@@ -12,6 +12,7 @@ from paramscope.snapshot import FATES, SlotRecord, Status
 
 PARAMETERS: tuple[Status, ...] = ("trainable", "frozen")
 """Statuses of registered parameters."""
+FATE_WORDS = {None: "?", True: "yes", False: "-"}
 _Common = Literal["status", "dtype", "device"]
 _COMMON: tuple[_Common, ...] = ("status", "dtype", "device")
 
@@ -64,11 +65,6 @@ class Closed(NamedTuple):
     """For each fate of the parameters, or of all else where there are none: `yes`, `-`, `?`, or `some`."""
 
     @property
-    def parameters(self) -> int:
-        """Elements of registered parameters that no line before holds."""
-        return sum(self.new[status] for status in PARAMETERS)
-
-    @property
     def has_parameters(self) -> bool:
         """Whether it holds registered parameters, new or not."""
         return any(self.slots[status] for status in PARAMETERS)
@@ -113,11 +109,8 @@ def _alone(line: Line) -> Closed:
         Counter() if line.is_counted else elements,
         elements if line.is_counted else Counter(),
         {name: line.common(name) for name in _COMMON},
-        tuple(_FATE_WORDS[getattr(record, fate)] for fate in FATES),
+        tuple(FATE_WORDS[getattr(record, fate)] for fate in FATES),
     )
-
-
-_FATE_WORDS = {None: "?", True: "yes", False: "-"}
 
 
 def _same(values: Sequence[str], otherwise: str) -> str:

@@ -107,7 +107,8 @@ def remarks(lines: Sequence[Line], columns: Collection[str], shown: Sequence[Lin
         found.append([" ".join(what), *([" " if "dtype" in same else " on "] if where else []), *where])
     unknown = dict.fromkeys(line.record.unknown for line in lines)
     reasons = dict.fromkeys(reason for each in unknown for _, reason in each)
-    lacks_optimizer = reasons.pop(NO_OPTIMIZER, 0) is None
+    lacks_optimizer = NO_OPTIMIZER in reasons
+    reasons.pop(NO_OPTIMIZER, None)
     if "fate" in columns:
         found.append(_fate_legend(shown, lacks_optimizer=lacks_optimizer))
     elif lacks_optimizer:
@@ -131,7 +132,7 @@ def _fate_legend(lines: Sequence[Line], *, lacks_optimizer: bool) -> Pieces:
     there = {letter for each in told for at, letter in enumerate(each) if not (lacks_optimizer and at == 1)}
     signs = [f"{sign} {word}" for sign, word in (("-", "not"), ("~", "some"), ("?", "unknown")) if sign in there]
     letters = FATE_LETTERS.replace("stepped", "stepped (? without -O)") if lacks_optimizer else FATE_LETTERS
-    return ["; ".join([letters, *([", ".join(signs)] if signs else [])])]
+    return [f"{letters}; {', '.join(signs)}" if signs else letters]
 
 
 def row_name(row: Row) -> Pieces:

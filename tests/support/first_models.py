@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks import models
+
 
 class BasicBlock(nn.Module):
     """Two convolutions, with a third beside them where the shape changes."""
@@ -52,29 +54,9 @@ def transformers_resnet18() -> nn.Module:
 
 def gpt2_lora() -> nn.Module:
     """GPT-2 with peft's LoRA."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    lora = LoraConfig(r=8, target_modules=["c_attn"], fan_in_fan_out=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in a way that is deprecated
-        return get_peft_model(GPT2LMHeadModel(GPT2Config()), lora)
-
-
-def llama_70b() -> nn.Module:
-    """Seventy billion parameters, on meta."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        hidden_size=8192,
-        intermediate_size=28672,
-        num_hidden_layers=80,
-        num_attention_heads=64,
-        num_key_value_heads=8,
-        vocab_size=128256,
-    )
-    with torch.device("meta"):
-        return LlamaForCausalLM(config)
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a name that will go
+        return models.gpt2_lora()
 
 
 def deepseek_v3() -> nn.Module:
@@ -104,7 +86,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "resnet18": ResNet18,
     "resnet18_transformers": transformers_resnet18,
     "gpt2_lora": gpt2_lora,
-    "llama_70b": llama_70b,
+    "llama_70b": models.llama70b,
     "deepseek_v3": deepseek_v3,
     "lstm": lstm,
     "gan": gan,

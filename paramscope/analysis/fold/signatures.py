@@ -81,10 +81,10 @@ class Signatures:
         if self.ties or self._told:
             kinds = {slot: tuple(tie.pattern[0] for tie in ties) for slot, ties in self.ties.items()}
             told = self._told
-            oddities = [(kinds.get(slot), told.get(slot)) for slot in range(len(slots.tensors))]
+            apart = [(kinds.get(slot), told.get(slot)) for slot in range(len(slots.tensors))]
             keys: Any = (
-                (hold, tensor < 0 or (specs[tensor], flags[tensor], memberships[tensor]), oddity)
-                for hold, tensor, oddity in zip(slots.holds, slots.tensors, oddities, strict=True)
+                (hold, tensor < 0 or (specs[tensor], flags[tensor], memberships[tensor]), more)
+                for hold, tensor, more in zip(slots.holds, slots.tensors, apart, strict=True)
             )
         else:
             keys = (

@@ -59,7 +59,7 @@ def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[s
 
 def _style(line: Line) -> str | None:
     """What `paint` knows: what trains, as most does, in no colour."""
-    status = line.closed.common["status"] if line.closed else line.record.status
+    status = line.common("status")
     if line.closed and line.closed.has_parameters:
         status = "frozen" if line.closed.fates[0] == "-" else "trainable"
     return None if status == "trainable" else status

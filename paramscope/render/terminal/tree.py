@@ -60,7 +60,9 @@ def render(
     items = tree.items(depth)
     told = tree.remarks(items)
     if height is not None and depth is None:
-        items = tree.fitting(max(_LEAST, height - len(above) - len(page.remark_lines(told, width)) - len(below) - 2))
+        items = tree.fitting(
+            items, max(_LEAST, height - len(above) - len(page.remark_lines(told, width)) - len(below) - 2)
+        )
         told = tree.remarks(items)
     drawn = drawn_items(items, report, screen) if items else [nothing(report, selection)]
     blocks = [
@@ -109,9 +111,8 @@ class _Tree:
                 self._sums[id(node)] = summed(report, node, [*held, *below], tuple(dict.fromkeys(codes)))
         self._roots = [root for root in roots if id(root) in self._sums]
 
-    def fitting(self, room: int) -> list[Item]:
-        """The lines of the tree, with the deepest modules closed as far as so many lines ask for it."""
-        items = self.items(None)
+    def fitting(self, items: list[Item], room: int) -> list[Item]:
+        """The lines of the tree, all open, with the deepest modules closed as far as so many lines ask for it."""
         for depth in range(self._depth, 0, -1):
             if len(items) <= room:
                 break
@@ -194,12 +195,9 @@ class _Tree:
     def _unusual(self, line: Line) -> str:
         """The dtype and the device of a slot where they are not those of most."""
         dtype, device = self._usual
-        is_there = line.record.device in (device, None)
-        return (
-            ""
-            if is_there and line.record.dtype == dtype
-            else " on ".join(filter(None, [line.record.dtype, None if is_there else line.record.device]))
-        )
+        if line.record.device not in (device, None):
+            return " on ".join(filter(None, (line.record.dtype, line.record.device)))
+        return (line.record.dtype or "") if line.record.dtype != dtype else ""
 
     def _is_only_counted(self, line: Line) -> bool:
         return self._is_terse and line.record.status == "buffer" and not line.glyphs and not line.codes
@@ -257,7 +255,8 @@ def _labels(path: str, above: str, kind: str, times: int, tail: str) -> list[str
     name, end = text.name(_relative(path, above)), (f" ×{times}" if times > 1 else "") + tail
     if not name:
         return [kind + end]
-    short = f"….{text.name(_below(path, above))}" if name == path and _below(path, above) != path else name
+    below = _below(path, above)
+    short = f"….{text.name(below)}" if name == path != below else name
     names = [f"{each}: {kind}" for each in (name, short)] if kind else [name]
     return [each + end for each in dict.fromkeys((*names, short))]
 
