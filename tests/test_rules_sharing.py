@@ -26,9 +26,9 @@ def found(snapshot: Snapshot, *codes: str) -> list[tuple[str, tuple[str, ...]]]:
 def marked(model: nn.Module, *paths: str) -> Snapshot:
     """A snapshot in which some slots are made anew before each forward, as those of FSDP are."""
     snapshot = capture(model)
-    marks = (*snapshot.oddities, *(Oddity(path, "recomputed", "fsdp", None) for path in paths))
+    oddities = (*snapshot.oddities, *(Oddity(path, "recomputed", "fsdp", None) for path in paths))
     facts: dict[str, Any] = {name: getattr(snapshot, name) for name in SnapshotData.__slots__ if name[0] != "_"}
-    return Snapshot(**{**facts, "marks": marks})
+    return Snapshot(**{**facts, "oddities": oddities})
 
 
 class Views(nn.Module):
