@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from paramscope import Snapshot, audit
-from paramscope.analysis.fold import fold_slots, unfolded
+from paramscope.analysis.fold import fold_slots, fold_tree, rows_below, unfolded
 from paramscope.text import ranges
 
 
@@ -310,6 +310,35 @@ def test_expanding_the_rows_gives_back_every_slot_and_like_is_with_like(model: n
         # The folded path says exactly which they are.
         assert sorted(expanded(row.path)) == sorted(paths)
     assert [row.path for row in unfolded(report.snapshot)] == list(report.slots)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(models(), st.data())
+def test_some_slots_fold_as_if_there_were_no_others(model: nn.Module, data: st.DataObject) -> None:
+    snapshot = audit(model).snapshot
+    paths = list(snapshot.slots)
+    wanted = data.draw(st.sets(st.sampled_from(range(len(paths))))) if paths else set()
+    if data.draw(st.booleans()):
+        wanted = {slot for slot in wanted if paths[slot].endswith("weight")}
+    nodes = fold_tree(snapshot, None, wanted)
+    assert sorted(slot for row in rows_below(nodes) for slot in row.slots) == sorted(wanted)
+    for row in rows_below(nodes):
+        assert sorted(expanded(row.path)) == sorted(paths[slot] for slot in row.slots)
+    modules = list(snapshot.modules)
+    holding = {
+        modules[above]
+        for slot in wanted
+        for module in (snapshot.slot_columns.modules[slot],)
+        for above in (module, *snapshot.tree.above(module))
+    }
+    pending, named = list(nodes), []
+    while pending:
+        node = pending.pop()
+        assert sorted(expanded(node.path)) == sorted(modules[module] for module in node.modules)
+        named += expanded(node.path)
+        pending.extend(node.children)
+    # A node is of no module without any of them, but for the root.
+    assert set(named) - set(snapshot.roots) == holding - set(snapshot.roots)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,9 @@ from paramscope.report.data import select_or_explain
         ("[01].weight", ["[01].weight"], ["0.weight", "1.weight", "01.weight"]),
         ("?.weight", ["0.weight"], ["10.weight"]),
         ("a.[3-1]", [], ["a.1", "a.2", "a.3"]),
+        ("h.[0-3]: Block ×4 =1 !PS104,PS209+1", ["h.0", "h.3.w"], ["h.4", "h.0: Block ×4 =1"]),
+        ("h.[0-1].w ×2, b: Linear", ["h.0.w", "b.bias"], ["h.2.w", "b: Linear"]),
+        ("::mask", ["::mask"], ["mask"]),
     ],
 )
 def test_what_a_glob_means(glob: str, matching: list[str], others: list[str]) -> None:
@@ -76,8 +79,43 @@ def test_a_miss_names_the_nearest_and_says_how_brackets_are_read(report: Report)
     with pytest.raises(GlobError) as caught:
         select_or_explain(report, "layer1.[0-1].bn.weight")
     assert re.match("Near it: .*layer1.0.1.weight", caught.value.advice)
+    assert "brackets" not in caught.value.advice
+    with pytest.raises(GlobError) as caught:
+        select_or_explain(report, "layer1.[01].1.weight")
     assert "brackets hold an index or ranges of numbers" in caught.value.advice
+    with pytest.raises(GlobError) as caught:
+        select_or_explain(report, "1.weight")
+    assert caught.value.advice == "Near it: *.1.weight."
     with pytest.raises(GlobError) as caught:
         select_or_explain(report, "layr1")
     assert "Near it: layer1" in caught.value.advice
     assert "brackets" not in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("glob", "missing"),
+    [
+        ("layer[3-6].*", "'layer[6].*' of 'layer[3-6].*'"),
+        ("layer[1,7].*", "'layer[7].*' of 'layer[1,7].*'"),
+        ("layer1, layr2", "'layr2' of 'layer1, layr2'"),
+        ("layer1.[0-1].[0-9:2].weight", "'layer1.[0-1].[8].weight' of 'layer1.[0-1].[0-9:2].weight'"),
+        ("layer9", "'layer9'"),
+    ],
+)
+def test_each_part_of_a_glob_is_there(report: Report, glob: str, missing: str) -> None:
+    with pytest.raises(GlobError) as caught:
+        select_or_explain(report, glob)
+    assert str(caught.value).startswith(f"no slot matches {missing}")
+
+
+def test_what_is_chosen_folds_by_itself() -> None:
+    model = nn.ModuleList([nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3)) for _ in range(6)])
+    report = audit(model)
+    tree = report.render("tree", path="[0-2]", depth=1, width=80)
+    assert "└─ [0-2]: Sequential ×3" in tree
+    assert "listed: 12 of 24 slots · figures and findings: the whole model" in tree
+    table = report.render("table", path="[1-3].0", width=80)
+    assert "[1-3].0.weight ×3" in table
+    assert "[1-3].0.bias ×3" in table
+    assert "[0-5].0.bias ×6" in report.render("table", path="*.bias", width=80)
+    assert "listed:" not in report.render("table", width=80)

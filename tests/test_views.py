@@ -155,7 +155,7 @@ def test_a_status_selects_and_opens_rows(net: Report) -> None:
     assert "no slot is unknown" in shown(net, "table", status="unknown")
     tree = shown(net, "tree", status="frozen").partition("\nfate")[0]
     assert "embed" not in tree
-    assert "layers.2.up.bias" in tree
+    assert "2.up: Linear  bias 8" in tree
 
 
 def test_lines_are_sorted(net: Report) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from paramscope.analysis.fold import Row
 from paramscope.errors import FormatError
 from paramscope.report.data import ReportData, select_or_explain
 from paramscope.snapshot import SlotRecord
@@ -72,16 +71,6 @@ def _of_status(report: ReportData, choices: frozenset[str]) -> Iterator[int]:
             found.add("stepped" if memberships[columns.memberships[tensor]] else "not-stepped")
         if not choices.isdisjoint(found):
             yield slot
-
-
-def chosen_rows(report: ReportData, row: Row, wanted: set[int] | None) -> list[Row]:
-    """A row as it stands if all its slots are wanted; else those that are, each as a row."""
-    if wanted is None:
-        return [row]
-    inside = [slot for slot in row.slots if slot in wanted]
-    if len(inside) == len(row.slots):
-        return [row]
-    return [Row(report.slots.path_at(slot), [slot]) for slot in inside]
 
 
 def chosen_records(report: ReportData, selection: Selection) -> list[SlotRecord]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 from paramscope.analysis.fold import Node, Row, rows_below, unfolded, unfolded_tree
-from paramscope.render._chosen import Selection, check, chosen_rows, rank, wanted_slots
+from paramscope.render._chosen import Selection, check, rank, wanted_slots
 from paramscope.render._line import Line, summed
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import Named, folded, named
@@ -33,37 +33,44 @@ class Lines(NamedTuple):
     """Empty slots' rows that are not listed because the view folds."""
     named: Named
     """Codes of findings by what they name."""
+    wanted: Collection[int] | None
+    """Positions of the slots that were asked for; None for all."""
 
 
 def lines_of(report: ReportData, selection: Selection) -> Lines:
     """The lines of a view. Raises GlobError where the glob matches nothing, FormatError for unknown choices."""
     check(selection)
     found_at = named(report)
-    # To unfold a tree takes as long as to list all slots: only where its modules are needed.
-    tree = nodes_of(report, selection, found_at) if selection.fold or selection.depth is not None else []
-    rows = list(rows_below(tree)) if selection.fold else unfolded(report.snapshot)
     wanted = wanted_slots(report, selection)
+    # To unfold a tree takes as long as to list all slots: only where its modules are needed.
+    tree = nodes_of(report, selection, found_at, wanted) if selection.fold or selection.depth is not None else []
+    listed = list(rows_below(tree)) if selection.fold else unfolded(report.snapshot, wanted)
+    rows = listed
+    if wanted is not None:
+        rows = list(rows_below(folded(report.snapshot, found_at))) if selection.fold else unfolded(report.snapshot)
     lists_empty = selection.path in report.slots or bool(selection.status) or not selection.fold
     summing = _Summing(report, rows, found_at)
     found: list[Line] = []
     left_out = 0
-    for part, node in _parts(tree, rows, selection.depth):
-        chosen = part if wanted is None else [each for row in part for each in chosen_rows(report, row, wanted)]
+    for part, node in _parts(tree, listed, selection.depth):
         if node is None:
-            opened = [summing.opened(row) for row in chosen]
+            opened = [summing.opened(row) for row in part]
             shown = opened if lists_empty else [line for line in opened if line.record.status != "empty"]
             left_out += len(opened) - len(shown)
             found += shown
-        elif inside := list(chosen):
+        elif inside := list(part):
             found.append(summing.closed(node, inside))
     if selection.sort != "model":
         found.sort(key=lambda line: rank(selection.sort, line.path, line.record, line.elements, line.nbytes))
-    return Lines(found, rows, left_out, found_at)
+    return Lines(found, rows, left_out, found_at, wanted)
 
 
-def nodes_of(report: ReportData, selection: Selection, found_at: Named) -> list[Node]:
-    """The roots of the tree that a view is about. found_at: where the findings belong."""
-    return folded(report.snapshot, found_at) if selection.fold else unfolded_tree(report.snapshot)
+def nodes_of(report: ReportData, selection: Selection, found_at: Named, wanted: Collection[int] | None) -> list[Node]:
+    """The roots of the tree that a view is about. found_at: where the findings belong. wanted: positions of the slots
+    that are listed."""
+    if selection.fold:
+        return folded(report.snapshot, found_at, wanted)
+    return unfolded_tree(report.snapshot, wanted)
 
 
 def sharing_groups(report: ReportData, rows: list[Row]) -> list[tuple[SharingKind, list[list[int]]]]:
@@ -119,6 +126,8 @@ class _Summing:
         path, slots = row
         elements, nbytes, is_counted = self._count(slots)
         glyph = self._glyphs.get(slots[0], "")
+        if glyph:
+            glyph = "".join(dict.fromkeys(f" {each}" for slot in slots for each in self._glyphs[slot].split()))
         codes, above = (self._codes.of(slots), self._codes.above(slots)) if self._codes else ((), ())
         return Line(path, slots, self._record_at(slots[0]), elements, nbytes, is_counted, glyph, codes, above, None)
 

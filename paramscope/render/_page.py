@@ -11,7 +11,7 @@ from paramscope import text
 from paramscope.analysis.fold import Row
 from paramscope.render._columns import fates, line_codes, role
 from paramscope.render._line import Line
-from paramscope.render._lines import SHARING_GLYPHS, sharing_groups
+from paramscope.render._lines import SHARING_GLYPHS, Lines, sharing_groups
 from paramscope.render._pieces import Name, Pieces, Prose, joined
 from paramscope.report.data import ReportData
 from paramscope.snapshot import NO_OPTIMIZER, GroupRecord, OptimizerRecord
@@ -43,10 +43,10 @@ def title(report: ReportData) -> Pieces:
     return [*([Name(report.target), ": "] if report.target else []), *kinds, f", {mode}"]
 
 
-def totals(report: ReportData, left_out: int) -> tuple[list[str], list[str]]:
+def totals(report: ReportData, lines: Lines | None = None) -> tuple[list[str], list[str]]:
     """The figures of peft's print_trainable_parameters, and those that they leave out.
 
-    left_out: rows of empty slots that the view does not list.
+    lines: what the view lists, where it lists slots.
     """
     sums, notes = report.totals, report.snapshot.notes
     counts = [
@@ -77,7 +77,12 @@ def totals(report: ReportData, left_out: int) -> tuple[list[str], list[str]]:
     if packed := sum(note.kind == "packed" and note.path not in report.slots for note in notes):
         more.append(f"{text.plural(packed, 'packed weight')} in C++ not counted")
     more.append(f"memory: {text.nbytes(sums.nbytes)}")
-    return counts, [*more, *(["empty slots not listed"] if left_out else [])]
+    if lines is not None and lines.wanted is not None:
+        more.append(f"listed: {len(lines.wanted):,} of {text.plural(len(report.slots), 'slot')}")
+        more.append("figures and findings: the whole model")
+    elif lines is not None and lines.left_out:
+        more.append("empty slots not listed")
+    return counts, more
 
 
 def values(lines: Iterable[Line], name: Literal["role", "dtype", "device"]) -> set[str]:

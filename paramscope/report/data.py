@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 from paramscope import text
 from paramscope.analysis.totals import Totals, count_totals
 from paramscope.errors import FindingsError, GlobError
-from paramscope.glob import compile_glob, missed
+from paramscope.glob import compile_glob, missed, parts_without
 from paramscope.report.finding import Finding, Severity, Skipped
 from paramscope.snapshot import (
     ModuleRecords,
@@ -141,8 +141,9 @@ class ReportData:
 
 
 def select_or_explain(report: ReportData, glob: str) -> tuple[SlotRecord, ...]:
-    """As `Report.select`, but raises GlobError, with the nearest paths, where nothing matches."""
-    found = report.select(glob)
-    if not found:
-        raise GlobError(f"no slot matches {glob!r}", missed(glob, [*report.modules, *report.slots]))
-    return found
+    """As `Report.select`, but raises GlobError, with the nearest paths, where nothing matches, or nothing does what
+    stands between two commas or at an end of a range."""
+    for part in parts_without(glob, report.slots):
+        of = "" if part == glob else f" of {glob!r}"
+        raise GlobError(f"no slot matches {part!r}{of}", missed(part, [*report.modules, *report.slots]))
+    return report.select(glob)

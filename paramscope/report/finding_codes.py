@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from paramscope import text
@@ -43,10 +44,11 @@ def named(report: ReportData) -> Named:
     return found
 
 
-def folded(snapshot: Snapshot, found: Named) -> list[Node]:
+def folded(snapshot: Snapshot, found: Named, wanted: Collection[int] | None = None) -> list[Node]:
     """The folded roots of a model: a slot that findings name stands apart from its siblings that none, or
-    others, name. Modules do not: all that they hold would be listed again."""
-    return fold_tree(snapshot, found.slots)
+    others, name. Modules do not: all that they hold would be listed again. wanted: positions of the slots that are
+    listed."""
+    return fold_tree(snapshot, found.slots, wanted)
 
 
 def _add(codes: dict[Place, tuple[str, ...]], place: Place, code: str) -> None:

@@ -110,10 +110,10 @@ def _names(paths: tuple[str, ...]) -> str:
     """Paths as a sentence names them: folded, the first few."""
     from paramscope.analysis.changes import fold_paths
 
-    rows = [row.path for row in fold_paths([((path,), None) for path in paths])]
-    shown = [printable(each) or "the root" for each in rows[:_NAMED]]
-    if len(rows) > _NAMED:
-        shown.append(f"{len(rows) - _NAMED:,} more")
+    rows = fold_paths([((path,), None) for path in paths])
+    shown = [printable(row.path) or "the root" for row in rows[:_NAMED]]
+    if left := sum(len(row.members) for row in rows[_NAMED:]):
+        shown.append(f"{left:,} more")
     return listed(shown)
 
 

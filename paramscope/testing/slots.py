@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from paramscope import text
 from paramscope.analysis.changes import PathRow, aligned, fold_paths, sizes, tie_lines, tied_parameters, with_facts
-from paramscope.glob import close_to, compile_glob
+from paramscope.glob import close_to, compile_glob, parts_without
 from paramscope.snapshot import SlotRecord, Snapshot
 from paramscope.testing.message import Unmet, quoted
 
@@ -90,9 +90,9 @@ def unmatched_globs(
 ) -> Iterator[Unmet]:
     """Globs that match none of the slots, with what they may have meant."""
     for glob in globs:
-        matches = compile_glob(glob)
-        if not any(matches(slot.path) for slot in slots):
-            yield Unmet(f"{keyword}: {glob!r} matches no parameter; {_instead(glob, slots, snapshot)}")
+        for part in parts_without(glob, [slot.path for slot in slots]):
+            of = "" if part == glob else f" of {glob!r}"
+            yield Unmet(f"{keyword}: {part!r}{of} matches no parameter; {_instead(part, slots, snapshot)}")
 
 
 def _instead(glob: str, slots: Iterable[SlotRecord], snapshot: Snapshot) -> str:

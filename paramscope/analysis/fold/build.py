@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from paramscope.analysis.fold.numbering import gathered, numbered
@@ -34,7 +34,7 @@ class Node(NamedTuple):
     rows: list[Row]
     """Slots that they hold themselves."""
     children: list[Node]
-    """Modules below them that hold any slot."""
+    """Modules below them that hold any slot that is wanted."""
 
 
 class _Alike(NamedTuple):
@@ -66,13 +66,13 @@ class _Family(NamedTuple):
         positions.append(position)
 
 
-def fold_tree(snapshot: Snapshot, told: Told | None = None) -> list[Node]:
+def fold_tree(snapshot: Snapshot, told: Told | None = None, wanted: Collection[int] | None = None) -> list[Node]:
     """The folded roots of a snapshot; folded once, and not to be changed.
 
-    told: what else tells slots apart.
+    told: what else tells slots apart. wanted: positions of the slots that it is about, as if there were no others.
     """
-    key = "fold", (*told.items(),) if told else ()
-    return snapshot.once(key, lambda: _Folding(snapshot, told or {}).roots)
+    key = "fold", (*told.items(),) if told else (), wanted if wanted is None else frozenset(wanted)
+    return snapshot.once(key, lambda: _Folding(snapshot, told or {}, wanted).roots)
 
 
 def fold_slots(snapshot: Snapshot, told: Told | None = None) -> list[Row]:
@@ -89,17 +89,17 @@ def rows_below(nodes: Sequence[Node]) -> Iterator[Row]:
         stack.extend(reversed(node.children))
 
 
-def unfolded(snapshot: Snapshot) -> list[Row]:
-    """A row for each slot."""
-    return [Row(path, [index]) for index, path in enumerate(snapshot.slots)]
+def unfolded(snapshot: Snapshot, wanted: Collection[int] | None = None) -> list[Row]:
+    """A row for each slot that is wanted."""
+    return [Row(path, [index]) for index, path in enumerate(snapshot.slots) if wanted is None or index in wanted]
 
 
-def unfolded_tree(snapshot: Snapshot) -> list[Node]:
-    """A node for each module that holds slots, itself or below it, and a row for each slot."""
-    parents = snapshot.tree.parents
+def unfolded_tree(snapshot: Snapshot, wanted: Collection[int] | None = None) -> list[Node]:
+    """A node for each module that holds wanted slots, itself or below it, and a row for each of them."""
+    parents, modules = snapshot.tree.parents, snapshot.slot_columns.modules
     nodes = [Node(path, [index], [], []) for index, path in enumerate(snapshot.module_columns.paths)]
-    for row, module in zip(unfolded(snapshot), snapshot.slot_columns.modules, strict=True):
-        nodes[module].rows.append(row)
+    for row in unfolded(snapshot, wanted):
+        nodes[modules[row.slots[0]]].rows.append(row)
     roots = []
     for index in range(len(nodes) - 1, -1, -1):  # a child stands behind its parent
         node = nodes[index]
@@ -112,10 +112,10 @@ def unfolded_tree(snapshot: Snapshot) -> list[Node]:
 
 
 class _Folding:
-    def __init__(self, snapshot: Snapshot, told: Told) -> None:
+    def __init__(self, snapshot: Snapshot, told: Told, wanted: Collection[int] | None) -> None:
         self._names = snapshot.slot_columns.names
         self._holds = snapshot.slot_columns.holds
-        self._signatures = Signatures(snapshot, told)
+        self._signatures = Signatures(snapshot, told, wanted)
         self._pending: list[Any] = []
         self.roots = [
             self._plain(self._signatures.names[module], [module])
@@ -148,7 +148,7 @@ class _Folding:
         model = modules[0]
         first, signatures = self._signatures.first_slot, self._signatures
         start, stop = first[model], first[model + 1]
-        if stop - start == 1:
+        if stop - start == 1 and signatures.slots[start] >= 0:
             slots = [start] if len(modules) == 1 else [first[module] for module in modules]
             node.rows.append(Row(self._slot_path(path, self._names[start], start), slots))
         elif stop > start:
@@ -232,7 +232,7 @@ class _Folding:
                 common += signatures.weights[a]
                 continue
             held = {names[slot]: slots[slot] for slot in range(first[a], first[a + 1])}
-            common += sum(1 for slot in range(first[b], first[b + 1]) if held.get(names[slot]) == slots[slot])
+            common += sum(1 for slot in range(first[b], first[b + 1]) if held.get(names[slot]) == slots[slot] >= 0)
             below = {signatures.names[child]: child for child in signatures.children.get(a, ())}
             for child in signatures.children.get(b, ()):
                 match = below.get(signatures.names[child])
@@ -318,28 +318,30 @@ def _runs(members: list[tuple[str, int]]) -> list[tuple[str, list[int]]]:
     """(name or folded name, positions) of slots given as (name, signature).
 
     Those named by a number alone, or by an index, fold wherever they stand; those with a number at the end of a name
-    (`weight0`, `weight1`) where they follow each other.
+    (`weight0`, `weight1`) where they follow each other. What does not count is left out.
     """
     if not any(_ends_in_number(name) for name, _ in members):
-        return [(name, [i]) for i, (name, _) in enumerate(members)]
+        return [(name, [i]) for i, (name, signature) in enumerate(members) if signature >= 0]
     groups: list[tuple[str, str, list[int], list[int]]] = []
     known: dict[Any, int] = {}
     last: Any = None
     for position, (name, signature) in enumerate(members):
         apart = numbered(name)
-        if apart is None:
+        if signature < 0:
+            last = None
+        elif apart is None:
             groups.append((name, "", [], [position]))
             last = None
-            continue
-        key = (apart.start, apart.end, signature)
-        at = known.get(key)
-        if at is None or not (apart.is_index or last == key):
-            known[key] = len(groups)
-            groups.append((apart.start, apart.end, [apart.number], [position]))
         else:
-            groups[at][2].append(apart.number)
-            groups[at][3].append(position)
-        last = key
+            key = (apart.start, apart.end, signature)
+            at = known.get(key)
+            if at is None or not (apart.is_index or last == key):
+                known[key] = len(groups)
+                groups.append((apart.start, apart.end, [apart.number], [position]))
+            else:
+                groups[at][2].append(apart.number)
+                groups[at][3].append(position)
+            last = key
     return [
         (gathered(start, numbers, end) if numbers else start, positions) for start, end, numbers, positions in groups
     ]

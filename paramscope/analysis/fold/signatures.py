@@ -6,7 +6,7 @@ and how.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
@@ -29,9 +29,11 @@ Told = Mapping[int, Hashable]
 class Signatures:
     """The module tree of a snapshot, with signatures from the bottom up."""
 
-    def __init__(self, snapshot: Snapshot, told: Told) -> None:
+    def __init__(self, snapshot: Snapshot, told: Told, wanted: Collection[int] | None = None) -> None:
+        """wanted: positions of the slots that count; of others only where they stand and what they are called."""
         self.snapshot = snapshot
         self._told = told
+        self._wanted = wanted
         tree = self.tree = snapshot.tree
         self.parents, self.names, self.children = tree.parents, tree.names, tree.children
         self.first_slot = tree.first_slots
@@ -42,10 +44,11 @@ class Signatures:
         """By the lowest module above the slots."""
         self._read_sharing()
         self.slots = self._slot_signatures()
+        """Of a slot that does not count, -1."""
         self.owns, self.modules = [0] * count, [0] * count
         """What a module is by itself, with all below it that holds no slot; and what it is with all below it."""
         self.weights = [0] * count
-        """Slots of a module and of all below it."""
+        """Slots of a module and of all below it that count."""
         self._sign()
 
     def depth(self, module: int) -> int:
@@ -92,7 +95,10 @@ class Signatures:
                 for hold, tensor in zip(slots.holds, slots.tensors, strict=True)
             )
         number = known.setdefault
-        return [number(key, len(known)) for key in keys]
+        found = [number(key, len(known)) for key in keys]
+        if self._wanted is None:
+            return found
+        return [each if slot in self._wanted else -1 for slot, each in enumerate(found)]
 
     def _sign(self) -> None:
         modules, names = self.snapshot.module_columns, self.snapshot.slot_columns.names
@@ -106,7 +112,7 @@ class Signatures:
             # A child comes after its parent, so counting down meets children first.
             start, stop = first[module], first[module + 1]
             below: Any = children.get(module, ())
-            weight = stop - start
+            weight = stop - start if self._wanted is None else sum(each >= 0 for each in slots[start:stop])
             own: Any = (types[module], flags[module], settings[module])
             if unknown or patterns:
                 own = (*own, unknown.get(module))

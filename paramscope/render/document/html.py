@@ -53,7 +53,7 @@ def render(
         blocks += _slots(report, lines.shown)
     else:
         blocks.append(f"<p>{escape(nothing(report, selection))}</p>")
-    blocks += [f"<p>{escape(' · '.join(figures))}</p>" for figures in totals(report, lines.left_out)]
+    blocks += [f"<p>{escape(' · '.join(figures))}</p>" for figures in totals(report, lines)]
     blocks += [_section(section) for section in sections(report, lines.rows)]
     body = "\n".join(blocks)
     if not page:

@@ -48,7 +48,7 @@ def render(
     problems = findings(report)
     if problems:
         before.append(_points(f"**{text.plural(len(report.findings), 'finding')}**", problems, _PARTS["findings"]))
-    after = ["  \n".join(" · ".join(figures) for figures in totals(report, lines.left_out))]
+    after = ["  \n".join(" · ".join(figures) for figures in totals(report, lines))]
     after += _sections(report, lines)
     tried = slot_grid(report, lines.shown, _LINES)
     told = [markdown(each) for each in remarks(lines.shown, tried.headers)] if lines.shown else []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from paramscope import text
 from paramscope.analysis.fold import Row
 from paramscope.render import _page as page
+from paramscope.render._lines import Lines
 from paramscope.render._pieces import Pieces, flat
 from paramscope.render.terminal._layout import Screen, grid, paint, sentence
 from paramscope.report.data import ReportData
@@ -21,15 +22,15 @@ def title(report: ReportData, width: int, *, also: str = "") -> list[str]:
     return text.wrap_path(flat(page.title(report)) + (f", {also}" if also else ""), width)
 
 
-def total_lines(report: ReportData, width: int, left_out: int) -> list[str]:
+def total_lines(report: ReportData, width: int, lines: Lines | None = None) -> list[str]:
     """The line of peft's print_trainable_parameters, and what it leaves out."""
-    counts, more = page.totals(report, left_out)
-    lines = sentence(counts, width, separator=" || ")
-    if len(lines) > 1:
+    counts, more = page.totals(report, lines)
+    said = sentence(counts, width, separator=" || ")
+    if len(said) > 1:
         sums = report.totals
         percent = text.percent(sums.trainable, sums.parameters)
-        lines = sentence([f"{counts[0]} of {text.count(sums.parameters)}", f"({percent}%)"], width, separator=" ")
-    return lines + sentence(more, width, separator=" · ")
+        said = sentence([f"{counts[0]} of {text.count(sums.parameters)}", f"({percent}%)"], width, separator=" ")
+    return said + sentence(more, width, separator=" · ")
 
 
 def optimizer_sums(report: ReportData, width: int) -> list[str]:

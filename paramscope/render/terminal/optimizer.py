@@ -45,7 +45,7 @@ def render(
         blocks.append(
             sentence(["no optimizer was given: hand it over with -O, or audit(model, optimizer=opt)"], width)
         )
-    rows = _by_module(report, others, nodes_of(report, selection, found.named) if fold else [])
+    rows = _by_module(report, others, nodes_of(report, selection, found.named, found.wanted) if fold else [])
     blocks += [_not_stepped(report, rows, screen), note_lines(report, width)]
     return joined(blocks)
 

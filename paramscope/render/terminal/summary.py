@@ -41,7 +41,7 @@ def render(report: ReportData, *, width: int = 80, color: bool = False) -> str:
         "root" if len(report.snapshot.roots) > 1 else "module": lambda key: key.top,
     }
     tables = (_table(report, name, counts, key, screen) for name, key in keys.items())
-    return joined([title(report, width), *tables, total_lines(report, width, 0), note_lines(report, width)])
+    return joined([title(report, width), *tables, total_lines(report, width), note_lines(report, width)])
 
 
 class _Key(NamedTuple):

@@ -54,7 +54,7 @@ def render(
     blocks = [
         page.title(report, width),
         _slot_lines(report, lines.shown, wanted, screen) if lines.shown else [nothing(report, selection)],
-        page.total_lines(report, width, lines.left_out),
+        page.total_lines(report, width, lines),
         finding_lines(report, screen),
         page.sharing_lines(report, lines.rows, width),
         page.optimizer_lines(report, lines.rows, screen),

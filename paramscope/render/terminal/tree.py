@@ -53,10 +53,10 @@ def render(
     selection = Selection(fold, path, words(status))
     lines = lines_of(report, selection)
     screen = Screen(width, color)
-    roots = nodes_of(report, selection, lines.named)
+    roots = nodes_of(report, selection, lines.named, lines.wanted)
     tree = _Tree(report, roots, lines, width=width, is_terse=fold and not selection.status)
     above = page.title(report, width, also=tree.usual)
-    below = [*page.total_lines(report, width, lines.left_out), *page.optimizer_sums(report, width)]
+    below = [*page.total_lines(report, width, lines), *page.optimizer_sums(report, width)]
     items = tree.items(depth)
     told = tree.remarks(items)
     if height is not None and depth is None:
