@@ -31,6 +31,8 @@ class Item(NamedTuple):
     """What is said besides, the most important first, as far as there is room."""
     line: Line
     """What its figures are about."""
+    is_leaf: bool
+    """Whether what is said besides matters more than the class: of what holds no module, the shape does."""
 
 
 def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[str]:
@@ -67,12 +69,15 @@ def _style(line: Line) -> str | None:
 
 def _fitted(item: Item, room: int) -> list[str]:
     """A label with as much beside it as there is room for; on several lines where it alone is too long."""
-    for label in item.labels:
-        for number in range(len(item.more), -1, -1):
-            more = "".join(item.more[:number]).removeprefix(", ")
-            line = f"{item.branch}{label}  {more}" if more else item.branch + label
-            if text.width(line) <= room:
-                return [line]
+    numbers = range(len(item.more), -1, -1)
+    shorter = [(number, label) for number in numbers for label in item.labels]
+    if not item.is_leaf:
+        shorter.sort(key=lambda each: item.labels.index(each[1]))
+    for number, label in shorter:
+        more = "".join(item.more[:number]).removeprefix(", ")
+        line = f"{item.branch}{label}  {more}" if more else item.branch + label
+        if text.width(line) <= room:
+            return [line]
     first, *rest = text.wrap_words(item.labels[-1], max(8, room - text.width(item.branch)))
     return [item.branch + first, *(f"{item.below}  {line}".rstrip() for line in rest)]
 
