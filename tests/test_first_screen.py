@@ -59,8 +59,20 @@ def test_the_first_screen(reports: dict[str, Report], name: str, width: int) -> 
 def test_colours_change_nothing_but_colour(reports: dict[str, Report], name: str) -> None:
     painted = screen(reports[name], color=True)
     assert re.sub("\x1b\\[[0-9;]*m", "", painted) == screen(reports[name])
-    # Readable on light and dark grounds alike: no white, no black, nothing bright.
-    assert set(re.findall("\x1b\\[([0-9;]*)m", painted)) <= {"0", "1", "2", "31", "1;31", "33", "34", "35", "36"}
+    # Readable on light and dark grounds alike: no white, no black, no blue, nothing bright.
+    assert set(re.findall("\x1b\\[([0-9;]*)m", painted)) <= {"0", "1", "2", "31", "1;31", "33", "35", "36"}
+
+
+def test_what_is_trainable_and_not_stepped_is_yellow_and_what_is_frozen_is_not_blue() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].requires_grad_(False)
+    report = audit(model, optimizer=torch.optim.SGD(model[0].parameters()))
+    for text in (screen(report, color=True), report.render("table", color=True)):
+        assert isinstance(text, str)
+        of = dict(re.findall("\x1b\\[([0-9;]*)m(.*(?:Linear|weight).*)\x1b", text.partition("trainable params")[0]))
+        assert re.search(r"2(\.bias|: Linear)", of["33"])
+        assert re.search(r"1(\.bias|: Linear)", of["36"])
+        assert not re.search(r"\b0(\.bias|: Linear)", " ".join(of.values()))
 
 
 @pytest.mark.parametrize("height", [10, 24, 30, 40, 60, 200])

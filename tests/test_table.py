@@ -185,7 +185,7 @@ def test_color_is_laid_over_the_same_text(report: Report) -> None:
     assert isinstance(colored, str)
     assert re.sub("\x1b\\[[0-9;]*m", "", colored) == plain
     assert "\x1b[1;31mextra[0].weight" in colored
-    assert "\x1b[34mblocks.[0-3].weight" in colored
+    assert "\x1b[36mblocks.[0-3].weight" in colored
     assert "\x1b" not in str(plain)
 
 

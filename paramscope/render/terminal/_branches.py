@@ -9,6 +9,7 @@ from paramscope import text
 from paramscope.render._columns import elements, fates, share
 from paramscope.render._line import Line
 from paramscope.render.terminal._layout import GAP, Screen, column_width, padded_cell, paint
+from paramscope.render.terminal._page import style_of
 from paramscope.report.data import ReportData
 
 BAR = 12
@@ -55,16 +56,8 @@ def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[s
         cells = [padded_cell(label[0], longest)]
         cells += [padded_cell(column[i], widths[at], is_right=is_right) for at, (column, is_right) in enumerate(ends)]
         drawn = [(" " * GAP).join(cells).rstrip(), *label[1:]]
-        lines += [paint(line, _style(item.line), screen) for line in drawn]
+        lines += [paint(line, style_of(item.line), screen) for line in drawn]
     return lines
-
-
-def _style(line: Line) -> str | None:
-    """What `paint` knows: what trains, as most does, in no colour."""
-    status = line.common("status")
-    if line.closed and line.closed.has_parameters:
-        status = "frozen" if line.closed.fates[0] == "-" else "trainable"
-    return None if status == "trainable" else status
 
 
 def _fitted(item: Item, room: int) -> list[str]:

@@ -15,10 +15,11 @@ GAP = 2
 """Columns between two cells."""
 
 _COLORS = {
-    "frozen": "34",
+    # No blue: on a black ground it is next to nothing.
+    "frozen": "36",
     "hidden": "1;31",
     "attribute": "33",
-    "buffer": "36",
+    "buffer": "35",
     "empty": "2",
     "unknown": "35",
     "warning": "33",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from paramscope import text
 from paramscope.analysis.fold import Row
 from paramscope.render import _page as page
+from paramscope.render._line import Line
 from paramscope.render._lines import Lines
 from paramscope.render._pieces import Pieces, flat
 from paramscope.render.terminal._layout import Screen, grid, paint, sentence
@@ -46,6 +47,18 @@ def remark_lines(remarks: Sequence[Pieces], width: int) -> list[str]:
 def with_remarks(drawn: list[str], remarks: Sequence[Pieces], width: int) -> list[str]:
     """A drawing, and below it what its columns and glyphs mean."""
     return [*drawn, "", *remark_lines(remarks, width)] if remarks else drawn
+
+
+def style_of(line: Line) -> str:
+    """What `paint` knows of a line: what of it trains, and whether that is stepped."""
+    closed, record = line.closed, line.record
+    if closed is None or not closed.has_parameters:
+        status = line.common("status")
+        is_forgotten = status == "trainable" and record.stepped is False
+    else:
+        status = "frozen" if closed.fates[0] == "-" else "trainable"
+        is_forgotten = closed.fates[:2] == ("yes", "-")
+    return "warning" if is_forgotten else status
 
 
 def sharing_lines(report: ReportData, rows: list[Row], width: int) -> list[str]:

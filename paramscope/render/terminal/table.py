@@ -101,7 +101,7 @@ def _slot_lines(report: ReportData, lines: list[Line], wanted: list[Column], scr
         cells[0] = [cell.removeprefix(shared) for cell in cells[0]]
         headers[0] = f"path in {name(shared[:-1])}"
     right = [i for i, column in enumerate(columns) if column.is_right]
-    styles = [line.common("status") for line in lines]
+    styles = [page.style_of(line) for line in lines]
     drawn = grid(cells, headers, right=right, screen=screen, styles=styles)
     # What was not asked for is not told in words either.
     told = remarks(lines, [*headers, "role", "dtype", "device"] if wanted else headers)

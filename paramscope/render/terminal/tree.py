@@ -149,7 +149,7 @@ class _Tree:
             elif is_closed:
                 tail = f" {CLOSED}{whole.glyphs}{_marked(whole.codes)}"
             labels = _labels(node.path, above, self._kind(node), len(node.modules), tail)
-            found.append(Item(self._short(branch), self._short(kept), labels, more, whole, is_inline))
+            found.append(Item(self._short(branch), self._short(kept), labels, more, whole, is_leaf=is_inline))
             if is_inline or is_closed:
                 continue
             ends = [*["├─ "] * (len(listed) + len(children) - 1), "└─ "]
@@ -158,7 +158,7 @@ class _Tree:
                 tail = line.glyphs + _marked(line.codes)
                 labels = _labels(line.path, node.path, "", len(line.slots), tail)
                 what = " ".join(filter(None, [_status_word(line), shape(line), self._unusual(line)]))
-                found.append(Item(self._short(lead), self._short(rest), labels, [what], line, True))
+                found.append(Item(self._short(lead), self._short(rest), labels, [what], line, is_leaf=True))
             ahead = zip(children, leads[len(listed) :], strict=True)
             stack += [(child, node.path, lead, rest, level + 1) for child, (lead, rest) in reversed(list(ahead))]
         return found
