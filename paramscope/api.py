@@ -6,7 +6,7 @@ audit of a process would set off a full collection, which takes longer than the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramscope.collector import paused_collector
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from paramscope.report.face import Report
     from paramscope.rules.rule import Loaded
-    from paramscope.snapshot import Snapshot
+    from paramscope.snapshot import RunKind, Snapshot
 
 
 def capture(model: nn.Module | Mapping[str, nn.Module], *, optimizer: Any = None, values: bool = False) -> Snapshot:
@@ -41,16 +41,32 @@ def audit(
     *,
     optimizer: Any = None,
     values: bool = False,
+    inputs: Any = None,
+    loss: Callable[[Any], Any] | None = None,
+    run: RunKind | None = None,
     target: str | None = None,
 ) -> Report:
     """Captures a model, as `capture` does, and reports on it: slots with their fates, totals, sharing, what each
     optimizer will step, and what is wrong. values: see `capture`; some rules need them. target: what the report says
     was audited, as the command line names it: `model.py:build`.
 
-    Raises NotAModule, NotAnOptimizer.
+    run: also runs the model, and puts everything back: `graph` (the default, where there are inputs) runs forward on
+    tensors without elements, which takes no memory, and follows the autograd graph; `backward` runs forward and
+    backward; `step` also steps the optimizers. inputs: a tuple (positional arguments of forward), a dict (keyword
+    arguments), one tensor, a function without arguments that makes these, or one that is given the model, or the dict
+    of roots, and calls it; where there are none, a `dummy_inputs` of the model's. loss: makes a scalar of the output,
+    or a list of them; where there is none, the output's `loss`, else the sum of its floating-point tensors.
+
+    Raises NotAModule, NotAnOptimizer, and RunError where the model cannot be run.
     """
     with paused_collector():
-        return judge(capture(model, optimizer=optimizer, values=values), target=target)
+        if run is None and inputs is None and loss is None:
+            return judge(capture(model, optimizer=optimizer, values=values), target=target)
+        from paramscope.probe import snapshot_of_run
+
+        kind = "graph" if run is None else run
+        snapshot = snapshot_of_run(model, optimizer, values=values, run=kind, inputs=inputs, loss=loss)
+        return judge(snapshot, target=target)
 
 
 def judge(snapshot: Snapshot, *, rules: Sequence[Loaded] | None = None, target: str | None = None) -> Report:

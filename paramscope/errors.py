@@ -45,6 +45,11 @@ class NotAnOptimizer(ParamscopeError, TypeError):
     """What was passed as an optimizer has no param groups."""
 
 
+class RunError(ParamscopeError, RuntimeError):
+    """A model cannot be run as was asked: what forward is given does not fit, the loss is no scalar, its own code
+    raises."""
+
+
 class TargetError(ParamscopeError):
     """A TARGET of the command line cannot be found, imported or built."""
 

@@ -16,13 +16,14 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up: what stands in a line may import what stands in the lines above it, and itself. A report has two
 # floors: its findings and its data below the formats, its face on top of them.
 LAYERS = (
-    ("collector", "errors", "installed", "late", "text", "version"),
+    ("collector", "errors", "installed", "late", "text", "tracebacks", "version"),
     ("glob", "report", "report.finding", "snapshot"),
     ("analysis", "source", "config"),
     ("report.data",),
     ("report.finding_codes", "rules"),
     ("exceptions",),
     ("wire", "capture"),
+    ("probe",),
     ("render",),
     ("report.face",),
     ("api", "plugin"),
@@ -31,7 +32,7 @@ LAYERS = (
     ("cli", "pytest_paramscope"),
     ("__main__",),
 )
-TORCH_SIDE = ("capture",)
+TORCH_SIDE = ("capture", "probe")
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 

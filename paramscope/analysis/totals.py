@@ -46,6 +46,10 @@ class Totals(NamedTuple):
     """Number of slots."""
     modules: int
     """Number of module paths."""
+    flops: int | None = None
+    """Floating-point operations of the forward that was run; None where nothing was."""
+    activation_bytes: int | None = None
+    """Bytes that it kept for backward."""
 
 
 class _Held(NamedTuple):
@@ -85,6 +89,8 @@ def count_totals(snapshot: Snapshot) -> Totals:
         unknown=sum(1 for spec in tensors.specs if specs[spec].shape is None and specs[spec].dtype),
         slots=len(snapshot.slot_columns.names),
         modules=len(snapshot.module_columns.paths),
+        flops=snapshot.run.flops if snapshot.run else None,
+        activation_bytes=snapshot.run.activation_bytes if snapshot.run else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""torch objects → Snapshot. The only part of paramscope (with its runtime parts) that imports torch.
+"""torch objects → Snapshot. With `probe`, the only part of paramscope that imports torch.
 
 It never moves, casts, runs or changes the user's model, runs none of its code, copies no tensor data, draws
 no random number, and keeps no live object in its result.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -93,6 +93,18 @@ def _check_names(names: list[str]) -> None:
                 )
 
 
+class Seen(NamedTuple):
+    """A snapshot with the live objects that it tells of."""
+
+    snapshot: Snapshot
+    tensors: dict[int, int]
+    """Number of each tensor in the snapshot by its id; the tensors are held in `held`."""
+    modules: dict[int, int]
+    """Position of each module's first path by its id."""
+    held: tuple[Any, ...]
+    """Every tensor and module that was met: an id means nothing once its object is gone."""
+
+
 def capture_snapshot(model: Any, optimizer: Any = None, *, values: bool = False) -> Snapshot:
     """Everything that can be told of a model (or a dict of roots) and its optimizers, without running it.
 
@@ -100,15 +112,22 @@ def capture_snapshot(model: Any, optimizer: Any = None, *, values: bool = False)
 
     Raises NotAModule, NameClash and NotAnOptimizer.
     """
+    return look(model, optimizer, values=values).snapshot
+
+
+def look(model: Any, optimizer: Any = None, *, values: bool = False) -> Seen:
+    """The same, with the objects that were met."""
     roots = named_roots(model)
     optimizers = handed_over(optimizer)
     # Neither a tensor subclass's __torch_function__ nor a mode that is active out there may run.
     with paused_collector(), torch._C.DisableTorchFunction(), _without_modes():
-        return _capture(roots, optimizers, values=values)
+        walk = Walk()
+        snapshot = _capture(walk, roots, optimizers, values=values)
+        tensors, modules = walk.tensors.numbers, walk.numbers
+        return Seen(snapshot, tensors, modules, (*walk.tensors.held, *walk.held))
 
 
-def _capture(roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: bool) -> Snapshot:
-    walk = Walk()
+def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: bool) -> Snapshot:
     walk.walk_registered(roots)
     HiddenSearch(walk).run()
     walk.add_flat_views()

@@ -61,8 +61,8 @@ class Walk:
         self.notes: list[Note] = []
         self.facts = ModuleFacts()
         self.numbers: dict[int, int] = {}
-        """Position of each module's first path by id; the modules are held in `_held`."""
-        self._held: list[Any] = []
+        """Position of each module's first path by id; the modules are held in `held`."""
+        self.held: list[Any] = []
         self.aliases: list[AliasRecord] = []
         self._is_truncated = False
         self._sealed = 0
@@ -106,7 +106,7 @@ class Walk:
         stack: list[tuple[Any, str, Ancestors, Reasons]] = [(root, path, None, inherited) for path, root in roots]
         stack.reverse()
         # This loop is most of what a capture costs: what it asks of `self` for each module is looked up before.
-        position_of, enter, entry_of = self.numbers.setdefault, self._held.append, self.facts.classes.get
+        position_of, enter, entry_of = self.numbers.setdefault, self.held.append, self.facts.classes.get
         paths, add_path, add_type = self.paths, self.paths.append, self._types.append
         add_flags, add_setting, setting_of = self._flags.append, self._settings.append, self.facts.setting_of
         while stack:
@@ -284,7 +284,7 @@ class Walk:
 
     def held_modules(self) -> Iterator[tuple[int, Any]]:
         """Each module that was entered, with the position of its first path."""
-        return zip(self.numbers.values(), self._held, strict=True)
+        return zip(self.numbers.values(), self.held, strict=True)
 
     def path_of(self, module: Any) -> str | None:
         """The first path under which a module was entered; None if it was not."""

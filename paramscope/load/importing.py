@@ -12,13 +12,12 @@ import importlib
 import importlib.util
 import os
 import sys
-import sysconfig
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 from paramscope.errors import TargetError
+from paramscope.tracebacks import user_frames
 
 _loaded: dict[Path, ModuleType] = {}
 """Modules by resolved file, so that a model and its optimizer come from one import."""
@@ -104,29 +103,12 @@ def stdout_to_stderr() -> Iterator[None]:
             os.close(kept)
 
 
-def user_traceback(error: BaseException) -> str:
-    """An error as Python prints it, with the frames of the user's own files only.
-
-    The frames of this package, of the standard library and of installed packages are left out, unless none
-    would remain.
-    """
-    lines = traceback.format_list(_user_frames(error))
-    head = ["Traceback (most recent call last):\n"] if lines else []
-    return "".join([*head, *lines, *traceback.format_exception_only(error)]).rstrip()
-
-
-def is_raised_in_user_code(error: BaseException) -> bool:
-    """Whether an error is known to come from a line of the user's code."""
-    frames = _user_frames(error)
-    return bool(frames and (frames[-1].line or "").strip())
-
-
 def last_user_statements(error: BaseException) -> list[ast.stmt]:
     """The statements of the user's code on the line that an error came from, as syntax trees, without those that hold
     others; none where the source is not there."""
     from paramscope.source.files import Unreadable, read_file
 
-    frames = _user_frames(error)
+    frames = user_frames(error)
     if not frames or frames[-1].lineno is None:
         return []
     line = frames[-1].lineno
@@ -142,14 +124,6 @@ def last_user_statements(error: BaseException) -> list[ast.stmt]:
         and not hasattr(node, "body")
         and not isinstance(node, ast.Match)
     ]
-
-
-def _user_frames(error: BaseException) -> list[traceback.FrameSummary]:
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = str(Path(__file__).parents[1])
-    outside = [frame for frame in frames if not frame.filename.startswith((ours, "<frozen"))]
-    installed = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib"))
-    return [frame for frame in outside if not frame.filename.startswith(installed)] or outside
 
 
 def _package_of(path: Path) -> tuple[str, Path | None]:

@@ -19,14 +19,13 @@ from typing import Any, NamedTuple
 from paramscope.errors import TargetError, nearest
 from paramscope.load.importing import (
     import_file,
-    is_raised_in_user_code,
     last_user_statements,
     own_arguments,
     search_path,
     stdout_to_stderr,
-    user_traceback,
 )
 from paramscope.snapshot.hyperparameters import SPELLINGS
+from paramscope.tracebacks import is_raised_in_user_code, user_traceback
 
 
 class Target(NamedTuple):

@@ -14,6 +14,7 @@ from paramscope.report.finding import Finding, Severity, Skipped
 from paramscope.snapshot import (
     ModuleRecords,
     OptimizerRecord,
+    Run,
     SharingRecord,
     SlotRecord,
     SlotRecords,
@@ -93,6 +94,11 @@ class ReportData:
     def optimizers(self) -> tuple[OptimizerRecord, ...]:
         """What each optimizer will step."""
         return self.snapshot.optimizers
+
+    @property
+    def run(self) -> Run | None:
+        """What was run, and what it showed; None where nothing was."""
+        return self.snapshot.run
 
     def select(self, glob: str) -> tuple[SlotRecord, ...]:
         """Slots whose path matches a glob, or that of a module which holds them, at any depth: `*` crosses dots, `?`

@@ -50,6 +50,13 @@ from paramscope.snapshot.records import Status as Status
 from paramscope.snapshot.records import StorageRecord as StorageRecord
 from paramscope.snapshot.records import TensorRecord as TensorRecord
 from paramscope.snapshot.records import TensorSpec as TensorSpec
+from paramscope.snapshot.run import RUN_KINDS as RUN_KINDS
+from paramscope.snapshot.run import Gradient as Gradient
+from paramscope.snapshot.run import ModuleRun as ModuleRun
+from paramscope.snapshot.run import Phase as Phase
+from paramscope.snapshot.run import Run as Run
+from paramscope.snapshot.run import RunKind as RunKind
+from paramscope.snapshot.run import TensorRun as TensorRun
 from paramscope.snapshot.snapshot import Snapshot as Snapshot
 from paramscope.snapshot.ties import NO_SUCH_SLOTS as NO_SUCH_SLOTS
 from paramscope.snapshot.ties import is_simple_pattern as is_simple_pattern

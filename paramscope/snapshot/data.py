@@ -28,9 +28,11 @@ from paramscope.snapshot.records import (
     StorageRecord,
     TensorRecord,
 )
+from paramscope.snapshot.run import ModuleRun, Run, TensorRun
 from paramscope.snapshot.tree import Tree
 
 T = TypeVar("T")
+Same = TypeVar("Same", bound="SnapshotData")
 
 
 class SnapshotData:
@@ -46,6 +48,7 @@ class SnapshotData:
         "oddities",
         "optimizers",
         "roots",
+        "run",
         "sharing",
         "slot_columns",
         "storage_columns",
@@ -72,6 +75,8 @@ class SnapshotData:
     notes: tuple[Note, ...]
     values: tuple[ValueRecord, ...] | None
     """What is odd about the values of registered tensors; None where they were not looked at."""
+    run: Run | None
+    """What was run, and what it showed; None where nothing was."""
     _derived: dict[Any, Any]
     """What was told from the columns before, such as positions by path; no fact of its own."""
 
@@ -92,6 +97,7 @@ class SnapshotData:
         declarations: tuple[DeclaredTie, ...] = (),
         notes: tuple[Note, ...] = (),
         values: tuple[ValueRecord, ...] | None = None,
+        run: Run | None = None,
     ) -> None:
         fill = object.__setattr__
         fill(self, "roots", roots)
@@ -108,6 +114,7 @@ class SnapshotData:
         fill(self, "declarations", declarations)
         fill(self, "notes", notes)
         fill(self, "values", values)
+        fill(self, "run", run)
         fill(self, "_derived", {})
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -119,18 +126,42 @@ class SnapshotData:
     def _facts(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in sorted(SnapshotData.__slots__) if not name.startswith("_")}
 
+    def _compared(self) -> dict[str, Any]:
+        """Its facts, less how long a run took, which is none of the model."""
+        facts = self._facts()
+        return {**facts, "run": self.run._replace(seconds=0.0)} if self.run else facts
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self._facts())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SnapshotData):
             return NotImplemented
-        return self._facts() == other._facts()
+        return self._compared() == other._compared()
 
     __hash__ = None  # type: ignore[assignment]  # as large as the model: nobody means to hash it
 
     def __repr__(self) -> str:
         return f"<Snapshot of {len(self.module_columns.paths)} modules, {len(self.slot_columns.names)} slots>"
+
+    def with_run(self: Same, run: Run) -> Same:
+        """The same snapshot, with what a run of the model showed."""
+        return type(self)(**{**self._facts(), "run": run})
+
+    def run_of_tensor(self, tensor: int) -> TensorRun | None:
+        """What the run showed of one tensor, by its number; None where nothing was run."""
+        run = self.run
+        if run is None:
+            return None
+        return self.once("run of tensors", lambda: {each.tensor: each for each in run.tensors}).get(tensor)
+
+    def run_of_module(self, module: int) -> ModuleRun | None:
+        """What the run showed of one module, by its position; None where it was not called."""
+        run = self.run
+        if run is None:
+            return None
+        path = self.module_columns.paths[self.module_columns.repeats.get(module, module)]
+        return self.once("run of modules", lambda: {each.module: each for each in run.modules}).get(path)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What follows from the columns, made the first time that it is asked for; no fact of its own."""

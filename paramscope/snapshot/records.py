@@ -3,6 +3,8 @@
 # NOTE: annotations are evaluated here: typing would compile the text of each, in ten times the time.
 from typing import Any, Literal, NamedTuple
 
+from paramscope.snapshot.run import Gradient, Phase
+
 Role = Literal["parameter", "buffer", "attribute"]
 Status = Literal["trainable", "frozen", "hidden", "buffer", "attribute", "empty", "unknown"]
 SharingKind = Literal["tied", "aliased", "overlapping", "co-located", "self-overlapping"]
@@ -80,6 +82,12 @@ class ModuleRecord(NamedTuple):
     unknown: tuple[tuple[str, str], ...]
     """Why the fate of what it holds cannot be told: pairs of (`saved`, `attributes_saved` or
     `attributes_moved`, reason)."""
+    calls: int | None = None
+    """How often the run called it. This and what follows: as `ModuleRun` has it; None where nothing was run."""
+    output: str | None = None
+    """What its first call returned; None also for what was never called."""
+    flops: int | None = None
+    activation_bytes: int | None = None
 
 
 class SlotRecord(NamedTuple):
@@ -139,6 +147,14 @@ class SlotRecord(NamedTuple):
     """What it is made of, where its elements lie in other tensors (sharded, sparse, quantized)."""
     unknown: tuple[tuple[str, str], ...]
     """Pairs of (fate, reason) for the fates that are None."""
+    reached: bool | None = None
+    """Whether the loss of the run depends on it. This and what follows: as `TensorRun` has it; None where nothing was
+    run."""
+    grad: Gradient | None = None
+    grad_norm: float | None = None
+    grad_rows: tuple[int, int] | None = None
+    changed_by: tuple[Phase, ...] | None = None
+    update_ratio: float | None = None
 
     @property
     def trainable(self) -> bool:

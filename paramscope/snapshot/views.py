@@ -20,6 +20,9 @@ from paramscope.snapshot.records import EMPTY_SLOT, ModuleRecord, SlotRecord
 
 R = TypeVar("R")
 
+_NOT_RUN = (None,) * 6
+"""Of a slot where nothing was run."""
+
 
 class Records(Mapping[str, R], Generic[R]):
     """Records by path, in the snapshot's order; each is built when it is asked for."""
@@ -88,6 +91,7 @@ class ModuleRecords(Records[ModuleRecord]):
     def at(self, index: int) -> ModuleRecord:
         columns, interned = self._snapshot.module_columns, self._snapshot.interned
         flags = columns.flags[index]
+        ran = self._snapshot.run_of_module(index)
         return ModuleRecord(
             columns.paths[index],
             interned.types[columns.types[index]],
@@ -96,6 +100,7 @@ class ModuleRecords(Records[ModuleRecord]):
             columns.repeats.get(index, index),
             interned.settings[columns.settings[index]],
             columns.unknown.get(index, ()),
+            *(ran[1:] if ran else (0, None, 0, 0) if self._snapshot.run else (None,) * 4),
         )
 
 
@@ -152,6 +157,7 @@ class SlotRecords(Records[SlotRecord]):
                 snapshot.declared_shape(owner, name) if what[4] is not None else None,
                 tensors.parts.get(tensor, ()),
                 unknown,
+                *(ran[1:] if (ran := snapshot.run_of_tensor(tensor)) else _NOT_RUN),
             )
         )
 

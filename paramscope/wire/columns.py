@@ -33,7 +33,7 @@ from paramscope.wire.records import Module, Slot, Storage, to_record
 _HOLD_OF = {hold: code for code, hold in enumerate(HOLDS)}
 _CONTRADICTS = "contradicts itself or its module"
 _OWN = ("path", "module", "name", "offset", "tensor", "storage", "unknown")
-_alike_of = attrgetter(*(name for name in SlotRecord._fields if name not in _OWN))
+_alike_of = attrgetter(*(name for name in Slot.__struct_fields__ if name not in _OWN))
 """What thousands of slots have in common, but for the reasons: dicts cannot be hashed."""
 _spec_of = attrgetter(*TensorSpec._fields)
 _how_of = attrgetter("requires_grad", "is_leaf", "has_grad", "is_parameter", "groups", "parts")

@@ -226,7 +226,20 @@ def _snapshot(
     if snapshot.declared_ties != ties:
         raise damaged("declared_ties", "do not agree with the slots")
     _check_names(snapshot)
-    return snapshot
+    return _with_run(snapshot, found, modules)
+
+
+def _with_run(snapshot: Snapshot, found: Report, modules: ModuleReader) -> Snapshot:
+    if found.run is None:
+        return snapshot
+    count = len(snapshot.tensor_columns.specs)
+    for number, each in enumerate(found.run.tensors):
+        if each.tensor >= count:
+            raise damaged(f"run.tensors[{number}].tensor", "is out of range")
+    for number, ran in enumerate(found.run.modules):
+        if ran.module not in modules.positions:
+            raise damaged(f"run.modules[{number}]", f"names a module that is not there: {ran.module!r}")
+    return snapshot.with_run(to_record(found.run))
 
 
 def _check_names(snapshot: Snapshot) -> None:

@@ -73,6 +73,9 @@ class Totals(Wire, frozen=True):
     unknown: Natural
     slots: Natural
     modules: Natural
+    flops: Natural | None = None
+    """Null, as the next one is, where nothing was run."""
+    activation_bytes: Natural | None = None
 
 
 class Module(Wire, frozen=True):
@@ -285,6 +288,44 @@ class Value(Wire, frozen=True):
     group: Natural | None
 
 
+class TensorRun(Wire, frozen=True):
+    record = snapshot.TensorRun
+    tensor: Natural
+    reached: bool | None
+    grad: snapshot.Gradient | None
+    grad_norm: float | None
+    grad_rows: tuple[Natural, Natural] | None
+    changed_by: tuple[snapshot.Phase, ...]
+    update_ratio: float | None
+
+
+class ModuleRun(Wire, frozen=True):
+    record = snapshot.ModuleRun
+    module: str
+    calls: Natural
+    output: str
+    flops: Natural
+    activation_bytes: Natural
+
+
+class Run(Wire, frozen=True):
+    record = snapshot.Run
+    kind: snapshot.RunKind
+    inputs: str
+    loss: str
+    loss_requires_grad: bool
+    is_loss_finite: bool | None
+    flops: Natural
+    activation_bytes: Natural
+    input_bytes: Natural
+    uncounted: tuple[tuple[str, Natural], ...]
+    is_random: bool | None
+    notes: Texts
+    seconds: float
+    tensors: tuple[TensorRun, ...]
+    modules: tuple[ModuleRun, ...]
+
+
 class Producer(Struct, frozen=True):
     paramscope: str
     torch: str
@@ -321,6 +362,8 @@ class Report(Struct, frozen=True, kw_only=True):
     ignored: tuple[Finding, ...]
     skipped: tuple[Skipped, ...]
     values: tuple[Value, ...] | None = None
+    run: Run | None = None
+    """What was run, and what it showed; null where nothing was."""
 
 
 def to_record(value: Any) -> Any:

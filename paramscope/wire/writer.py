@@ -80,6 +80,7 @@ def report_pieces(report: ReportData) -> Iterator[str]:
         "ignored": report.ignored,
         "skipped": report.skipped,
         "values": snapshot.values,
+        "run": snapshot.run,
     }
     before = "{"
     for name in Report.__struct_fields__:

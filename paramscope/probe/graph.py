@@ -1,0 +1,125 @@
+"""A forward on fake tensors, which have sizes and no elements, and the autograd graph from the loss to its leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from paramscope.capture import Seen
+from paramscope.probe.measure import Measure
+from paramscope.probe.ways import Called, Loss, call, loss_of
+from paramscope.snapshot import Run, TensorRun
+
+
+class _Roots(nn.Module):
+    """The roots of a capture as children of one module, whose forward is a function of theirs."""
+
+    def __init__(self, model: Any, roots: list[tuple[str, nn.Module]]) -> None:
+        super().__init__()
+        self.__dict__["_model"] = model
+        for number, (_, root) in enumerate(roots):
+            self._modules[str(number)] = root
+
+    def forward(self, work: Any) -> Any:
+        """What a function makes of the model."""
+        return work(self.__dict__["_model"])
+
+
+def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs: Any, loss: Any) -> Run:
+    """Runs forward on fake tensors, and walks the autograd graph. Nothing of the model is changed but what its
+    forward assigns."""
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    whole = _Roots(model, roots)
+    with mode:
+        fakes, swapped = _fakes(whole, mode)
+        measure = Measure(seen.modules, [*swapped.values(), *_tensors(seen)])
+
+        def work(live: Any) -> tuple[Called, Loss]:
+            with measure.measuring(), torch.enable_grad():
+                called = call(live, _as_fake(inputs, mode))
+            return called, loss_of(called.output, loss)
+
+        called, told = torch.func.functional_call(whole, swapped, (work,), tie_weights=False)
+        leaves = _leaves(each.grad_fn for each in told.scalars)
+    numbers = {id(fake): seen.tensors[real] for real, fake in fakes.items() if real in seen.tensors}
+    reached = {numbers.get(id(leaf), seen.tensors.get(id(leaf), -1)) for leaf in leaves}
+    paths = seen.snapshot.module_columns.paths
+    return Run(
+        kind="graph",
+        inputs=called.inputs,
+        loss=told.words,
+        loss_requires_grad=any(each.requires_grad for each in told.scalars),
+        is_loss_finite=None,
+        flops=measure.flops,
+        activation_bytes=measure.activation_bytes,
+        input_bytes=called.input_bytes,
+        uncounted=tuple(measure.uncounted.most_common()),
+        is_random=None,
+        notes=(),
+        seconds=0.0,
+        tensors=tuple(_tensor_runs(seen, reached)),
+        modules=measure.modules(paths),
+    )
+
+
+def _tensor_runs(seen: Seen, reached: set[int]) -> Iterator[TensorRun]:
+    snapshot = seen.snapshot
+    specs, columns = snapshot.interned.specs, snapshot.tensor_columns
+    for number in range(len(columns.specs)):
+        can = specs[columns.specs[number]].is_differentiable and snapshot.tensor(number).requires_grad
+        yield TensorRun(number, number in reached if can else None, None, None, None, (), None)
+
+
+def _tensors(seen: Seen) -> list[torch.Tensor]:
+    return [each for each in seen.held if isinstance(each, torch.Tensor)]
+
+
+def _fakes(whole: nn.Module, mode: FakeTensorMode) -> tuple[dict[int, Any], dict[str, Any]]:
+    """(fake tensors by the id of the real one, the same by name) of all that is registered."""
+    fakes: dict[int, Any] = {}
+    swapped: dict[str, Any] = {}
+    for named in (whole.named_parameters, whole.named_buffers):
+        for name, tensor in named(remove_duplicate=False):
+            if id(tensor) not in fakes:
+                fakes[id(tensor)] = _fake(tensor, mode)
+            swapped[name] = fakes[id(tensor)]
+    return fakes, swapped
+
+
+def _fake(tensor: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
+    """A tensor of the same sizes without elements; what is on the meta device is as if it were on the CPU."""
+    if tensor.is_meta:
+        fake = torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="cpu")
+    else:
+        fake = mode.from_tensor(tensor.detach(), static_shapes=True)
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(fake, requires_grad=tensor.requires_grad)
+    return fake.requires_grad_(tensor.requires_grad) if tensor.is_leaf and tensor.requires_grad else fake
+
+
+def _as_fake(value: Any, mode: FakeTensorMode) -> Any:
+    """Inputs with fake tensors in the place of real ones; a function is left as it is."""
+    if isinstance(value, torch.Tensor) and not isinstance(value, FakeTensor):
+        return mode.from_tensor(value, static_shapes=True)
+    return value
+
+
+def _leaves(starts: Iterable[Any]) -> list[torch.Tensor]:
+    """The tensors that gradients accumulate in, of all that lies behind some nodes of the autograd graph."""
+    pending = [node for node in starts if node is not None]
+    seen = set(pending)
+    found = []
+    while pending:
+        node = pending.pop()
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            found.append(leaf)
+        for behind, _ in node.next_functions:
+            if behind is not None and behind not in seen:
+                seen.add(behind)
+                pending.append(behind)
+    return found

@@ -1,0 +1,232 @@
+"""What each module did in a forward: calls, what it returned, floating-point operations, what it kept for backward."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
+
+from paramscope import text
+from paramscope.snapshot import ModuleRun
+
+_aten = torch.ops.aten
+_NESTED = 4
+"""Containers within one another that an output is told to."""
+_ITEMS = 6
+"""Items of a container that are told."""
+
+
+def described(value: Any, depth: int = 0) -> str:
+    """`1×64×112×112 float32`; containers as they are written: `(1×12×768 float32, None)`, `logits: 1×10 float32`."""
+    if isinstance(value, torch.Tensor):
+        return f"{text.shape(tuple(value.shape))} {str(value.dtype).removeprefix('torch.')}"
+    if depth < _NESTED:
+        if named := named_items(value):
+            parts = [f"{text.plain(str(name))}: {described(each, depth + 1)}" for name, each in named[:_ITEMS]]
+            parts += ["…"] if len(named) > _ITEMS else []
+            return ", ".join(parts) if depth == 0 else f"{{{', '.join(parts)}}}"
+        if isinstance(value, (tuple, list)):
+            told = [described(each, depth + 1) for each in value]
+            if len(told) > 1 and len(set(told)) == 1:
+                told = [f"{told[0]} ×{len(told)}"]
+            told = told[:_ITEMS] + (["…"] if len(told) > _ITEMS else [])
+            return f"({', '.join(told)})" if isinstance(value, tuple) else f"[{', '.join(told)}]"
+    return "None" if value is None else type(value).__name__
+
+
+def named_items(value: Any) -> list[tuple[Any, Any]]:
+    """What a mapping, a dataclass or a named tuple holds by name, less what is None; nothing for all else."""
+    if isinstance(value, Mapping):
+        items = list(value.items())
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        items = [(field.name, getattr(value, field.name, None)) for field in dataclasses.fields(value)]
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        items = list(zip(value._fields, value, strict=True))
+    else:
+        return []
+    return [(name, each) for name, each in items if each is not None]
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors in nested containers, each once."""
+    pending, seen = [value], set()
+    while pending:
+        each = pending.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, torch.Tensor):
+            yield each
+        elif named := named_items(each):
+            pending.extend(item for _, item in reversed(named))
+        elif isinstance(each, (tuple, list)):
+            pending.extend(reversed(each))
+
+
+class Measure:
+    """Counts while it is entered."""
+
+    def __init__(self, positions: Mapping[int, int], own: Iterator[torch.Tensor] | list[torch.Tensor]) -> None:
+        """positions: of the modules that are told of, by id. own: tensors that are held anyway, and not kept for
+        backward."""
+        self._positions = positions
+        self.flops = 0
+        self.activation_bytes = 0
+        self.uncounted: Counter[str] = Counter()
+        self._calls: Counter[int] = Counter()
+        self._outputs: dict[int, str] = {}
+        self._sums: dict[int, tuple[int, int]] = {}
+        self._open: list[tuple[int, int, int]] = []
+        """(id, operations, bytes) of each module whose forward has begun and not ended, as it began."""
+        self._known: dict[int, Any] = {}
+        """Storages that are counted, or not to be, by their addresses; held, so that no other one gets the same."""
+        for tensor in own:
+            self._know(tensor)
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Within it, everything is counted."""
+        with ExitStack() as stack:
+            for handle in (
+                register_module_forward_pre_hook(self._begin),
+                register_module_forward_hook(self._end, always_call=True),
+            ):
+                stack.callback(handle.remove)
+            stack.enter_context(torch.autograd.graph.saved_tensors_hooks(self._pack, _unchanged))
+            stack.enter_context(_Counting(self))
+            yield
+
+    @property
+    def called(self) -> int:
+        """How many modules were called."""
+        return len(self._calls)
+
+    def modules(self, paths: list[str]) -> tuple[ModuleRun, ...]:
+        """What was seen of each module that was called. paths: of all modules."""
+        found = []
+        for position in sorted(self._calls):
+            flops, kept = self._sums.get(position, (0, 0))
+            calls, output = self._calls[position], self._outputs.get(position, "")
+            found.append(ModuleRun(paths[position], calls, output, flops, kept))
+        return tuple(found)
+
+    def _begin(self, module: Any, _: Any) -> None:
+        self._open.append((id(module), self.flops, self.activation_bytes))
+
+    def _end(self, module: Any, _: Any, output: Any) -> None:
+        # A forward that raised, and was caught, ends without a word.
+        while self._open and self._open[-1][0] != id(module):
+            self._open.pop()
+        position = self._positions.get(id(module))
+        if not self._open or position is None:
+            return
+        _, flops, kept = self._open.pop()
+        self._calls[position] += 1
+        self._outputs.setdefault(position, described(output))
+        if all(each[0] != id(module) for each in self._open):  # what calls itself is counted once
+            sums = self._sums.get(position, (0, 0))
+            self._sums[position] = sums[0] + self.flops - flops, sums[1] + self.activation_bytes - kept
+
+    def _pack(self, tensor: torch.Tensor) -> torch.Tensor:
+        self.activation_bytes += self._know(tensor)
+        return tensor
+
+    def _know(self, tensor: torch.Tensor) -> int:
+        """Bytes of a tensor's storage where it was not known before, else 0."""
+        try:
+            storage = tensor.untyped_storage()
+        except (NotImplementedError, RuntimeError):  # sparse, nested
+            return 0
+        address = storage._cdata
+        if address in self._known:
+            return 0
+        self._known[address] = storage
+        return int(storage.nbytes())
+
+
+def _unchanged(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
+
+
+class _Counting(TorchDispatchMode):
+    """Adds the operations of everything that runs, by torch's own formulas."""
+
+    def __init__(self, measure: Measure) -> None:
+        super().__init__()
+        self._measure = measure
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if isinstance(func, torch._ops.HigherOrderOperator) or func.namespace == "prim":
+            return func(*args, **kwargs)
+        formula = _formula(func._overloadpacket)
+        if formula is None:
+            # Under inference mode, what is made of others arrives whole.
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        result = func(*args, **kwargs)
+        if formula is not None:
+            self._measure.flops += formula(*args, **kwargs, out_val=result)
+        elif _computes(func, result):
+            self._measure.uncounted[func._overloadpacket._qualified_op_name.partition("::")[2]] += 1
+        return result
+
+
+def _formula(packet: Any) -> Callable[..., int] | None:
+    found: Callable[..., int] | None = flop_registry.get(packet) or _MORE.get(packet)
+    return found
+
+
+def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query.shape, key.shape, value.shape))
+
+
+_MORE: dict[Any, Callable[..., int]] = {_aten._scaled_dot_product_flash_attention_for_cpu: _attention}
+"""Formulas for what torch counts on other devices only."""
+
+
+def _computes(func: Any, result: Any) -> bool:
+    """Whether an operation makes new floating-point elements of others."""
+    if func.is_view or not any(str(argument.type) == "Tensor" for argument in func._schema.arguments):
+        return False
+    first = result[0] if isinstance(result, (tuple, list)) and result else result
+    is_float = isinstance(first, torch.Tensor) and (first.is_floating_point() or first.is_complex())
+    return is_float and func._overloadpacket not in _MOVING
+
+
+_MOVING = {
+    _aten.clone,
+    _aten._to_copy,
+    _aten.copy_,
+    _aten.cat,
+    _aten.stack,
+    _aten.empty_like,
+    _aten.zeros_like,
+    _aten.ones_like,
+    _aten.full_like,
+    _aten.new_zeros,
+    _aten.new_empty,
+    _aten.new_ones,
+    _aten.new_full,
+    _aten.detach,
+    _aten.embedding,
+    _aten.index,
+    _aten.index_select,
+    _aten.gather,
+    _aten.fill_,
+    _aten.zero_,
+    _aten.lift_fresh,
+    _aten._unsafe_view,
+    _aten.constant_pad_nd,
+    _aten.repeat,
+}
+"""What copies elements, or makes them without computing: nothing that is counted as an operation anywhere."""
