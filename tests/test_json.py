@@ -21,7 +21,7 @@ from torch import nn
 
 from paramscope import Finding, Location, Report, Severity, Skipped, audit
 from paramscope.errors import ReportError
-from paramscope.snapshot import SlotRecord
+from paramscope.snapshot import ModuleRecord, ModuleRun, SlotRecord, TensorRun
 from paramscope.wire.records import Slot, Wire, to_plain
 from paramscope.wire.schema import SCHEMA_FILE, report_schema, schema_text
 

@@ -1,4 +1,4 @@
-"""What each module did in a forward: calls, what it returned, floating-point operations, what it kept for backward."""
+"""What each module did in a forward: calls, what it returned, its operations, what it kept for backward."""
 
 from __future__ import annotations
 
@@ -155,11 +155,11 @@ def _unchanged(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-class _Counting(TorchDispatchMode):
+class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds the operations of everything that runs, by torch's own formulas."""
 
     def __init__(self, measure: Measure) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._measure = measure
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -187,7 +187,7 @@ def _formula(packet: Any) -> Callable[..., int] | None:
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(query.shape, key.shape, value.shape))
+    return int(sdpa_flop_count(query.shape, key.shape, value.shape))  # type: ignore[no-untyped-call]
 
 
 _MORE: dict[Any, Callable[..., int]] = {_aten._scaled_dot_product_flash_attention_for_cpu: _attention}
