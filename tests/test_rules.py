@@ -34,9 +34,7 @@ _SINGULAR = r"({paths})(, ({paths}))*,? and ({paths}|[\d,]+ more),? (is|has|was|
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.code}-{case.builder}" for case in CASES])
 def test_the_fixture(case: Case) -> None:
-    built = case.build()
-    model, optimizer = built if isinstance(built, tuple) else (built, None)
-    snapshot = capture(model, optimizer=optimizer, **({"values": True} if case.values else {}))
+    snapshot = case.snapshot()
     checked = check(snapshot, [rule(case.code)])
     found = tuple((finding.severity.value, finding.paths) for finding in checked.findings)
     assert found == case.expected, checked
@@ -87,9 +85,7 @@ def test_the_line_to_blame_is_found_in_nearly_all_fixtures() -> None:
     wanted = [case for case in CASES if case.lines]
     exact = 0
     for case in wanted:
-        built = case.build()
-        model, optimizer = built if isinstance(built, tuple) else (built, None)
-        snapshot = capture(model, optimizer=optimizer, **({"values": True} if case.values else {}))
+        snapshot = case.snapshot()
         findings = check(snapshot, [rule(case.code)]).findings
         exact += bool(findings) and all(
             finding.location is not None and finding.location.line in case.lines for finding in findings

@@ -58,7 +58,13 @@ on `paramscope check … --baseline baseline.json`.
 
 What is accepted is counted, and listed by `--show-ignored`. What no longer accepts anything is reported as a warning.
 """
-NEEDS = {"optimizer": "an optimizer", "values": "values"}
+NEEDS = {
+    "optimizer": "an optimizer",
+    "values": "values",
+    "run": "a run",
+    "backward": "a run of backward",
+    "step": "a run of step",
+}
 """What a rule needs beside the model, in words."""
 
 

@@ -12,7 +12,13 @@ from paramscope.rules.findings import to_findings
 from paramscope.rules.rule import Loaded, Problem
 from paramscope.snapshot import Snapshot
 
-NEEDED = {"optimizer": "no optimizer was given", "values": "tensor values were not read"}
+NEEDED = {
+    "optimizer": "no optimizer was given",
+    "values": "tensor values were not read",
+    "run": "nothing was run",
+    "backward": "no backward was run",
+    "step": "no step was run",
+}
 """Why a rule is skipped that was not given what it needs."""
 
 
@@ -76,7 +82,7 @@ def _place(path: str, facts: Facts) -> tuple[int, int]:
 def _run(loaded: Loaded, facts: Facts) -> tuple[list[Problem], list[str]]:
     """(problems, why it is skipped) of one rule."""
     needs = loaded.rule.needs
-    if (needs == "optimizer" and not facts.has_optimizer) or (needs == "values" and not facts.has_values):
+    if needs is not None and not facts.has(needs):
         return [], [NEEDED[needs]]
     problems: list[Problem] = []
     reasons: dict[str, None] = {}

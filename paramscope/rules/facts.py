@@ -111,10 +111,16 @@ class Facts:
         """Whether any optimizer was given."""
         return bool(self.optimizers)
 
-    @property
-    def has_values(self) -> bool:
-        """Whether tensor values were read."""
-        return self.snapshot.values is not None
+    def has(self, need: str) -> bool:
+        """Whether something that not every report has is there: an optimizer, values, a run of some kind."""
+        run = self.snapshot.run
+        return {
+            "optimizer": self.has_optimizer,
+            "values": self.snapshot.values is not None,
+            "run": run is not None,
+            "backward": run is not None and run.kind != "graph",
+            "step": run is not None and run.kind == "step",
+        }[need]
 
     @cached_property
     def slot_kinds(self) -> tuple[SlotKind, ...]:

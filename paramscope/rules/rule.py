@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from paramscope.source.causes import Cause
     from paramscope.source.finder import Assignment
 
-Need = Literal["optimizer", "values"]
+Need = Literal["optimizer", "values", "run", "backward", "step"]
+"""`run` is one of any kind; `backward` one that went so far, as `step` did, too."""
 
 
 class Rule(NamedTuple):

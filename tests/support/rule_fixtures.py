@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from paramscope import Snapshot, capture
+
 FOLDER = Path(__file__).parents[2] / "fixtures" / "rules"
 _BLAME = re.compile(r"#.*?\bblame: ([\w, ]+)")
 
@@ -27,6 +29,22 @@ class Case(NamedTuple):
     """Lines of the fixture that are to blame; none where the fault is assigned from outside."""
     values: bool
     """Whether the rule is to look at values."""
+    run: str | None
+    """What is run of the model."""
+    inputs: Any
+    """What forward is given."""
+    loss: Any
+    """What makes a scalar of its output."""
+
+    def snapshot(self) -> Snapshot:
+        """What the rule sees."""
+        built = self.build()
+        model, optimizer = built if isinstance(built, tuple) else (built, None)
+        if self.run is None:
+            return capture(model, optimizer=optimizer, values=self.values)
+        from paramscope.probe import snapshot_of_run
+
+        return snapshot_of_run(model, optimizer, run=self.run, inputs=self.inputs, loss=self.loss)
 
 
 def codes() -> list[str]:
@@ -53,6 +71,13 @@ def _cases(code: str, module: ModuleType) -> Iterator[Case]:
             if (match := _BLAME.search(line)) and name in re.split(r"[, ]+", match[1])
         )
         wanted = tuple((severity, tuple(paths)) for severity, paths in expected.get(name, ()))
-        yield Case(code, name, value, wanted, lines, getattr(module, "VALUES", False))
+        own = [_of_builder(module, word, name) for word in ("RUN", "INPUTS", "LOSS")]
+        yield Case(code, name, value, wanted, lines, getattr(module, "VALUES", False), *own)
     missing = set(expected) - set(vars(module))
     assert not missing, f"{code}: EXPECTED names {missing}, which the fixture does not hold"
+
+
+def _of_builder(module: ModuleType, word: str, builder: str) -> Any:
+    """What a fixture says for all of its builders, or, in a dict by their names, for some."""
+    said = getattr(module, word, None)
+    return said.get(builder) if isinstance(said, dict) else said
