@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from paramscope.capture import Seen
 from paramscope.probe.measure import Measure
@@ -29,12 +33,49 @@ class _Roots(nn.Module):
         return work(self.__dict__["_model"])
 
 
+_BFLOAT16_ALONE = {getattr(torch.ops.aten, "_grouped_mm", None)}
+"""Operations that have a fake kernel for bfloat16 and for nothing else."""
+
+
+class _InBfloat16(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Tells in bfloat16 what cannot be told otherwise; autograd, which is above, does not see it."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.lowered: dict[str, None] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        packet = getattr(func, "_overloadpacket", None)
+        is_float = packet in _BFLOAT16_ALONE and args[0].dtype != torch.bfloat16
+        if not is_float:
+            return func(*args, **(kwargs or {}))
+        self.lowered[str(packet).rpartition(".")[2]] = None
+        lowered = tree_map_only(torch.Tensor, _lowered, args)
+        return func(*lowered, **(kwargs or {})).to(args[0].dtype)
+
+
+def _lowered(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.bfloat16() if tensor.is_floating_point() else tensor
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within it, torch does not log what fails on fake tensors: we say it."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    was, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = was
+
+
 def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs: Any, loss: Any) -> Run:
     """Runs forward on fake tensors, and walks the autograd graph. Nothing of the model is changed but what its
     forward assigns."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     whole = _Roots(model, roots)
-    with mode:
+    lenient = _InBfloat16()
+    with mode, lenient, _quiet():
         fakes, swapped = _fakes(whole, mode)
         measure = Measure(seen.modules, [*swapped.values(), *_tensors(seen)])
 
@@ -59,7 +100,7 @@ def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs
         input_bytes=called.input_bytes,
         uncounted=tuple(measure.uncounted.most_common()),
         is_random=None,
-        notes=(),
+        notes=tuple(f"{name} was told in bfloat16: torch cannot tell it otherwise" for name in lenient.lowered),
         seconds=0.0,
         tensors=tuple(_tensor_runs(seen, reached)),
         modules=measure.modules(paths),

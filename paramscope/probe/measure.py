@@ -190,8 +190,17 @@ def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     return int(sdpa_flop_count(query.shape, key.shape, value.shape))  # type: ignore[no-untyped-call]
 
 
-_MORE: dict[Any, Callable[..., int]] = {_aten._scaled_dot_product_flash_attention_for_cpu: _attention}
-"""Formulas for what torch counts on other devices only."""
+def _grouped(first: Any, second: Any, *_: Any, out_val: Any, **__: Any) -> int:
+    """Of products of matrices in groups: of two matrices, each group has a part of the inner dimension."""
+    groups = out_val.shape[0] if first.ndim == second.ndim == 2 else 1
+    return int(2 * out_val.numel() * first.shape[-1] // groups)
+
+
+_MORE: dict[Any, Callable[..., int]] = {
+    _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    **({_aten._grouped_mm: _grouped} if hasattr(_aten, "_grouped_mm") else {}),
+}
+"""Formulas for what torch counts on other devices only, or not at all."""
 
 
 def _computes(func: Any, result: Any) -> bool:
