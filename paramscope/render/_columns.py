@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 from paramscope import text
 from paramscope.errors import FormatError
-from paramscope.render._line import FATE_WORDS, PARAMETERS, Closed, Line
+from paramscope.render._line import FATE_WORDS, PARAMETERS, Closed, Line, told_fates
 from paramscope.render._pieces import Name, Pieces, flat
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
 from paramscope.snapshot import FATES
 
 _SHORT_ROLES = {"parameter": "param", "attribute": "attr"}
-_LETTERS = {"gradient": "g", "stepped": "s", "saved": "v", "moved": "m"}
+_LETTERS = "gsvmr"
+"""Of `told_fates`."""
 
 
 class Column(NamedTuple):
@@ -93,18 +94,15 @@ def elements(line: Line) -> str:
 def fates(line: Line) -> str:
     """A letter for each fate: `gsvm`."""
     if line.closed:
-        words = zip(FATES, line.closed.fates, strict=True)
-        return "".join({"yes": _LETTERS[fate], "some": "~"}.get(word, word) for fate, word in words)
-    record = line.record
-    if record.status == "empty":
-        return ""
-    return _letters(record.gradient, record.stepped, record.saved, record.moved)
+        words = zip(_LETTERS, line.closed.fates, strict=False)
+        return "".join({"yes": letter, "some": "~"}.get(word, word) for letter, word in words)
+    return "" if line.record.status == "empty" else _letters(*told_fates(line.record))
 
 
 @cache
 def _letters(*values: bool | None) -> str:
-    named = zip(FATES, values, strict=True)
-    return "".join("?" if value is None else _LETTERS[fate] if value else "-" for fate, value in named)
+    named = zip(_LETTERS, values, strict=False)
+    return "".join("?" if value is None else letter if value else "-" for letter, value in named)
 
 
 def _fate(name: str) -> Callable[[Line, ReportData], str]:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from paramscope.analysis.fold import Node
 from paramscope.report.data import ReportData
-from paramscope.snapshot import FATES, SlotRecord, Status
+from paramscope.snapshot import SlotRecord, Status
 
 PARAMETERS: tuple[Status, ...] = ("trainable", "frozen")
 """Statuses of registered parameters."""
@@ -62,7 +62,7 @@ class Closed(NamedTuple):
     common: dict[_Common, str]
     """`status`, `dtype` and `device` where they are the same for all slots, else `mixed`."""
     fates: tuple[str, ...]
-    """For each fate of the parameters, or of all else where there are none: `yes`, `-`, `?`, or `some`."""
+    """For each of `told_fates` of the parameters, or of all else where there are none: `yes`, `-`, `?`, or `some`."""
 
     @property
     def has_parameters(self) -> bool:
@@ -99,6 +99,12 @@ def summed(report: ReportData, node: Node, inside: Sequence[Line], codes: tuple[
     return Line(node.path, positions, inside[0].record, elements, nbytes, is_counted, glyphs, codes, (), closed)
 
 
+def told_fates(record: SlotRecord) -> tuple[bool | None, ...]:
+    """The four fates; and, where something was run, whether the loss reached it."""
+    fates = record.gradient, record.stepped, record.saved, record.moved
+    return fates if record.changed_by is None else (*fates, bool(record.reached))
+
+
 def _alone(line: Line) -> Closed:
     """A line of slots, as one of those that are added up."""
     record, elements = line.record, Counter({line.record.status: line.elements or 0})
@@ -109,7 +115,7 @@ def _alone(line: Line) -> Closed:
         Counter() if line.is_counted else elements,
         elements if line.is_counted else Counter(),
         {name: line.common(name) for name in _COMMON},
-        tuple(FATE_WORDS[getattr(record, fate)] for fate in FATES),
+        tuple(map(FATE_WORDS.__getitem__, told_fates(record))),
     )
 
 

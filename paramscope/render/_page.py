@@ -14,7 +14,7 @@ from paramscope.render._line import Line
 from paramscope.render._lines import SHARING_GLYPHS, Lines, sharing_groups
 from paramscope.render._pieces import Name, Pieces, Prose, joined
 from paramscope.report.data import ReportData
-from paramscope.snapshot import NO_OPTIMIZER, GroupRecord, OptimizerRecord
+from paramscope.snapshot import FATES, NO_OPTIMIZER, GroupRecord, OptimizerRecord
 
 FATE_LETTERS = "fate: g gradients, s stepped, v saved, m moved by .to()"
 _REASONS, _GLYPHS = 8, 3
@@ -137,6 +137,8 @@ def _fate_legend(lines: Sequence[Line], *, lacks_optimizer: bool) -> Pieces:
     there = {letter for each in told for at, letter in enumerate(each) if not (lacks_optimizer and at == 1)}
     signs = [f"{sign} {word}" for sign, word in (("-", "not"), ("~", "some"), ("?", "unknown")) if sign in there]
     letters = FATE_LETTERS.replace("stepped", "stepped (? without -O)") if lacks_optimizer else FATE_LETTERS
+    if any(len(each) > len(FATES) for each in told):
+        letters += ", r reached by the loss"
     return [f"{letters}; {', '.join(signs)}" if signs else letters]
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from paramscope import text
 from paramscope.render._columns import elements, fates, share
 from paramscope.render._line import Line
+from paramscope.render._ran import HEADERS
 from paramscope.render.terminal._layout import GAP, Screen, column_width, padded_cell, paint
 from paramscope.render.terminal._page import style_of
 from paramscope.report.data import ReportData
@@ -32,6 +33,8 @@ class Item(NamedTuple):
     """What is said besides, the most important first, as far as there is room."""
     line: Line
     """What its figures are about."""
+    ran: Sequence[str]
+    """What a run showed of its modules, as `_ran.HEADERS` has it; nothing where nothing was run."""
     is_leaf: bool
     """Whether what is said besides matters more than the class: of what holds no module, the shape does."""
 
@@ -43,21 +46,38 @@ def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[s
     """
     counts = [elements(item.line) for item in items]
     shares = [share(item.line, report) for item in items]
-    ends = [(column, True) for column in (counts, shares) if any(column)]
-    if screen.width >= _BAR_FROM:
-        ends.append(([_bar(item.line, report) for item in items], False))
-    ends.append(([fates(item.line) for item in items], False))
-    widths = [column_width(column) for column, _ in ends]
+    is_wide = screen.width >= _BAR_FROM
+    ends = [("elements", counts, True)] if any(counts) else []
+    if report.run is not None:
+        output, *figures = zip(*(item.ran for item in items), strict=True)
+        ends.insert(0, (HEADERS[0], [_cut(cell, screen.width // 4) for cell in output], False))
+        ends += [(name, column, True) for name, column in zip(HEADERS[1:], figures, strict=True) if any(column)]
+    if any(shares) and (report.run is None or is_wide):
+        ends.append(("of all", shares, True))
+    if is_wide and report.run is None:
+        ends.append(("", [_bar(item.line, report) for item in items], False))
+    ends.append(("fate", [fates(item.line) for item in items], False))
+    widths = [column_width([*column, header] if report.run else column) for header, column, _ in ends]
     room = max(16, screen.width - sum(widths) - GAP * len(widths))
     labels = [_fitted(item, room) for item in items]
     longest = max(text.width(label[0]) for label in labels)
     lines: list[str] = []
+    if report.run is not None:
+        named = [padded_cell(header, widths[at], is_right=is_right) for at, (header, _, is_right) in enumerate(ends)]
+        lines.append(paint((" " * GAP).join([padded_cell("module", longest), *named]).rstrip(), "heading", screen))
     for i, (item, label) in enumerate(zip(items, labels, strict=True)):
         cells = [padded_cell(label[0], longest)]
-        cells += [padded_cell(column[i], widths[at], is_right=is_right) for at, (column, is_right) in enumerate(ends)]
+        cells += [
+            padded_cell(column[i], widths[at], is_right=is_right) for at, (_, column, is_right) in enumerate(ends)
+        ]
         drawn = [(" " * GAP).join(cells).rstrip(), *label[1:]]
         lines += [paint(line, style_of(item.line), screen) for line in drawn]
     return lines
+
+
+def _cut(cell: str, width: int) -> str:
+    """A cell of no more than so many columns."""
+    return cell if text.width(cell) <= width else f"{cell[: text.fitting(cell, width - 1)]}…"
 
 
 def _fitted(item: Item, room: int) -> list[str]:

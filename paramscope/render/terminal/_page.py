@@ -10,6 +10,7 @@ from paramscope.render import _page as page
 from paramscope.render._line import Line
 from paramscope.render._lines import Lines
 from paramscope.render._pieces import Pieces, flat
+from paramscope.render._ran import sentences as run_sentences
 from paramscope.render.terminal._layout import Screen, grid, paint, sentence
 from paramscope.report.data import ReportData
 from paramscope.snapshot import OptimizerRecord
@@ -31,7 +32,8 @@ def total_lines(report: ReportData, width: int, lines: Lines | None = None) -> l
         sums = report.totals
         percent = text.percent(sums.trainable, sums.parameters)
         said = sentence([f"{counts[0]} of {text.count(sums.parameters)}", f"({percent}%)"], width, separator=" ")
-    return said + sentence(more, width, separator=" · ")
+    ran = [line for each in run_sentences(report) for line in sentence(flat(each).split(" "), width, separator=" ")]
+    return said + sentence(more, width, separator=" · ") + ran
 
 
 def optimizer_sums(report: ReportData, width: int) -> list[str]:

@@ -16,6 +16,8 @@ from paramscope.render._line import PARAMETERS, Line, summed
 from paramscope.render._lines import Lines, lines_of, nodes_of
 from paramscope.render._page import CLOSED, remarks, varied
 from paramscope.render._pieces import Pieces
+from paramscope.render._ran import HEADERS
+from paramscope.render._ran import cells as ran_cells
 from paramscope.render.terminal import _page as page
 from paramscope.render.terminal._branches import Item, drawn_items
 from paramscope.render.terminal._finding_lines import finding_lines
@@ -25,6 +27,7 @@ from paramscope.report.finding_codes import shown
 
 _LEARNING = (*PARAMETERS, "hidden")
 """Statuses of what may be trained."""
+_NO_CELLS = ("",) * len(HEADERS)
 _LEAST = 12
 """Lines that a tree may have, however little room the rest of the view leaves it."""
 
@@ -149,7 +152,9 @@ class _Tree:
             elif is_closed:
                 tail = f" {CLOSED}{whole.glyphs}{_marked(whole.codes)}"
             labels = _labels(node.path, above, self._kind(node), len(node.modules), tail)
-            found.append(Item(self._short(branch), self._short(kept), labels, more, whole, is_leaf=is_inline))
+            found.append(
+                Item(self._short(branch), self._short(kept), labels, more, whole, self._ran(node), is_leaf=is_inline)
+            )
             if is_inline or is_closed:
                 continue
             ends = [*["├─ "] * (len(listed) + len(children) - 1), "└─ "]
@@ -158,7 +163,9 @@ class _Tree:
                 tail = line.glyphs + _marked(line.codes)
                 labels = _labels(line.path, node.path, "", len(line.slots), tail)
                 what = " ".join(filter(None, [_status_word(line), shape(line), self._unusual(line)]))
-                found.append(Item(self._short(lead), self._short(rest), labels, [what], line, is_leaf=True))
+                found.append(
+                    Item(self._short(lead), self._short(rest), labels, [what], line, _NO_CELLS, is_leaf=True)
+                )
             ahead = zip(children, leads[len(listed) :], strict=True)
             stack += [(child, node.path, lead, rest, level + 1) for child, (lead, rest) in reversed(list(ahead))]
         return found
@@ -173,6 +180,9 @@ class _Tree:
             node, level = node.children[0], level + 1
             codes += self._codes_of(node)
         return node, level, codes
+
+    def _ran(self, node: Node) -> Sequence[str]:
+        return ran_cells(self._report, node.modules) if self._report.run else ()
 
     def _kind(self, node: Node) -> str:
         return text.name(text.class_name(self._report.modules.at(node.modules[0]).type))

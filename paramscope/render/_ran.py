@@ -1,0 +1,69 @@
+"""What a run showed of modules → cells, and of the whole → sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from paramscope import text
+from paramscope.render._pieces import Name, Pieces
+from paramscope.report.data import ReportData
+from paramscope.snapshot import Run
+
+HEADERS = ("output", "FLOPs", "kept")
+"""Of the cells of a module."""
+_KINDS = {
+    "graph": "forward without elements",
+    "backward": "forward and backward",
+    "step": "forward, backward and step",
+}
+_UNCOUNTED = 5
+"""Operations without a formula that are named."""
+
+
+def cells(report: ReportData, modules: Sequence[int]) -> tuple[str, str, str]:
+    """What a module, or several alike, did, under HEADERS: sums of all, and what most of them returned."""
+    ran = [found for module in modules if (found := report.snapshot.run_of_module(module))]
+    if not ran:
+        return "not called", "", ""
+    outputs = Counter(each.output for each in ran)
+    output = outputs.most_common(1)[0][0].replace(f" {_usual_dtype(report)}", "")
+    several = " …" if len(outputs) > 1 else ""
+    calls = sorted({each.calls for each in ran})
+    often = f" ({calls[0]}{f'-{calls[-1]}' if len(calls) > 1 else ''} calls)" if calls != [1] else ""
+    rest = f" ({len(ran)} of {len(modules)} called)" if len(ran) < len(modules) else ""
+    flops, kept = sum(each.flops for each in ran), sum(each.activation_bytes for each in ran)
+    said = f"{text.plain(output)}{several}{often}{rest}"
+    return said, text.flops(flops) if flops else "", text.nbytes(kept) if kept else ""
+
+
+def _usual_dtype(report: ReportData) -> str:
+    """What most outputs are, and is said once."""
+    run = report.run
+    if run is None:
+        return ""
+    found = Counter(each.output.rpartition(" ")[2] for each in run.modules)
+    return report.snapshot.once("usual dtype of outputs", lambda: found.most_common(1)[0][0] if found else "")
+
+
+def sentences(report: ReportData) -> list[Pieces]:
+    """What was run, and what it came to; nothing where nothing was."""
+    run = report.run
+    if run is None:
+        return []
+    return [[f"ran {_KINDS[run.kind]}: ", Name(f"model({run.inputs})"), f", loss: {run.loss}"], *_sums(report, run)]
+
+
+def _sums(report: ReportData, run: Run) -> list[Pieces]:
+    reached = [each.reached for each in run.tensors if each.reached is not None]
+    named = [name for name, _ in run.uncounted]
+    more = f" and {len(named) - _UNCOUNTED} more" if len(named) > _UNCOUNTED else ""
+    missing = f" (not counted: {', '.join(named[:_UNCOUNTED])}{more})" if named else ""
+    return [
+        [f"FLOPs: {text.flops(run.flops)}{missing}"],
+        [
+            f"kept for backward: {text.nbytes(run.activation_bytes)} · inputs: {text.nbytes(run.input_bytes)} · "
+            f"reached by the loss: {sum(reached):,} of {text.plural(len(reached), 'tensor')}"
+        ],
+        *([note] for note in run.notes),
+    ]
