@@ -47,7 +47,7 @@ def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[s
     counts = [elements(item.line) for item in items]
     shares = [share(item.line, report) for item in items]
     is_wide = screen.width >= _BAR_FROM
-    ends = [("elements", counts, True)] if any(counts) else []
+    ends: list[tuple[str, Sequence[str], bool]] = [("elements", counts, True)] if any(counts) else []
     if report.run is not None:
         output, *figures = zip(*(item.ran for item in items), strict=True)
         ends.insert(0, (HEADERS[0], [_cut(cell, screen.width // 4) for cell in output], False))
