@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from paramscope.capture import Seen
+from paramscope.errors import RunError
 from paramscope.probe.measure import Measure
 from paramscope.probe.ways import Called, Loss, call, loss_of
 from paramscope.snapshot import Run, TensorRun
@@ -54,6 +62,23 @@ class _InBfloat16(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*lowered, **(kwargs or {})).to(args[0].dtype)
 
 
+def _needs_values(error: BaseException) -> RunError:
+    """What is said where forward asks for the elements of a tensor."""
+    torch_folder = os.path.dirname(torch.__file__)
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside(frame.filename, torch_folder)
+    ]
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
+    return RunError(
+        f"what forward does depends on the elements of a tensor{place}",
+        'Tensors without elements cannot tell: run it for real, run="backward", at the shell --run backward.',
+    )
+
+
+def _is_outside(file: str, folder: str) -> bool:
+    return not file.startswith((folder, os.path.dirname(__file__)))
+
+
 def _lowered(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.bfloat16() if tensor.is_floating_point() else tensor
 
@@ -84,7 +109,10 @@ def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs
                 called = call(live, _as_fake(inputs, mode))
             return called, loss_of(called.output, loss)
 
-        called, told = torch.func.functional_call(whole, swapped, (work,), tie_weights=False)
+        try:
+            called, told = torch.func.functional_call(whole, swapped, (work,), tie_weights=False)
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            raise _needs_values(error) from None
         leaves = _leaves(each.grad_fn for each in told.scalars)
     numbers = {id(fake): seen.tensors[real] for real, fake in fakes.items() if real in seen.tensors}
     reached = {numbers.get(id(leaf), seen.tensors.get(id(leaf), -1)) for leaf in leaves}
