@@ -52,8 +52,7 @@ embed.weight =1                    0  0.0003    0.1        40
 layers.[0-3,5].up.weight ×5        0  0.0003    0.1       160
 layers.[0-3,5].down.weight ×5      0  0.0003    0.1       160
 head.weight =1                     0  0.0003    0.1      (40)
-layers.[0-3,5].norm.weight ×5      1  0.0003      0        20
-layers.[0-3,5].norm.bias ×5        1  0.0003      0        20
+layers.[0-3,5].norm ×5             1  0.0003      0        40
 layers.[0-1,3,5].up.bias ×4        1  0.0003      0        32
   betas (0.9, 0.999), eps 1e-08, decoupled_weight_decay True
 
@@ -190,10 +189,63 @@ def test_the_optimizers_view_names_strangers_and_what_is_stepped_although_frozen
     model[0].bias.requires_grad_(False)
     model[1].weight = nn.Parameter(torch.zeros(1, 3))
     text = shown(audit(model, optimizer={"main": optimizer}), "optimizer", width=120)
-    assert re.search(r"0\.weight +0 +0\.1 +0 +6  frozen: passed over", text)
+    assert re.search(r"0\.weight +1 +6  frozen, in group 0\n", text)
     assert re.search(r"0\.bias +0 +0\.1 +0 +3  frozen, yet stepped: its gradient is left over", text)
     assert re.search(r"main\[0\]\[2\] 1\.weight +1×3 +float32 +1\.weight, by name", text)
     assert re.search(r"1\.weight +1 +3  trainable, but in no group", text)
+
+
+class Nets:
+    """Models whose parameters were all handed over, of whatever trains."""
+
+    def __init__(self, *parts: nn.Module) -> None:
+        self.model = nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), *parts, nn.Linear(2, 3))
+
+    def report(self, *names: str) -> Report:
+        """With an SGD that holds everything, under each name."""
+        return audit(self.model, optimizer={name: torch.optim.SGD(self.model.parameters(), lr=0.1) for name in names})
+
+
+def test_what_was_handed_over_but_is_frozen_is_not_stepped() -> None:
+    nets = Nets()
+    nets.model[0].requires_grad_(False)
+    found = nets.report("optimizer")
+    text = shown(found, "optimizer").split("\n\n")
+    assert text[1].splitlines()[0] == "optimizer: SGD"
+    assert re.search(r"\n1 +0 +0\.1 +0 +9\n", text[1])
+    # The module stands for its parameters, and for the buffers beside them.
+    assert re.search(r"\n0 +7 +24  frozen, in group 0\nfrozen, in group 0: 24\n", text[2])
+    assert "\noptimizer: SGD, 1 group, 9 elements stepped, 24 frozen\n" in shown(found, "tree")
+    for format, headers in (("table", r"group +tensors +elements +frozen "), ("markdown", r"elements \| +frozen \|")):
+        assert re.search(headers, shown(found, format)), format
+        assert not re.search(headers, shown(Nets().report("0"), format)), format
+    assert "**Optimizer: `SGD`**" in shown(found, "markdown")
+    assert "24 of them frozen" in shown(found, "mermaid")
+    nets.model.requires_grad_(False)
+    text_of_two = shown(nets.report("gen", "disc"), "optimizer", width=100)
+    assert re.search(r"optimizer gen: SGD\n  nothing: what it holds is frozen\n", text_of_two)
+    assert re.search(r"\nthe root +9 +33  frozen, in groups gen:0 and disc:0\n", text_of_two)
+
+
+def test_what_is_stepped_alike_is_a_line_a_module_and_buffers_are_one() -> None:
+    text = shown(Nets().report("0"), "optimizer")
+    assert re.search(r"\nthe root +0 +0\.1 +0 +33\n", text)
+    assert re.search(r"\n0\.1 +3 +5  buffer\nbuffer: 5\n", text)
+    two = Nets(nn.BatchNorm1d(2)).report("0")
+    assert re.search(r"\nthe root +6 +10  buffer\nbuffer: 10\n", shown(two, "optimizer"))
+    some = shown(Nets(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))).report("0"), "optimizer", path="1.1.*")
+    assert re.search(r"\n1\.1\.weight +0 .*\n1\.1\.bias +0 ", some), "a row of several, of which one was chosen"
+    assert "nothing of what was chosen" in shown(Nets().report("0"), "optimizer", path="*.running_mean")
+
+
+def test_what_all_paths_begin_with_is_said_once_where_room_is_short() -> None:
+    parts = nn.ModuleDict({"low": nn.Linear(2, 2), "high": nn.Linear(2, 2), "last": nn.Linear(2, 3)})
+    parts["high"].requires_grad_(False)
+    model = nn.ModuleDict({"base_model": nn.ModuleDict({"with_a_very_long_name": parts})})
+    found = audit(model, optimizer=torch.optim.SGD(parts["low"].parameters()))
+    assert re.search(r"\nbase_model\.with_a_very_long_name\.last +2 ", shown(found, "optimizer", width=100))
+    heading = r"\npath in +slots .*\nbase_model\.with_a_very_long_name\n-.*\nhigh +2 +6  frozen\nlast +2 "
+    assert re.search(heading, shown(found, "optimizer"))
 
 
 def test_the_optimizers_view_without_an_optimizer() -> None:

@@ -14,7 +14,7 @@ from paramscope.render._line import Line
 from paramscope.render._lines import SHARING_GLYPHS, sharing_groups
 from paramscope.render._pieces import Name, Pieces, Prose, joined
 from paramscope.report.data import ReportData
-from paramscope.snapshot import NO_OPTIMIZER, GroupRecord, OptimizerRecord
+from paramscope.snapshot import NO_OPTIMIZER, GroupRecord, Membership, OptimizerRecord
 
 FATE_LETTERS = "fate: g gradients, s stepped, v saved, m moved by .to()"
 _REASONS, _GLYPHS = 8, 3
@@ -180,33 +180,45 @@ def rows_of(report: ReportData, rows: list[Row], paths: Iterable[str]) -> list[P
 
 def optimizer_title(optimizer: OptimizerRecord) -> Pieces:
     """Its name and its class."""
-    return ["optimizer ", Name(optimizer.name), ": ", Name(text.class_name(optimizer.type))]
+    name = [] if optimizer.name == "optimizer" else [" ", Name(optimizer.name)]
+    return ["optimizer", *name, ": ", Name(text.class_name(optimizer.type))]
 
 
 def optimizer_sums(report: ReportData) -> list[Pieces]:
-    """`optimizer 0: AdamW, 2 groups, 3,151,360 elements`, of each."""
-    return [
+    """`optimizer 0: AdamW, 2 groups, 3,151,360 elements`, of each; apart from them those that are frozen."""
+    found: list[Pieces] = []
+    for each in report.optimizers:
+        frozen = sum(_frozen(report, each, each.groups))
+        stepped = sum(group.numel for group in each.groups) - frozen
+        what = f"{text.count(stepped)} elements" + (f" stepped, {text.count(frozen)} frozen" if frozen else "")
+        found.append([*optimizer_title(each), f", {text.plural(len(each.groups), 'group')}, {what}"])
+    return found
+
+
+def _frozen(report: ReportData, optimizer: OptimizerRecord, groups: Sequence[GroupRecord]) -> list[int]:
+    """Elements in each group that no step changes."""
+    found = report.snapshot.frozen_in_groups
+    return [found.get(Membership(optimizer.name, group.index), 0) for group in groups]
+
+
+def group_figures(
+    report: ReportData, optimizer: OptimizerRecord, groups: Sequence[GroupRecord]
+) -> tuple[list[str], list[list[str]]]:
+    """(headers, figures of some groups); what is frozen in them has a column where anything is."""
+    frozen = _frozen(report, optimizer, groups)
+    headers = ["group", "tensors", "elements", *(["frozen"] if any(frozen) else []), "of the model", "state"]
+    figures = [
         [
-            *optimizer_title(each),
-            f", {text.plural(len(each.groups), 'group')}, "
-            f"{text.count(sum(group.numel for group in each.groups))} elements",
+            str(group.index),
+            text.count(len(group.slots) + len(group.foreign)),
+            text.count(group.numel),
+            *([text.count(idle)] if any(frozen) else []),
+            f"{text.percent(group.numel, report.totals.parameters)}%",
+            text.nbytes(group.state_nbytes),
         ]
-        for each in report.optimizers
+        for group, idle in zip(groups, frozen, strict=True)
     ]
-
-
-GROUP_HEADERS = ("group", "tensors", "elements", "of the model", "state")
-
-
-def group_figures(report: ReportData, group: GroupRecord) -> list[str]:
-    """The figures of a param group, under GROUP_HEADERS."""
-    return [
-        str(group.index),
-        text.count(len(group.slots) + len(group.foreign)),
-        text.count(group.numel),
-        f"{text.percent(group.numel, report.totals.parameters)}%",
-        text.nbytes(group.state_nbytes),
-    ]
+    return headers, figures
 
 
 def options(group: GroupRecord, *, without: Sequence[str] = ()) -> list[Pieces]:

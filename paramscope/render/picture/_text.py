@@ -163,6 +163,8 @@ def group_lines(groups: Sequence[Facts], tag: str) -> tuple[list[str], list[str]
         lines += [cut(f"{name} {text.option(value)}", TITLE) for name, value in first["options"][:1]]
     tensors, foreign = sum(each["tensors"] for each in groups), sum(each["foreign"] for each in groups)
     lines += [text.plural(tensors, "tensor"), f"{text.count(sum(each['elements'] for each in groups))} elements"]
+    if frozen := sum(each["frozen"] for each in groups):
+        lines.append(f"{text.count(frozen)} of them frozen")
     if foreign:
         lines.append(f"{text.plural(foreign, 'tensor')} not in the model")
     if tag:
