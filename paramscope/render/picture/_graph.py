@@ -259,6 +259,7 @@ def _module_facts(type: str, count: int, objects: int, below: Sums, *, is_regist
         "hidden": below.get("hidden", 0),
         "buffers": below.get("buffer", 0),
         "tensors": below.get("tensors", 0),
+        "again": {name: below[f"again {name}"] for name in COUNTED if below.get(f"again {name}")},
         "unsized": below.get("unsized", 0),
         "not_stepped": below.get("not_stepped", 0),
         "steppable": below.get("not_stepped", 0) + below.get("in_groups", 0),
