@@ -31,6 +31,8 @@ class Item(NamedTuple):
     """What is said besides, the most important first, as far as there is room."""
     line: Line
     """What its figures are about."""
+    is_closed: bool = False
+    """Whether it is a module whose inside is not listed."""
 
 
 def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[str]:
