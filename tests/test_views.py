@@ -17,7 +17,7 @@ TREE_80 = """\
 Net  436 trainable, 1 buffer                    524  100.0%  ~~vm
 ├─ scale  4                                       4    0.8%  g-vm
 ├─ cache  attribute 5                             5          ----
-├─ embed: Embedding  =1 10×4                     40    7.6%  gsvm
+├─ embed: Embedding =1  10×4                     40    7.6%  gsvm
 ├─ layers: ModuleList  392 trainable            480   91.6%  ~~vm
 │  ├─ [0-3,5]: Block ×5  392 trainable          400   76.3%  ~~vm
 │  │  ├─ norm: LayerNorm ×5  4 + bias            40    7.6%  gsvm
@@ -30,7 +30,7 @@ Net  436 trainable, 1 buffer                    524  100.0%  ~~vm
 │     ├─ norm: LayerNorm  4 + bias                8    1.5%  --vm
 │     ├─ up: Linear  8×4 + bias                  40    7.6%  --vm
 │     └─ down: Linear  4×8                       32    6.1%  --vm
-├─ head: Linear  =1 10×4                       (40)          gsvm
+├─ head: Linear =1  10×4                       (40)          gsvm
 └─ experts[0-2]: Linear ×3  hidden 2×2 + bias    18          g---
 """
 DEPTH_1 = """\
@@ -132,6 +132,39 @@ def test_a_tree_of_some_depth(net: Report) -> None:
         (open_line,) = (line for line in whole.splitlines() if name in line and "," not in line[:4])
         assert line.split() == open_line.split()
     assert "norm" not in text.partition("\nfate")[0]
+    legend = "…: closed, --depth and --path open it"
+    assert legend in text
+    assert legend not in whole
+
+
+def test_every_view_counts_a_closed_module_alike(net: Report) -> None:
+    counts = {"scale": "4", "embed": "40", "layers": "480", "head": "(40)"}
+    for format, options in (
+        ("tree", {"depth": 1}),
+        ("table", {"depth": 1}),
+        ("markdown", {"depth": 1}),
+        ("summary", {}),
+    ):
+        text = shown(net, format, **options)
+        for name, count in counts.items():
+            if (format, name) != ("summary", "scale"):
+                (line,) = re.findall(rf"^[|`├─ ]*{name}\b.*", text.partition("elements in")[0], re.MULTILINE)
+                assert count in line.split(), (format, name)
+
+
+def test_glyphs_stand_in_one_order_and_legends_say_what_is_shown() -> None:
+    model = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 10, bias=False), nn.Linear(2, 2).half())
+    model[1].weight = model[0].weight
+    found = audit(model)
+    for format, name in (("tree", "0: Embedding"), ("table", "0.weight")):
+        assert f"{name} =1 !PS602  " in shown(found, format)
+        if format == "table":
+            assert "0 =1 !PS602  " in shown(found, format, depth=1)
+    assert "float16 and float32 on cpu;" in shown(found, "table", depth=0)
+    assert "all parameters on cpu;" in shown(found, "table")
+    assert "stepped is unknown" in shown(found, "table", columns="shape,stepped")
+    assert "stepped is unknown" in shown(found, "markdown")
+    assert "stepped is unknown" not in shown(found, "table", columns="shape,elements")
 
 
 def test_a_status_selects_and_opens_rows(net: Report) -> None:
@@ -256,11 +289,15 @@ def test_the_optimizers_view_without_an_optimizer() -> None:
 
 def test_sums(net: Report) -> None:
     text = shown(net, "summary")
-    assert re.search(r"by status .*\n-.*\ntrainable +26 +436 +79\.3% +436 +1\.7 KiB\n", text)
-    assert re.search(r"\nbool +1 +3 +0\.5% +0 +3 B\n", text)
-    assert re.search(r"\nlayers +30 +480 +87\.3% +392 +1\.9 KiB\n", text)
-    assert re.search(r"\nthe root itself +3 +12 ", text)
-    assert re.search(r"\nexperts +6 +18 ", text)
+    assert re.search(r"by status .*\n-.*\ntrainable +26 +436 +83\.2% +436 +1\.7 KiB\n", text)
+    assert re.search(r"\nbool +1 +3 +0 +3 B\n", text)
+    # As the tree counts: parameters, and their share of all; each tensor where it is first met.
+    assert re.search(r"\nlayers +30 +480 +91\.6% +392 +1\.9 KiB\n", text)
+    assert re.search(r"\nthe root itself +3 +4 ", text)
+    assert re.search(r"\nhead +0 +\(40\) +0 +0 B\n", text)
+    assert "\n\nelements in parentheses were counted above\n\n" in text
+    assert re.search(r"\nexperts +6 +18 +0 ", text)
+    assert "parentheses" not in shown(audit(nn.BatchNorm1d(2)), "summary")
     roots = shown(audit({"gen": nn.Linear(2, 2), "disc": nn.Linear(2, 1)}), "summary")
     assert re.search(r"by root .*\n-.*\ngen +2 +6 .*\ndisc +2 +3 ", roots)
 
@@ -297,6 +334,11 @@ def test_tables_for_papers(net: Report, style: str, row: str) -> None:
     text = shown(net, "table", style=style, path="layers")
     assert row in text.splitlines()
     assert "trainable params" not in text
+    # There is no legend that would explain glyphs.
+    assert "=1" not in shown(net, "table", style=style)
+    found = audit(nn.Sequential(nn.Linear(2, 2).half()))
+    assert "!PS" not in shown(found, "table", style=style)
+    assert "PS207" in shown(found, "table", style=style, columns="findings")
     assert shown(net, "table", style=style, path="layers", columns="shape").count("8×4") == 2
 
 
