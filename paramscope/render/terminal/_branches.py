@@ -34,6 +34,8 @@ class Item(NamedTuple):
     """What its figures are about."""
     is_leaf: bool
     """Whether what is said besides matters more than the class: of what holds no module, the shape does."""
+    is_closed: bool = False
+    """Whether it is a module whose inside is not listed."""
 
 
 def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[str]:
