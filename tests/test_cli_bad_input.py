@@ -129,6 +129,11 @@ BAD_INPUT = [
         "error: net.py:needs_rate needs lr\nhelp: Pass a value for each: --arg lr=…\n",
     ),
     (
+        ["net.py:roots", "-O", "net.py:of_both"],
+        "error: net.py:of_both needs criterion\nhelp: It is called with one dict, of all modules by name. "
+        "Pass a value for each: --arg criterion=…\n",
+    ),
+    (
         ["net.py:calls_short"],
         "error: net.py:calls_short raised TypeError\n…"
         "TypeError: sized() missing 1 required positional argument: 'depth'\n"

@@ -40,8 +40,8 @@ def first_parameter(function: Callable[..., Any]) -> inspect.Parameter | None:
     return None if signature is None else next(iter(signature.parameters.values()), None)
 
 
-def check_complete(callee: Callee, arguments: Mapping[str, Any]) -> None:
-    """Raises TargetError where a call with these arguments lacks one."""
+def check_complete(callee: Callee, arguments: Mapping[str, Any], note: str = "") -> None:
+    """Raises TargetError where a call with these arguments lacks one. note: what its advice begins with."""
     missing = [
         each.name
         for each in _parameters(callee)
@@ -51,7 +51,7 @@ def check_complete(callee: Callee, arguments: Mapping[str, Any]) -> None:
     ]
     if missing:
         flags = " ".join(f"--arg {name}=…" for name in missing)
-        raise TargetError(f"{callee.target} needs {', '.join(missing)}", f"Pass a value for each: {flags}")
+        raise TargetError(f"{callee.target} needs {', '.join(missing)}", f"{note}Pass a value for each: {flags}")
 
 
 def _refuse(name: str, callees: Sequence[Callee]) -> None:

@@ -29,7 +29,8 @@ def load_optimizer(target: str, model: Any, *, arguments: Mapping[str, Any], bas
 
         if not callable(thing):
             return _as_it_is(target, thing, model, model_name)
-        check_complete(Callee(target, thing, given=1), arguments)
+        note = "It is called with one dict, of all modules by name. " if isinstance(model, Mapping) else ""
+        check_complete(Callee(target, thing, given=1), arguments, note)
         first = first_parameter(thing)
         takes_parameters = is_optimizer_class(thing) or (first is not None and first.name in _PARAMETERS)
         made = thing(_parameters_of(model) if takes_parameters else model, **arguments)

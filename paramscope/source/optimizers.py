@@ -56,10 +56,11 @@ def _by_maker(record: OptimizerRecord, own: str) -> list[_Call]:
         return []
     within = f"{record.function}.<locals>."
     calls = _calls(record.file, own)
-    helpers = {called(node) for node, scope, _ in statements(source) if scope.prefix.startswith(within)}
-    return [each for each in calls if each.scope.prefix.startswith(within)] or [
-        each for each in calls if getattr(each.scope.node, "name", "") in helpers - {""}
-    ]
+    found = [each for each in calls if each.scope.prefix.startswith(within)]
+    if found or not calls:
+        return found
+    helpers = {called(node) for node, scope, _ in statements(source) if scope.prefix.startswith(within)} - {""}
+    return [each for each in calls if getattr(each.scope.node, "name", "") in helpers]
 
 
 def _calls(file: str, own: str) -> list[_Call]:

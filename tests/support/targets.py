@@ -83,6 +83,9 @@ TARGETS = {
         def needs_rate(model, lr):
             return torch.optim.SGD(model.parameters(), lr=lr)
 
+        def of_both(model, criterion):
+            return torch.optim.SGD(model.parameters(), lr=0.1)
+
         def calls_short():
             return sized(3)
 
