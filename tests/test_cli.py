@@ -60,11 +60,7 @@ def test_what_c_code_prints_goes_to_stderr_too(folder: Path) -> None:
         ("net.py:named_pair", ["model.lin.weight", "model.lin.bias", "criterion.weight", "criterion.bias"]),
     ],
 )
-def test_targets(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, target: str, paths: list[str]
-) -> None:
-    for name in ("net", "pkg", "pkg.model", "pkg.part"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+def test_targets(folder: Path, capsys: pytest.CaptureFixture[str], target: str, paths: list[str]) -> None:
     assert run("inspect", target, "-f", "json") == 0
     report = Report.from_json(capsys.readouterr().out)
     assert list(report.slots) == paths

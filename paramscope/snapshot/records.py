@@ -328,6 +328,6 @@ class OptimizerRecord(NamedTuple):
     listed: tuple[str, ...]
     """Slots that only the groups of a wrapper hold, and not the optimizer within it, which steps."""
     file: str | None
-    """The file of the function that made it, None where that is not known: of what `-O` or the target names it is."""
+    """The file of the function that made it: of what `-O` or the target names. None where that is not known."""
     function: str | None
     """That function's qualified name within the file."""

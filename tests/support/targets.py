@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from pathlib import Path
 
@@ -131,6 +132,9 @@ def target_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(textwrap.dedent(source), encoding="utf-8")
+        # Another test's folder may have held a module of the same name.
+        dotted = name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        monkeypatch.delitem(sys.modules, dotted, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     return tmp_path
