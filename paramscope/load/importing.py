@@ -121,6 +121,16 @@ def is_raised_in_user_code(error: BaseException) -> bool:
     return bool(frames and (frames[-1].line or "").strip())
 
 
+def is_on_import(error: BaseException) -> bool:
+    """Whether the user's code that an error came from ran while its file was imported."""
+    return any(frame.name == "<module>" for frame in _user_frames(error))
+
+
+def parses_command_line(error: BaseException) -> bool:
+    """Whether an error comes from Python's argparse."""
+    return any(Path(frame.filename).stem == "argparse" for frame in traceback.extract_tb(error.__traceback__))
+
+
 def last_user_statements(error: BaseException) -> list[ast.stmt]:
     """The statements of the user's code on the line that an error came from, as syntax trees, without those that hold
     others; none where the source is not there."""

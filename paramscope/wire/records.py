@@ -220,6 +220,8 @@ class Optimizer(Wire, frozen=True):
     read_keys: Texts
     schedulers: Texts
     listed: Texts
+    file: str | None
+    function: str | None
 
     def __post_init__(self) -> None:
         refuse_objects(self.defaults or {})
