@@ -66,6 +66,10 @@ class GlobError(ParamscopeError, ValueError):
     """A path glob that is empty or matches nothing."""
 
 
+class PathError(ParamscopeError, KeyError):
+    """A path at which there is nothing."""
+
+
 class FindingsError(ParamscopeError, AssertionError):
     """A report has findings that it should not have: `Report.raise_for_findings`."""
 
@@ -77,8 +81,10 @@ class OutputError(ParamscopeError):
 
 
 def nearest(word: str, known: Iterable[str], *, n: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Words that a mistyped one may have meant, nearest first: as `difflib.get_close_matches`, which is imported only
-    where something is mistyped."""
+    """Words that a mistyped one may have meant: those that begin with it, shortest first, before those that
+    `difflib.get_close_matches`, which is imported only where something is mistyped, takes for the nearest."""
     from difflib import get_close_matches
 
-    return get_close_matches(word, list(known), n=n, cutoff=cutoff)
+    words = list(known)
+    begun = sorted((each for each in words if word and each.startswith(word)), key=len)
+    return list(dict.fromkeys([*begun, *get_close_matches(word, words, n=n, cutoff=cutoff)]))[:n]

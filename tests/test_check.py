@@ -103,6 +103,22 @@ def test_several_targets_are_told_apart(folder: Path, capsys: pytest.CaptureFixt
     )
 
 
+def test_an_optimizer_that_fits_one_target_only_fails_for_the_others(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "make.py").write_text(
+        "import torch\n\ndef make(model):\n    return torch.optim.SGD([{'params': model.lin.parameters()}], lr=0.1)\n"
+    )
+    assert run("check", "models.py:plain", "models.py:clean", "-O", "make.py:make", "--select", "PS104") == 2
+    out, err = capsys.readouterr()
+    assert out.endswith("models.py:plain: 1 warning\n2 targets, 1 of them failed: 1 warning\n")
+    assert err.startswith("error: models.py:clean: make.py:make raised AttributeError\nTraceback")
+    assert err.endswith(
+        "help: The error is in make.py:make, called with the Linear of models.py:clean: once that runs by itself, this "
+        "will, too.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "codes"),
     [

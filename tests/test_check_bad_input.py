@@ -83,7 +83,7 @@ def test_a_saved_report_builds_nothing(folder: Path, options: list[str], capsys:
 
 def test_no_target_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check") == 2
-    assert "Usage: paramscope check" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("error: TARGET is missing\nhelp: Write paramscope check TARGET")
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,7 @@ def test_no_target_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
         ("PS10", "is the beginning of"),
         ("", "error: there is no rule ''"),
         ("module-in-contaner", "help: Did you mean module-in-container"),
+        ("frozen-norm", "help: Did you mean frozen-norm-updates-statistics or "),
     ],
 )
 def test_explain(code: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,13 +57,10 @@ def test_what_c_code_prints_goes_to_stderr_too(folder: Path) -> None:
         ("pkg/model.py:build", ["weight", "bias"]),
         ("pkg.model:build", ["weight", "bias"]),
         ("torch.nn:Identity", []),
+        ("net.py:named_pair", ["model.lin.weight", "model.lin.bias", "criterion.weight", "criterion.bias"]),
     ],
 )
-def test_targets(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, target: str, paths: list[str]
-) -> None:
-    for name in ("net", "pkg", "pkg.model", "pkg.part"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+def test_targets(folder: Path, capsys: pytest.CaptureFixture[str], target: str, paths: list[str]) -> None:
     assert run("inspect", target, "-f", "json") == 0
     report = Report.from_json(capsys.readouterr().out)
     assert list(report.slots) == paths
@@ -76,6 +73,52 @@ def test_arguments_and_meta_reach_the_builder(folder: Path, capsys: pytest.Captu
     slot = Report.from_json(capsys.readouterr().out).slots["lin.weight"]
     assert slot.shape == (2, 50_000_000)
     assert slot.device == "meta"
+
+
+@pytest.mark.parametrize(
+    ("target", "optimizer", "arguments", "lr"),
+    [
+        ("net.py:build", "net.py:rated", ["lr=0.25"], 0.25),
+        ("net.py:build", "net.py:rated", ["lr=0.25", "dim=5"], 0.25),
+        ("net.py:built", "net.py:rated", ["lr=0.25"], 0.25),
+        ("net.py:build", "torch.optim:SGD", ["lr=0.25"], 0.25),
+        ("net.py:takes_any", "net.py:rated", ["lr=0.25", "dim=5"], 0.25),
+        ("net.py:takes_rate", "net.py:rated", ["lr=5"], 5),
+    ],
+)
+def test_arguments_reach_what_takes_them(
+    folder: Path, capsys: pytest.CaptureFixture[str], target: str, optimizer: str, arguments: list[str], lr: float
+) -> None:
+    options = [word for each in arguments for word in ("--arg", each)]
+    assert run("inspect", target, "-O", optimizer, *options, "-f", "json") == 0
+    report = Report.from_json(capsys.readouterr().out)
+    assert dict(report.optimizers[0].groups[0].options)["lr"] == lr
+    is_wide = "dim=5" in arguments or target == "net.py:takes_rate"
+    assert report.slots["lin.weight"].shape == (2, 5 if is_wide else 3)
+
+
+@pytest.mark.parametrize(
+    ("target", "optimizer"),
+    [
+        ("ready.py:model", "ready.py:optimizer"),
+        ("ready.py:model", "ready.py:several"),
+        ("ready.py:model", "optimizer"),
+        ("ready.py:hiding", "ready.py:of_hidden"),
+    ],
+)
+def test_an_optimizer_that_is_there_already_is_taken(
+    folder: Path, capsys: pytest.CaptureFixture[str], target: str, optimizer: str
+) -> None:
+    assert run("inspect", target, "-O", optimizer, "-f", "json") == 0
+    report = Report.from_json(capsys.readouterr().out)
+    assert [each.type.rpartition(".")[2] for each in report.optimizers] == ["SGD"]
+
+
+def test_an_optimizer_by_its_name_alone_is_in_the_targets_file(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("inspect", "net.py:build", "-O", "adam", "-f", "json") == 0
+    assert Report.from_json(capsys.readouterr().out).slots["lin.bias"].stepped is True
 
 
 def test_several_optimizers_and_an_optimizer_class(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,11 +186,8 @@ def test_help_does_not_import_torch(arguments: list[str]) -> None:
     assert "paramscope" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "arguments", [["inspect"], ["--frobnicate", "net.py:build"], ["inspect", "--frobnicate", "x"], []]
-)
-def test_usage_errors_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(*arguments) == 2
+def test_without_arguments_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 2
     out, err = capsys.readouterr()
     assert "Usage: paramscope" in out + err
 

@@ -90,6 +90,21 @@ BAD_INPUT = [
         "error: net.py:forgets returned None, not a model\nhelp: Did it forget to return the model?\n",
     ),
     (
+        ["net.py:with_sizes"],
+        "error: net.py:with_sizes returned a Net and a dict, which is no optimizer\n"
+        "help: It has to return an nn.Module, a (model, optimizer) pair, or a dict of modules by name.\n",
+    ),
+    (
+        ["net.py:gan"],
+        "error: net.py:gan returned a tuple of 2, not a model\n"
+        'help: Name each module, which is what its paths will begin with: return {"net": …, "linear": …}\n',
+    ),
+    (
+        ["net.py:twins"],
+        "error: net.py:twins returned a list of 3, not a model\n"
+        'help: Name each module, which is what its paths will begin with: return {"net1": …, "net2": …}, [optimizer, …]\n',
+    ),
+    (
         ["net.py:other"],
         "error: net.py:other returned a list of 2, not a model\n"
         "help: It has to return an nn.Module, a (model, optimizer) pair, or a dict of modules by name.\n",
@@ -108,6 +123,21 @@ BAD_INPUT = [
     (
         ["net.py:sized", "--arg", "dim=3"],
         "error: net.py:sized needs depth\nhelp: Pass a value for each: --arg depth=…\n",
+    ),
+    (
+        ["net.py:build", "-O", "net.py:needs_rate"],
+        "error: net.py:needs_rate needs lr\nhelp: Pass a value for each: --arg lr=…\n",
+    ),
+    (
+        ["net.py:roots", "-O", "net.py:of_both"],
+        "error: net.py:of_both needs criterion\nhelp: It is called with one dict, of all modules by name. "
+        "Pass a value for each: --arg criterion=…\n",
+    ),
+    (
+        ["net.py:calls_short"],
+        "error: net.py:calls_short raised TypeError\n…"
+        "TypeError: sized() missing 1 required positional argument: 'depth'\n"
+        "help: The error is in the target: once it runs by itself, this will, too.\n",
     ),
     (["net.py:build", "--arg", "dims=3"], "error: net.py:build takes no argument 'dims'\nhelp: Did you mean dim?\n"),
     (
@@ -139,6 +169,56 @@ BAD_INPUT = [
         "help: Adam calls it lr: write return torch.optim.Adam(model.parameters(), lr=0.001)\n",
     ),
     (
+        ["net.py:build", "-O", "ready.py:optimizer"],
+        "error: ready.py:optimizer is an optimizer that steps no parameter of net.py:build: it was made for another model "
+        "object\nhelp: Name a function that makes it for the model it is called with: def make(model): return "
+        "torch.optim.AdamW(model.parameters(), lr=1e-3)\n",
+    ),
+    (
+        ["net.py:build", "-O", "net.py:number"],
+        "error: net.py:number is an int, not a function that makes an optimizer\nhelp: Write one: def make(model): "
+        "return torch.optim.AdamW(model.parameters(), lr=1e-3)\n",
+    ),
+    (
+        ["net.py:build", "-O", "train.py"],
+        "error: train.py does not say what makes the optimizer\n"
+        "help: Write one of: train.py:make_sgd, train.py:schedule\n",
+    ),
+    (["net.py:build", "-O", "adm"], "error: net.py has no 'adm'\nhelp: Did you mean net.py:adam?\n"),
+    (
+        ["net.py:build", "-O", "train.make_sgd"],
+        "error: 'train.make_sgd' is not a module\nhelp: Write a colon before what is in the module: train:make_sgd\n",
+    ),
+    (
+        ["net.Net.build"],
+        "error: 'net.Net' is not a module\nhelp: Write a colon before what is in the module: net:Net.build\n",
+    ),
+    (
+        ["net.py:build", "-O", "net.py:rated", "--arg", "rl=1"],
+        "error: neither the target nor what -O names takes an argument 'rl'\n"
+        "help: The signatures are net.py:build(dim) and net.py:rated(model, lr).\n",
+    ),
+    (
+        ["net.py:built", "-O", "net.py:rated", "--arg", "lrr=1"],
+        "error: neither the target nor what -O names takes an argument 'lrr'\n"
+        "help: Did you mean lr? The signatures are net.py:built (already built) and net.py:rated(model, lr).\n",
+    ),
+    (
+        ["net.py:build", "-O", "net.py:rated", "--arg", "model=1"],
+        "error: neither the target nor what -O names takes an argument 'model'\n"
+        "help: The signatures are net.py:build(dim) and net.py:rated(model, lr).\n",
+    ),
+    (
+        ["parses_on_import.py:build"],
+        "usage: …error: parses_on_import.py:build raised SystemExit\n…SystemExit: 2\n"
+        "help: The file parses the command line on import: move that under `if __name__ == '__main__':`.\n",
+    ),
+    (
+        ["parses.py:parse"],
+        "usage: …error: parses.py:parse raised SystemExit\n…SystemExit: 2\n"
+        "help: A target must not parse the command line: give it arguments of its own, which --arg passes.\n",
+    ),
+    (
         ["net.py:build", "-O", "net.py:no_optimizer"],
         "error: net.py:no_optimizer returned a Net, not an optimizer\nhelp: It has to return something with param_groups: "
         "def make(model): return torch.optim.AdamW(model.parameters(), lr=1e-3)\n",
@@ -155,6 +235,23 @@ BAD_INPUT = [
         ["net.py:build", "--path", "lin.wieght"],
         "error: no slot matches 'lin.wieght'\nhelp: Near it: lin.weight, lin.bias.\n",
     ),
+    (["--frobnicate", "net.py:build"], "error: there is no option --frobnicate\nhelp: Did you mean --format?\n"),
+    (["net.py:build", "--deph", "1"], "error: there is no option --deph\nhelp: Did you mean --depth?\n"),
+    (
+        ["net.py:build", "--xyz"],
+        "error: there is no option --xyz\nhelp: `paramscope inspect --help` lists what it takes.\n",
+    ),
+    (
+        [],
+        "error: TARGET is missing\n"
+        "help: Write paramscope inspect TARGET; `paramscope inspect --help` lists what it takes.\n",
+    ),
+    (
+        ["net.py:build", "--depth", "two"],
+        "error: invalid value for '--depth': 'two' is not a valid integer\n"
+        "help: `paramscope inspect --help` lists what it takes.\n",
+    ),
+    (["net.py:build", "-O"], "error: option '-O' requires an argument\nhelp: …--help` lists what it takes.\n"),
     (["net.py:build", "-f", "tabel"], "error: there is no format 'tabel'\nhelp: Did you mean table?\n"),
     (
         ["net.py:build", "-f", "json", "--path", "*"],
@@ -168,7 +265,8 @@ BAD_INPUT = [
     (["net.py:build", "--columns", "shapes"], "error: there is no column 'shapes'\nhelp: Choose from path, …\n"),
     (
         ["net.py:build", "--depth", "-1"],
-        "error: a depth of -1 is no depth\nhelp: Depth 0 closes the root itself, 1 its children.\n",
+        "error: a depth cannot be -1\n"
+        "help: It is a number of steps below the root: 0 closes the root itself, 1 its children.\n",
     ),
     (["net.py:build", "--sort", "size"], "error: lines cannot be sorted by 'size'\nhelp: Sort by model, path, …\n"),
     (
@@ -208,7 +306,7 @@ def test_bad_input(folder: Path, capsys: pytest.CaptureFixture[str], arguments: 
     shown = re.sub(r"net.py\", line \d+", 'net.py", line N', shown)
     # `…` stands for the rest of a list that grows.
     wanted = "".join(".*" if part == "…" else re.escape(part) for part in re.split("(…)", without_carets(says)))
-    assert re.fullmatch(wanted, without_carets(shown)), shown
+    assert re.fullmatch(wanted, without_carets(shown), re.DOTALL), shown
     assert out == ""
     assert [path for path in sorted(folder.rglob("*")) if "__pycache__" not in str(path)] == before
 

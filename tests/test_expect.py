@@ -441,6 +441,18 @@ def test_findings_that_should_not_be_there_are_shown_in_full() -> None:
     expect(capture(_frozen_norm().eval()), findings=())
 
 
+def test_an_info_counts_where_its_code_is_expected_and_only_there() -> None:
+    model = nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 4))
+    model[1].weight = model[0].weight
+    expect(model, findings=())
+    expect(model, findings=["PS602"])
+    model.append(_frozen_norm())
+    (first, *_) = refused(model, findings=["PS602"]).splitlines()
+    assert first == "findings: expected none but PS602 of severity warning or above, found 1 finding"
+    (first, *_) = refused(model, findings=()).splitlines()
+    assert first == "findings: expected none of severity warning or above, found 1 finding; 1 info does not count"
+
+
 def test_findings_that_should_be_there_are_missed() -> None:
     model = nn.Linear(2, 2)
     assert (
@@ -454,6 +466,8 @@ def test_what_a_project_accepts_is_no_finding(tmp_path: Path, monkeypatch: pytes
     declared = '[tool.paramscope]\nignore = [{code = "PS202", path = "1", reason = "adapted to the new data"}]\n'
     (tmp_path / "pyproject.toml").write_text(declared)
     expect(_frozen_norm(), findings=())
+    accepted = "it is not found: it is accepted, by a comment or in pyproject.toml"
+    assert refused(_frozen_norm(), findings=["PS202"]).endswith(accepted)
     (tmp_path / "pyproject.toml").write_text("[tool.paramscope]\nseverity = {PS202 = 'info'}\n")
     expect(_frozen_norm(), findings=())
     assert "info PS202" in refused(_frozen_norm(), findings="info")

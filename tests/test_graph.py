@@ -67,7 +67,7 @@ def test_counts_are_those_of_the_report(build: Any, *, fold: bool) -> None:
     graph = check(report, fold=fold)
     held = of_kind(graph, "tensor")
     stepped = {head for _, head in edges(graph, "steps")}
-    assert stepped == {name for name in held if graph.nodes[name]["groups"]}
+    assert stepped == {name for name in held if graph.nodes[name]["stepped"]}
     assert bool(stepped) == bool(report.totals.parameters)
 
 

@@ -70,7 +70,7 @@ def test_a_saved_report_is_drawn_as_the_model(tmp_path: Path) -> None:
         (["-o", "model.gif"], "no graph is written to such a file"),
         (["-f", "table"], "a graph cannot be written as 'table'"),
         (["--only", "tied"], "Choose from ties, frozen, hidden, optimizer."),
-        (["--depth", "-1"], "a depth of -1 is no depth"),
+        (["--depth", "-1"], "a depth cannot be -1"),
         (["--around", "heed.weight"], "Near it: head.weight"),
     ],
 )

@@ -398,6 +398,66 @@ def test_where_several_lines_may_be_to_blame_none_is_and_the_reason_is_kept(tmp_
     assert Report.from_json(old).findings[0].unlocated == ""
 
 
+MADE_FOR = """
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(4, 4)
+            self.head = nn.Linear(4, 2)
+    """
+MAKERS = """
+    import functools
+
+    import torch
+
+    def one(model):
+        return torch.optim.SGD(model.body.parameters(), lr=0.1)  # one
+
+    def other(model):
+        return {"a": [torch.optim.SGD(model.body.parameters(), lr=0.1)]}  # other
+
+    def wrapped(function):
+        @functools.wraps(function)
+        def call(model):
+            return function(model)
+        return call
+
+    @wrapped
+    def decorated(model):
+        return torch.optim.SGD(model.body.parameters(), lr=0.1)  # decorated
+
+    class Recipe:
+        @staticmethod
+        def make(model):
+            def inner():
+                return torch.optim.SGD(model.body.parameters(), lr=0.1)  # Recipe.make
+            return inner()
+
+    def asking(model):
+        return helper(model)
+
+    def helper(model):
+        return torch.optim.SGD(model.body.parameters(), lr=0.1)  # asking
+    """
+
+
+@pytest.mark.parametrize("maker", ["one", "other", "decorated", "Recipe.make", "asking"])
+def test_the_function_that_made_an_optimizer_holds_its_line(
+    tmp_path: Path, maker: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "net.py", MADE_FOR)
+    lines = write(tmp_path / "train.py", MAKERS).read_text(encoding="utf-8").splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if text.endswith(f"# {maker}"))
+    assert run("check", "net.py:Net", "-O", f"train.py:{maker}", "-q") == 1
+    assert capsys.readouterr().out == f"train.py:{line}: error PS401 trainable-not-in-optimizer\n"
+    assert run("inspect", "net.py:Net", "-O", f"train.py:{maker}", "-o", "saved.json") == 0
+    assert run("check", "saved.json", "-q") == 1
+    assert capsys.readouterr().out == f"train.py:{line}: error PS401 trainable-not-in-optimizer\n"
+
+
 def test_an_annotation_without_a_line_says_so_and_stands_at_no_class() -> None:
     model = nn.Linear(2, 2)
     model.extra = torch.zeros(2)

@@ -183,6 +183,10 @@ def test_sentences_are_plain_words_and_names(sentence: str, names: list[str]) ->
             "Copy: {name: tensor.clone() for name, tensor in model.state_dict().items()}.",
             "Copy: `{name: tensor.clone() for name, tensor in model.state_dict().items()}`.",
         ),
+        (
+            "Hand over [p for p in model.parameters() if p.requires_grad]. Or not.",
+            "Hand over `[p for p in model.parameters() if p.requires_grad]`. Or not.",
+        ),
         ("Call f(a, b, key=[1, 2]), or not.", "Call `f(a, b, key=[1, 2])`, or not."),
         ("It is so (or it was made at a.py:3, see there).", "It is so `(or` it was made at `a.py:3`, see `there)`."),
     ],

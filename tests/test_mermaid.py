@@ -45,6 +45,34 @@ def test_a_tie_is_a_hexagon_with_two_thick_links() -> None:
     assert "hexagon: tied, one tensor in several slots" in text
 
 
+def test_what_a_tie_holds_is_stepped_by_its_group_and_counted_once() -> None:
+    model: Any = nn.Sequential(nn.Embedding(10, 4), nn.LayerNorm(4), nn.Linear(4, 10))
+    model[2].weight = model[0].weight
+    matrices = [each for each in model.parameters() if each.ndim == 2]
+    vectors = [each for each in model.parameters() if each.ndim == 1]
+    found = audit(model, optimizer=torch.optim.SGD([{"params": matrices}, {"params": vectors}], lr=0.1))
+    text = str(found.render("mermaid"))
+    assert "10×4 float32<br/>● trainable →A<br/>tied: 2 slots, 1 tensor" in text
+    assert "<b>0</b><br/>Embedding<br/>● 40 trainable" in text
+    # The head has a bias of its own: the tied weight was counted, as in the tree.
+    assert "<b>2</b><br/>Linear<br/>● 10 trainable" in text
+    assert "elements in parentheses" not in text
+    model[2].bias = None
+    for format, count in (("mermaid", "● #40;40#41; trainable"), ("dot", "● (40) trainable")):
+        whole = str(audit(nn.Sequential(model[0], model[2])).render(format))
+        assert whole.count(count) == 1
+        assert "elements in parentheses were counted before" in whole
+
+
+def test_a_frozen_member_of_a_group_is_stepped_by_none() -> None:
+    model = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 3))
+    text = str(audit(model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1)).render("mermaid"))
+    (group, root) = (re.findall(rf"(n\d+).*<b>{title}</b>", text)[0] for title in ("SGD", "Sequential"))
+    # The frozen tensors have boxes of their own, for their findings.
+    assert [link for link in links(text) if link[1] == "==>"] == [(group, "==>", root)]
+    assert "15 elements<br/>6 of them frozen" in text
+
+
 def test_states_have_shapes() -> None:
     model = Hidden()
     model.dec.requires_grad_(False)

@@ -385,7 +385,7 @@ def test_a_mark_draws_no_random_number(seeded):
 
 
 @pytest.mark.xfail(strict=True)
-@pytest.mark.paramscope(target="near:build", optimizer="near.py:make", stepped=["*.lora_a.*"])
+@pytest.mark.paramscope(target="near:build", optimizer="make", stepped=["*.lora_a.*"])
 def test_expected_to_fail():
     pass
 

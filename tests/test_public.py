@@ -12,7 +12,7 @@ from torch import nn
 
 import paramscope
 from paramscope import Location, Report, Severity, Snapshot, audit
-from paramscope.errors import FindingsError
+from paramscope.errors import FindingsError, PathError
 
 
 def test_every_promised_name_is_there() -> None:
@@ -84,8 +84,24 @@ def test_records_by_path_and_by_glob() -> None:
     assert report.select("[01].weight") == ()
     assert report.modules[""].type == "torch.nn.modules.container.Sequential"
     assert report.worst() is None
+    assert report.slots.get("nothing") is None
     with pytest.raises(KeyError):
         report.slots["nothing"]
+
+
+@pytest.mark.parametrize(
+    ("view", "path", "says"),
+    [
+        ("slots", "0.wieght", "there is nothing at '0.wieght'\nNear it: 0.weight, "),
+        ("modules", "0.weight", "there is nothing at '0.weight'\n"),
+        ("slots", 3, "there is nothing at 3\n"),
+    ],
+)
+def test_what_is_not_there_is_answered_with_what_is_near(view: str, path: str, says: str) -> None:
+    report = audit(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2)))
+    with pytest.raises(PathError) as raised:
+        getattr(report, view)[path]
+    assert str(raised.value).startswith(says)
 
 
 def _frozen_norm() -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from fixtures import backbone, embedding, linear_shapes, padding, soft_prompt
@@ -87,3 +88,9 @@ def test_max_norm_is_told_where_it_rewrites_what_is_frozen() -> None:
     (finding,) = found(padding.max_norm_frozen(), "PS206")
     assert finding.paths == ("weight",)
     assert found(padding.max_norm(), "PS206") == []
+
+
+def test_one_parameter_gets_a_group_of_its_own_and_several_of_their_own() -> None:
+    for model, words in ((nn.Linear(2, 2), "it a group of its own"), (nn.LayerNorm(2), "them a group of their own")):
+        (finding,) = found(model, "PS405", torch.optim.AdamW(model.parameters()))
+        assert finding.help == f'Give {words}, {{"params": …, "weight_decay": 0.0}}.'

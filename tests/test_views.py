@@ -17,7 +17,7 @@ TREE_80 = """\
 Net  436 trainable, 1 buffer                    524  100.0%  ~~vm
 ├─ scale  4                                       4    0.8%  g-vm
 ├─ cache  attribute 5                             5          ----
-├─ embed: Embedding  =1 10×4                     40    7.6%  gsvm
+├─ embed: Embedding =1  10×4                     40    7.6%  gsvm
 ├─ layers: ModuleList  392 trainable            480   91.6%  ~~vm
 │  ├─ [0-3,5]: Block ×5  392 trainable          400   76.3%  ~~vm
 │  │  ├─ norm: LayerNorm ×5  4 + bias            40    7.6%  gsvm
@@ -30,7 +30,7 @@ Net  436 trainable, 1 buffer                    524  100.0%  ~~vm
 │     ├─ norm: LayerNorm  4 + bias                8    1.5%  --vm
 │     ├─ up: Linear  8×4 + bias                  40    7.6%  --vm
 │     └─ down: Linear  4×8                       32    6.1%  --vm
-├─ head: Linear  =1 10×4                       (40)          gsvm
+├─ head: Linear =1  10×4                       (40)          gsvm
 └─ experts[0-2]: Linear ×3  hidden 2×2 + bias    18          g---
 """
 DEPTH_1 = """\
@@ -52,8 +52,7 @@ embed.weight =1                    0  0.0003    0.1        40
 layers.[0-3,5].up.weight ×5        0  0.0003    0.1       160
 layers.[0-3,5].down.weight ×5      0  0.0003    0.1       160
 head.weight =1                     0  0.0003    0.1      (40)
-layers.[0-3,5].norm.weight ×5      1  0.0003      0        20
-layers.[0-3,5].norm.bias ×5        1  0.0003      0        20
+layers.[0-3,5].norm ×5             1  0.0003      0        40
 layers.[0-1,3,5].up.bias ×4        1  0.0003      0        32
   betas (0.9, 0.999), eps 1e-08, decoupled_weight_decay True
 
@@ -133,6 +132,39 @@ def test_a_tree_of_some_depth(net: Report) -> None:
         (open_line,) = (line for line in whole.splitlines() if name in line and "," not in line[:4])
         assert line.split() == open_line.split()
     assert "norm" not in text.partition("\nfate")[0]
+    legend = "…: closed, --depth and --path open it"
+    assert legend in text
+    assert legend not in whole
+
+
+def test_every_view_counts_a_closed_module_alike(net: Report) -> None:
+    counts = {"scale": "4", "embed": "40", "layers": "480", "head": "(40)"}
+    for format, options in (
+        ("tree", {"depth": 1}),
+        ("table", {"depth": 1}),
+        ("markdown", {"depth": 1}),
+        ("summary", {}),
+    ):
+        text = shown(net, format, **options)
+        for name, count in counts.items():
+            if (format, name) != ("summary", "scale"):
+                (line,) = re.findall(rf"^[|`├─ ]*{name}\b.*", text.partition("elements in")[0], re.MULTILINE)
+                assert count in line.split(), (format, name)
+
+
+def test_glyphs_stand_in_one_order_and_legends_say_what_is_shown() -> None:
+    model = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 10, bias=False), nn.Linear(2, 2).half())
+    model[1].weight = model[0].weight
+    found = audit(model)
+    for format, name in (("tree", "0: Embedding"), ("table", "0.weight")):
+        assert f"{name} =1 !PS602  " in shown(found, format)
+        if format == "table":
+            assert "0 =1 !PS602  " in shown(found, format, depth=1)
+    assert "float16 and float32 on cpu;" in shown(found, "table", depth=0)
+    assert "all parameters on cpu;" in shown(found, "table")
+    assert "stepped is unknown" in shown(found, "table", columns="shape,stepped")
+    assert "stepped is unknown" in shown(found, "markdown")
+    assert "stepped is unknown" not in shown(found, "table", columns="shape,elements")
 
 
 def test_a_status_selects_and_opens_rows(net: Report) -> None:
@@ -190,10 +222,63 @@ def test_the_optimizers_view_names_strangers_and_what_is_stepped_although_frozen
     model[0].bias.requires_grad_(False)
     model[1].weight = nn.Parameter(torch.zeros(1, 3))
     text = shown(audit(model, optimizer={"main": optimizer}), "optimizer", width=120)
-    assert re.search(r"0\.weight +0 +0\.1 +0 +6  frozen: passed over", text)
+    assert re.search(r"0\.weight +1 +6  frozen, in group 0\n", text)
     assert re.search(r"0\.bias +0 +0\.1 +0 +3  frozen, yet stepped: its gradient is left over", text)
     assert re.search(r"main\[0\]\[2\] 1\.weight +1×3 +float32 +1\.weight, by name", text)
     assert re.search(r"1\.weight +1 +3  trainable, but in no group", text)
+
+
+class Nets:
+    """Models whose parameters were all handed over, of whatever trains."""
+
+    def __init__(self, *parts: nn.Module) -> None:
+        self.model = nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), *parts, nn.Linear(2, 3))
+
+    def report(self, *names: str) -> Report:
+        """With an SGD that holds everything, under each name."""
+        return audit(self.model, optimizer={name: torch.optim.SGD(self.model.parameters(), lr=0.1) for name in names})
+
+
+def test_what_was_handed_over_but_is_frozen_is_not_stepped() -> None:
+    nets = Nets()
+    nets.model[0].requires_grad_(False)
+    found = nets.report("optimizer")
+    text = shown(found, "optimizer").split("\n\n")
+    assert text[1].splitlines()[0] == "optimizer: SGD"
+    assert re.search(r"\n1 +0 +0\.1 +0 +9\n", text[1])
+    # The module stands for its parameters, and for the buffers beside them.
+    assert re.search(r"\n0 +7 +24  frozen, in group 0\nfrozen, in group 0: 24\n", text[2])
+    assert "\noptimizer: SGD, 1 group, 9 elements stepped, 24 frozen\n" in shown(found, "tree")
+    for format, headers in (("table", r"group +tensors +elements +frozen "), ("markdown", r"elements \| +frozen \|")):
+        assert re.search(headers, shown(found, format)), format
+        assert not re.search(headers, shown(Nets().report("0"), format)), format
+    assert "**Optimizer: `SGD`**" in shown(found, "markdown")
+    assert "24 of them frozen" in shown(found, "mermaid")
+    nets.model.requires_grad_(False)
+    text_of_two = shown(nets.report("gen", "disc"), "optimizer", width=100)
+    assert re.search(r"optimizer gen: SGD\n  nothing: what it holds is frozen\n", text_of_two)
+    assert re.search(r"\nthe root +9 +33  frozen, in groups gen:0 and disc:0\n", text_of_two)
+
+
+def test_what_is_stepped_alike_is_a_line_a_module_and_buffers_are_one() -> None:
+    text = shown(Nets().report("0"), "optimizer")
+    assert re.search(r"\nthe root +0 +0\.1 +0 +33\n", text)
+    assert re.search(r"\n0\.1 +3 +5  buffer\nbuffer: 5\n", text)
+    two = Nets(nn.BatchNorm1d(2)).report("0")
+    assert re.search(r"\nthe root +6 +10  buffer\nbuffer: 10\n", shown(two, "optimizer"))
+    some = shown(Nets(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))).report("0"), "optimizer", path="1.1.*")
+    assert re.search(r"\n1\.1 +0 +0\.1 +0 +6\n", some), "a row of several, of which one was chosen"
+    assert "nothing of what was chosen" in shown(Nets().report("0"), "optimizer", path="*.running_mean")
+
+
+def test_what_all_paths_begin_with_is_said_once_where_room_is_short() -> None:
+    parts = nn.ModuleDict({"low": nn.Linear(2, 2), "high": nn.Linear(2, 2), "last": nn.Linear(2, 3)})
+    parts["high"].requires_grad_(False)
+    model = nn.ModuleDict({"base_model": nn.ModuleDict({"with_a_very_long_name": parts})})
+    found = audit(model, optimizer=torch.optim.SGD(parts["low"].parameters()))
+    assert re.search(r"\nbase_model\.with_a_very_long_name\.last +2 ", shown(found, "optimizer", width=100))
+    heading = r"\npath in +slots .*\nbase_model\.with_a_very_long_name\n-.*\nhigh +2 +6  frozen\nlast +2 "
+    assert re.search(heading, shown(found, "optimizer"))
 
 
 def test_the_optimizers_view_without_an_optimizer() -> None:
@@ -204,11 +289,15 @@ def test_the_optimizers_view_without_an_optimizer() -> None:
 
 def test_sums(net: Report) -> None:
     text = shown(net, "summary")
-    assert re.search(r"by status .*\n-.*\ntrainable +26 +436 +79\.3% +436 +1\.7 KiB\n", text)
-    assert re.search(r"\nbool +1 +3 +0\.5% +0 +3 B\n", text)
-    assert re.search(r"\nlayers +30 +480 +87\.3% +392 +1\.9 KiB\n", text)
-    assert re.search(r"\nthe root itself +3 +12 ", text)
-    assert re.search(r"\nexperts +6 +18 ", text)
+    assert re.search(r"by status .*\n-.*\ntrainable +26 +436 +83\.2% +436 +1\.7 KiB\n", text)
+    assert re.search(r"\nbool +1 +3 +0 +3 B\n", text)
+    # As the tree counts: parameters, and their share of all; each tensor where it is first met.
+    assert re.search(r"\nlayers +30 +480 +91\.6% +392 +1\.9 KiB\n", text)
+    assert re.search(r"\nthe root itself +3 +4 ", text)
+    assert re.search(r"\nhead +0 +\(40\) +0 +0 B\n", text)
+    assert "\n\nelements in parentheses were counted above\n\n" in text
+    assert re.search(r"\nexperts +6 +18 +0 ", text)
+    assert "parentheses" not in shown(audit(nn.BatchNorm1d(2)), "summary")
     roots = shown(audit({"gen": nn.Linear(2, 2), "disc": nn.Linear(2, 1)}), "summary")
     assert re.search(r"by root .*\n-.*\ngen +2 +6 .*\ndisc +2 +3 ", roots)
 
@@ -245,6 +334,11 @@ def test_tables_for_papers(net: Report, style: str, row: str) -> None:
     text = shown(net, "table", style=style, path="layers")
     assert row in text.splitlines()
     assert "trainable params" not in text
+    # There is no legend that would explain glyphs.
+    assert "=1" not in shown(net, "table", style=style)
+    found = audit(nn.Sequential(nn.Linear(2, 2).half()))
+    assert "!PS" not in shown(found, "table", style=style)
+    assert "PS207" in shown(found, "table", style=style, columns="findings")
     assert shown(net, "table", style=style, path="layers", columns="shape").count("8×4") == 2
 
 

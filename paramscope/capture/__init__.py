@@ -21,6 +21,7 @@ from paramscope.capture.classes import is_a, is_mapping, mapping_items, short_na
 from paramscope.capture.declared_ties import declared_ties, saved_once
 from paramscope.capture.groups import find_groups
 from paramscope.capture.handed import Handed, handed_over
+from paramscope.capture.handed import Made as Made
 from paramscope.capture.handed import has_optimizers as has_optimizers
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.isolation import isolated

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from paramscope.capture.classes import definer, is_a, is_mapping, mapping_items, short_name
@@ -23,6 +25,23 @@ _SEVERAL = ("_schedulers", "schedulers", "optimizers")
 _PLAIN = (int, float, bool, str)
 
 
+class Made(NamedTuple):
+    """Optimizers with the function that made them, which `handed_over` takes wherever it takes them alone."""
+
+    optimizers: Any
+    file: str
+    function: str
+    """Its qualified name within the file."""
+
+    @classmethod
+    def by(cls, function: Any, optimizers: Any) -> Any:
+        """What a call returned; alone where the callee is no Python function."""
+        plain = inspect.unwrap(function)
+        if type(plain) is not FunctionType:
+            return optimizers
+        return cls(optimizers, plain.__code__.co_filename, plain.__qualname__)
+
+
 class Handed(NamedTuple):
     """One optimizer."""
 
@@ -32,6 +51,8 @@ class Handed(NamedTuple):
     found: Found
     schedulers: tuple[Any, ...] = ()
     """What was handed over with it and sets its rates."""
+    made: Made | None = None
+    """Who made it, as far as that is known."""
 
 
 class _Leaf(NamedTuple):
@@ -40,6 +61,7 @@ class _Leaf(NamedTuple):
     name: str | None
     """Its key in the outermost dict."""
     thing: Any
+    made: Made | None
 
 
 def handed_over(optimizer: Any) -> list[Handed]:
@@ -49,7 +71,7 @@ def handed_over(optimizer: Any) -> list[Handed]:
     """
     if optimizer is None:
         return []
-    leaves = list(_leaves(optimizer, None, 0))
+    leaves = list(_leaves(optimizer, None, 0, None))
     given = [leaf for leaf in leaves if leaf.thing is not None]
     if leaves and not given:
         _refuse(None)
@@ -64,7 +86,7 @@ def handed_over(optimizer: Any) -> list[Handed]:
         if groups is None:
             _refuse(leaf.thing)
         elif all(each.optimizer is not leaf.thing and each.found.holder is not groups.holder for each in found):
-            found.append(Handed(_name(leaf, found), leaf.thing, groups))
+            found.append(Handed(_name(leaf, found), leaf.thing, groups, made=leaf.made))
     for leaf, scheduled in schedulers:
         _attach(found, leaf, scheduled)
     return found
@@ -78,18 +100,20 @@ def has_optimizers(thing: Any) -> bool:
         return False
 
 
-def _leaves(thing: Any, name: str | None, depth: int) -> Iterator[_Leaf]:
-    if depth < _DEPTH and is_mapping(thing):
+def _leaves(thing: Any, name: str | None, depth: int, made: Made | None) -> Iterator[_Leaf]:
+    if type(thing) is Made:
+        yield from _leaves(thing.optimizers, name, depth, thing)
+    elif depth < _DEPTH and is_mapping(thing):
         pairs = [(plain_name(key), value) for key, value in mapping_items(thing)]
         is_configured = not _CONFIGURED.isdisjoint(key for key, _ in pairs)
         for key, value in pairs:
             if not is_configured or key in _CONFIGURED or not (value is None or is_a(value, *_PLAIN)):
-                yield from _leaves(value, name if depth else key, depth + 1)
+                yield from _leaves(value, name if depth else key, depth + 1, made)
     elif depth < _DEPTH and is_a(thing, list, tuple):
         for each in items(thing):
-            yield from _leaves(each, name, depth + 1)
+            yield from _leaves(each, name, depth + 1, made)
     else:
-        yield _Leaf(name, thing)
+        yield _Leaf(name, thing, made)
 
 
 def _name(leaf: _Leaf, before: list[Handed]) -> str:
@@ -146,7 +170,7 @@ def _attach(found: list[Handed], leaf: _Leaf, scheduled: list[Any]) -> None:
                 found[at] = each._replace(schedulers=(*each.schedulers, leaf.thing))
                 break
         else:
-            found.append(Handed(_name(leaf, found), optimizer, groups, (leaf.thing,)))
+            found.append(Handed(_name(leaf, found), optimizer, groups, (leaf.thing,), leaf.made))
 
 
 def _refuse(thing: Any) -> None:

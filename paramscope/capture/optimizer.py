@@ -13,7 +13,7 @@ from paramscope.capture.classes import is_a, is_tensor_class, qualified_name, sh
 from paramscope.capture.code import strings_in
 from paramscope.capture.foreign import ForeignMembers
 from paramscope.capture.groups import Found, by_id, defaults_of, instance_dict, items, members
-from paramscope.capture.handed import Handed
+from paramscope.capture.handed import Handed, Made
 from paramscope.capture.lookups import plain_name
 from paramscope.capture.register import TensorRegister
 from paramscope.capture.stepping import mro_names, read_state, steps_as, what_fits
@@ -55,22 +55,22 @@ class OptimizerReader:
         name, outer, found = handed.name, handed.optimizer, handed.found
         inner = found.inner
         if inner is None:
-            yield _Stepping(name, outer, found, handed.schedulers)
+            yield _Stepping(name, outer, found, handed.schedulers, handed.made)
             return
         own, theirs = by_id(found.groups), by_id(inner.found.groups)
         is_disjoint = own.keys().isdisjoint(theirs)
         if is_disjoint and not self._tensors.numbers.keys().isdisjoint(theirs):
-            yield _Stepping(name, outer, found, handed.schedulers)
-            yield _Stepping(f"{name}.{inner.name}", inner.found.holder, inner.found, ())
+            yield _Stepping(name, outer, found, handed.schedulers, handed.made)
+            yield _Stepping(f"{name}.{inner.name}", inner.found.holder, inner.found, (), handed.made)
         elif is_disjoint and _are_copies(own.values(), theirs.values()):
-            yield _Stepping(name, outer, found, handed.schedulers)
+            yield _Stepping(name, outer, found, handed.schedulers, handed.made)
         else:
             numbers = [self._tensors.numbers.get(each) for each in own if each not in theirs]
             listed = tuple(self._paths[number] for number in numbers if number is not None)
-            yield _Stepping(name, outer, inner.found, handed.schedulers, listed)
+            yield _Stepping(name, outer, inner.found, handed.schedulers, handed.made, listed)
 
     def _optimizer(self, stepping: _Stepping, foreign_members: ForeignMembers) -> OptimizerRecord:
-        name, outer, found, schedulers, listed = stepping
+        name, outer, found, schedulers, made, listed = stepping
         cls, holder = type(outer), type(found.holder)
         steps = steps_as(holder)
         known = defaults_of(found.holder, outer)
@@ -85,6 +85,8 @@ class OptimizerReader:
             () if known is None else self._read_keys(stepping, known),
             tuple(qualified_name(type(each)) for each in schedulers),
             listed,
+            made and made.file,
+            made and made.function,
         )
 
     def _read_keys(self, stepping: _Stepping, known: Mapping[str, Any]) -> tuple[str, ...]:
@@ -158,6 +160,7 @@ class _Stepping(NamedTuple):
     """What was handed over."""
     found: Found
     schedulers: tuple[Any, ...]
+    made: Made | None
     listed: tuple[str, ...] = ()
     """Slots that only the groups of a wrapper around it hold."""
 

@@ -18,6 +18,10 @@ class UnknownCommand(ParamscopeError):
     """A word in the place of a command that is neither one nor a target."""
 
 
+class UsageError(ParamscopeError):
+    """An option that there is not, an argument that is missing, and the like."""
+
+
 class Commands(click.Group):
     """The commands are the files of this folder, imported on first use. A TARGET in the place of one is inspected."""
 
@@ -37,7 +41,8 @@ class Commands(click.Group):
         name = args[0]
         if self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
-        if ":" in name or name.endswith((".json", ".py")):
+        # NOTE: one without a colon is answered as a target, too: it says what is missing.
+        if not name.isidentifier() and not name.startswith("-"):
             return super().resolve_command(ctx, ["inspect", *args])
         near = nearest(name, self.list_commands(ctx))
         commands = ", ".join(self.list_commands(ctx))
@@ -64,8 +69,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except click.ClickException as error:
-        error.show()
+    except click.UsageError as error:
+        if error.ctx is not None and not error.ctx.args and error.message == error.ctx.get_help():
+            error.show()  # without any arguments
+        else:
+            click.echo(error_text(as_usage_error(error)), err=True)
         sys.exit(error.exit_code)
     except ParamscopeError as error:
         click.echo(error_text(error), err=True)
@@ -88,6 +96,22 @@ def run() -> NoReturn:
 
             leave(end.code)
         raise
+
+
+def as_usage_error(error: click.UsageError) -> UsageError:
+    """What click says of a command line, in the words and the shape of every other error."""
+    path = error.ctx.command_path if error.ctx is not None else "paramscope …"
+    advice = f"`{path} --help` lists what it takes."
+    match error:
+        case click.NoSuchOption(option_name=name):
+            parameters = error.ctx.command.params if error.ctx is not None else []
+            near = nearest(name, [each for parameter in parameters for each in parameter.opts if each[:1] == "-"])
+            return UsageError(f"there is no option {name}", f"Did you mean {near[0]}?" if near else advice)
+        case click.MissingParameter(param=click.Parameter() as parameter):
+            name = parameter.human_readable_name.rstrip(".")
+            return UsageError(f"{name} is missing", f"Write {path} {name}; {advice}")
+    words = error.format_message().rstrip(".")
+    return UsageError(words[:1].lower() + words[1:], advice)
 
 
 def error_text(error: ParamscopeError) -> str:

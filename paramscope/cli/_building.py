@@ -20,9 +20,9 @@ class Building(NamedTuple):
     """The three options, read."""
 
     optimizers: tuple[str, ...]
-    """TARGETs of functions that make an optimizer from the model."""
+    """TARGETs of what makes an optimizer for the model."""
     arguments: dict[str, Any]
-    """Keyword arguments for the target."""
+    """Keyword arguments for the target and for these."""
     meta: bool
     """Whether it is built on the meta device."""
 
@@ -36,9 +36,16 @@ def building_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "optimizers",
         metavar="TARGET",
         multiple=True,
-        help="A function that is called with the model and returns its optimizer; may be given several times.",
+        help="A function that is called with the model and returns its optimizer, or an Optimizer; a name alone is "
+        "looked up in the target's file. May be given several times.",
     )
-    @click.option("--arg", "arguments", metavar="K=V", multiple=True, help="Keyword argument for the target.")
+    @click.option(
+        "--arg",
+        "arguments",
+        metavar="K=V",
+        multiple=True,
+        help="Keyword argument for the target, or for what -O names, or both: whichever takes it.",
+    )
     @click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
     @wraps(command)
     def with_building(*, optimizers: tuple[str, ...], arguments: tuple[str, ...], meta: bool, **others: Any) -> Any:

@@ -180,8 +180,11 @@ def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judge
     return found
 
 
-def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | None, **told: bool) -> str:
-    """All targets in one format. told: what the text lists: show_ignored, verbose, quiet."""
+def rendered(
+    checks: Sequence[Judged], plan: Plan, format_: str, output: str | None, unchecked: int, **told: bool
+) -> str:
+    """All targets in one format. unchecked: how many could not be. told: what the text lists: show_ignored, verbose,
+    quiet."""
     every = [each.checked for each in checks]
     if format_ == "json":
         return _as_json(every)
@@ -190,7 +193,8 @@ def rendered(checks: Sequence[Judged], plan: Plan, format_: str, output: str | N
         from paramscope.render.terminal.text import render_checks
 
         told["verbose"] |= plan.fail_on is Severity.INFO
-        return render_checks(every, width=text_width(), color=wants_color(output), **told)
+        width, color = text_width(), wants_color(output)
+        return render_checks(every, width=width, color=color, unchecked=unchecked, **told)
     options = {"fail_on": plan.fail_on.value if plan.fail_on else "never"} if format_ == "junit" else {}
     found: str = import_module(f"paramscope.render.ci.{format_}").render_checks(every, **options)
     return found

@@ -44,12 +44,11 @@ def saved_report(target: str, *, is_built: bool, options: str) -> Report | None:
 
 def build(target: str, building: Building) -> tuple[Any, Any]:
     """(model, optimizer) of a TARGET, as `audit` takes them. Raises TargetError."""
-    from paramscope.load.target import import_target, load_optimizer, load_target
+    from paramscope.load.target import import_target, load_target
 
     with waiting(f"importing {target.rpartition(':')[0] or target}", _TRAINS):
         import_target(target)
     with waiting(f"building {target}"):
-        built = load_target(target, arguments=building.arguments, meta=building.meta)
-        made = [load_optimizer(each, built.model) for each in building.optimizers]
-    optimizers = made if built.optimizer is None else [built.optimizer, *made]
+        built = load_target(target, building.optimizers, arguments=building.arguments, meta=building.meta)
+    optimizers = built.made if built.optimizer is None else (built.optimizer, *built.made)
     return built.model, optimizers if len(optimizers) > 1 else next(iter(optimizers), None)

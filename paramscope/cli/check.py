@@ -62,7 +62,7 @@ def command(
     if write_baseline is not None:
         checks = checking.into_baseline(checks, plan, write_baseline)
     told = {"show_ignored": show_ignored, "verbose": verbose, "quiet": quiet}
-    write(checking.rendered(checks, plan, format_, output, **told), output)
+    write(checking.rendered(checks, plan, format_, output, len(failed), **told), output)
     for line in (*plan.warnings, *checking.stale_lines(checks, plan)):
         click.echo(f"warning: {line}", err=True)
     checking.write_job_summary(checks)

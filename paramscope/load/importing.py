@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -101,6 +102,16 @@ def stdout_to_stderr() -> Iterator[None]:
                 sys.__stdout__.flush()
             os.dup2(kept, 1)
             os.close(kept)
+
+
+def is_on_import(error: BaseException) -> bool:
+    """Whether the user's code that an error came from ran while its file was imported."""
+    return any(frame.name == "<module>" for frame in user_frames(error))
+
+
+def parses_command_line(error: BaseException) -> bool:
+    """Whether an error comes from Python's argparse."""
+    return any(Path(frame.filename).stem == "argparse" for frame in traceback.extract_tb(error.__traceback__))
 
 
 def last_user_statements(error: BaseException) -> list[ast.stmt]:

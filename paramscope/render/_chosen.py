@@ -46,7 +46,8 @@ def check(selection: Selection) -> None:
 def check_depth(depth: int | None) -> None:
     """Raises FormatError for a depth that no tree has."""
     if depth is not None and depth < 0:
-        raise FormatError(f"a depth of {depth} is no depth", "Depth 0 closes the root itself, 1 its children.")
+        advice = "It is a number of steps below the root: 0 closes the root itself, 1 its children."
+        raise FormatError(f"a depth cannot be {depth}", advice)
 
 
 def wanted_slots(report: ReportData, selection: Selection) -> set[int] | None:

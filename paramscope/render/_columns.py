@@ -32,8 +32,16 @@ def line_name(line: Line, codes: tuple[str, ...]) -> Pieces:
     """The path of a line, with the number of slots, or of closed modules, where they are several, and with what
     marks it: glyphs of its sharing, and codes of findings."""
     times = line.closed.modules if line.closed else len(line.slots)
-    glyphs = [piece for glyph in (*line.glyphs.split(), shown(codes)) if glyph for piece in (" ", Name(glyph))]
-    return [Name(line.path) if line.path else "the root", f" ×{times}" if times > 1 else "", *glyphs]
+    return [
+        Name(line.path) if line.path else "the root",
+        f" ×{times}" if times > 1 else "",
+        *glyphs_of(line.glyphs, codes),
+    ]
+
+
+def glyphs_of(sharing: str, codes: tuple[str, ...]) -> Pieces:
+    """What stands behind a path, everywhere in this order: glyphs of sharing, codes of findings."""
+    return [piece for glyph in (*sharing.split(), shown(codes)) if glyph for piece in (" ", Name(glyph))]
 
 
 def line_label(line: Line, codes: tuple[str, ...]) -> str:
@@ -170,6 +178,8 @@ COLUMNS: dict[str, Column] = {
     "type": Column("type", _type),
     "module": Column("module", _module_type),
 }
+BARE_PATH = Column("path", lambda line, _: line_label(line._replace(glyphs=""), ()))
+"""`path` where no legend explains glyphs."""
 SHORT_ROLE = Column("role", _short_role)
 """`role` where columns are scarce."""
 

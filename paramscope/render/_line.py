@@ -12,6 +12,8 @@ from paramscope.snapshot import SlotRecord, Status
 
 PARAMETERS: tuple[Status, ...] = ("trainable", "frozen")
 """Statuses of registered parameters."""
+MIXED = "mixed"
+"""What is said of a line whose slots differ."""
 FATE_WORDS = {None: "?", True: "yes", False: "-"}
 _Common = Literal["status", "dtype", "device"]
 _COMMON: tuple[_Common, ...] = ("status", "dtype", "device")
@@ -25,7 +27,7 @@ class Line(NamedTuple):
     slots: list[int]
     """Positions in the snapshot."""
     record: SlotRecord
-    """The first of them; where the line is closed, what holds of all is in `common`."""
+    """The first of them; where the line is closed, what its slots say is in `values`."""
     elements: int | None
     """Of the tensors that no line of the model before it holds; None where unknown."""
     nbytes: int
@@ -42,8 +44,18 @@ class Line(NamedTuple):
     """What a closed module sums up; None for a row of slots."""
 
     def common(self, name: _Common) -> str:
-        """What holds of all its slots; `mixed` where they differ, nothing where they have none."""
-        return self.closed.common[name] if self.closed else getattr(self.record, name) or ""
+        """What holds of all its slots; MIXED where they differ, nothing where they have none."""
+        if not self.closed:  # as most lines are
+            return getattr(self.record, name) or ""
+        met = self.closed.values[name]
+        return MIXED if len(met) > 1 else next(iter(met), "")
+
+    def values(self, name: _Common) -> frozenset[str]:
+        """What its slots say; nothing where they say none."""
+        if self.closed:
+            return self.closed.values[name]
+        value = getattr(self.record, name)
+        return frozenset([value]) if value else frozenset()
 
 
 class Closed(NamedTuple):
@@ -59,8 +71,8 @@ class Closed(NamedTuple):
     """Elements of each status, of tensors that no line before holds."""
     again: Counter[Status]
     """The same of those that lines before hold."""
-    common: dict[_Common, str]
-    """`status`, `dtype` and `device` where they are the same for all slots, else `mixed`."""
+    values: dict[_Common, frozenset[str]]
+    """All that its slots say of `status`, `dtype` and `device`."""
     fates: tuple[str, ...]
     """For each of `told_fates` of the parameters, or of all else where there are none: `yes`, `-`, `?`, or `some`."""
 
@@ -86,9 +98,9 @@ def summed(report: ReportData, node: Node, inside: Sequence[Line], codes: tuple[
         slots.update(each.slots)
         new.update(each.new)
         again.update(each.again)
-    common = {name: _same([each.common[name] for each in held], "mixed") for name in _COMMON}
-    fates = tuple(_same(values, "some") for values in zip(*(each.fates for each in told), strict=True))
-    closed = Closed(report.modules.at(node.modules[0]).type, len(node.modules), slots, new, again, common, fates)
+    said = {name: frozenset[str]().union(*(each.values[name] for each in held)) for name in _COMMON}
+    fates = tuple(_same(values) for values in zip(*(each.fates for each in told), strict=True))
+    closed = Closed(report.modules.at(node.modules[0]).type, len(node.modules), slots, new, again, said, fates)
     # What is new here; of a module that holds nothing new, what it holds.
     is_counted = all(line.is_counted for line in inside)
     nbytes = sum(line.nbytes for line in inside if is_counted or not line.is_counted)
@@ -114,12 +126,12 @@ def _alone(line: Line) -> Closed:
         Counter({record.status: len(line.slots)}),
         Counter() if line.is_counted else elements,
         elements if line.is_counted else Counter(),
-        {name: line.common(name) for name in _COMMON},
+        {name: line.values(name) for name in _COMMON},
         tuple(map(FATE_WORDS.__getitem__, told_fates(record))),
     )
 
 
-def _same(values: Sequence[str], otherwise: str) -> str:
-    """The one value of all; nothing for none."""
-    found = set(values)
-    return found.pop() if len(found) == 1 else otherwise if found else ""
+def _same(fates: Sequence[str]) -> str:
+    """What all say of a fate; `some` where they differ."""
+    found = set(fates)
+    return found.pop() if len(found) == 1 else "some"

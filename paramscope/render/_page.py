@@ -10,17 +10,19 @@ from typing import Literal, NamedTuple
 from paramscope import text
 from paramscope.analysis.fold import Row
 from paramscope.render._columns import fates, line_codes, role
-from paramscope.render._line import Line
+from paramscope.render._line import MIXED, Line
 from paramscope.render._lines import SHARING_GLYPHS, Lines, sharing_groups
 from paramscope.render._pieces import Name, Pieces, Prose, joined
 from paramscope.report.data import ReportData
-from paramscope.snapshot import FATES, NO_OPTIMIZER, GroupRecord, OptimizerRecord
+from paramscope.snapshot import FATES, NO_OPTIMIZER, GroupRecord, Membership, OptimizerRecord
 
 FATE_LETTERS = "fate: g gradients, s stepped, v saved, m moved by .to()"
 _REASONS, _GLYPHS = 8, 3
 """What a legend names of the reasons why fates are unknown, and of glyphs of one kind."""
-_SAID_ONCE: tuple[Literal["role", "dtype", "device"], ...] = ("role", "dtype", "device")
+_COMMON: tuple[Literal["dtype", "device"], ...] = ("dtype", "device")
+_SAID_ONCE: tuple[Literal["role", "dtype", "device"], ...] = ("role", *_COMMON)
 _PLURALS = {"parameter": "parameters", "buffer": "buffers", "attribute": "attributes", "module": "modules"}
+COUNTED_ABOVE = "elements in parentheses were counted above"
 CLOSED = "…"
 """What marks a module whose inside is not listed."""
 
@@ -94,7 +96,7 @@ def values(lines: Iterable[Line], name: Literal["role", "dtype", "device"]) -> s
 
 def varied(lines: Sequence[Line]) -> list[str]:
     """Of `dtype` and `device` those that are not the same in all lines."""
-    return [name for name in _SAID_ONCE if name != "role" and len(values(lines, name)) > 1]
+    return [name for name in _COMMON if len(values(lines, name)) > 1]
 
 
 def remarks(lines: Sequence[Line], columns: Collection[str], shown: Sequence[Line] | None = None) -> list[Pieces]:
@@ -107,20 +109,20 @@ def remarks(lines: Sequence[Line], columns: Collection[str], shown: Sequence[Lin
     found: list[Pieces] = []
     same = {name: met.pop() for name in _SAID_ONCE if name not in columns and len(met := values(lines, name)) == 1}
     if same:
-        what = ["all", *([_PLURALS.get(same["role"], same["role"])] if "role" in same else [])]
-        where = joined([[Name(same[name])] for name in ("dtype", "device") if name in same], " on ")
-        found.append([" ".join(what), *([" " if "dtype" in same else " on "] if where else []), *where])
+        found.append(_said_of_all(lines, same))
     unknown = dict.fromkeys(line.record.unknown for line in lines)
-    reasons = dict.fromkeys(reason for each in unknown for _, reason in each)
-    lacks_optimizer = NO_OPTIMIZER in reasons
+    reasons = dict.fromkeys(
+        reason for each in unknown for fate, reason in each if "fate" in columns or fate in columns
+    )
+    lacks_optimizer = any(reason == NO_OPTIMIZER for each in unknown for _, reason in each)
     reasons.pop(NO_OPTIMIZER, None)
     if "fate" in columns:
         found.append(_fate_legend(shown, lacks_optimizer=lacks_optimizer))
-    elif lacks_optimizer:
+    elif lacks_optimizer and not set(FATES).isdisjoint(columns):
         found.append(["stepped is unknown without an optimizer (-O, optimizer=)"])
     found += [["?: ", Prose(reason)] for reason in list(reasons)[:_REASONS]]
     if "elements" in columns and any(line.is_counted for line in shown):
-        found.append(["elements in parentheses were counted above"])
+        found.append([COUNTED_ABOVE])
     of_sharing = {glyph[0]: glyph for line in reversed(shown) for glyph in reversed(line.glyphs.split())}
     codes = dict.fromkeys(code for line in shown for code in line_codes(line))
     for glyphs, where in ((sorted(of_sharing.values()), "sharing"), ([f"!{code}" for code in codes], "findings")):
@@ -129,6 +131,24 @@ def remarks(lines: Sequence[Line], columns: Collection[str], shown: Sequence[Lin
                 [Name(", ".join(glyphs[:_GLYPHS])), ", …" if len(glyphs) > _GLYPHS else "", f": see {where}"]
             )
     return found
+
+
+def _said_of_all(lines: Sequence[Line], same: dict[Literal["role", "dtype", "device"], str]) -> Pieces:
+    """`all parameters float32 on cpu`; of modules that each hold both, `float16 and float32 on cpu`.
+
+    same: what all lines say.
+    """
+    where = joined([_met(lines, name) for name in _COMMON if name in same], " on ")
+    if MIXED in same.values():
+        return where
+    what = f"all {_PLURALS.get(same['role'], same['role'])}" if "role" in same else "all"
+    return [what, *([" " if "dtype" in same else " on "] if where else []), *where]
+
+
+def _met(lines: Sequence[Line], name: Literal["dtype", "device"]) -> Pieces:
+    """All dtypes, or devices, of some lines: `float16 and float32`."""
+    *others, last = sorted({value for line in lines for value in line.values(name)} or {"unknown"})
+    return [*joined([[Name(each)] for each in others]), *([" and "] if others else []), Name(last)]
 
 
 def _fate_legend(lines: Sequence[Line], *, lacks_optimizer: bool) -> Pieces:
@@ -187,33 +207,45 @@ def rows_of(report: ReportData, rows: list[Row], paths: Iterable[str]) -> list[P
 
 def optimizer_title(optimizer: OptimizerRecord) -> Pieces:
     """Its name and its class."""
-    return ["optimizer ", Name(optimizer.name), ": ", Name(text.class_name(optimizer.type))]
+    name = [] if optimizer.name == "optimizer" else [" ", Name(optimizer.name)]
+    return ["optimizer", *name, ": ", Name(text.class_name(optimizer.type))]
 
 
 def optimizer_sums(report: ReportData) -> list[Pieces]:
-    """`optimizer 0: AdamW, 2 groups, 3,151,360 elements`, of each."""
-    return [
+    """`optimizer 0: AdamW, 2 groups, 3,151,360 elements`, of each; apart from them those that are frozen."""
+    found: list[Pieces] = []
+    for each in report.optimizers:
+        frozen = sum(_frozen(report, each, each.groups))
+        stepped = sum(group.numel for group in each.groups) - frozen
+        what = f"{text.count(stepped)} elements" + (f" stepped, {text.count(frozen)} frozen" if frozen else "")
+        found.append([*optimizer_title(each), f", {text.plural(len(each.groups), 'group')}, {what}"])
+    return found
+
+
+def _frozen(report: ReportData, optimizer: OptimizerRecord, groups: Sequence[GroupRecord]) -> list[int]:
+    """Elements in each group that no step changes."""
+    found = report.snapshot.frozen_in_groups
+    return [found.get(Membership(optimizer.name, group.index), 0) for group in groups]
+
+
+def group_figures(
+    report: ReportData, optimizer: OptimizerRecord, groups: Sequence[GroupRecord]
+) -> tuple[list[str], list[list[str]]]:
+    """(headers, figures of some groups); what is frozen in them has a column where anything is."""
+    frozen = _frozen(report, optimizer, groups)
+    headers = ["group", "tensors", "elements", *(["frozen"] if any(frozen) else []), "of the model", "state"]
+    figures = [
         [
-            *optimizer_title(each),
-            f", {text.plural(len(each.groups), 'group')}, "
-            f"{text.count(sum(group.numel for group in each.groups))} elements",
+            str(group.index),
+            text.count(len(group.slots) + len(group.foreign)),
+            text.count(group.numel),
+            *([text.count(idle)] if any(frozen) else []),
+            f"{text.percent(group.numel, report.totals.parameters)}%",
+            text.nbytes(group.state_nbytes),
         ]
-        for each in report.optimizers
+        for group, idle in zip(groups, frozen, strict=True)
     ]
-
-
-GROUP_HEADERS = ("group", "tensors", "elements", "of the model", "state")
-
-
-def group_figures(report: ReportData, group: GroupRecord) -> list[str]:
-    """The figures of a param group, under GROUP_HEADERS."""
-    return [
-        str(group.index),
-        text.count(len(group.slots) + len(group.foreign)),
-        text.count(group.numel),
-        f"{text.percent(group.numel, report.totals.parameters)}%",
-        text.nbytes(group.state_nbytes),
-    ]
+    return headers, figures
 
 
 def options(group: GroupRecord, *, without: Sequence[str] = ()) -> list[Pieces]:

@@ -25,7 +25,7 @@ _SAID = 2_000
 _WORD = re.compile(r"(?!GH-)[A-Za-z]+(?:[-'][A-Za-z]+)*|\d{1,3}(?:,\d{3})*|[×–…]", re.IGNORECASE)
 """A word of which neither HTML nor Markdown nor GitHub makes anything: no markup, link, mention, issue or emoji."""
 _COMMIT = re.compile(r"[0-9a-fA-F]{7,40}")
-_OPENING, _CLOSING = re.compile(r"(?<=[\w(\[{])[(\[]|\{"), re.compile(r"[)\]}]")
+_OPENING, _CLOSING = re.compile(r"(?<=[\w(\[{])\(|[\[{]"), re.compile(r"[)\]}]")
 _END = re.compile(r"[.,:;!?]*\Z")
 
 Pieces = Sequence[str]

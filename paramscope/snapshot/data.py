@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from paramscope.snapshot.columns import (
@@ -17,11 +18,12 @@ from paramscope.snapshot.columns import (
     TensorColumns,
 )
 from paramscope.snapshot.declared import declared_shapes
-from paramscope.snapshot.fates import Fates, fates_of, is_registered, status_of
+from paramscope.snapshot.fates import Fates, fates_of, is_registered, is_steppable, status_of
 from paramscope.snapshot.memory import Memory
 from paramscope.snapshot.oddities import DeclaredTie, Note, Oddity, ValueRecord
 from paramscope.snapshot.records import (
     AliasRecord,
+    Membership,
     OptimizerRecord,
     SharingRecord,
     Status,
@@ -247,6 +249,21 @@ class SnapshotData:
             return "empty"
         spec = self.interned.specs[tensors.specs[tensor]]
         return status_of(slots.holds[slot], module_flags, tensors.flags[tensor], spec)
+
+    @property
+    def frozen_in_groups(self) -> Mapping[Membership, int]:
+        """Elements that a param group holds and no step changes, a part of `GroupRecord.numel`; groups that hold none
+        are left out."""
+        return self.once("frozen in groups", self._count_frozen_in_groups)
+
+    def _count_frozen_in_groups(self) -> Counter[Membership]:
+        columns, interned = self.tensor_columns, self.interned
+        found: Counter[Membership] = Counter()
+        for spec, flags, membership in zip(columns.specs, columns.flags, columns.memberships, strict=True):
+            if interned.memberships[membership] and not is_steppable(flags):
+                for place in interned.memberships[membership]:
+                    found[place] += interned.specs[spec].numel or 0
+        return found
 
     def fates(self, slot: int) -> tuple[Fates, tuple[tuple[str, str], ...]]:
         """The fates of a slot that is not empty, by its position, and why those that are None are."""

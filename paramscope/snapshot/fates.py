@@ -46,6 +46,11 @@ def status_of(hold: int, module_flags: int, tensor_flags: int, spec: TensorSpec 
     return "buffer"
 
 
+def is_steppable(tensor_flags: int) -> bool:
+    """Whether a step changes a tensor that stands in a param group: it requires grad, or holds a `.grad`."""
+    return bool(tensor_flags & (REQUIRES_GRAD | HAS_GRAD))
+
+
 class Fates(NamedTuple):
     """Four answers; None where it cannot be told."""
 
@@ -74,7 +79,7 @@ def fates_of(
     optimizer was given.
     """
     unknown: list[tuple[str, str]] = []
-    stepped = None if is_in_group is None else is_in_group and bool(tensor_flags & (REQUIRES_GRAD | HAS_GRAD))
+    stepped = None if is_in_group is None else is_in_group and is_steppable(tensor_flags)
     if stepped is None:
         unknown.append(("stepped", NO_OPTIMIZER))
     registered = is_registered(hold, module_flags)

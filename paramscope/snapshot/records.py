@@ -343,3 +343,7 @@ class OptimizerRecord(NamedTuple):
     """Qualified names of the classes of what was handed over with it and sets its rates."""
     listed: tuple[str, ...]
     """Slots that only the groups of a wrapper hold, and not the optimizer within it, which steps."""
+    file: str | None
+    """The file of the function that made it: of what `-O` or the target names. None where that is not known."""
+    function: str | None
+    """That function's qualified name within the file."""

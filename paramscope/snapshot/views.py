@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
+from paramscope.errors import PathError, nearest
 from paramscope.snapshot.columns import (
     HAS_GRAD,
     HOLDS,
@@ -57,7 +58,20 @@ class Records(Mapping[str, R], Generic[R]):
         return index
 
     def __getitem__(self, path: str) -> R:
-        return self.at(self.position(path))
+        try:
+            return self.at(self.position(path))
+        except KeyError:
+            near = nearest(path, self, n=3) if isinstance(path, str) else []
+            advice = f"Near it: {', '.join(near)}." if near else "Paths are written as they are shown."
+            raise PathError(f"there is nothing at {path!r}", advice) from None
+
+    def get(self, path: str, default: Any = None) -> R | Any:
+        """The record at a path, or else the default."""
+        # NOTE: not by way of `self[path]`, as a Mapping does: what is nearest to a path takes long to find.
+        try:
+            return self.at(self.position(path))
+        except KeyError:
+            return default
 
     def __contains__(self, path: object) -> bool:
         try:

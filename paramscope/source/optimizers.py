@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from paramscope.snapshot import OptimizerRecord, Snapshot
 from paramscope.source.files import SourceFile, readable
 from paramscope.source.finder import Assignment
+from paramscope.source.library import is_installed
 from paramscope.source.outside import Scope, assignment_at, own_files, root_classes, statements
 from paramscope.source.search import Located, by_line
 from paramscope.source.syntax import called, names_in, parameters
@@ -30,7 +31,7 @@ def locate_optimizer(snapshot: Snapshot, name: str) -> Located:
     if record is None:
         return Located((), f"no optimizer is called {name!r}")
     own = (record.inner[0] if record.inner else record.type).rpartition(".")[2]
-    calls = [each for file in own_files(snapshot) for each in _calls(file, own)]
+    calls = _by_maker(record, own) or [each for file in own_files(snapshot) for each in _calls(file, own)]
     if not calls:
         return Located((), f"no file of the user's own classes calls {own}")
     fitting = [each for each in calls if _can_be(each, record, snapshot)]
@@ -46,6 +47,20 @@ def locate_optimizer(snapshot: Snapshot, name: str) -> Located:
     if not lines:
         return Located((), f"no call of {own} in the files of the user's own classes builds one like this")
     return Located((), f"several lines may build this {own}: {', '.join(str(line) for _, line in sorted(lines)[:4])}")
+
+
+def _by_maker(record: OptimizerRecord, own: str) -> list[_Call]:
+    """The calls in the function that is known to have made an optimizer; where it has none, in what that calls."""
+    source = None if record.file is None or is_installed(record.file) else readable(record.file)
+    if source is None or record.file is None:
+        return []
+    within = f"{record.function}.<locals>."
+    calls = _calls(record.file, own)
+    found = [each for each in calls if each.scope.prefix.startswith(within)]
+    if found or not calls:
+        return found
+    helpers = {called(node) for node, scope, _ in statements(source) if scope.prefix.startswith(within)} - {""}
+    return [each for each in calls if getattr(each.scope.node, "name", "") in helpers]
 
 
 def _calls(file: str, own: str) -> list[_Call]:

@@ -34,6 +34,8 @@ class Scope(NamedTuple):
     node: ast.AST
     classes: tuple[str, ...]
     """Names of the classes around it, outermost first."""
+    prefix: str = ""
+    """What the qualified names within it begin with: `Net.build.<locals>.`."""
 
 
 def own_files(snapshot: Snapshot) -> tuple[str, ...]:
@@ -61,9 +63,10 @@ def statements(source: SourceFile) -> Iterator[tuple[ast.AST, Scope, int]]:
         line = node.lineno if isinstance(node, ast.stmt) else line
         yield node, scope, line
         if isinstance(node, ast.ClassDef):
-            scope = scope._replace(classes=(*scope.classes, node.name))
+            scope = scope._replace(classes=(*scope.classes, node.name), prefix=f"{scope.prefix}{node.name}.")
         elif isinstance(node, Function | ast.Lambda):
-            scope = Scope(node, scope.classes)
+            name = getattr(node, "name", "<lambda>")
+            scope = Scope(node, scope.classes, f"{scope.prefix}{name}.<locals>.")
         stack.extend((child, scope, line) for child in reversed(list(ast.iter_child_nodes(node))))
 
 

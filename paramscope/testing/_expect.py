@@ -51,8 +51,9 @@ def expect(
     optimizer: what `audit` takes.
     stepped: "all-trainable": every trainable parameter stands in a param group, and nothing does that the
     model does not have; or path globs: what matches is stepped, and nothing else.
-    findings: (): the rules find nothing of severity warning or above; codes: exactly these; or the least severity of
-    which nothing may be found. What a comment or pyproject.toml accepts is no finding.
+    findings: (): the rules find nothing of severity warning or above; codes: exactly these, where infos of other
+    codes do not count; or the least severity of which nothing may be found. What a comment or pyproject.toml accepts
+    is no finding.
     like: an earlier state, which the message of a failure compares with, parameter by parameter. Under
     pytest it is, unless given, the state that this expectation last held for.
 

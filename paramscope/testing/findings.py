@@ -16,19 +16,29 @@ from paramscope.testing.message import Unmet
 def check_findings(report: Report, asked: Severity | tuple[str, ...]) -> Iterator[Unmet]:
     """What is found and should not be, and codes that should be found and are not.
 
-    asked: the least severity of which nothing may be found; or the codes of all warnings and errors.
+    asked: the least severity of which nothing may be found; or the codes of all that is found, but for infos of other
+    codes.
     """
     expected = () if isinstance(asked, Severity) else asked
     least = asked if isinstance(asked, Severity) else Severity.WARNING
-    found = [each for each in as_declared(report, read_config(Path.cwd())).findings if each.severity >= least]
-    others = [each for each in found if each.code not in expected]
-    if others:
+    declared = as_declared(report, read_config(Path.cwd()))
+    others = [each for each in declared.findings if each.code not in expected]
+    unexpected = [each for each in others if each.severity >= least]
+    if unexpected:
         wanted = f"none but {', '.join(expected)}" if expected else "none"
-        count = text.plural(len(others), "finding")
-        lines = tuple(line for each in others for line in str(each).splitlines())
-        yield Unmet(f"findings: expected {wanted} of severity {least.value} or above, found {count}", lines)
-    met = {each.code for each in found}
+        count = text.plural(len(unexpected), "finding")
+        infos = 0 if isinstance(asked, Severity) else len(others) - len(unexpected)
+        more = f"; {text.plural(infos, 'info')} {'does' if infos == 1 else 'do'} not count" if infos else ""
+        lines = tuple(line for each in unexpected for line in str(each).splitlines())
+        yield Unmet(f"findings: expected {wanted} of severity {least.value} or above, found {count}{more}", lines)
+    met = {each.code for each in declared.findings}
     for code in expected:
         if code not in met:
-            skipped = next((each.reason for each in report.skipped if each.code == code), "the rule finds nothing")
-            yield Unmet(f"findings: expected {code}, and it is not found: {skipped}")
+            yield Unmet(f"findings: expected {code}, and it is not found: {_why_not(declared, code)}")
+
+
+def _why_not(report: Report, code: str) -> str:
+    """Why a rule has no finding in a report."""
+    if any(each.code == code for each in report.ignored):
+        return "it is accepted, by a comment or in pyproject.toml"
+    return next((each.reason for each in report.skipped if each.code == code), "the rule finds nothing")

@@ -33,8 +33,8 @@ class Wanted(NamedTuple):
     """Groups of slot paths that have no path in common."""
     stepped: Stepped | None
     findings: Severity | tuple[str, ...] | None
-    """The least severity of which nothing may be found; or the codes of all that has to be found of severity warning
-    or above."""
+    """The least severity of which nothing may be found; or the codes of all that has to be found, but for infos
+    of other codes."""
 
 
 def wanted(

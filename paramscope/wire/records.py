@@ -223,6 +223,9 @@ class Optimizer(Wire, frozen=True):
     read_keys: Texts
     schedulers: Texts
     listed: Texts
+    file: str | None = None
+    """Reports of the first versions lack this and the next one."""
+    function: str | None = None
 
     def __post_init__(self) -> None:
         refuse_objects(self.defaults or {})

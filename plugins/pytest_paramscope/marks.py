@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from paramscope import text
 from paramscope.errors import ParamscopeError, nearest
-from paramscope.load.target import load_optimizer, load_target
+from paramscope.load.target import load_target
 from paramscope.testing import ExpectationError, expect
 from pytest_paramscope.cache import current_cached_memory
 from pytest_paramscope.randomness import untouched_randomness
@@ -50,14 +51,15 @@ def _failures(item: pytest.Item, mark: pytest.Mark) -> Iterator[str]:
 
 def _build(item: pytest.Item, mark: pytest.Mark) -> tuple[Any, Any]:
     """(model, optimizer) of a mark; the optimizer may come with the model, and is None without one."""
-    target = mark.kwargs["target"]
-    built = load_target(
-        target, arguments=mark.kwargs.get("args"), meta=mark.kwargs.get("meta", False), base=_base(item, target)
-    )
     make = mark.kwargs.get("optimizer")
-    if make is None:
-        return built.model, built.optimizer
-    return built.model, load_optimizer(make, built.model, base=_base(item, make))
+    built = load_target(
+        mark.kwargs["target"],
+        () if make is None else (make,),
+        arguments=mark.kwargs.get("args"),
+        meta=mark.kwargs.get("meta", False),
+        base=partial(_base, item),
+    )
+    return built.model, next(iter(built.made), built.optimizer)
 
 
 def _check_usage(mark: pytest.Mark) -> None:

@@ -12,7 +12,7 @@ from paramscope.render._columns import COLUMNS, elements, line_codes, line_name,
 from paramscope.render._line import Line
 from paramscope.render._pieces import Name, Pieces, Prose, joined, listed
 from paramscope.report.data import ReportData
-from paramscope.snapshot import FATES, GroupRecord
+from paramscope.snapshot import FATES, OptimizerRecord
 
 _NAMED = 8
 """Names in one point before the rest is counted."""
@@ -79,8 +79,8 @@ def sections(report: ReportData, rows: list[Row]) -> list[Section]:
         Section(["Sharing"], None, _first([_point(each) for each in page.sharing(report, rows)], "group")),
         *(
             Section(
-                ["Optimizer ", *page.optimizer_title(optimizer)[1:]],
-                _group_grid(report, optimizer.groups[:LISTED]),
+                ["Optimizer", *page.optimizer_title(optimizer)[1:]],
+                _group_grid(report, optimizer),
                 _more(len(optimizer.groups) - LISTED, "group"),
             )
             for optimizer in optimizers[:LISTED]
@@ -92,12 +92,14 @@ def sections(report: ReportData, rows: list[Row]) -> list[Section]:
     return [section for section in found if section.grid or section.points]
 
 
-def _group_grid(report: ReportData, groups: Sequence[GroupRecord]) -> Grid:
+def _group_grid(report: ReportData, optimizer: OptimizerRecord) -> Grid:
+    groups = optimizer.groups[:LISTED]
+    headers, figures = page.group_figures(report, optimizer, groups)
     rows: list[list[Pieces]] = [
-        [*([figure] for figure in page.group_figures(report, group)), listed(page.options(group), 2 * _NAMED)]
-        for group in groups
+        [*([figure] for figure in row), listed(page.options(group), 2 * _NAMED)]
+        for group, row in zip(groups, figures, strict=True)
     ]
-    return Grid([*page.GROUP_HEADERS, "options"], frozenset(range(len(page.GROUP_HEADERS))), rows)
+    return Grid([*headers, "options"], frozenset(range(len(headers))), rows)
 
 
 def findings(report: ReportData) -> list[Pieces]:

@@ -12,7 +12,8 @@ import networkx as nx
 from paramscope.analysis.fold import unfolded_tree
 from paramscope.render.picture._places import COUNTED, Places, Sums
 from paramscope.report.finding_codes import folded, named
-from paramscope.snapshot import HAS_GRAD, HOLDS, REGISTERED, REQUIRES_GRAD
+from paramscope.snapshot import HOLDS, REGISTERED, Membership
+from paramscope.snapshot.fates import is_steppable
 
 if TYPE_CHECKING:
     from paramscope.report.data import ReportData
@@ -129,7 +130,6 @@ class _Build:
         snapshot, columns = self._snapshot, self._snapshot.tensor_columns
         spec = snapshot.interned.specs[columns.specs[tensor]]
         memberships = snapshot.interned.memberships[columns.memberships[tensor]]
-        learns = bool(columns.flags[tensor] & (REQUIRES_GRAD | HAS_GRAD))
         return {
             "kind": "tensor",
             "type": spec.type,
@@ -139,7 +139,7 @@ class _Build:
             "count": count,
             "elements": None if spec.numel is None else spec.numel * count,
             "status": status,
-            "stepped": bool(memberships) and learns if snapshot.optimizers else None,
+            "stepped": bool(memberships) and is_steppable(columns.flags[tensor]) if snapshot.optimizers else None,
             "groups": tuple(dict.fromkeys(f"{place.optimizer}[{place.group}]" for place in memberships)),
             "not_stepped": bool(snapshot.optimizers) and status == "trainable" and not memberships,
             "slots": slots,
@@ -212,6 +212,7 @@ class _Build:
 
     def _add_groups(self) -> None:
         nodes: dict[tuple[str, int], str] = {}
+        frozen = self._snapshot.frozen_in_groups
         for optimizer in self._snapshot.optimizers:
             for group in optimizer.groups:
                 facts = {
@@ -223,11 +224,14 @@ class _Build:
                     "tensors": len(group.slots) + len(group.foreign),
                     "foreign": len(group.foreign),
                     "elements": group.numel,
+                    "frozen": frozen.get(Membership(optimizer.name, group.index), 0),
                     "findings": self._codes_of_group(optimizer.name, group.index),
                 }
                 nodes[optimizer.name, group.index] = self._new(f"{optimizer.name}[{group.index}]", facts)
         columns, memberships = self._snapshot.tensor_columns, self._snapshot.interned.memberships
         for held in self._places.held if nodes else ():
+            if not is_steppable(columns.flags[held.tensors[0]]):
+                continue
             for place in dict.fromkeys(memberships[columns.memberships[held.tensors[0]]]):
                 node = nodes.get((place.optimizer, place.group))
                 if node is not None:
@@ -255,6 +259,7 @@ def _module_facts(type: str, count: int, objects: int, below: Sums, *, is_regist
         "hidden": below.get("hidden", 0),
         "buffers": below.get("buffer", 0),
         "tensors": below.get("tensors", 0),
+        "again": {name: below[f"again {name}"] for name in COUNTED if below.get(f"again {name}")},
         "unsized": below.get("unsized", 0),
         "not_stepped": below.get("not_stepped", 0),
         "steppable": below.get("not_stepped", 0) + below.get("in_groups", 0),

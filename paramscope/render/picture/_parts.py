@@ -91,12 +91,14 @@ class Scene(NamedTuple):
 
     @property
     def glyphs(self) -> list[str]:
-        """`● trainable`: what those that stand in lines mean, for the legend."""
+        """`● trainable`: what those that stand in lines mean, and parentheses around a count, for the legend."""
         meanings = {glyph: status for status, glyph in GLYPHS.items()}
         meanings |= {FOUND: "finding", STEPPED: "stepped by group A"}
         written = "".join(line for box in self.boxes for line in box.lines)
-        return [
+        found = [
             f"{glyph}A {meaning}" if glyph == STEPPED else f"{glyph} {meaning}"
             for glyph, meaning in meanings.items()
             if glyph in written
         ]
+        is_again = any(f"{glyph} (" in written for glyph in GLYPHS.values())
+        return [*found, *(["elements in parentheses were counted before"] if is_again else [])]

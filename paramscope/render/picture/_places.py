@@ -15,7 +15,8 @@ COUNTED = ("trainable", "frozen", "hidden", "buffer", "attribute", "unknown")
 
 Sums = dict[str, int]
 """What lies in and below a node, every tensor once: elements by status, `tensors`, `unsized` (of unknown size),
-`not_stepped` (trainable, and in no optimizer that was given) and `in_groups`; of what is not there nothing, or 0."""
+`not_stepped` (trainable, and in no optimizer that was given) and `in_groups`; as `again frozen` elements of a status
+that a module before holds as well; of what is not there nothing, or 0."""
 
 
 class Held(NamedTuple):
@@ -100,6 +101,8 @@ class Places:
                 meeting = self._meeting(before, owner)
                 if meeting >= 0:
                     _add(found[meeting], change, -1)
+                if before < 0:
+                    change = {**change, f"again {status}": change[status]}
                 before = owner
         for number in range(len(self.nodes) - 1, -1, -1):
             if self.parents[number] >= 0:

@@ -159,7 +159,7 @@ class _Drawing:
             look = "tied" if "tied" in facts["sharing"] else "aliased"
         elif facts["not_stepped"]:
             look = "unstepped"
-        told = words.tensor_lines(facts, [held["path"] for _, held in holders])
+        told = words.tensor_lines(facts, [held["path"] for _, held in holders], self._tags[tensor])
         box = Box(tensor, 1 + max(self._boxes[each].level for each in boxes))
         self._tell(box, look, told, f"{facts['path']}: {facts['type']}")
         kind: LinkKind = "holds-shared" if look in ("tied", "aliased") else "holds"

@@ -64,7 +64,7 @@ class _Links:
         for box in self._boxes:
             if box.above is not None:
                 self._below[box.above].append(box.name)
-        self._stepped = self._counted([name for name in plan.of_kind("tensor") if plan.facts[name]["groups"]])
+        self._stepped = self._counted([name for name in plan.of_kind("tensor") if plan.facts[name]["stepped"]])
 
     def _counted(self, tensors: Collection[str]) -> dict[str, int]:
         """For each box how many of some tensors are held in and below it."""

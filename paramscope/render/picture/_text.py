@@ -79,17 +79,23 @@ def module_lines(facts: Facts, *, is_closed: int) -> list[str]:
 
 
 def _amounts(facts: Facts) -> list[str]:
-    """`● 85,054,464 trainable`; both numbers on one line where some is frozen."""
+    """`● 85,054,464 trainable`; both numbers on one line where some is frozen. In parentheses: counted before."""
     there = [name for name in ("trainable", "frozen", "hidden") if facts[name]]
     if len(there) == 1:
-        lines = [f"{GLYPHS[there[0]]} {text.count(facts[there[0]])} {there[0]}"]
+        lines = [f"{_amount(facts, there[0], facts[there[0]])} {there[0]}"]
     elif there:
-        lines = ["  ".join(f"{GLYPHS[name]} {text.count(facts[name])}" for name in there)]
+        lines = ["  ".join(_amount(facts, name, facts[name]) for name in there)]
     else:
-        lines = [f"{GLYPHS['buffer']} {text.count(facts['buffers'])} in buffers"] if facts["buffers"] else []
+        lines = [f"{_amount(facts, 'buffer', facts['buffers'])} in buffers"] if facts["buffers"] else []
     if facts["unsized"]:
         lines.append(f"{text.plural(facts['unsized'], 'tensor')} of unknown size")
     return lines
+
+
+def _amount(facts: Facts, status: str, elements: int) -> str:
+    """Elements of a status that no module before holds; if all are held before, these."""
+    new = elements - facts["again"].get(status, 0)
+    return f"{GLYPHS[status]} {text.count(new) if new else f'({text.count(elements)})'}"
 
 
 def findings_lines(facts: Facts) -> list[str]:
@@ -107,10 +113,14 @@ def tensor_words(facts: Facts, held: Facts, tags: Sequence[str]) -> tuple[str, s
     if facts["not_stepped"]:
         words.append("not stepped")
     words += [kind for kind in facts["sharing"] if kind != "co-located"]
-    words += [f"{STEPPED}{tag}" for tag in tags]
+    words += _stepped(tags)
     if facts["findings"]:
         words.append(f"{FOUND} {' '.join(facts['findings'])}")
     return GLYPHS.get(status, "?"), " ".join(words)
+
+
+def _stepped(tags: Sequence[str]) -> list[str]:
+    return [f"{STEPPED}{tag}" for tag in tags]
 
 
 def module_line(name: str, kind: str, parts: Sequence[str], said: str, glyph: str) -> str:
@@ -122,10 +132,10 @@ def module_line(name: str, kind: str, parts: Sequence[str], said: str, glyph: st
     return whole if text.width(whole) <= LINE else f"{name}: {held} {said}".rstrip()
 
 
-def tensor_lines(facts: Facts, paths: Sequence[str]) -> tuple[list[str], list[str]]:
+def tensor_lines(facts: Facts, paths: Sequence[str], tags: Sequence[str]) -> tuple[list[str], list[str]]:
     """(title, lines) of a tensor that has a box of its own.
 
-    paths: the slots that hold it, folded.
+    paths: the slots that hold it, folded. tags: of the groups that step it, where the picture marks them.
     """
     shown = paths if len(paths) <= 4 else [*paths[:3]]
     title = [cut(path, TITLE) if not i else "= " + cut(path, TITLE - 2) for i, path in enumerate(shown)]
@@ -134,7 +144,7 @@ def tensor_lines(facts: Facts, paths: Sequence[str]) -> tuple[list[str], list[st
     times = f" ×{facts['count']:,}" if facts["count"] > 1 else ""
     lines = [cut(f"{text.shape(facts['shape'])} {facts['dtype'] or ''}".rstrip(), LINE - 8) + times]
     status = facts["status"]
-    lines.append(f"{GLYPHS.get(status, '?')} {status}")
+    lines.append(" ".join([GLYPHS.get(status, "?"), status, *_stepped(tags)]))
     if "tied" in facts["sharing"]:
         lines.append(f"tied: {text.plural(facts['slots'], 'slot')}, {text.plural(facts['count'], 'tensor')}")
     lines += [{"aliased": "aliased: same bytes"}.get(kind, kind) for kind in facts["sharing"] if kind != "tied"]
@@ -163,6 +173,8 @@ def group_lines(groups: Sequence[Facts], tag: str) -> tuple[list[str], list[str]
         lines += [cut(f"{name} {text.option(value)}", TITLE) for name, value in first["options"][:1]]
     tensors, foreign = sum(each["tensors"] for each in groups), sum(each["foreign"] for each in groups)
     lines += [text.plural(tensors, "tensor"), f"{text.count(sum(each['elements'] for each in groups))} elements"]
+    if frozen := sum(each["frozen"] for each in groups):
+        lines.append(f"{text.count(frozen)} of them frozen")
     if foreign:
         lines.append(f"{text.plural(foreign, 'tensor')} not in the model")
     if tag:

@@ -37,6 +37,8 @@ class Item(NamedTuple):
     """What a run showed of its modules, as `_ran.HEADERS` has it; nothing where nothing was run."""
     is_leaf: bool
     """Whether what is said besides matters more than the class: of what holds no module, the shape does."""
+    is_closed: bool = False
+    """Whether it is a module whose inside is not listed."""
 
 
 def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[str]:

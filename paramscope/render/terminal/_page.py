@@ -11,7 +11,7 @@ from paramscope.render._line import Line
 from paramscope.render._lines import Lines
 from paramscope.render._pieces import Pieces, flat
 from paramscope.render._ran import sentences as run_sentences
-from paramscope.render.terminal._layout import Screen, grid, paint, sentence
+from paramscope.render.terminal._layout import GAP, Screen, column_width, grid, paint, sentence
 from paramscope.report.data import ReportData
 from paramscope.snapshot import OptimizerRecord
 
@@ -63,6 +63,34 @@ def style_of(line: Line) -> str:
     return "warning" if is_forgotten else status
 
 
+def line_grid(
+    lines: Sequence[Line],
+    columns: Sequence[Sequence[str]],
+    headers: Sequence[str],
+    *,
+    screen: Screen,
+    right: Sequence[int],
+    styles: Sequence[str | None],
+) -> list[str]:
+    """A grid of lines, by their paths. Where it is too wide, the modules that all paths begin with are said once,
+    above them."""
+    cells, heads = list(columns), list(headers)
+    needed = sum(max(column_width(column), len(head)) + GAP for column, head in zip(cells, heads, strict=True))
+    if needed - GAP > screen.width and (shared := _shared_beginning(lines)):
+        cells[0] = [cell.removeprefix(shared) for cell in cells[0]]
+        heads[0] = f"path in {text.name(shared[:-1])}"
+    return grid(cells, heads, screen=screen, right=right, styles=styles)
+
+
+def _shared_beginning(lines: Sequence[Line]) -> str:
+    """The modules that all paths begin with, `base_model.model.`; nothing where there is one line."""
+    first, *others = (line.path for line in lines)
+    steps = first.split(".")[:-1] if others else []
+    while steps and not all(path.startswith(".".join(steps) + ".") for path in others):
+        steps.pop()
+    return ".".join(steps) + "." if steps else ""
+
+
 def sharing_lines(report: ReportData, rows: list[Row], width: int) -> list[str]:
     """Who shares memory with whom; nothing where nobody does."""
     points = page.sharing(report, rows)
@@ -82,10 +110,10 @@ def optimizer_lines(report: ReportData, rows: list[Row], screen: Screen) -> list
     lines: list[str] = []
     for optimizer in report.optimizers:
         groups = optimizer.groups[:_GROUPS]
-        figures = [page.group_figures(report, group) for group in groups]
-        columns = list(zip(*figures, strict=True)) or [()] * len(page.GROUP_HEADERS)
+        headers, figures = page.group_figures(report, optimizer, groups)
+        columns = list(zip(*figures, strict=True)) or [()] * len(headers)
         lines += optimizer_title(optimizer, screen)
-        lines += grid(columns, page.GROUP_HEADERS, right=(1, 2, 3, 4), screen=screen)
+        lines += grid(columns, headers, right=range(1, len(headers)), screen=screen)
         lines += _more(len(optimizer.groups) - _GROUPS, "group", "  ")
         for group in groups:
             first, *rest = map(flat, page.options(group) or [[]])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, NamedTuple
 
 from paramscope import text
 from paramscope.analysis.fold import Node
@@ -16,7 +16,7 @@ from paramscope.render._page import foreign, options
 from paramscope.render._pieces import flat
 from paramscope.render._pieces import joined as together
 from paramscope.render.terminal._layout import Screen, grid, joined, paint, sentence
-from paramscope.render.terminal._page import note_lines, optimizer_title, title
+from paramscope.render.terminal._page import line_grid, note_lines, optimizer_title, title
 from paramscope.report.data import ReportData
 from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord
 
@@ -38,26 +38,34 @@ def render(
     selection = Selection(fold, path)
     found = lines_of(report, selection)
     lines = found.shown
-    stepped = [line for line in lines if line.record.groups]
-    others = [line for line in lines if not line.record.groups]
-    blocks = [title(report, width), *_stepped(report, stepped, screen), _foreign(report, screen)]
+    roots = nodes_of(report, selection, found.named, found.wanted) if fold else []
+    stepped = _by_module(report, [line for line in lines if line.record.stepped], roots, _how)
+    others = _by_module(
+        report, [line for line in lines if not line.record.stepped], roots, lambda line: _why(report, line)
+    )
+    tables = _stepped(report, stepped, screen, is_whole=path is None)
+    blocks = [title(report, width), *tables, _foreign(report, screen)]
     if not report.optimizers:
         blocks.append(
             sentence(["no optimizer was given: hand it over with -O, or audit(model, optimizer=opt)"], width)
         )
-    rows = _by_module(report, others, nodes_of(report, selection, found.named, found.wanted) if fold else [])
-    blocks += [_not_stepped(report, rows, screen), note_lines(report, width)]
+    blocks += [_not_stepped(report, others, screen), note_lines(report, width)]
     return joined(blocks)
 
 
-def _stepped(report: ReportData, lines: list[Line], screen: Screen) -> Iterator[list[str]]:
-    """A table for each optimizer."""
+def _how(line: Line) -> tuple[Hashable, ...]:
+    """What lines that are stepped have to agree on, to stand in one."""
+    return (*sorted(line.record.groups), _note(line))
+
+
+def _stepped(report: ReportData, lines: list[Line], screen: Screen, *, is_whole: bool) -> Iterator[list[str]]:
+    """A table for each optimizer. is_whole: whether all that is stepped is to be listed."""
     members: dict[Membership, list[tuple[Line, int]]] = {}
     for line in lines:
         for place, times in Counter(line.record.groups).items():
             members.setdefault(place, []).append((line, times))
     for optimizer in report.optimizers:
-        cells, styles = [], []
+        cells, styles, shown = [], [], []
         for group in optimizer.groups:
             for line, times in members.get(Membership(optimizer.name, group.index), ()):
                 often = f" (×{times} in the group)" if times > 1 else ""
@@ -65,15 +73,24 @@ def _stepped(report: ReportData, lines: list[Line], screen: Screen) -> Iterator[
                 path = line_label(line, ()) + often
                 cells.append([path, str(group.index), *_options(group), elements(line), note])
                 styles.append("warning" if note or often else None)
+                shown.append(line)
         heading = optimizer_title(optimizer, screen)
         if not cells:
-            yield [*heading, "  nothing of this model"]
+            yield [*heading, f"  {_nothing(optimizer, is_whole=is_whole)}"]
             continue
         headers = ["path", "group", "lr", "decay", "elements", ""]
         if not any(row[-1] for row in cells):
             headers, cells = headers[:-1], [row[:-1] for row in cells]
-        drawn = grid(list(zip(*cells, strict=True)), headers, right=(1, 2, 3, 4), screen=screen, styles=styles)
+        columns = list(zip(*cells, strict=True))
+        drawn = line_grid(shown, columns, headers, right=(1, 2, 3, 4), screen=screen, styles=styles)
         yield [*heading, *drawn, *_others(optimizer, screen.width)]
+
+
+def _nothing(optimizer: OptimizerRecord, *, is_whole: bool) -> str:
+    """What an optimizer steps, where its table is empty."""
+    if not any(group.slots for group in optimizer.groups):
+        return "nothing of this model"
+    return "nothing: what it holds is frozen" if is_whole else "nothing of what was chosen"
 
 
 def _options(group: GroupRecord) -> list[str]:
@@ -98,7 +115,7 @@ def _others(optimizer: OptimizerRecord, width: int) -> list[str]:
 def _note(line: Line) -> str:
     record = line.record
     if not record.requires_grad:
-        return "frozen, yet stepped: its gradient is left over" if record.has_grad else "frozen: passed over"
+        return "frozen, yet stepped: its gradient is left over"
     if not record.registered:
         return "hidden: not saved"
     return "in several groups" if len({place[:2] for place in record.groups}) > 1 else ""
@@ -120,31 +137,56 @@ def _foreign(report: ReportData, screen: Screen) -> list[str]:
     return [paint("stepped, but not in the model", "heading", screen), *drawn, *more]
 
 
-def _by_module(report: ReportData, lines: list[Line], roots: list[Node]) -> list[Line]:
-    """Lines that are not stepped; a module of which none is, all for one reason, as one line, its buffers with it."""
+class _Inside(NamedTuple):
+    """What of the lines of a table lies in a module."""
+
+    lines: list[Line]
+    whys: set[Hashable]
+    """Why the lines are in the table, but for those of buffers."""
+    lacks: set[bool]
+    """Whether the table lacks buffers (True) of the module, and others (False)."""
+
+    @property
+    def is_one(self) -> bool:
+        """Whether one line can stand for them: all but buffers, for one reason, or nothing but buffers."""
+        return len(self.lines) > 0 and (
+            len(self.whys) == 1 and False not in self.lacks if self.whys else True not in self.lacks
+        )
+
+
+def _by_module(
+    report: ReportData, lines: list[Line], roots: list[Node], why: Callable[[Line], Hashable]
+) -> list[Line]:
+    """The lines of a table, those that one module holds as one line where they are there for the same reason."""
+    if not roots:
+        return lines
     of_slot = {line.slots[0]: line for line in lines}
-    tensors = report.snapshot.slot_columns.tensors
+    tensors, status = report.snapshot.slot_columns.tensors, report.snapshot.status
+    found: dict[int, _Inside] = {}
     order = list(roots)
     for node in order:
         order.extend(node.children)
-    whole: dict[int, Line] = {}
     for node in reversed(order):
-        rows = [of_slot.get(row.slots[0]) for row in node.rows if tensors[row.slots[0]] >= 0]
-        inside = [*rows, *(whole.get(id(child)) for child in node.children)]
-        held = sorted((line for line in inside if line), key=lambda line: line.record.status == "buffer")
-        reasons = {_why(report, line) for line in held if line.record.status != "buffer"}
-        if len(held) == len(inside) and len(reasons) <= 1 and held:
-            whole[id(node)] = held[0] if len(held) == 1 else summed(report, node, held, ())
-    found: list[Line] = []
-    stack = roots[::-1]
-    while stack:
-        node = stack.pop()
-        if id(node) in whole:
-            found.append(whole[id(node)])
-            continue
-        found += [of_slot[row.slots[0]] for row in node.rows if row.slots[0] in of_slot]
-        stack.extend(reversed(node.children))
-    return found if roots else lines
+        inside = _Inside([], set(), set())
+        found[id(node)] = inside
+        for row in node.rows:
+            there = [of_slot[slot] for slot in row.slots if slot in of_slot]
+            inside.lines.extend(there)
+            inside.whys.update(why(line) for line in there if line.record.status != "buffer")
+            if sum(len(line.slots) for line in there) < len(row.slots) and tensors[row.slots[0]] >= 0:
+                inside.lacks.add(status(row.slots[0]) == "buffer")
+        for child in node.children:
+            below = found[id(child)]
+            inside.lines.extend(below.lines)
+            inside.whys.update(below.whys)
+            inside.lacks.update(below.lacks)
+        if inside.is_one and len(inside.lines) > 1:
+            learned_first = sorted(inside.lines, key=lambda line: line.record.status == "buffer")
+            whole = summed(report, node, learned_first, ())
+            if not inside.whys and whole.closed:
+                whole = whole._replace(elements=(whole.closed.new or whole.closed.again)["buffer"])
+            inside.lines[:] = [whole]
+    return [line for root in roots for line in found[id(root)].lines]
 
 
 def _not_stepped(report: ReportData, lines: list[Line], screen: Screen) -> list[str]:
@@ -156,7 +198,7 @@ def _not_stepped(report: ReportData, lines: list[Line], screen: Screen) -> list[
     cells = [[line_label(line, ()) for line in lines], slots, [elements(line) for line in lines], why]
     heading = "not stepped" if report.optimizers else "what an optimizer could step, and what not"
     styles = ["warning" if odd else None for odd in is_odd]
-    drawn = grid(cells, ["path", "slots", "elements", "why"], right=(1, 2), screen=screen, styles=styles)
+    drawn = line_grid(lines, cells, ["path", "slots", "elements", "why"], right=(1, 2), screen=screen, styles=styles)
     sums: Counter[str] = Counter()
     for line, reason in zip(lines, why, strict=True):
         sums[reason] += 0 if line.is_counted else line.elements or 0
@@ -166,6 +208,10 @@ def _not_stepped(report: ReportData, lines: list[Line], screen: Screen) -> list[
 
 def _why(report: ReportData, line: Line) -> str:
     record = line.record
+    if record.groups:
+        several = len(report.optimizers) > 1
+        places = [f"{place.optimizer}:{place.group}" if several else str(place.group) for place in record.groups]
+        return f"frozen, in {'group' if len(places) == 1 else 'groups'} {text.name(text.listed(places))}"
     if record.status == "trainable":
         return "trainable, but in no group" if report.optimizers else "trainable"
     if record.status == "hidden":

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from paramscope import text
-from paramscope.render.terminal._layout import Screen, grid, joined
+from paramscope.render._line import PARAMETERS
+from paramscope.render._page import COUNTED_ABOVE
+from paramscope.render.terminal._layout import Screen, grid, joined, paint, sentence
 from paramscope.render.terminal._page import note_lines, title, total_lines
 from paramscope.report.data import ReportData
 from paramscope.snapshot import REGISTERED
@@ -21,13 +23,31 @@ class _Sum(NamedTuple):
     """What some tensors come to, each counted once, where it is met first."""
 
     tensors: int = 0
-    elements: int = 0
+    parameters: int = 0
+    """Elements of registered parameters."""
+    others: int = 0
+    """Of all else but buffers."""
+    buffers: int = 0
     trainable: int = 0
     nbytes: int = 0
+    again: int = 0
+    """Elements of parameters that are counted elsewhere."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether all that it holds was counted before."""
+        return self.again > 0 and not self.tensors
+
+    @property
+    def elements(self) -> str:
+        """As in the tree."""
+        if self.is_counted:
+            return f"({text.count(self.again)})"
+        return text.count(self.parameters or self.others or self.buffers)
 
 
 def render(report: ReportData, *, width: int = 80, color: bool = False) -> str:
-    """Sums of the whole model.
+    """Sums of the whole model. Elements are those of parameters, as in the tree; where there are none, of all else.
 
     width: terminal columns that no line passes. color: ANSI colours.
     """
@@ -40,8 +60,16 @@ def render(report: ReportData, *, width: int = 80, color: bool = False) -> str:
         "device": lambda key: specs[key.spec].device or "unknown",
         "root" if len(report.snapshot.roots) > 1 else "module": lambda key: key.top,
     }
-    tables = (_table(report, name, counts, key, screen) for name, key in keys.items())
-    return joined([title(report, width), *tables, total_lines(report, width), note_lines(report, width)])
+    sums = {name: _shortened(_sums(report, counts, key)) for name, key in keys.items()}
+    is_counted = any(each.is_counted for table in sums.values() for each in table.values())
+    blocks = [
+        title(report, width),
+        *(_table(report, name, table, screen) for name, table in sums.items()),
+        [paint(line, "legend", screen) for line in sentence([COUNTED_ABOVE], width)] if is_counted else [],
+        total_lines(report, width),
+        note_lines(report, width),
+    ]
+    return joined(blocks)
 
 
 class _Key(NamedTuple):
@@ -52,23 +80,21 @@ class _Key(NamedTuple):
     top: str
 
 
-def _counted(report: ReportData) -> dict[_Key, list[int]]:
-    """[new tensors, all slots] of each kind."""
+def _counted(report: ReportData) -> dict[_Key, tuple[set[int], set[int]]]:
+    """(new tensors, tensors that were counted before) of each kind."""
     snapshot = report.snapshot
     columns, specs = snapshot.slot_columns, snapshot.tensor_columns.specs
     modules = snapshot.module_columns
     tops = list(map(_top(report), modules.paths, modules.flags))
-    counts: dict[_Key, list[int]] = {}
+    counts: dict[_Key, tuple[set[int], set[int]]] = {}
     seen: set[int] = set()
     for slot, tensor in enumerate(columns.tensors):
         if tensor < 0:
             continue
         key = _Key(snapshot.status(slot), specs[tensor], tops[columns.modules[slot]])
-        count = counts.setdefault(key, [0, 0])
-        count[1] += 1
-        if tensor not in seen:
-            seen.add(tensor)
-            count[0] += 1
+        new, again = counts.setdefault(key, (set(), set()))
+        (again if tensor in seen else new).add(tensor)
+        seen.add(tensor)
     return counts
 
 
@@ -95,33 +121,40 @@ def _top(report: ReportData) -> Callable[[str, int], str]:
     return top
 
 
-def _table(
-    report: ReportData, name: str, counts: dict[_Key, list[int]], what: Callable[[_Key], str], screen: Screen
-) -> list[str]:
+def _sums(
+    report: ReportData, counts: dict[_Key, tuple[set[int], set[int]]], what: Callable[[_Key], str]
+) -> dict[str, _Sum]:
     sums: dict[str, _Sum] = {}
-    for key, (tensors, _) in counts.items():
-        spec = report.snapshot.interned.specs[key.spec]
+    for key, (new, again) in counts.items():
+        spec, tensors = report.snapshot.interned.specs[key.spec], len(new)
         elements = tensors * (spec.numel or 0)
         old = sums.get(what(key), _Sum())
+        is_parameter, is_buffer = key.status in PARAMETERS, key.status == "buffer"
         sums[what(key)] = _Sum(
             old.tensors + tensors,
-            old.elements + elements,
+            old.parameters + (elements if is_parameter else 0),
+            old.others + (elements if not is_parameter and not is_buffer else 0),
+            old.buffers + (elements if is_buffer else 0),
             old.trainable + (elements if key.status == "trainable" else 0),
             old.nbytes + tensors * (spec.nbytes or 0),
+            old.again + (len(again - new) * (spec.numel or 0) if is_parameter else 0),
         )
+    return sums
+
+
+def _table(report: ReportData, name: str, sums: dict[str, _Sum], screen: Screen) -> list[str]:
     if not sums:
         return []
-    whole = sum(each.elements for each in sums.values())
     rows = [
         [
             text.name(label),
             text.count(each.tensors),
-            text.count(each.elements),
-            f"{text.share(each.elements, whole)}%",
+            each.elements,
+            f"{text.share(each.parameters, report.totals.parameters)}%" if each.parameters else "",
             text.count(each.trainable),
             text.nbytes(each.nbytes),
         ]
-        for label, each in _shortened(sums).items()
+        for label, each in sums.items()
     ]
     headers = [f"by {name}", "tensors", "elements", "of all", "trainable", "bytes"]
     return grid(list(zip(*rows, strict=True)), headers, right=(1, 2, 3, 4, 5), screen=screen)

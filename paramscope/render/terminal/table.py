@@ -6,16 +6,15 @@ from collections.abc import Sequence
 
 from paramscope.errors import FormatError, nearest
 from paramscope.render._chosen import Selection, nothing
-from paramscope.render._columns import COLUMNS, SHORT_ROLE, Column, chosen, role, words
+from paramscope.render._columns import BARE_PATH, COLUMNS, SHORT_ROLE, Column, chosen, role, words
 from paramscope.render._line import Line
 from paramscope.render._lines import lines_of
 from paramscope.render._page import remarks, varied
 from paramscope.render.terminal import _page as page
 from paramscope.render.terminal._finding_lines import finding_lines
-from paramscope.render.terminal._layout import GAP, Screen, column_width, grid, joined
+from paramscope.render.terminal._layout import GAP, Screen, column_width, joined
 from paramscope.report.data import ReportData
 from paramscope.snapshot import FATES
-from paramscope.text import name
 
 NARROWEST_PATH = 36
 """Columns that a path may claim before the other columns are written out."""
@@ -49,7 +48,7 @@ def render(
     wanted = chosen(words(columns) or _IN_PAPERS if style else words(columns)) if columns or style else []
     lines = lines_of(report, selection)
     if style is not None:
-        return _styled(report, lines.shown, wanted, style)
+        return _styled(report, lines.shown, [BARE_PATH, *wanted[1:]], style)
     screen = Screen(width, color)
     blocks = [
         page.title(report, width),
@@ -96,25 +95,12 @@ def _slot_lines(report: ReportData, lines: list[Line], wanted: list[Column], scr
     else:
         columns, cells = _fitting(report, lines, screen)
     headers = [column.header for column in columns]
-    needed = sum(max(column_width(column), len(header)) + GAP for column, header in zip(cells, headers, strict=True))
-    if needed - GAP > screen.width and (shared := _shared_beginning(lines)):
-        cells[0] = [cell.removeprefix(shared) for cell in cells[0]]
-        headers[0] = f"path in {name(shared[:-1])}"
     right = [i for i, column in enumerate(columns) if column.is_right]
     styles = [page.style_of(line) for line in lines]
-    drawn = grid(cells, headers, right=right, screen=screen, styles=styles)
+    drawn = page.line_grid(lines, cells, headers, right=right, screen=screen, styles=styles)
     # What was not asked for is not told in words either.
     told = remarks(lines, [*headers, "role", "dtype", "device"] if wanted else headers)
     return page.with_remarks(drawn, told, screen.width)
-
-
-def _shared_beginning(lines: list[Line]) -> str:
-    """The modules that all paths begin with, `base_model.model.`; nothing where there is one line."""
-    first, *others = (line.path for line in lines)
-    steps = first.split(".")[:-1] if others else []
-    while steps and not all(path.startswith(".".join(steps) + ".") for path in others):
-        steps.pop()
-    return ".".join(steps) + "." if steps else ""
 
 
 def _fitting(report: ReportData, lines: list[Line], screen: Screen) -> tuple[list[Column], list[list[str]]]:

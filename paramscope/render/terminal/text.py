@@ -24,11 +24,13 @@ def render_checks(
     show_ignored: bool = False,
     verbose: bool = True,
     quiet: bool = False,
+    unchecked: int = 0,
 ) -> str:
     """The findings of several targets, grouped by severity and file, and a summary.
 
     width: terminal columns. color: ANSI colours. show_ignored: accepted ones, too, with the reasons. verbose: infos
-    in full, not only counted. quiet: a line for each finding, and nothing else.
+    in full, not only counted. quiet: a line for each finding, and nothing else. unchecked: how many more targets
+    there were, which could not be checked.
     """
     screen, endless = Screen(width, color), Screen(sys.maxsize, color)
     blocks: list[list[str]] = []
@@ -38,17 +40,19 @@ def render_checks(
         told = [each for each in by_severity(report.findings) if verbose or each.severity is not Severity.INFO]
         ignored = by_severity(report.ignored) if show_ignored else []
         heads += [lines_of(each, endless, with_help=False)[0] for each in told]
-        if len(checks) > 1 and (told or ignored):
+        if len(checks) + unchecked > 1 and (told or ignored):
             blocks.append([paint(plain(checked.target), "heading", screen)])
         blocks += [lines_of(each, screen, with_unlocated=True) for each in told]
         blocks += [lines_of(each, screen, reason=_reason(checked, each), with_help=False) for each in ignored]
     if quiet:
         return "".join(f"{line}\n" for line in heads)
-    blocks.append(_summary(checks, width, show_ignored=show_ignored, verbose=verbose))
+    blocks.append(_summary(checks, width, unchecked, show_ignored=show_ignored, verbose=verbose))
     return joined(blocks)
 
 
-def _summary(checks: Sequence[Checked], width: int, *, show_ignored: bool, verbose: bool) -> list[str]:
+def _summary(
+    checks: Sequence[Checked], width: int, unchecked: int, *, show_ignored: bool, verbose: bool
+) -> list[str]:
     lines = []
     for checked in checks:
         report = checked.report
@@ -60,9 +64,11 @@ def _summary(checks: Sequence[Checked], width: int, *, show_ignored: bool, verbo
             named = (plain(name) + (f" ×{times}" if times > 1 else "") for name, times in infos.items())
             said += f" ({', '.join(named)}: --verbose shows {'it' if infos.total() == 1 else 'them'})"
         lines += hanging(f"{plain(checked.target)}: {said}", "", width, "  ")
-    if len(checks) > 1:
+    if len(checks) + unchecked > 1:
         every = [finding for checked in checks for finding in checked.report.findings]
-        lines += text.wrap_words(f"{len(checks):,} targets: {counted(every) or 'nothing found'}", width)
+        left = f", {unchecked:,} of them failed" if unchecked else ""
+        line = f"{len(checks) + unchecked:,} targets{left}: {counted(every) or 'nothing found'}"
+        lines += text.wrap_words(line, width)
     skipped = dict.fromkeys(line for each in checks for line in skipped_lines(each.report.skipped, width))
     return [*lines, *skipped]
 

@@ -11,11 +11,11 @@ from itertools import takewhile
 from paramscope import text
 from paramscope.analysis.fold import Node
 from paramscope.render._chosen import Selection, check_depth, nothing
-from paramscope.render._columns import fates, shape, words
+from paramscope.render._columns import fates, glyphs_of, shape, words
 from paramscope.render._line import PARAMETERS, Line, summed
 from paramscope.render._lines import Lines, lines_of, nodes_of
 from paramscope.render._page import CLOSED, remarks, varied
-from paramscope.render._pieces import Pieces
+from paramscope.render._pieces import Pieces, flat
 from paramscope.render._ran import HEADERS
 from paramscope.render._ran import cells as ran_cells
 from paramscope.render.terminal import _page as page
@@ -23,7 +23,6 @@ from paramscope.render.terminal._branches import Item, drawn_items
 from paramscope.render.terminal._finding_lines import finding_lines
 from paramscope.render.terminal._layout import Screen, joined, paint
 from paramscope.report.data import ReportData
-from paramscope.report.finding_codes import shown
 
 _LEARNING = (*PARAMETERS, "hidden")
 """Statuses of what may be trained."""
@@ -63,10 +62,11 @@ def render(
     items = tree.items(depth)
     told = tree.remarks(items)
     if height is not None and depth is None:
-        items = tree.fitting(
-            items, max(_LEAST, height - len(above) - len(page.remark_lines(told, width)) - len(below) - 2)
-        )
-        told = tree.remarks(items)
+        room = height - len(above) - len(below) - 2
+        if len(items) > max(_LEAST, room - len(page.remark_lines(told, width))):
+            told = tree.remarks(items, is_closed=True)
+            items = tree.fitting(items, max(_LEAST, room - len(page.remark_lines(told, width))))
+            told = tree.remarks(items)
     drawn = drawn_items(items, report, screen) if items else [nothing(report, selection)]
     blocks = [
         [paint(line, "heading", screen) for line in above],
@@ -129,9 +129,11 @@ class _Tree:
         dtype, device = self._usual
         return f"{'mostly ' if varied(learned) else ''}{dtype} on {device}" if dtype and device else ""
 
-    def remarks(self, items: list[Item]) -> list[Pieces]:
-        """What the letters and glyphs mean."""
-        return remarks(self._shown, ("fate", "elements", "role", "dtype", "device"), [item.line for item in items])
+    def remarks(self, items: list[Item], *, is_closed: bool = False) -> list[Pieces]:
+        """What the letters and glyphs mean. is_closed: whether some of the items will be closed."""
+        told = remarks(self._shown, ("fate", "elements", "role", "dtype", "device"), [item.line for item in items])
+        is_closed = is_closed or any(item.is_closed for item in items)
+        return [*told, [f"{CLOSED}: closed, --depth and --path open it"]] if is_closed else told
 
     def items(self, depth: int | None) -> list[Item]:
         """The lines of the tree, from the roots down. depth: modules so many steps below the root are closed."""
@@ -143,24 +145,24 @@ class _Tree:
             whole, held = self._sums[id(node)], self._held[id(node)]
             children = [child for child in node.children if id(child) in self._sums]
             listed = [line for line in held if not self._is_only_counted(line)]
-            more, tail = [*_trained(whole), *_buffers(held, listed)], _marked(codes)
+            more, tail = [*_trained(whole), *_buffers(held, listed)], _glyphs("", codes)
             is_inline = not children and _are_alike(node, held, listed)
             is_closed = not is_inline and depth is not None and level >= depth
             if is_inline and listed:
                 more = [*self._beside(listed), *more]
-                tail = _marked((*codes, *listed[0].codes))
+                tail = _glyphs(listed[0].glyphs, (*codes, *listed[0].codes))
             elif is_closed:
-                tail = f" {CLOSED}{whole.glyphs}{_marked(whole.codes)}"
+                tail = f" {CLOSED}{_glyphs(whole.glyphs, whole.codes)}"
             labels = _labels(node.path, above, self._kind(node), len(node.modules), tail)
-            found.append(
-                Item(self._short(branch), self._short(kept), labels, more, whole, self._ran(node), is_leaf=is_inline)
-            )
+            lead, rest = self._short(branch), self._short(kept)
+            item = Item(lead, rest, labels, more, whole, self._ran(node), is_leaf=is_inline, is_closed=is_closed)
+            found.append(item)
             if is_inline or is_closed:
                 continue
             ends = [*["├─ "] * (len(listed) + len(children) - 1), "└─ "]
             leads = [(kept + end, kept + ("│  " if end == "├─ " else "   ")) for end in ends]
             for line, (lead, rest) in zip(listed, leads, strict=False):
-                tail = line.glyphs + _marked(line.codes)
+                tail = _glyphs(line.glyphs, line.codes)
                 labels = _labels(line.path, node.path, "", len(line.slots), tail)
                 what = " ".join(filter(None, [_status_word(line), shape(line), self._unusual(line)]))
                 found.append(
@@ -198,7 +200,7 @@ class _Tree:
         """The slots of a module beside it: `64×3×7×7`, ` + bias`."""
         first, *others = listed
         name = "" if first.record.name == "weight" else text.name(first.record.name)
-        what = [first.glyphs.strip(), _status_word(first), name, shape(first), self._unusual(first)]
+        what = [_status_word(first), name, shape(first), self._unusual(first)]
         more = text.name(others[0].record.name) if len(others) == 1 else f"{len(others)} more"
         return [" ".join(filter(None, what)), *([f" + {more}"] if others else [])]
 
@@ -256,8 +258,8 @@ def _status_word(line: Line) -> str:
     return "" if line.record.status in PARAMETERS else line.record.status
 
 
-def _marked(codes: tuple[str, ...]) -> str:
-    return f" {shown(tuple(dict.fromkeys(codes)))}".rstrip()
+def _glyphs(sharing: str, codes: tuple[str, ...]) -> str:
+    return flat(glyphs_of(sharing, tuple(dict.fromkeys(codes))))
 
 
 def _labels(path: str, above: str, kind: str, times: int, tail: str) -> list[str]:

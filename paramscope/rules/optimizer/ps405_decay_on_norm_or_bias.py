@@ -63,6 +63,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     for value, kinds in found.items():
         paths = facts.paths([slot for slot, _ in distinct(facts, kinds)])
         others = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+        them, their = ("them", "their") if others else ("it", "its")
         # NOTE: to fold the names of half the model takes longer than to find them. Problems become one finding with
         # the places of both, in whose message the only place of the first one stands for all.
         for places in (paths[:1], paths):
@@ -70,7 +71,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 tuple(places),
                 f"A weight decay of {value:g} also shrinks {{0}}{others}: norms, biases and "
                 "embeddings are usually spared.",
-                'Give them a group of their own, {"params": …, "weight_decay": 0.0}.',
+                f'Give {them} a group of {their} own, {{"params": …, "weight_decay": 0.0}}.',
                 blame=builder_of([at for at, each in decay.items() if each == value]),
                 alike=value,
             )

@@ -126,7 +126,4 @@ def _original(facts: Facts, slot: SlotRecord) -> SlotRecord | None:
     """What the tie is about: of an attribute that pruning or spectral_norm computes, the parameter it is made of."""
     if not facts.is_recomputed(slot.path):
         return slot
-    try:
-        return facts.slots[f"{slot.path}_orig"]
-    except KeyError:
-        return None
+    return facts.slots.get(f"{slot.path}_orig")
