@@ -6,13 +6,20 @@ memory. `backward` and `step` do the real thing, and put everything back.
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
+
 from paramscope.capture import look, named_roots
+from paramscope.capture.handed import handed_over
 from paramscope.errors import RunError
 from paramscope.probe.graph import run_graph
 from paramscope.probe.keep import kept
+from paramscope.probe.real import run_real
 from paramscope.snapshot import RUN_KINDS, Snapshot
 
 
@@ -34,9 +41,26 @@ def snapshot_of_run(
     """
     if run not in RUN_KINDS:
         raise RunError(f"there is no run {run!r}", f"Choose from {', '.join(RUN_KINDS)}.")
+    if run == "step" and not handed_over(optimizer):
+        raise RunError("there is no optimizer to step", "Hand one over: audit(model, optimizer=…), at the shell -O.")
     roots = named_roots(model)
     seen = look(model, optimizer, values=values)
     started = time.perf_counter()
-    with kept([*(root for _, root in roots), optimizer], with_elements=False):
-        found = run_graph(seen, model, roots, inputs, loss)
+    held = [*(root for _, root in roots), optimizer, *seen.held, inputs, loss]
+    with _differentiable(), kept(held, with_elements=run != "graph") as keeper:
+        if run == "graph":
+            found = run_graph(seen, model, roots, inputs, loss)
+        else:
+            found = run_real(seen, model, optimizer if run == "step" else None, inputs, loss, keeper)
     return seen.snapshot.with_run(found._replace(seconds=time.perf_counter() - started))
+
+
+@contextmanager
+def _differentiable() -> Iterator[None]:
+    """Within it, gradients are computed, whatever mode the caller is in, and nothing is compiled."""
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):  # torch 2.4 and 2.5
+            yield
+            return
+        with torch.compiler.set_stance("force_eager"):
+            yield

@@ -113,9 +113,9 @@ def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs
             called, told = torch.func.functional_call(whole, swapped, (work,), tie_weights=False)
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
             raise _needs_values(error) from None
-        leaves = _leaves(each.grad_fn for each in told.scalars)
+        reached_leaves = leaves(each.grad_fn for each in told.scalars)
     numbers = {id(fake): seen.tensors[real] for real, fake in fakes.items() if real in seen.tensors}
-    reached = {numbers.get(id(leaf), seen.tensors.get(id(leaf), -1)) for leaf in leaves}
+    reached = {numbers.get(id(leaf), seen.tensors.get(id(leaf), -1)) for leaf in reached_leaves}
     paths = seen.snapshot.module_columns.paths
     return Run(
         kind="graph",
@@ -139,7 +139,8 @@ def _tensor_runs(seen: Seen, reached: set[int]) -> Iterator[TensorRun]:
     snapshot = seen.snapshot
     specs, columns = snapshot.interned.specs, snapshot.tensor_columns
     for number in range(len(columns.specs)):
-        can = specs[columns.specs[number]].is_differentiable and snapshot.tensor(number).requires_grad
+        tensor = snapshot.tensor(number)
+        can = tensor.is_leaf and tensor.requires_grad and specs[columns.specs[number]].is_differentiable
         yield TensorRun(number, number in reached if can else None, None, None, None, (), None)
 
 
@@ -177,7 +178,7 @@ def _as_fake(value: Any, mode: FakeTensorMode) -> Any:
     return value
 
 
-def _leaves(starts: Iterable[Any]) -> list[torch.Tensor]:
+def leaves(starts: Iterable[Any]) -> list[torch.Tensor]:
     """The tensors that gradients accumulate in, of all that lies behind some nodes of the autograd graph."""
     pending = [node for node in starts if node is not None]
     seen = set(pending)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
@@ -99,7 +100,7 @@ class Measure:
                 register_module_forward_hook(self._end, always_call=True),
             ):
                 stack.callback(handle.remove)
-            stack.enter_context(torch.autograd.graph.saved_tensors_hooks(self._pack, _unchanged))
+            stack.enter_context(torch.autograd.graph.saved_tensors_hooks(self._pack, _unpacked))
             stack.enter_context(_Counting(self))
             yield
 
@@ -134,9 +135,9 @@ class Measure:
             sums = self._sums.get(position, (0, 0))
             self._sums[position] = sums[0] + self.flops - flops, sums[1] + self.activation_bytes - kept
 
-    def _pack(self, tensor: torch.Tensor) -> torch.Tensor:
+    def _pack(self, tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
         self.activation_bytes += self._know(tensor)
-        return tensor
+        return tensor, _version(tensor)
 
     def _know(self, tensor: torch.Tensor) -> int:
         """Bytes of a tensor's storage where it was not known before, else 0."""
@@ -151,8 +152,19 @@ class Measure:
         return int(storage.nbytes())
 
 
-def _unchanged(tensor: torch.Tensor) -> torch.Tensor:
+def _unpacked(packed: tuple[torch.Tensor, int]) -> torch.Tensor:
+    """What was kept for backward. Raises what torch does, which leaves it to the hooks where there are some."""
+    tensor, version = packed
+    if _version(tensor) != version:
+        raise RuntimeError(
+            "one of the variables needed for gradient computation has been modified by an inplace operation: "
+            f"[{described(tensor)}] is at version {_version(tensor)}; expected version {version} instead"
+        )
     return tensor
+
+
+def _version(tensor: torch.Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
 
 
 class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -166,6 +178,8 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if isinstance(func, torch._ops.HigherOrderOperator) or func.namespace == "prim":
             return func(*args, **kwargs)
+        if func._overloadpacket in _LOOKING_UP:
+            _check_indices(*args[:2])
         formula = _formula(func._overloadpacket)
         if formula is None:
             # Under inference mode, what is made of others arrives whole.
@@ -179,6 +193,21 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif _computes(func, result):
             self._measure.uncounted[func._overloadpacket._qualified_op_name.partition("::")[2]] += 1
         return result
+
+
+def _check_indices(table: torch.Tensor, indices: torch.Tensor) -> None:
+    """Raises IndexError for an index that a table has no row for: torch does not say which, and a GPU can run nothing
+    any more after it."""
+    if isinstance(indices, FakeTensor) or indices.is_meta or not indices.numel():
+        return
+    for index in (each.item() for each in indices.aminmax()):
+        if not 0 <= index < len(table):
+            raise IndexError(
+                f"index {index} is out of range: the embedding has {len(table)} rows (0 to {len(table) - 1})"
+            )
+
+
+_LOOKING_UP = {_aten.embedding, _aten._embedding_bag, _aten._embedding_bag_forward_only}
 
 
 def _formula(packet: Any) -> Callable[..., int] | None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from paramscope.errors import RunError
+from paramscope.probe.failing import running
 from paramscope.probe.measure import described, named_items, tensors_in
 
 _NO_INPUTS = (
@@ -38,32 +39,51 @@ class Loss(NamedTuple):
 def call(model: Any, inputs: Any) -> Called:
     """Runs forward. inputs: positional arguments in a tuple, keyword arguments in a dict, one argument of any other
     kind; a function without arguments that makes these; or a function that is given the model and calls it."""
-    if inputs is None:
-        inputs = _of_transformers(model)
-    if callable(inputs) and not isinstance(inputs, (torch.Tensor, nn.Module)):
-        name = getattr(inputs, "__name__", type(inputs).__name__)
-        if _takes_something(inputs):
-            return Called(inputs(model), f"{name}(model)", 0)
-        inputs = inputs()
+    inputs = made(model, inputs)
+    if is_function(inputs):
+        words = f"{_name(inputs)}(model)"
+        with running(words):
+            return Called(inputs(model), words, 0)
     if not isinstance(model, nn.Module):
         raise RunError(
             "several roots are run by a function that is given them",
             'Hand one over: inputs=lambda roots: roots["critic"](roots["generator"](noise)).',
         )
     nbytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors_in(inputs))
+    arguments: tuple[Any, ...] = (inputs,)
+    named: Mapping[str, Any] = {}
     if isinstance(inputs, Mapping):
-        words = ", ".join(f"{name}={described(value)}" for name, value in inputs.items())
-        return Called(model(**inputs), words, nbytes)
-    arguments = inputs if isinstance(inputs, tuple) and not hasattr(inputs, "_fields") else (inputs,)
-    return Called(model(*arguments), ", ".join(map(described, arguments)), nbytes)
+        arguments, named = (), inputs
+    elif isinstance(inputs, tuple) and not hasattr(inputs, "_fields"):
+        arguments = inputs
+    words = ", ".join([*map(described, arguments), *(f"{name}={described(value)}" for name, value in named.items())])
+    with running(f"model({words})"):
+        return Called(model(*arguments, **named), words, nbytes)
+
+
+def made(model: Any, inputs: Any) -> Any:
+    """What forward is given; the function that is to call it as it is. Raises RunError where nothing is known."""
+    if inputs is None:
+        return _of_transformers(model)
+    if is_function(inputs) and not _takes_something(inputs):
+        with running(f"{_name(inputs)}()"):
+            return inputs()
+    return inputs
+
+
+def is_function(inputs: Any) -> bool:
+    """Whether inputs are a function, and no argument of forward."""
+    return callable(inputs) and not isinstance(inputs, (torch.Tensor, nn.Module))
 
 
 def loss_of(output: Any, loss: Callable[[Any], Any] | None) -> Loss:
     """The scalars that backward starts from. Raises RunError where there is none."""
     if loss is not None:
-        name = getattr(loss, "__name__", type(loss).__name__)
-        found = loss(output)
-        return Loss(_scalars(found, name), f"{'loss' if name == '<lambda>' else name}(output)")
+        name = _name(loss)
+        words = f"{'loss' if name == '<lambda>' else name}(output)"
+        with running(words):
+            found = loss(output)
+        return Loss(_scalars(found, name), words)
     own = dict(named_items(output)).get("loss", getattr(output, "loss", None))
     if isinstance(own, torch.Tensor):
         return Loss(_scalars(own, "output.loss"), "output.loss")
@@ -78,6 +98,10 @@ def loss_of(output: Any, loss: Callable[[Any], Any] | None) -> Loss:
     sums = [each.abs().sum() if each.is_complex() else each.sum() for each in floating]
     words = "the sum of the output" if len(floating) == 1 else f"the sum of {len(floating)} tensors of the output"
     return Loss([torch.stack([each.double() for each in sums]).sum()], words)
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def _scalars(found: Any, name: str) -> list[torch.Tensor]:

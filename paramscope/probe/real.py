@@ -1,0 +1,253 @@
+"""Forward, backward and step as they really are: the gradients that arrive, what changes, and by how much."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from paramscope.capture import Seen
+from paramscope.capture.handed import handed_over
+from paramscope.errors import RunError
+from paramscope.probe.elements import Watch
+from paramscope.probe.failing import running
+from paramscope.probe.graph import leaves
+from paramscope.probe.keep import Keeper
+from paramscope.probe.measure import Measure, tensors_in
+from paramscope.probe.ways import Loss, call, is_function, loss_of, made
+from paramscope.snapshot import Gradient, Phase, Run, TensorRun
+
+_SQUARES_FIT = 1e-15, 1e13
+"""Between these, the squares of gradients and their sum are float32 numbers."""
+
+
+class _Grad(NamedTuple):
+    """What is said of a gradient."""
+
+    grad: Gradient
+    norm: float | None
+    rows: tuple[int, int] | None
+
+
+def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, keeper: Keeper) -> Run:
+    """Runs forward and backward, and steps the optimizers where there are some to step. What they change is for the
+    keeper to put back, which has visited the model and the optimizers.
+
+    Raises RunError.
+    """
+    tensors = sorted(
+        (each for each in seen.held if isinstance(each, torch.Tensor)), key=lambda each: seen.tensors[id(each)]
+    )
+    with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+        watch = Watch(tensors, keeper.elements)
+    changed: dict[Phase, set[int]] = {}
+    _put_aside(keeper.tensors)
+    inputs = made(model, inputs)
+    measure = Measure(seen.modules, tensors)
+    with measure.measuring():
+        called = call(model, inputs)
+    first = _outputs(called.output) if _is_evaluated(seen) and not is_function(inputs) else None
+    told = loss_of(called.output, loss)
+    changed["forward"] = _changes(watch)
+    starts = _starts(told)
+    _backward(told, starts, keeper)
+    changed["backward"] = _changes(watch)
+    grads = _grads(tensors)
+    ratios: dict[int, float] = {}
+    notes = []
+    if optimizer is not None and starts:
+        _step(optimizer, lambda: _again(model, inputs, loss, keeper))
+        members = {number for number in range(len(tensors)) if seen.snapshot.tensor(number).groups}
+        with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+            changed["step"] = watch.changed()
+            ratios = _ratios(tensors, watch, members | changed["step"])
+    elif optimizer is not None:
+        notes.append("no optimizer was stepped: the loss does not require grad")
+    is_loss_finite = all(bool(each.isfinite()) for each in told.scalars)
+    is_random = None
+    if first is not None:
+        keeper.put_back()
+        _put_aside(keeper.tensors)
+        try:
+            is_random = not _are_close(first, _outputs(call(model, inputs).output))
+        except RunError as error:
+            notes.append(f"whether it is random could not be told: the second time, {error.problem}")
+    return Run(
+        kind="backward" if optimizer is None else "step",
+        inputs=called.inputs,
+        loss=told.words,
+        loss_requires_grad=bool(starts),
+        is_loss_finite=is_loss_finite,
+        flops=measure.flops,
+        activation_bytes=measure.activation_bytes,
+        input_bytes=called.input_bytes,
+        uncounted=tuple(measure.uncounted.most_common()),
+        is_random=is_random,
+        notes=tuple(notes),
+        seconds=0.0,
+        tensors=tuple(_tensor_runs(seen, grads, changed, ratios)),
+        modules=measure.modules(seen.snapshot.module_columns.paths),
+    )
+
+
+def _tensor_runs(
+    seen: Seen, grads: dict[int, _Grad], changed: dict[Phase, set[int]], ratios: dict[int, float]
+) -> Iterator[TensorRun]:
+    snapshot = seen.snapshot
+    for number in range(len(snapshot.tensor_columns.specs)):
+        tensor, arrived = snapshot.tensor(number), grads.get(number)
+        phases = tuple(phase for phase, numbers in changed.items() if number in numbers)
+        ratio = ratios.get(number)
+        if arrived is not None:
+            yield TensorRun(number, True, arrived.grad, arrived.norm, arrived.rows, phases, ratio)  # noqa: FBT003
+        elif tensor.is_leaf and tensor.requires_grad and tensor.spec.is_differentiable:
+            yield TensorRun(number, False, "none", None, None, phases, ratio)  # noqa: FBT003
+        else:
+            yield TensorRun(number, None, None, None, None, phases, ratio)
+
+
+def _put_aside(tensors: Iterable[torch.Tensor]) -> None:
+    """Takes gradients away, which the keeper has."""
+    with torch._C.DisableTorchFunctionSubclass():
+        for each in tensors:
+            if each.is_leaf and each.grad is not None:
+                each.grad = None
+
+
+def _changes(watch: Watch) -> set[int]:
+    with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+        found = watch.changed()
+        watch.go_on()
+    return found
+
+
+def _starts(told: Loss) -> list[torch.Tensor]:
+    """The scalars that backward can start from. Raises RunError for those without a value."""
+    for each in told.scalars:
+        if each.is_meta:
+            raise RunError(
+                f"{told.words} has no value: it is on the meta device", 'run="graph" needs none of its elements.'
+            )
+    return [each for each in told.scalars if each.requires_grad]
+
+
+def _backward(told: Loss, starts: list[torch.Tensor], keeper: Keeper) -> None:
+    if starts:
+        # Gradients arrive also in what the loss alone holds.
+        _put_aside(keeper.visit(leaves(each.grad_fn for each in starts)))
+        with running(f"backward from {told.words}"):
+            torch.autograd.backward(starts)
+
+
+def _again(model: Any, inputs: Any, loss: Any, keeper: Keeper) -> torch.Tensor:
+    """Forward and backward once more, for an optimizer that asks for it: the loss."""
+    _put_aside(keeper.tensors)
+    told = loss_of(call(model, inputs).output, loss)
+    _backward(told, _starts(told), keeper)
+    return torch.stack([each.detach().reshape(()) for each in told.scalars]).sum()
+
+
+def _step(optimizer: Any, closure: Callable[[], torch.Tensor]) -> None:
+    for each in handed_over(optimizer):
+        step = each.optimizer.step
+        with running(f"{type(each.optimizer).__name__}.step()"):
+            step(closure) if _needs_closure(step) else step()
+
+
+def _needs_closure(step: Any) -> bool:
+    """Whether a step has to be given something, as that of LBFGS."""
+    try:
+        first = next(iter(inspect.signature(step).parameters.values()), None)
+    except (TypeError, ValueError):
+        return False
+    return first is not None and first.name == "closure" and first.default is first.empty
+
+
+def _grads(tensors: list[torch.Tensor]) -> dict[int, _Grad]:
+    """What is said of the gradients that arrived, by the number of the tensor. Devices are waited for once each."""
+    found: dict[int, _Grad] = {}
+    sums: dict[torch.device, list[tuple[int, torch.Tensor, torch.Tensor]]] = {}
+    with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+        for number, tensor in enumerate(tensors):
+            grad = tensor.grad if tensor.is_leaf else None
+            if grad is not None:
+                rows = _rows(grad)
+                sums.setdefault(rows.device, []).append((number, rows, _sums(rows)))
+        for each in sums.values():
+            for (number, rows, _), said in zip(each, torch.stack([told for *_, told in each]).tolist(), strict=True):
+                found[number] = _said(tensors[number], rows, *said)
+    return found
+
+
+def _rows(grad: torch.Tensor) -> torch.Tensor:
+    """Rows of a gradient, shape (rows, elements of each): of a sparse one, those that it has."""
+    if grad.layout is torch.sparse_coo:
+        grad = grad.coalesce().values()
+    elif grad.layout is not torch.strided:
+        grad = grad.to_dense()
+    if grad.is_complex():
+        grad = torch.view_as_real(grad)
+    return grad.reshape(len(grad) if grad.ndim else 1, -1) if grad.numel() else grad.new_zeros(1, 1)
+
+
+def _sums(rows: torch.Tensor) -> torch.Tensor:
+    """(norm, largest magnitude, number of rows that are not all zeros), as float64."""
+    dtype = None if rows.dtype is torch.float64 else torch.float32
+    largest = torch.linalg.vector_norm(rows, torch.inf, dim=1, dtype=dtype)
+    norm = torch.linalg.vector_norm(rows, dtype=dtype)
+    return torch.stack([norm.double(), largest.max().double(), (largest != 0).sum().double()])
+
+
+def _said(tensor: torch.Tensor, rows: torch.Tensor, norm: float, largest: float, moved: float) -> _Grad:
+    if not largest < torch.inf:
+        grad: Gradient = "non-finite"
+    else:
+        grad = "finite" if largest else "zero"
+        least, most = _SQUARES_FIT
+        if largest and not least < largest < most:
+            norm = float(torch.linalg.vector_norm(rows / largest, dtype=torch.float64)) * largest
+    has_rows = tensor.ndim > 1 and tensor.numel() > 0
+    return _Grad(grad, None if grad == "non-finite" else norm, (int(moved), len(tensor)) if has_rows else None)
+
+
+def _ratios(tensors: list[torch.Tensor], watch: Watch, numbers: set[int]) -> dict[int, float]:
+    """What was added over what was there, both as Euclidean norms; of what was not all zeros, and is finite."""
+    found = {}
+    for number in sorted(numbers):
+        tensor, before = tensors[number].detach(), watch.before(number)
+        if before is None or not (tensor.is_floating_point() or tensor.is_complex()) or before.shape != tensor.shape:
+            continue
+        wide = torch.complex128 if tensor.is_complex() else torch.float64
+        was = before.to(wide)
+        norms = torch.stack([torch.linalg.vector_norm(each) for each in (tensor.to(wide) - was, was)])
+        added, norm = norms.tolist()
+        if 0 < norm < torch.inf and added < torch.inf:
+            found[number] = added / norm
+    return found
+
+
+def _is_evaluated(seen: Seen) -> bool:
+    """Whether every module is in eval mode."""
+    return not any(module.training for module in seen.held if isinstance(module, nn.Module))
+
+
+def _outputs(output: Any) -> list[torch.Tensor]:
+    """Copies of the floating-point tensors of an output."""
+    found = [each.detach() for each in tensors_in(output)]
+    return [each.clone() for each in found if each.is_floating_point() or each.is_complex()]
+
+
+def _are_close(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+    """Whether outputs are equal but for the order in which a device adds up, which is not always the same."""
+    if [each.shape for each in one] != [each.shape for each in other]:
+        return False
+    for first, second in zip(one, other, strict=True):
+        finite = first[first.isfinite()].abs()
+        near = torch.finfo(first.dtype).eps ** 0.75
+        most = float(finite.max()) if finite.numel() else 0.0
+        if not torch.allclose(first, second, rtol=near, atol=near * most, equal_nan=True):
+            return False
+    return True
