@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -58,7 +59,9 @@ def snapshot_of_run(
 @contextmanager
 def _differentiable() -> Iterator[None]:
     """Within it, gradients are computed, whatever mode the caller is in, and nothing is compiled."""
-    with torch.inference_mode(mode=False), torch.enable_grad():
+    with torch.inference_mode(mode=False), torch.enable_grad(), warnings.catch_warnings():
+        # What counts the calls of modules is such a hook, and an extra one does not matter.
+        warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")
         if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):  # torch 2.4 and 2.5
             yield
             return

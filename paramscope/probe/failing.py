@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from paramscope.errors import ParamscopeError, RunError
+from paramscope.report.finding import shown_file
 from paramscope.tracebacks import user_traceback
 
 _ADVICE = {
@@ -34,9 +38,22 @@ def running(what: str) -> Iterator[None]:
         yield
     except ParamscopeError:
         raise
+    except (DataDependentOutputException, DynamicOutputShapeException) as error:
+        raise _needs_elements(error) from error
     except Exception as error:
         kind = type(error).__name__
         raise RunError(f"{what} raised {kind}", _advice(error), detail=user_traceback(error)) from error
+
+
+def _needs_elements(error: Exception) -> RunError:
+    """What is said where forward asks for the elements of a tensor that has none."""
+    hidden = (os.path.dirname(torch.__file__), os.path.dirname(__file__))
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(hidden)]
+    place = f", at {shown_file(frames[-1].filename)}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
+    return RunError(
+        f"what forward does depends on the elements of a tensor{place}",
+        'run="graph" has tensors without elements: run it for real, run="backward", at the shell --run backward.',
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

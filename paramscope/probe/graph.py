@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
-import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeTensor,
-    FakeTensorMode,
-)
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.checkpoint import CheckpointFunction
 
 from paramscope.capture import Seen
-from paramscope.errors import RunError
-from paramscope.probe.measure import Measure
-from paramscope.probe.ways import Called, Loss, call, loss_of
+from paramscope.probe.measure import Measure, tensors_in
+from paramscope.probe.ways import Called, Loss, call, loss_of, made
 from paramscope.snapshot import Run, TensorRun
 
 
@@ -39,6 +32,38 @@ class _Roots(nn.Module):
     def forward(self, work: Any) -> Any:
         """What a function makes of the model."""
         return work(self.__dict__["_model"])
+
+
+_SMALL = 1 << 20
+"""Elements of what is computed although it could be told without elements."""
+
+
+class _Known(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Computes what does not depend on the model's elements, such as a mask of the inputs: forward may ask for it."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._overwritten: dict[int, Any] = {}
+        """Storages with elements that are not known any more, by their addresses, and held."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)]
+        if isinstance(func, torch._ops.HigherOrderOperator) or not tensors:
+            return func(*args, **kwargs)
+        if all(map(self._is_known, tensors)) and torch.Tag.nondeterministic_seeded not in func.tags:
+            with unset_fake_temporarily():
+                return func(*args, **kwargs)
+        if func._schema.is_mutable:
+            for tensor in tensors:
+                if not isinstance(tensor, FakeTensor):
+                    storage = tensor.untyped_storage()
+                    self._overwritten[storage._cdata] = storage
+        return func(*args, **kwargs)
+
+    def _is_known(self, tensor: torch.Tensor) -> bool:
+        is_real = not isinstance(tensor, FakeTensor) and not tensor.is_meta and not tensor.requires_grad
+        return is_real and tensor.numel() <= _SMALL and tensor.untyped_storage()._cdata not in self._overwritten
 
 
 _BFLOAT16_ALONE = {getattr(torch.ops.aten, "_grouped_mm", None)}
@@ -62,25 +87,30 @@ class _InBfloat16(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*lowered, **(kwargs or {})).to(args[0].dtype)
 
 
-def _needs_values(error: BaseException) -> RunError:
-    """What is said where forward asks for the elements of a tensor."""
-    torch_folder = os.path.dirname(torch.__file__)
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside(frame.filename, torch_folder)
-    ]
-    place = f" at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
-    return RunError(
-        f"what forward does depends on the elements of a tensor{place}",
-        'Tensors without elements cannot tell: run it for real, run="backward", at the shell --run backward.',
-    )
-
-
-def _is_outside(file: str, folder: str) -> bool:
-    return not file.startswith((folder, os.path.dirname(__file__)))
-
-
 def _lowered(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.bfloat16() if tensor.is_floating_point() else tensor
+
+
+@contextmanager
+def _open_checkpoints(measure: Measure) -> Iterator[None]:
+    """Within it, a reentrant checkpoint shows autograd what it runs: it hides that until backward. What it would keep
+    is what it is given."""
+    apply = CheckpointFunction.apply
+
+    def run(function: Any, _: Any, *args: Any) -> Any:
+        measure.keep(tensors_in(args))
+        with torch.autograd.graph.saved_tensors_hooks(_unchanged, _unchanged):
+            return function(*args)
+
+    CheckpointFunction.apply = run  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        CheckpointFunction.apply = apply  # type: ignore[method-assign]
+
+
+def _unchanged(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
 
 
 @contextmanager
@@ -100,19 +130,19 @@ def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     whole = _Roots(model, roots)
     lenient = _InBfloat16()
-    with mode, lenient, _quiet():
+    measure = Measure(seen.modules, _tensors(seen))
+    with mode, _Known(), lenient, _quiet(), _open_checkpoints(measure):
         fakes, swapped = _fakes(whole, mode)
-        measure = Measure(seen.modules, [*swapped.values(), *_tensors(seen)])
+        measure.ignore(fakes.values())
 
         def work(live: Any) -> tuple[Called, Loss]:
-            with measure.measuring(), torch.enable_grad():
-                called = call(live, _as_fake(inputs, mode))
+            given = made(live, inputs)
+            measure.ignore(tensors_in(given))
+            with measure.measuring():
+                called = call(live, given)
             return called, loss_of(called.output, loss)
 
-        try:
-            called, told = torch.func.functional_call(whole, swapped, (work,), tie_weights=False)
-        except (DataDependentOutputException, DynamicOutputShapeException) as error:
-            raise _needs_values(error) from None
+        called, told = torch.func.functional_call(whole, swapped, (work,), tie_weights=False)
         reached_leaves = leaves(each.grad_fn for each in told.scalars)
     numbers = {id(fake): seen.tensors[real] for real, fake in fakes.items() if real in seen.tensors}
     reached = {numbers.get(id(leaf), seen.tensors.get(id(leaf), -1)) for leaf in reached_leaves}
@@ -162,20 +192,14 @@ def _fakes(whole: nn.Module, mode: FakeTensorMode) -> tuple[dict[int, Any], dict
 
 def _fake(tensor: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
     """A tensor of the same sizes without elements; what is on the meta device is as if it were on the CPU."""
-    if tensor.is_meta:
-        fake = torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="cpu")
+    if tensor.is_meta or tensor.is_inference():
+        device = "cpu" if tensor.is_meta else tensor.device
+        fake = torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device=device)
     else:
         fake = mode.from_tensor(tensor.detach(), static_shapes=True)
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(fake, requires_grad=tensor.requires_grad)
     return fake.requires_grad_(tensor.requires_grad) if tensor.is_leaf and tensor.requires_grad else fake
-
-
-def _as_fake(value: Any, mode: FakeTensorMode) -> Any:
-    """Inputs with fake tensors in the place of real ones; a function is left as it is."""
-    if isinstance(value, torch.Tensor) and not isinstance(value, FakeTensor):
-        return mode.from_tensor(value, static_shapes=True)
-    return value
 
 
 def leaves(starts: Iterable[Any]) -> list[torch.Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from paramscope import text
@@ -74,9 +75,8 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
 class Measure:
     """Counts while it is entered."""
 
-    def __init__(self, positions: Mapping[int, int], own: Iterator[torch.Tensor] | list[torch.Tensor]) -> None:
-        """positions: of the modules that are told of, by id. own: tensors that are held anyway, and not kept for
-        backward."""
+    def __init__(self, positions: Mapping[int, int], own: Iterable[torch.Tensor]) -> None:
+        """positions: of the modules that are told of, by id. own: tensors to be ignored."""
         self._positions = positions
         self.flops = 0
         self.activation_bytes = 0
@@ -88,8 +88,16 @@ class Measure:
         """(id, operations, bytes) of each module whose forward has begun and not ended, as it began."""
         self._known: dict[int, Any] = {}
         """Storages that are counted, or not to be, by their addresses; held, so that no other one gets the same."""
-        for tensor in own:
+        self.ignore(own)
+
+    def ignore(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Some tensors are held anyway, and not kept for backward."""
+        for tensor in tensors:
             self._know(tensor)
+
+    def keep(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Some tensors are kept for backward."""
+        self.activation_bytes += sum(map(self._know, tensors))
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
@@ -136,7 +144,7 @@ class Measure:
             self._sums[position] = sums[0] + self.flops - flops, sums[1] + self.activation_bytes - kept
 
     def _pack(self, tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
-        self.activation_bytes += self._know(tensor)
+        self.keep([tensor])
         return tensor, _version(tensor)
 
     def _know(self, tensor: torch.Tensor) -> int:
@@ -225,8 +233,17 @@ def _grouped(first: Any, second: Any, *_: Any, out_val: Any, **__: Any) -> int:
     return int(2 * out_val.numel() * first.shape[-1] // groups)
 
 
+def _recurrent(steps: Any, *weights: Any, **__: Any) -> int:
+    """Of one layer of an RNN: both of its matrices, at every step of every sequence."""
+    held = weights[:2] if isinstance(weights[0], torch.Tensor) else weights[0]
+    matrices = sum(each.numel() for each in tree_leaves(held) if isinstance(each, torch.Tensor) and each.ndim == 2)
+    return int(2 * matrices * steps.numel() // steps.shape[-1])
+
+
 _MORE: dict[Any, Callable[..., int]] = {
     _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    _aten.mkldnn_rnn_layer: _recurrent,
+    _aten._cudnn_rnn: _recurrent,
     **({_aten._grouped_mm: _grouped} if hasattr(_aten, "_grouped_mm") else {}),
 }
 """Formulas for what torch counts on other devices only, or not at all."""

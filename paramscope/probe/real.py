@@ -46,7 +46,7 @@ def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, kee
     changed: dict[Phase, set[int]] = {}
     _put_aside(keeper.tensors)
     inputs = made(model, inputs)
-    measure = Measure(seen.modules, tensors)
+    measure = Measure(seen.modules, [*tensors, *tensors_in(inputs)])
     with measure.measuring():
         called = call(model, inputs)
     first = _outputs(called.output) if _is_evaluated(seen) and not is_function(inputs) else None
