@@ -1,4 +1,4 @@
-"""What a TARGET is built with, declared once for all commands that build one: `-O`, `--arg` and `--meta`."""
+"""What a TARGET is built with, and how it is run, declared once for all commands that build one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ArgumentError(ParamscopeError):
 
 
 class Building(NamedTuple):
-    """The three options, read."""
+    """The options, read."""
 
     optimizers: tuple[str, ...]
     """TARGETs of what makes an optimizer for the model."""
@@ -25,6 +25,23 @@ class Building(NamedTuple):
     """Keyword arguments for the target and for these."""
     meta: bool
     """Whether it is built on the meta device."""
+    run: str | None
+    """What is run of it; None for nothing, or, where there are inputs, for `graph`."""
+    inputs: str | None
+    """TARGET of what forward is given."""
+    sizes: str | None
+    """Sizes of what forward is given."""
+    loss: str | None
+    """TARGET of a function that makes a scalar of the output."""
+
+    @property
+    def is_run(self) -> bool:
+        """Whether anything is run."""
+        return any((self.run, self.inputs, self.sizes, self.loss))
+
+
+FLAGS = "-O, --arg, --meta, --run, --inputs, --input-size and --loss"
+"""The options, as an error names them."""
 
 
 def building_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,9 +64,31 @@ def building_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Keyword argument for the target, or for what -O names, or both: whichever takes it.",
     )
     @click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
+    @click.option(
+        "--input-size",
+        "sizes",
+        metavar="SIZES",
+        help="Run forward on tensors of these sizes: 1,3,224,224; several with spaces; of integers below a bound "
+        "1,128:int64:50257; by name input_ids=1,128:int64.",
+    )
+    @click.option(
+        "--inputs",
+        metavar="TARGET",
+        help="What forward is given (a tuple, a dict, a tensor), a function that makes it, or one that is given the "
+        "model and calls it; a name alone is looked up in the target's file.",
+    )
+    @click.option("--loss", metavar="TARGET", help="A function that makes a scalar of the output, or a list of them.")
+    @click.option(
+        "--run",
+        type=click.Choice(["graph", "backward", "step"]),
+        help="What to run: graph (the default, where there are inputs: sizes, operations and what the loss reaches, "
+        "without memory), backward, or step, which both put everything back.",
+    )
     @wraps(command)
-    def with_building(*, optimizers: tuple[str, ...], arguments: tuple[str, ...], meta: bool, **others: Any) -> Any:
-        return command(building=Building(optimizers, parse_arguments(arguments), meta), **others)
+    def with_building(**options: Any) -> Any:
+        own = {name: options.pop(name) for name in Building._fields}
+        own["arguments"] = parse_arguments(own["arguments"])
+        return command(building=Building(**own), **options)
 
     return with_building
 

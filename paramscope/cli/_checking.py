@@ -11,7 +11,7 @@ from typing import NamedTuple
 import click
 
 from paramscope import source, text
-from paramscope.cli._building import Building
+from paramscope.cli._building import FLAGS, Building
 from paramscope.cli._output import ending, write
 from paramscope.config import FAIL_ON, Config, read_config
 from paramscope.errors import (
@@ -136,15 +136,14 @@ def checked(target: str, plan: Plan, building: Building, *, values: bool) -> Jud
 
 def _captured(target: str, building: Building, *, values: bool) -> tuple[Snapshot, str]:
     """(what is in a TARGET, its name): read, where it is a saved report, else built and captured."""
-    from paramscope.cli._input import build, saved_report
+    from paramscope.cli._input import look, saved_report
 
-    saved = saved_report(target, is_built=any((*building, values)), options="-O, --arg, --meta and --values")
+    saved = saved_report(
+        target, is_built=any((*building, values)), options=FLAGS.replace(" and", ",") + " and --values"
+    )
     if saved is not None:
         return saved.snapshot, saved.target or target
-    from paramscope.api import capture
-
-    model, optimizer = build(target, building)
-    return capture(model, optimizer=optimizer, values=values), target
+    return look(target, building, values=values), target
 
 
 def check_all(
@@ -156,7 +155,7 @@ def check_all(
     for target in targets:
         try:
             checks.append(checked(target, plan, building, values=values))
-        except (TargetError, ReportError, NotAModule, NotAnOptimizer) as error:  # noqa: PERF203
+        except (TargetError, ReportError, RunError, NotAModule, NotAnOptimizer) as error:  # noqa: PERF203
             named = error if len(targets) == 1 or target in error.problem else _of_target(error, target)
             failed.append(named)
     return checks, failed

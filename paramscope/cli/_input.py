@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from paramscope.cli._building import FLAGS
 from paramscope.cli._waiting import waiting
-from paramscope.errors import TargetError
+from paramscope.errors import RunError, TargetError
 
 if TYPE_CHECKING:
     from paramscope.cli._building import Building
     from paramscope.report.face import Report
+    from paramscope.snapshot import Snapshot
 
 _TRAINS = "; if it trains on import, put that under `if __name__ == '__main__':`"
 """The likeliest reason why an import does not end."""
@@ -17,14 +19,14 @@ _TRAINS = "; if it trains on import, put that under `if __name__ == '__main__':`
 
 def load_report(target: str, building: Building) -> Report:
     """The report on a TARGET: read, where it is a saved one, else built and audited."""
-    saved = saved_report(target, is_built=any(building), options="-O, --arg and --meta")
+    saved = saved_report(target, is_built=any(building), options=FLAGS)
     if saved is not None:
         return saved
-    from paramscope.api import audit
+    from paramscope.api import judge
 
-    model, optimizer = build(target, building)
+    snapshot = look(target, building)
     with waiting(f"auditing {target}"):
-        return audit(model, optimizer=optimizer, target=target)
+        return judge(snapshot, target=target)
 
 
 def saved_report(target: str, *, is_built: bool, options: str) -> Report | None:
@@ -40,6 +42,28 @@ def saved_report(target: str, *, is_built: bool, options: str) -> Report | None:
     from paramscope.wire.reader import read_report_file
 
     return read_report_file(target, Report)
+
+
+def look(target: str, building: Building, *, values: bool = False) -> Snapshot:
+    """What is in the model that a TARGET builds, and what a run of it shows, where one was asked for. values: whether
+    the elements of tensors are read, too. Raises TargetError, and RunError."""
+    from paramscope.api import capture
+
+    model, optimizer = build(target, building)
+    if not building.is_run:
+        with waiting(f"auditing {target}"):
+            return capture(model, optimizer=optimizer, values=values)
+    from paramscope.load.target import load_beside, surroundings
+    from paramscope.probe import snapshot_of_run
+    from paramscope.probe.sizes import maker, parse_sizes
+
+    if building.inputs and building.sizes:
+        raise RunError("--inputs and --input-size both say what forward is given", "Leave one of them out.")
+    inputs, loss = (load_beside(each, target) if each else None for each in (building.inputs, building.loss))
+    if building.sizes:
+        inputs = maker(parse_sizes(building.sizes), model)
+    with waiting(f"running {target}"), surroundings(target):
+        return snapshot_of_run(model, optimizer, values=values, run=building.run or "graph", inputs=inputs, loss=loss)
 
 
 def build(target: str, building: Building) -> tuple[Any, Any]:

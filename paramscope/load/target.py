@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,20 @@ def import_target(target: str) -> None:
 def _in_full(optimizer: str, target: str) -> str:
     """The TARGET of an optimizer: a bare name is one in the model's own file."""
     return f"{split(target)[0]}:{optimizer}" if optimizer.isidentifier() else optimizer
+
+
+def surroundings(target: str) -> AbstractContextManager[None]:
+    """Within it, the code of a TARGET finds what it was imported and built with."""
+    return running(target, Path.cwd())
+
+
+def load_beside(other: str, target: str) -> Any:
+    """What another TARGET names, such as what makes the inputs of the model of the first; a name alone is one in the
+    file of that. Raises TargetError."""
+    return resolve(_in_full(other, target), Path.cwd(), _MADE)
+
+
+_MADE = Sought("what to run it with", "make inputs or a loss", lambda *_: True, "make|inputs|batch|loss|criterion")
 
 
 def load_target(
