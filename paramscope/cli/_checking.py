@@ -20,6 +20,7 @@ from paramscope.errors import (
     NotAnOptimizer,
     ParamscopeError,
     ReportError,
+    RunError,
     TargetError,
     nearest,
 )
