@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from paramscope import text
 from paramscope.errors import FormatError
 from paramscope.render._line import FATE_WORDS, PARAMETERS, Closed, Line, told_fates
 from paramscope.render._pieces import Name, Pieces, flat
+from paramscope.render._ran import cells as ran_cells
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
 from paramscope.snapshot import FATES
@@ -31,7 +32,7 @@ class Column(NamedTuple):
 def line_name(line: Line, codes: tuple[str, ...]) -> Pieces:
     """The path of a line, with the number of slots, or of closed modules, where they are several, and with what
     marks it: glyphs of its sharing, and codes of findings."""
-    times = line.closed.modules if line.closed else len(line.slots)
+    times = len(line.closed.modules) if line.closed else len(line.slots)
     return [
         Name(line.path) if line.path else "the root",
         f" ×{times}" if times > 1 else "",
@@ -159,6 +160,36 @@ def _module_type(line: Line, report: ReportData) -> str:
     return text.name(text.class_name(kind))
 
 
+def _ran(at: int) -> Callable[[Line, ReportData], str]:
+    """What a run showed of a closed module, or of one whose first slot this is."""
+
+    def cell(line: Line, report: ReportData) -> str:
+        if report.run is None:
+            return ""
+        first, modules = report.snapshot.tree.first_slots, report.snapshot.slot_columns.modules
+        whole = line.closed.modules if line.closed else [m for s in line.slots if first[m := modules[s]] == s]
+        return ran_cells(report, whole)[at] if whole else ""
+
+    return cell
+
+
+def _told(name: Literal["reached", "grad", "grad_norm", "changed_by", "update_ratio"]) -> Column:
+    """What a run showed of the tensors of some slots: the least and the greatest of several figures."""
+
+    def cell(line: Line, report: ReportData) -> str:
+        slots = [] if line.closed or report.run is None else line.slots
+        found = [value for slot in slots if (value := getattr(report.slots.at(slot), name)) is not None]
+        if not found:
+            return ""
+        if isinstance(found[0], float):
+            return "…".join(dict.fromkeys(f"{value:.3g}" for value in (min(found), max(found))))
+        return (
+            FATE_WORDS[found[0]] if isinstance(found[0], bool) else found[0] if name == "grad" else " ".join(found[0])
+        )
+
+    return Column(name.replace("_", " "), cell, is_right=name in ("grad_norm", "update_ratio"))
+
+
 COLUMNS: dict[str, Column] = {
     "path": Column("path", lambda line, _: line_label(line, line_codes(line))),
     "role": Column("role", lambda line, _: role(line)),
@@ -177,6 +208,14 @@ COLUMNS: dict[str, Column] = {
     "findings": Column("findings", _findings),
     "type": Column("type", _type),
     "module": Column("module", _module_type),
+    "output": Column("output", _ran(0)),
+    "flops": Column("FLOPs", _ran(1), is_right=True),
+    "activations": Column("kept", _ran(2), is_right=True),
+    "reached": _told("reached"),
+    "grad": _told("grad"),
+    "grad_norm": _told("grad_norm"),
+    "changed_by": _told("changed_by"),
+    "update_ratio": _told("update_ratio"),
 }
 BARE_PATH = Column("path", lambda line, _: line_label(line._replace(glyphs=""), ()))
 """`path` where no legend explains glyphs."""

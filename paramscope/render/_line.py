@@ -63,8 +63,8 @@ class Closed(NamedTuple):
 
     type: str
     """Qualified name of its class."""
-    modules: int
-    """How many fold to one."""
+    modules: list[int]
+    """Positions of those that fold to one."""
     slots: Counter[Status]
     """How many of each status, but for empty ones."""
     new: Counter[Status]
@@ -100,7 +100,7 @@ def summed(report: ReportData, node: Node, inside: Sequence[Line], codes: tuple[
         again.update(each.again)
     said = {name: frozenset[str]().union(*(each.values[name] for each in held)) for name in _COMMON}
     fates = tuple(_same(values) for values in zip(*(each.fates for each in told), strict=True))
-    closed = Closed(report.modules.at(node.modules[0]).type, len(node.modules), slots, new, again, said, fates)
+    closed = Closed(report.modules.at(node.modules[0]).type, node.modules, slots, new, again, said, fates)
     # What is new here; of a module that holds nothing new, what it holds.
     is_counted = all(line.is_counted for line in inside)
     nbytes = sum(line.nbytes for line in inside if is_counted or not line.is_counted)
@@ -122,7 +122,7 @@ def _alone(line: Line) -> Closed:
     record, elements = line.record, Counter({line.record.status: line.elements or 0})
     return Closed(
         "",
-        0,
+        [],
         Counter({record.status: len(line.slots)}),
         Counter() if line.is_counted else elements,
         elements if line.is_counted else Counter(),

@@ -12,6 +12,10 @@ from paramscope.snapshot import Run
 
 HEADERS = ("output", "FLOPs", "kept")
 """Of the cells of a module."""
+_MODULES = ("output", "flops", "activations", "reached")
+_GRADIENTS = (*_MODULES, "grad", "grad_norm", "changed_by")
+COLUMNS = {"graph": _MODULES, "backward": _GRADIENTS, "step": (*_GRADIENTS, "update_ratio")}
+"""Names of the columns that a list of slots has besides, by what was run."""
 _KINDS = {
     "graph": "forward without elements",
     "backward": "forward and backward",

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from paramscope import text
-from paramscope.analysis.fold import Node, fold_tree
+from paramscope.analysis.fold import Node, Told, fold_tree
 
 if TYPE_CHECKING:
     from paramscope.report.data import ReportData
@@ -48,7 +48,15 @@ def folded(snapshot: Snapshot, found: Named, wanted: Collection[int] | None = No
     """The folded roots of a model: a slot that findings name stands apart from its siblings that none, or
     others, name. Modules do not: all that they hold would be listed again. wanted: positions of the slots that are
     listed."""
-    return fold_tree(snapshot, found.slots, wanted)
+    told: Told = found.slots
+    if snapshot.run is not None:
+        # So does one that the run treated otherwise.
+        runs = map(snapshot.run_of_tensor, snapshot.slot_columns.tensors)
+        told = {
+            slot: (found.slots.get(slot), run and (run.reached, run.grad, run.changed_by))
+            for slot, run in enumerate(runs)
+        }
+    return fold_tree(snapshot, told, wanted)
 
 
 def _add(codes: dict[Place, tuple[str, ...]], place: Place, code: str) -> None:

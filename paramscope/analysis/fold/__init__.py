@@ -11,3 +11,4 @@ from paramscope.analysis.fold.build import fold_tree as fold_tree
 from paramscope.analysis.fold.build import rows_below as rows_below
 from paramscope.analysis.fold.build import unfolded as unfolded
 from paramscope.analysis.fold.build import unfolded_tree as unfolded_tree
+from paramscope.analysis.fold.signatures import Told as Told

@@ -11,6 +11,8 @@ from paramscope.render import _page as page
 from paramscope.render._columns import COLUMNS, elements, line_codes, line_name, shape
 from paramscope.render._line import Line
 from paramscope.render._pieces import Name, Pieces, Prose, joined, listed
+from paramscope.render._ran import COLUMNS as RUN_COLUMNS
+from paramscope.render._ran import sentences as run_sentences
 from paramscope.report.data import ReportData
 from paramscope.snapshot import FATES, OptimizerRecord
 
@@ -46,12 +48,14 @@ def slot_grid(report: ReportData, lines: list[Line], shown: int) -> Grid:
         **{name: _column(report, name) for name in page.varied(lines)},
         "elements": lambda line: [elements(line)],
         **{fate: _column(report, fate) for fate in FATES if fate != "stepped" or report.optimizers},
+        **{name: _column(report, name) for name in (RUN_COLUMNS[report.run.kind] if report.run else ())},
     }
     if sum(len(optimizer.groups) for optimizer in report.optimizers) > 1:
         cells["groups"] = _groups
     headers = list(cells)
     rows = [[cell(line) for cell in cells.values()] for line in lines[:shown]]
-    return Grid(headers, frozenset([headers.index("elements")]), rows)
+    right = {at for at, name in enumerate(headers) if name in COLUMNS and COLUMNS[name].is_right}
+    return Grid([COLUMNS[name].header if name in COLUMNS else name for name in headers], frozenset(right), rows)
 
 
 def _column(report: ReportData, name: str) -> Callable[[Line], Pieces]:
@@ -76,6 +80,7 @@ def sections(report: ReportData, rows: list[Row]) -> list[Section]:
         for each in page.foreign(report)
     ]
     found = [
+        Section(["Run"], None, run_sentences(report)),
         Section(["Sharing"], None, _first([_point(each) for each in page.sharing(report, rows)], "group")),
         *(
             Section(

@@ -10,6 +10,7 @@ from paramscope.render._columns import BARE_PATH, COLUMNS, SHORT_ROLE, Column, c
 from paramscope.render._line import Line
 from paramscope.render._lines import lines_of
 from paramscope.render._page import remarks, varied
+from paramscope.render._ran import COLUMNS as RUN_COLUMNS
 from paramscope.render.terminal import _page as page
 from paramscope.render.terminal._finding_lines import finding_lines
 from paramscope.render.terminal._layout import GAP, Screen, column_width, joined
@@ -115,9 +116,12 @@ def _fitting(report: ReportData, lines: list[Line], screen: Screen) -> tuple[lis
     path, different = COLUMNS["path"], varied(lines)
     longest = min(max(column_width(cells_of(path)), len("path")), max(NARROWEST_PATH, screen.width // 3))
     is_mixed = len({role(line) for line in lines}) > 1
-    for layer, each_fate in (("module",), FATES), ((), FATES), ((), ("fate",)):
+    ran = RUN_COLUMNS[report.run.kind] if report.run else ()
+    short = tuple(name for name in ran if name != "reached")
+    tried = ((("module",), FATES, ran), ((), FATES, ran), ((), ("fate",), short), ((), ("fate",), ()))
+    for layer, each_fate, of_run in tried:
         # A column that says the same in every row says it once, below.
-        names = [*layer, "shape", *different, "elements", *each_fate]
+        names = [*layer, "shape", *different, "elements", *each_fate, *of_run]
         roles = [COLUMNS["role"] if each_fate is FATES else SHORT_ROLE] if is_mixed else []
         columns = [path, *roles, *(COLUMNS[name] for name in names)]
         # The headings alone tell most screens that there is no room.
