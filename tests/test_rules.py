@@ -15,6 +15,7 @@ from support.rule_fixtures import FOLDER, Case, cases, codes
 from torch import nn
 
 from paramscope import Severity, capture
+from paramscope.probe import snapshot_of_run
 from paramscope.rules import discovery
 from paramscope.rules.discovery import discover, own
 from paramscope.rules.engine import check
@@ -111,7 +112,8 @@ def _blocks(doc: str) -> list[str]:
 def test_the_example_shows_the_finding_and_what_to_write_instead_does_not(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An example makes `model`, and `optimizer` where it needs one. It stands in a file, since rules read source."""
+    """An example makes `model`, and `optimizer` and `inputs` where it needs them. It stands in a file, since rules read
+    source."""
     loaded = rule(code)
     bad, *good = _blocks(loaded.doc)
     assert good, f"{code}: nothing stands under Instead"
@@ -123,8 +125,15 @@ def test_the_example_shows_the_finding_and_what_to_write_instead_does_not(
         monkeypatch.setitem(sys.modules, module.__name__, module)
         made = vars(module)
         exec(compile(block, str(file), "exec"), made)
-        options = {"optimizer": made.get("optimizer")} | ({"values": True} if loaded.rule.needs == "values" else {})
-        findings = check(capture(made["model"], **options), [loaded]).findings  # type: ignore[arg-type]
+        needs = loaded.rule.needs
+        run = "graph" if needs == "run" else needs if needs in ("backward", "step") else None
+        options: dict[str, Any] = {"optimizer": made.get("optimizer"), "values": needs == "values"}
+        seen = (
+            snapshot_of_run(made["model"], **options, run=run, inputs=made["inputs"])
+            if run
+            else capture(made["model"], **options)
+        )
+        findings = check(seen, [loaded]).findings
         assert bool(findings) is (number == 0), findings
 
 
