@@ -154,3 +154,17 @@ def test_what_no_model_has_is_told_by_its_shapes_and_by_the_names_that_the_optim
         "of shapes 1×5, 1, 1×6 and 2 more, which it knows as 0.weight, 0.bias, 1.weight and 5 more:"
         in finding.message
     )
+
+
+def test_what_backward_itself_steps_was_reached_though_it_keeps_no_gradient() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    seen = snapshot_of_run(model, inputs=torch.ones(2, 3))
+    assert seen.run is not None
+    tensors = tuple(
+        each._replace(reached=False, grad="none", changed_by=("backward",)) if number < 2 else each
+        for number, each in enumerate(seen.run.tensors)
+    )
+    stepped = seen.with_run(seen.run._replace(kind="backward", tensors=tensors))
+    assert check(stepped, [rule("PS701")]).findings == ()
+    still = seen.with_run(stepped.run._replace(tensors=tuple(each._replace(changed_by=()) for each in tensors)))  # type: ignore[union-attr]
+    assert [finding.paths for finding in check(still, [rule("PS701")]).findings] == [("0.weight", "0", "0.bias")]

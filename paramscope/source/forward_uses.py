@@ -13,7 +13,7 @@ from paramscope.source.finder import Assignment
 from paramscope.source.forward import own_expressions, reached, statements
 from paramscope.source.methods import Method, methods_by_name, parents_in
 from paramscope.source.operations import is_without_graph
-from paramscope.source.syntax import Function, dotted
+from paramscope.source.syntax import Function, called, dotted
 
 Cut = Literal["no_grad", "detach", ""]
 _DETACHING = frozenset({"detach", "data"})
@@ -114,9 +114,13 @@ def _use(method: Method, node: ast.Attribute, way: list[ast.AST], *, is_conditio
         cut, line = "detach", detaching
     elif (ungraded := _ungraded_at(method, way)) is not None:
         cut, line = "no_grad", ungraded
+    return Use(is_conditional, cut, _line(method, line))
+
+
+def _line(method: Method, line: int) -> Assignment:
     source = readable(method.file)
     text = source.line(line) if source is not None else ""
-    return Use(is_conditional, cut, Assignment(method.file, line, method.node.name, text, method.type))
+    return Assignment(method.file, line, method.node.name, text, method.type)
 
 
 def _detached_at(method: Method, node: ast.Attribute, way: list[ast.AST]) -> int | None:
@@ -156,3 +160,24 @@ def _ungraded_at(method: Method, way: list[ast.AST]) -> int | None:
             is_cut = is_without_graph(contexts, around=line is not None)
             line = (above.lineno if line is None else line) if is_cut else None
     return line
+
+
+class Call(NamedTuple):
+    """A call in a forward, or in a method that it calls."""
+
+    name: str
+    """The last name of what is called: `dropout` of `F.dropout`."""
+    is_of_instance: bool
+    """Whether that is reached from the instance: `self.dropout(x)`."""
+    node: ast.Call
+    at: Assignment
+
+
+def calls(classes: Mapping[str, ClassRecord], type: str) -> Iterator[Call]:
+    """All that the forward of a class calls by a name, as far as its source can be read."""
+    for method, _ in reached(methods_by_name(classes, type)):
+        for statement, _ in statements(method):
+            for node in own_expressions(statement):
+                if isinstance(node, ast.Call) and (name := called(node)):
+                    is_of_instance = (dotted(node.func) or ("",))[0] == method.receiver
+                    yield Call(name, is_of_instance, node, _line(method, node.lineno))

@@ -56,11 +56,19 @@ def reach(facts: Facts) -> Reach:
         run = snapshot.run_of_tensor(snapshot.slot_columns.tensors[slot])
         if run is None or run.reached is None or all(modules[each] in kept for each in (slot, *further)):
             continue
-        (reached if run.reached else unreached).append(Trained(slot, further, run))
+        # What backward itself steps, as a hook on each gradient does, keeps none.
+        is_reached = run.reached or "backward" in run.changed_by
+        (reached if is_reached else unreached).append(Trained(slot, further, run))
         for each in (slot, *further):
-            own[modules[each]] += run.reached
+            own[modules[each]] += is_reached
     calls = [ran.calls if (ran := snapshot.run_of_module(each)) else 0 for each in range(len(facts.modules))]
     return Reach(tuple(reached), tuple(unreached), summed(facts, own), summed(facts, calls))
+
+
+def is_loss_made(facts: Facts) -> bool:
+    """Whether the loss of the run is no loss of the user's, but the sum of what forward returned."""
+    run = facts.snapshot.run
+    return run is not None and run.loss.startswith("the sum of")
 
 
 class Region(NamedTuple):

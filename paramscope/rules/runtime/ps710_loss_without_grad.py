@@ -58,7 +58,7 @@ from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal
 from paramscope.rules.rule import Blame, Problem, Rule, Undecided
-from paramscope.rules.runtime._regions import cut_within, reach
+from paramscope.rules.runtime._regions import cut_within, is_loss_made, reach
 from paramscope.rules.trainability._forwards import words_of_forward
 
 RULE = Rule("PS710", "loss-without-grad", Severity.ERROR, needs="run")
@@ -72,7 +72,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     loss = "the loss" if run.loss in ("the output", "output.loss") else literal(run.loss)
     roots = facts.snapshot.roots
     cut = cut_within(facts, facts.modules.position(roots[0])) if len(roots) == 1 else None
-    severity = Severity.WARNING if run.loss.startswith("the sum of") else None
+    severity = Severity.WARNING if is_loss_made(facts) else None
     yield Problem(
         roots,
         f"No trainable parameter gets a gradient: {loss} "
