@@ -15,6 +15,7 @@ from support.rule_fixtures import FOLDER, Case, cases, codes
 from torch import nn
 
 from paramscope import Severity, capture
+from paramscope.probe import snapshot_of_run
 from paramscope.rules import discovery
 from paramscope.rules.discovery import discover, own
 from paramscope.rules.engine import check
@@ -111,7 +112,8 @@ def _blocks(doc: str) -> list[str]:
 def test_the_example_shows_the_finding_and_what_to_write_instead_does_not(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An example makes `model`, and `optimizer` where it needs one. It stands in a file, since rules read source."""
+    """An example makes `model`, and `optimizer` and `inputs` where it needs them. It stands in a file, since rules read
+    source."""
     loaded = rule(code)
     bad, *good = _blocks(loaded.doc)
     assert good, f"{code}: nothing stands under Instead"
@@ -123,8 +125,15 @@ def test_the_example_shows_the_finding_and_what_to_write_instead_does_not(
         monkeypatch.setitem(sys.modules, module.__name__, module)
         made = vars(module)
         exec(compile(block, str(file), "exec"), made)
-        options = {"optimizer": made.get("optimizer")} | ({"values": True} if loaded.rule.needs == "values" else {})
-        findings = check(capture(made["model"], **options), [loaded]).findings  # type: ignore[arg-type]
+        needs = loaded.rule.needs
+        run = "graph" if needs == "run" else needs if needs in ("backward", "step") else None
+        options: dict[str, Any] = {"optimizer": made.get("optimizer"), "values": needs == "values"}
+        seen = (
+            snapshot_of_run(made["model"], **options, run=run, inputs=made["inputs"])
+            if run
+            else capture(made["model"], **options)
+        )
+        findings = check(seen, [loaded]).findings
         assert bool(findings) is (number == 0), findings
 
 
@@ -145,3 +154,17 @@ def test_what_no_model_has_is_told_by_its_shapes_and_by_the_names_that_the_optim
         "of shapes 1×5, 1, 1×6 and 2 more, which it knows as 0.weight, 0.bias, 1.weight and 5 more:"
         in finding.message
     )
+
+
+def test_what_backward_itself_steps_was_reached_though_it_keeps_no_gradient() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    seen = snapshot_of_run(model, inputs=torch.ones(2, 3))
+    assert seen.run is not None
+    tensors = tuple(
+        each._replace(reached=False, grad="none", changed_by=("backward",)) if number < 2 else each
+        for number, each in enumerate(seen.run.tensors)
+    )
+    stepped = seen.with_run(seen.run._replace(kind="backward", tensors=tensors))
+    assert check(stepped, [rule("PS701")]).findings == ()
+    still = seen.with_run(stepped.run._replace(tensors=tuple(each._replace(changed_by=()) for each in tensors)))  # type: ignore[union-attr]
+    assert [finding.paths for finding in check(still, [rule("PS701")]).findings] == [("0.weight", "0", "0.bias")]

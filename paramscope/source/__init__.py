@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from paramscope.source import files as files
     from paramscope.source import finder as finder
     from paramscope.source import forward as forward
+    from paramscope.source import forward_uses as forward_uses
     from paramscope.source import freezing as freezing
     from paramscope.source import locals as locals
     from paramscope.source import optimizers as optimizers

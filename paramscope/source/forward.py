@@ -38,14 +38,14 @@ class Assigned(NamedTuple):
 def assigned_in_forward(classes: Mapping[str, ClassRecord], type: str) -> tuple[Assigned, ...]:
     """All that the forward of a class assigns, as far as its source and that of its bases can be read."""
     methods = methods_by_name(classes, type)
-    return tuple(each for method, asked in _reached(methods) for each in _assigned(method, asked))
+    return tuple(each for method, asked in reached(methods) for each in _assigned(method, asked))
 
 
 _SITES_BOUND = 8
 """Calls of one method that are told apart by the conditions that they stand under."""
 
 
-def _reached(methods: Mapping[str, list[Method]]) -> list[tuple[Method, tuple[_Condition, ...]]]:
+def reached(methods: Mapping[str, list[Method]]) -> list[tuple[Method, tuple[_Condition, ...]]]:
     """`forward`, and what it calls or reads of the instance, with the conditions under which it does."""
     found: list[tuple[Method, tuple[_Condition, ...]]] = []
     met: dict[ast.AST, set[tuple[ast.expr, ...]]] = {}
@@ -58,7 +58,7 @@ def _reached(methods: Mapping[str, list[Method]]) -> list[tuple[Method, tuple[_C
             continue
         sites.add(key)
         found.append((method, asked))
-        for statement, conditions in _statements(method):
+        for statement, conditions in statements(method):
             for called_method in _called(methods, method, statement):
                 # What a switch is set by may stand in the method that is called.
                 inner = [each._replace(body=[*each.body, *called_method.node.body]) for each in conditions]
@@ -69,7 +69,7 @@ def _reached(methods: Mapping[str, list[Method]]) -> list[tuple[Method, tuple[_C
 def _called(methods: Mapping[str, list[Method]], method: Method, statement: ast.stmt) -> Iterator[Method]:
     """The methods and properties of the instance that a statement itself, not one within it, uses."""
     receiver = method.receiver
-    for node in _own_expressions(statement):
+    for node in own_expressions(statement):
         match node:
             case ast.Attribute(value=ast.Name(id=name), attr=attr, ctx=ast.Load()) if name == receiver:
                 yield from (each for each in methods.get(attr, ())[:1] if _is_used(each, node, method))
@@ -85,7 +85,7 @@ def _is_used(called_method: Method, node: ast.Attribute, method: Method) -> bool
     return called_method.is_property or any(is_called)
 
 
-def _own_expressions(statement: ast.stmt) -> Iterator[ast.AST]:
+def own_expressions(statement: ast.stmt) -> Iterator[ast.AST]:
     """The expressions of a statement, without those of statements, functions and classes in it."""
     stack: list[ast.AST] = [each for each in ast.iter_child_nodes(statement) if not isinstance(each, ast.stmt)]
     while stack:
@@ -104,7 +104,7 @@ class _Condition(NamedTuple):
     """Whether it holds behind an `if` that returns, rather than within one."""
 
 
-def _statements(method: Method) -> Iterator[tuple[ast.stmt, tuple[_Condition, ...]]]:
+def statements(method: Method) -> Iterator[tuple[ast.stmt, tuple[_Condition, ...]]]:
     """The statements of a method with the conditions under which they run, in order."""
     stack: list[tuple[ast.stmt, tuple[_Condition, ...]]] = _behind(method.node.body, ())
     while stack:
@@ -145,7 +145,7 @@ def _assigned(method: Method, asked: tuple[_Condition, ...]) -> Iterator[Assigne
     receiver, source = method.receiver, readable(method.file)
     if receiver is None or source is None:
         return
-    for node, conditions in _statements(method):
+    for node, conditions in statements(method):
         for steps, value, how in _targets(node, receiver):
             line = source.line(node.lineno)
             where = Assignment(method.file, node.lineno, method.node.name, line, method.type, value, how)
