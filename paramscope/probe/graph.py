@@ -10,12 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 from torch.utils.checkpoint import CheckpointFunction
 
 from paramscope.capture import Seen
-from paramscope.probe.measure import Measure, tensors_in
+from paramscope.probe.measure import Measure, tensors_among, tensors_in
 from paramscope.probe.ways import Called, Loss, call, loss_of, made
 from paramscope.snapshot import Run, TensorRun
 
@@ -36,55 +35,44 @@ class _Roots(nn.Module):
 
 _SMALL = 1 << 20
 """Elements of what is computed although it could be told without elements."""
+_BFLOAT16_ALONE = {getattr(torch.ops.aten, "_grouped_mm", None)}
+"""Operations that have a fake kernel for bfloat16 and for nothing else."""
 
 
-class _Known(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Computes what does not depend on the model's elements, such as a mask of the inputs: forward may ask for it."""
+class _Telling:
+    """Runs operations on fake tensors. What does not depend on the model's elements, such as a mask of the inputs, is
+    computed, since forward may ask for it."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        self.lowered: dict[str, None] = {}
+        """Names of what was told in bfloat16."""
         self._overwritten: dict[int, Any] = {}
         """Storages with elements that are not known any more, by their addresses, and held."""
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)]
-        if isinstance(func, torch._ops.HigherOrderOperator) or not tensors:
-            return func(*args, **kwargs)
-        if all(map(self._is_known, tensors)) and torch.Tag.nondeterministic_seeded not in func.tags:
-            with unset_fake_temporarily():
-                return func(*args, **kwargs)
-        if func._schema.is_mutable:
-            for tensor in tensors:
-                if not isinstance(tensor, FakeTensor):
-                    storage = tensor.untyped_storage()
-                    self._overwritten[storage._cdata] = storage
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result of one operation."""
+        tensors = list(tensors_among((*args, *kwargs.values())))
+        if any(type(each) is not FakeTensor for each in tensors):
+            if all(map(self._is_known, tensors)) and torch.Tag.nondeterministic_seeded not in func.tags:
+                with unset_fake_temporarily():
+                    return func(*args, **kwargs)
+            if func._schema.is_mutable:
+                self._forget(tensors)
+        if func._overloadpacket in _BFLOAT16_ALONE and args[0].dtype != torch.bfloat16:
+            # Autograd, which is above, does not see it.
+            self.lowered[func._overloadpacket.__name__] = None
+            return func(*tree_map_only(torch.Tensor, _lowered, args), **kwargs).to(args[0].dtype)
         return func(*args, **kwargs)
 
     def _is_known(self, tensor: torch.Tensor) -> bool:
         is_real = not isinstance(tensor, FakeTensor) and not tensor.is_meta and not tensor.requires_grad
         return is_real and tensor.numel() <= _SMALL and tensor.untyped_storage()._cdata not in self._overwritten
 
-
-_BFLOAT16_ALONE = {getattr(torch.ops.aten, "_grouped_mm", None)}
-"""Operations that have a fake kernel for bfloat16 and for nothing else."""
-
-
-class _InBfloat16(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Tells in bfloat16 what cannot be told otherwise; autograd, which is above, does not see it."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.lowered: dict[str, None] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        packet = getattr(func, "_overloadpacket", None)
-        is_float = packet in _BFLOAT16_ALONE and args[0].dtype != torch.bfloat16
-        if not is_float:
-            return func(*args, **(kwargs or {}))
-        self.lowered[str(packet).rpartition(".")[2]] = None
-        lowered = tree_map_only(torch.Tensor, _lowered, args)
-        return func(*lowered, **(kwargs or {})).to(args[0].dtype)
+    def _forget(self, tensors: list[torch.Tensor]) -> None:
+        for tensor in tensors:
+            if not isinstance(tensor, FakeTensor):
+                storage = tensor.untyped_storage()
+                self._overwritten[storage._cdata] = storage
 
 
 def _lowered(tensor: torch.Tensor) -> torch.Tensor:
@@ -129,9 +117,9 @@ def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs
     forward assigns."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     whole = _Roots(model, roots)
-    lenient = _InBfloat16()
-    measure = Measure(seen.modules, _tensors(seen))
-    with mode, _Known(), lenient, _quiet(), _open_checkpoints(measure):
+    telling = _Telling()
+    measure = Measure(seen.modules, _tensors(seen), telling.run)
+    with mode, _quiet(), _open_checkpoints(measure):
         fakes, swapped = _fakes(whole, mode)
         measure.ignore(fakes.values())
 
@@ -158,7 +146,7 @@ def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs
         input_bytes=called.input_bytes,
         uncounted=tuple(measure.uncounted.most_common()),
         is_random=None,
-        notes=tuple(f"{name} was told in bfloat16: torch cannot tell it otherwise" for name in lenient.lowered),
+        notes=tuple(f"{name} was told in bfloat16: torch cannot tell it otherwise" for name in telling.lowered),
         seconds=0.0,
         tensors=tuple(_tensor_runs(seen, reached)),
         modules=measure.modules(paths),

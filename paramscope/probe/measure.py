@@ -6,10 +6,10 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -75,9 +75,11 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
 class Measure:
     """Counts while it is entered."""
 
-    def __init__(self, positions: Mapping[int, int], own: Iterable[torch.Tensor]) -> None:
-        """positions: of the modules that are told of, by id. own: tensors to be ignored."""
+    def __init__(self, positions: Mapping[int, int], own: Iterable[torch.Tensor], run: Run | None = None) -> None:
+        """positions: of the modules that are told of, by id. own: tensors to be ignored. run: runs each operation; as
+        it is, where there is none."""
         self._positions = positions
+        self.run = run or _as_it_is
         self.flops = 0
         self.activation_bytes = 0
         self.uncounted: Counter[str] = Counter()
@@ -160,6 +162,23 @@ class Measure:
         return int(storage.nbytes())
 
 
+Run = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
+"""Runs an operation, of its positional and keyword arguments."""
+
+
+def _as_it_is(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return func(*args, **kwargs)
+
+
+def tensors_among(arguments: Iterable[Any]) -> Iterator[torch.Tensor]:
+    """The tensors of an operation's arguments, which may be in lists."""
+    for each in arguments:
+        if isinstance(each, torch.Tensor):
+            yield each
+        elif isinstance(each, (list, tuple)):
+            yield from tensors_among(each)
+
+
 def _unpacked(packed: tuple[torch.Tensor, int]) -> torch.Tensor:
     """What was kept for backward. Raises what torch does, which leaves it to the hooks where there are some."""
     tensor, version = packed
@@ -175,32 +194,68 @@ def _version(tensor: torch.Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
+class _Kind(NamedTuple):
+    """What is known of an operation, whatever it is run on."""
+
+    formula: Callable[..., int] | None
+    """Of its floating-point operations."""
+    is_whole: bool
+    """Whether it is not made of others."""
+    looks_up: bool
+    """Whether it looks indices up in a table."""
+    name: str
+    """Empty for what computes nothing."""
+
+
 class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds the operations of everything that runs, by torch's own formulas."""
 
     def __init__(self, measure: Measure) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._measure = measure
+        self._kinds: dict[Any, _Kind] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, and what keeps the compiler out would take longer than all else."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if isinstance(func, torch._ops.HigherOrderOperator) or func.namespace == "prim":
-            return func(*args, **kwargs)
-        if func._overloadpacket in _LOOKING_UP:
+        kwargs, measure = kwargs or {}, self._measure
+        kind = self._kinds.get(func)
+        if kind is None:
+            if isinstance(func, torch._ops.HigherOrderOperator) or func.namespace == "prim":
+                return func(*args, **kwargs)
+            kind = self._kinds[func] = _kind_of(func)
+        if kind.looks_up:
             _check_indices(*args[:2])
-        formula = _formula(func._overloadpacket)
-        if formula is None:
+        if not kind.is_whole:
             # Under inference mode, what is made of others arrives whole.
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
-        result = func(*args, **kwargs)
-        if formula is not None:
-            self._measure.flops += formula(*args, **kwargs, out_val=result)
-        elif _computes(func, result):
-            self._measure.uncounted[func._overloadpacket._qualified_op_name.partition("::")[2]] += 1
+        result = measure.run(func, args, kwargs)
+        if kind.formula is not None:
+            measure.flops += kind.formula(*args, **kwargs, out_val=result)
+        elif kind.name and _is_floating(result):
+            measure.uncounted[kind.name] += 1
         return result
+
+
+def _kind_of(func: Any) -> _Kind:
+    packet = func._overloadpacket
+    formula: Callable[..., int] | None = flop_registry.get(packet) or _MORE.get(packet)
+    takes_tensors = any(str(argument.type) in ("Tensor", "Tensor[]") for argument in func._schema.arguments)
+    computes = takes_tensors and not func.is_view and packet not in _MOVING
+    is_composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    name = packet._qualified_op_name.partition("::")[2] if computes else ""
+    return _Kind(formula, formula is not None or not is_composite, packet in _LOOKING_UP, name)
+
+
+def _is_floating(result: Any) -> bool:
+    first = result[0] if isinstance(result, (tuple, list)) and result else result
+    return isinstance(first, torch.Tensor) and (first.is_floating_point() or first.is_complex())
 
 
 def _check_indices(table: torch.Tensor, indices: torch.Tensor) -> None:
@@ -208,7 +263,9 @@ def _check_indices(table: torch.Tensor, indices: torch.Tensor) -> None:
     any more after it."""
     if isinstance(indices, FakeTensor) or indices.is_meta or not indices.numel():
         return
-    for index in (each.item() for each in indices.aminmax()):
+    with unset_fake_temporarily():
+        ends = [each.item() for each in indices.aminmax()]
+    for index in ends:
         if not 0 <= index < len(table):
             raise IndexError(
                 f"index {index} is out of range: the embedding has {len(table)} rows (0 to {len(table) - 1})"
@@ -216,11 +273,6 @@ def _check_indices(table: torch.Tensor, indices: torch.Tensor) -> None:
 
 
 _LOOKING_UP = {_aten.embedding, _aten._embedding_bag, _aten._embedding_bag_forward_only}
-
-
-def _formula(packet: Any) -> Callable[..., int] | None:
-    found: Callable[..., int] | None = flop_registry.get(packet) or _MORE.get(packet)
-    return found
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
@@ -247,15 +299,6 @@ _MORE: dict[Any, Callable[..., int]] = {
     **({_aten._grouped_mm: _grouped} if hasattr(_aten, "_grouped_mm") else {}),
 }
 """Formulas for what torch counts on other devices only, or not at all."""
-
-
-def _computes(func: Any, result: Any) -> bool:
-    """Whether an operation makes new floating-point elements of others."""
-    if func.is_view or not any(str(argument.type) == "Tensor" for argument in func._schema.arguments):
-        return False
-    first = result[0] if isinstance(result, (tuple, list)) and result else result
-    is_float = isinstance(first, torch.Tensor) and (first.is_floating_point() or first.is_complex())
-    return is_float and func._overloadpacket not in _MOVING
 
 
 _MOVING = {

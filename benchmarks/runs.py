@@ -1,0 +1,130 @@
+"""What a run costs beside the same work by hand, and beside those who run a forward to count what is in it."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from benchmarks.seconds import Job
+from paramscope import audit
+from paramscope.probe import snapshot_of_run
+
+_TOKENS = 4_096
+
+
+def run_jobs(repeats: int, *, is_quick: bool) -> list[Job]:
+    """Ratios of the time that two ways take in turn."""
+    found = []
+    if not is_quick:
+        found.append(_graph_of_llama(min(repeats, 3)))
+    model, ids = _gpt2()
+    step = torch.optim.AdamW(model.parameters())
+    by_hand = _by_hand(model, ids)
+
+    def backward() -> object:
+        return snapshot_of_run(model, run="backward", inputs=ids)
+
+    def stepped() -> object:
+        return snapshot_of_run(model, step, run="step", inputs=ids)
+
+    found.append(_ratio('`run="backward"` of GPT-2', 1.2, backward, by_hand, repeats, "by hand, with a copy"))
+    by_hand = _by_hand(model, ids, is_stepped=True)
+    found.append(_ratio('`run="step"` of GPT-2', 1.2, stepped, by_hand, repeats, "by hand, with a copy"))
+    resnet, image = _resnet50(), torch.zeros(1, 3, 224, 224)
+
+    def table() -> object:
+        return audit(resnet, inputs=image).render("tree")
+
+    for name, peer in _peers(resnet, image).items():
+        found.append(_ratio(f"ResNet-50, run and drawn, beside {name}", 1.0, table, peer, repeats, name))
+    return found
+
+
+def _ratio(
+    what: str, limit: float, ours: Callable[[], object], others: Callable[[], object], repeats: int, beside: str
+) -> Job:
+    """A job whose figure is the median of the ratios within a turn."""
+    ratios = []
+    for work in (ours, others):
+        work()
+    for _ in range(repeats):
+        mine, theirs = _seconds(ours), _seconds(others)
+        ratios.append(mine / theirs)
+    return Job(what, f"× {beside}", limit, statistics.median(ratios), (min(ratios), max(ratios)))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    gc.collect()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _graph_of_llama(repeats: int) -> Job:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 8_192, "intermediate_size": 28_672, "num_hidden_layers": 80, "vocab_size": 128_256}
+    with torch.device("meta"):
+        model = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=64, num_key_value_heads=8))
+    ids = torch.zeros(1, _TOKENS, dtype=torch.long)
+
+    def ours() -> object:
+        return snapshot_of_run(model, inputs={"input_ids": ids})
+
+    def by_hand() -> object:
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            fakes = {
+                name: torch.empty(tensor.shape, dtype=tensor.dtype, requires_grad=tensor.requires_grad)
+                for named in (model.named_parameters, model.named_buffers)
+                for name, tensor in named()
+            }
+            given = {"input_ids": mode.from_tensor(ids)}
+            return torch.func.functional_call(model, fakes, (), given).logits.sum()
+
+    return _ratio('`run="graph"` of Llama 70B, 4,096 tokens', 1.5, ours, by_hand, repeats, "the same by hand")
+
+
+def _gpt2() -> tuple[nn.Module, dict[str, Any]]:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    ids = torch.randint(0, 50_257, (1, 256))
+    return GPT2LMHeadModel(GPT2Config()), {"input_ids": ids, "labels": ids}
+
+
+def _by_hand(model: nn.Module, inputs: dict[str, Any], *, is_stepped: bool = False) -> Callable[[], object]:
+    """Forward and backward, and a step, of a copy that is made for it: the model itself is to stay as it is."""
+
+    def work() -> object:
+        mine = copy.deepcopy(model)
+        optimizer = torch.optim.AdamW(mine.parameters()) if is_stepped else None
+        mine(**inputs).loss.backward()
+        if optimizer is not None:
+            optimizer.step()
+        return [parameter.grad.norm() for parameter in mine.parameters()]
+
+    return work
+
+
+def _resnet50() -> nn.Module:
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    return ResNetForImageClassification(ResNetConfig(num_labels=1_000))
+
+
+def _peers(model: nn.Module, image: torch.Tensor) -> dict[str, Callable[[], object]]:
+    """Each called as its users call it; those that are not installed are left out."""
+    from fvcore.nn import FlopCountAnalysis, flop_count_table
+    from torchinfo import summary
+
+    return {
+        "torchinfo": lambda: str(summary(model, input_data=image, verbose=0)),
+        "fvcore": lambda: flop_count_table(FlopCountAnalysis(model, image)),
+    }
