@@ -179,6 +179,17 @@ def test_what_was_skipped_is_told_in_a_line_for_each_want() -> None:
         "skipped: PS302: 1,000 views were not compared",
     ]
     assert skipped_lines([], 80) == []
+    went_on = [
+        Skipped("PS702", NEEDED["backward"]),
+        Skipped("PS703", NEEDED["backward"]),
+        Skipped("PS706", NEEDED["step"]),
+    ]
+    assert skipped_lines([Skipped("PS701", NEEDED["run"]), *went_on], 80) == [
+        "not checked: 4 rules need a run (--run)"
+    ]
+    assert skipped_lines(went_on, 200) == [
+        "not checked: 2 rules need a run of backward (--run backward), 1 rule needs a run of step (--run step)"
+    ]
     assert len(skipped_lines([Skipped(f"X{n}", "why") for n in range(30)], 80)) == LISTED + 1
 
 

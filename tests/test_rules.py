@@ -168,3 +168,48 @@ def test_what_backward_itself_steps_was_reached_though_it_keeps_no_gradient() ->
     assert check(stepped, [rule("PS701")]).findings == ()
     still = seen.with_run(stepped.run._replace(tensors=tuple(each._replace(changed_by=()) for each in tensors)))  # type: ignore[union-attr]
     assert [finding.paths for finding in check(still, [rule("PS701")]).findings] == [("0.weight", "0", "0.bias")]
+
+
+class _TwoLayers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.head = nn.Linear(3, 3), nn.Linear(3, 1)
+
+
+class _CutInOnePlace(_TwoLayers):
+    def forward(self, x: torch.Tensor) -> Any:
+        with torch.no_grad():
+            cut = self.fc(x)
+        self.fc(x)
+        return self.head(cut)
+
+
+class _CutAndGradedAgain(_TwoLayers):
+    def forward(self, x: torch.Tensor) -> Any:
+        with torch.no_grad(), torch.enable_grad():
+            features = self.fc(x)
+        return self.head(torch.tensor(0.0) * x + features.argmax())
+
+
+class _CutInFunction(_TwoLayers):
+    def forward(self, x: torch.Tensor) -> Any:
+        def features() -> Any:
+            return self.fc(x)
+
+        with torch.no_grad():
+            cut = self.fc(x) + features()
+        return self.head(cut)
+
+
+class _DetachedForOneUse(_TwoLayers):
+    def forward(self, x: torch.Tensor) -> Any:
+        features = self.fc(x)
+        return self.head(features.detach() + features.argmax())
+
+
+@pytest.mark.parametrize("model", [_CutInOnePlace, _CutAndGradedAgain, _CutInFunction, _DetachedForOneUse])
+def test_no_line_is_blamed_for_a_gradient_that_does_not_arrive_where_none_is_certain(model: type[nn.Module]) -> None:
+    seen = snapshot_of_run(model(), inputs=torch.ones(2, 3))
+    (finding,) = check(seen, [rule("PS701")]).findings
+    assert finding.location is None
+    assert "was called, but the loss does not depend on what it returned, or is cut off" in finding.message

@@ -86,12 +86,21 @@ def _asked(checked: Checked) -> int:
 
 def skipped_lines(skipped: Sequence[Skipped], width: int) -> list[str]:
     """What was not checked, in a line for what was not given, and one for each rule that could not decide."""
-    wanted = {NEEDED["optimizer"]: ("an optimizer", "-O"), NEEDED["values"]: ("values", "--values")}
-    numbers = Counter(each.reason for each in skipped if each.reason in wanted)
-    needs = []
-    for reason, (what, option) in wanted.items():
-        if number := numbers[reason]:
-            needs.append(f"{text.plural(number, 'rule')} {'needs' if number == 1 else 'need'} {what} ({option})")
+    wanted = {
+        NEEDED["optimizer"]: "an optimizer (-O)",
+        NEEDED["values"]: "values (--values)",
+        NEEDED["run"]: "a run (--run)",
+        NEEDED["backward"]: "a run of backward (--run backward)",
+        NEEDED["step"]: "a run of step (--run step)",
+    }
+    if any(each.reason == NEEDED["run"] for each in skipped):
+        wanted |= dict.fromkeys((NEEDED["backward"], NEEDED["step"]), wanted[NEEDED["run"]])
+    numbers = Counter(wanted[each.reason] for each in skipped if each.reason in wanted)
+    needs = [
+        f"{text.plural(numbers[what], 'rule')} {'needs' if numbers[what] == 1 else 'need'} {what}"
+        for what in dict.fromkeys(wanted.values())
+        if numbers[what]
+    ]
     lines = hanging(f"not checked: {', '.join(needs)}", "", width, "  ") if needs else []
     others = [each for each in skipped if each.reason not in wanted]
     for each in others[:LISTED]:

@@ -81,7 +81,7 @@ class Region(NamedTuple):
     is_whole: bool
     """Whether nothing in it that trains is reached."""
     has_reached_siblings: bool
-    """Whether something is reached in one that is built like it, in the same list."""
+    """Whether something is reached in another one of the same list, built like it, or of the same dict."""
 
 
 def region_of(facts: Facts, slot: int) -> Region:
@@ -109,8 +109,11 @@ def _is_called(facts: Facts, module: int) -> bool:
 
 
 def _siblings(facts: Facts, module: int) -> list[int]:
-    """The modules of a list that are built alike, a module of it among them; itself alone where it is in no list."""
+    """The modules that inputs may choose among: those of a list that are built alike, or all of a dict; the module
+    itself alone where it is in neither."""
     parent = facts.parents[module]
+    if parent >= 0 and facts.is_a(type_of(facts, parent), "torch.nn.modules.container.ModuleDict"):
+        return facts.children[parent]
     if parent < 0 or not facts.modules.path_at(module).rpartition(".")[2].isdecimal():
         return [module]
     of = structures(facts)

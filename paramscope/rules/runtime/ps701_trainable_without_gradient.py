@@ -4,8 +4,8 @@ What it finds
 : A registered parameter that requires grad and that no gradient reaches from the loss, with the inputs of this run.
   All that lies in one module of which nothing is reached is one finding, which says whether the module was called,
   and names the line of a `torch.no_grad()` or a `detach()` if that is all that its forward does with it. **Info**
-  where other inputs may well reach it: siblings in the same list are reached, as experts of a mixture are, or the
-  forward uses it on a condition only. A tied parameter is reached if one of its names is.
+  where other inputs may well reach it: others of the same list or dict are reached, as experts of a mixture are, or
+  the forward uses it on a condition only. A tied parameter is reached if one of its names is.
 
 Why it matters
 : It stays as it was initialised, and nothing says so. DistributedDataParallel raises in the second step, unless it
@@ -68,7 +68,7 @@ from paramscope.rules.rule import Blame, Problem, Rule, Undecided
 from paramscope.rules.runtime._regions import Region, Trained, cut_of, cut_within, reach, region_of, uses_in_forward
 from paramscope.snapshot.path import numberless
 
-RULE = Rule("PS701", "trainable-without-gradient", Severity.WARNING, needs="run", yields_to=("PS401",))
+RULE = Rule("PS701", "trainable-without-gradient", Severity.WARNING, needs="run", yields_to=("PS107", "PS401"))
 
 _FREEZE = "freeze {0|it|them}: requires_grad_(False)."
 
@@ -111,12 +111,18 @@ def _of_region(facts: Facts, region: Region) -> _Cause:
     """Why nothing in a module is reached."""
     if region.has_reached_siblings:
         return _Cause(
-            "these inputs do not reach {1}, though they reach others of the same list.",
+            "these inputs do not reach {1}, though they reach others beside {1|it|them}.",
             "Nothing to do where the inputs choose among them, as in a mixture of experts. DistributedDataParallel "
             "needs find_unused_parameters=True then.",
             Severity.INFO,
         )
     path = facts.modules.path_at(region.module)
+    if facts.parents[region.module] < 0:
+        return _Cause(
+            "nothing in {1} is reached by this loss, which is that of another root.",
+            "Nothing to do where {1} {1|has a loss of its|have losses of their} own.",
+            Severity.INFO,
+        )
     uses = uses_in_forward(facts, path, region.module)
     if not region.is_called:
         if uses and all(each.is_conditional for each in uses):

@@ -53,9 +53,7 @@ from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.runtime._regions import Trained, reach
 from paramscope.snapshot import Membership
 
-RULE = Rule(
-    "PS706", "stepped-but-unchanged", Severity.WARNING, needs="step", yields_to=("PS402", "PS407", "PS410", "PS211")
-)
+RULE = Rule("PS706", "stepped-but-unchanged", Severity.WARNING, needs="step", yields_to=("PS211", "PS410"))
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:

@@ -3,7 +3,7 @@
 What it finds
 : A registered module that the run never called, nor anything in it, and whose trainable parameters the loss does
   not reach in another way either: of several within one another the topmost. Its parameters stand in PS701. Not a
-  module of a list of which others are used: these inputs chose others.
+  module of a list or dict of which others are used: these inputs chose others.
 
 Why it matters
 : It takes memory, time in each step of the optimizer, and space in each checkpoint, and it is counted as if it
@@ -70,7 +70,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """The topmost modules of which nothing was called and nothing is reached."""
     regions = dict.fromkeys(region_of(facts, trained.slot) for trained in reach(facts).unreached)
     for region in regions:
-        if region.is_whole and not region.is_called and not region.has_reached_siblings:
+        is_root = facts.parents[region.module] < 0
+        if region.is_whole and not (region.is_called or region.has_reached_siblings or is_root):
             yield Problem(
                 (facts.modules.path_at(region.module),),
                 "{0} {0|holds|hold} trainable parameters, and the run never called {0|it|them}.",
