@@ -25,45 +25,45 @@ def slots_of(report: Report, **wanted: Any) -> set[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_reached_is_what_a_run_by_hand_gives_gradients(name: str) -> None:
-    with made(name) as ready:
-        torch.manual_seed(1)
-        report = audit(ready.model, inputs=ready.inputs, loss=ready.loss, run="backward")
-        torch.manual_seed(1)
-        scalars = ready.by_hand()
-        run = report.run
-        assert run is not None
-        assert run.loss_requires_grad
-        assert run.is_loss_finite
-        assert {path for path, p in ready.named() if p.grad is not None} == {
-            path for path, _ in ready.named() if report.slots[path].reached
-        }
-        assert all(each.isfinite() for each in scalars)
-        for path, parameter in ready.named():
-            slot = report.slots[path]
-            grad = None if parameter.grad is None else parameter.grad.to_dense()
-            if grad is None:
-                assert (slot.grad, slot.grad_norm) == ("none" if parameter.requires_grad else None, None), path
-                continue
-            assert slot.grad == ("finite" if grad.any() else "zero"), path
-            assert slot.grad_norm == pytest.approx(float(grad.norm()), rel=1e-4), path
-            if grad.ndim > 1:
-                assert slot.grad_rows == (int(grad.flatten(1).any(1).sum()), len(grad)), path
+    ready = made(name)
+    torch.manual_seed(1)
+    report = audit(ready.model, inputs=ready.inputs, loss=ready.loss, run="backward")
+    torch.manual_seed(1)
+    scalars = ready.by_hand()
+    run = report.run
+    assert run is not None
+    assert run.loss_requires_grad
+    assert run.is_loss_finite
+    assert {path for path, p in ready.named() if p.grad is not None} == {
+        path for path, _ in ready.named() if report.slots[path].reached
+    }
+    assert all(each.isfinite() for each in scalars)
+    for path, parameter in ready.named():
+        slot = report.slots[path]
+        grad = None if parameter.grad is None else parameter.grad.to_dense()
+        if grad is None:
+            assert (slot.grad, slot.grad_norm) == ("none" if parameter.requires_grad else None, None), path
+            continue
+        assert slot.grad == ("finite" if grad.any() else "zero"), path
+        assert slot.grad_norm == pytest.approx(float(grad.norm()), rel=1e-4), path
+        if grad.ndim > 1:
+            assert slot.grad_rows == (int(grad.flatten(1).any(1).sum()), len(grad)), path
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_step_changes_is_what_one_by_hand_changes(name: str) -> None:
-    with made(name) as ready:
-        torch.manual_seed(1)
-        report = audit(ready.model, optimizer=ready.optimizer, inputs=ready.inputs, loss=ready.loss, run="step")
-        before = {path: p.detach().clone() for path, p in ready.named()}
-        torch.manual_seed(1)
-        ready.step()
-        for path, parameter in ready.named():
-            slot, added = report.slots[path], (parameter.detach() - before[path]).norm()
-            assert ("step" in (slot.changed_by or ())) == (not torch.equal(parameter, before[path])), path
-            norm = before[path].norm()
-            if norm and slot.groups:
-                assert slot.update_ratio == pytest.approx(float(added / norm), rel=1e-3), path
+    ready = made(name)
+    torch.manual_seed(1)
+    report = audit(ready.model, optimizer=ready.optimizer, inputs=ready.inputs, loss=ready.loss, run="step")
+    before = {path: p.detach().clone() for path, p in ready.named()}
+    torch.manual_seed(1)
+    ready.step()
+    for path, parameter in ready.named():
+        slot, added = report.slots[path], (parameter.detach() - before[path]).norm()
+        assert ("step" in (slot.changed_by or ())) == (not torch.equal(parameter, before[path])), path
+        norm = before[path].norm()
+        if norm and slot.groups:
+            assert slot.update_ratio == pytest.approx(float(added / norm), rel=1e-3), path
 
 
 def test_phases() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from paramscope.errors import RunError
 
 
 def bits(tensor: torch.Tensor | None) -> Any:
-    """All of a tensor that a run could change: identity, memory, elements, of its gradient, too."""
+    """All of a tensor that a run could change: identity, storage, elements, of its gradient, too."""
     if tensor is None:
         return None
     held = tensor.detach()
@@ -29,7 +29,7 @@ def bits(tensor: torch.Tensor | None) -> Any:
         id(tensor),
         type(tensor),
         (tensor.shape, tensor.stride(), tensor.dtype, tensor.requires_grad, tensor.is_leaf, tensor.storage_offset()),
-        (tensor.untyped_storage()._cdata, tensor.untyped_storage().nbytes(), tensor.data_ptr()),
+        (tensor.untyped_storage()._cdata, tensor.untyped_storage().nbytes()),
         flat.tolist(),
         bits(tensor.grad) if tensor.is_leaf else None,
         list((tensor._backward_hooks or {}).items()),
@@ -69,10 +69,9 @@ def state_of(ready: Ready) -> Any:
 
 
 @pytest.fixture(params=NAMES)
-def ready(request: pytest.FixtureRequest) -> Iterator[Ready]:
+def ready(request: pytest.FixtureRequest) -> Ready:
     """Each of the models."""
-    with made(request.param) as ready:
-        yield ready
+    return made(request.param)
 
 
 @pytest.mark.parametrize(("run", "is_stepped"), [("backward", True), ("step", True), ("step", False)])
@@ -156,7 +155,8 @@ class Changing(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Much."""
-        out = (self.weight * x).sum() + (self.frozen * x).sum() + self.child(x).sum()
+        first = x.clone()
+        out = (self.weight.clone() * first).sum() + (self.frozen * first).sum() + self.child(first).sum()
         with torch.no_grad():
             self.weight.mul_(2)
             self.swapped.data = torch.zeros(3)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -250,30 +248,12 @@ BUILDERS: dict[str, Callable[[], Ready]] = {
 }
 
 
-@contextmanager
-def distributed() -> Iterator[Ready]:
-    """GPT-2 in DistributedDataParallel: a group of this one process, for as long as the block runs."""
-    with tempfile.NamedTemporaryFile() as file:
-        torch.distributed.init_process_group("gloo", init_method=f"file://{file.name}", rank=0, world_size=1)
-        try:
-            ready = gpt()
-            yield ready._replace(model=nn.parallel.DistributedDataParallel(ready.model))
-        finally:
-            torch.distributed.destroy_process_group()
+NAMES = list(BUILDERS)
 
 
-@contextmanager
-def made(name: str) -> Iterator[Ready]:
+def made(name: str) -> Ready:
     """One of them by its name, the same each time."""
     torch.manual_seed(0)
-    if name == "distributed":
-        with distributed() as ready:
-            yield ready
-    else:
-        with warnings.catch_warnings():  # what libraries say to one another
-            warnings.simplefilter("ignore")
-            ready = BUILDERS[name]()
-        yield ready
-
-
-NAMES = [*BUILDERS, "distributed"]
+    with warnings.catch_warnings():  # what libraries say to one another
+        warnings.simplefilter("ignore")
+        return BUILDERS[name]()
