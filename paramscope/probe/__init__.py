@@ -65,5 +65,7 @@ def _differentiable() -> Iterator[None]:
         if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):  # torch 2.4 and 2.5
             yield
             return
-        with torch.compiler.set_stance("force_eager"):
+        with torch.compiler.set_stance("force_eager"), warnings.catch_warnings():
+            # Of a compiled module, hooks see the wrapper and what it wraps: two modules here, too.
+            warnings.filterwarnings("ignore", "Using `torch.compile")
             yield

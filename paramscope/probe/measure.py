@@ -152,7 +152,8 @@ class Measure:
     def _know(self, tensor: torch.Tensor) -> int:
         """Bytes of a tensor's storage where it was not known before, else 0."""
         try:
-            storage = tensor.untyped_storage()
+            with torch._C.DisableTorchFunctionSubclass():
+                storage = tensor.untyped_storage()
         except (NotImplementedError, RuntimeError):  # sparse, nested
             return 0
         address = storage._cdata

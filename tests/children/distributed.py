@@ -83,6 +83,28 @@ def test_distributed_data_parallel_of_one_rank() -> None:
     assert {slot.stepped for slot in report.slots.records() if slot.trainable} == {True}
 
 
+def test_a_run_of_distributed_data_parallel_of_one_rank() -> None:
+    start()
+    options: list[dict[str, Any]] = [{}, {"find_unused_parameters": True}, {"gradient_as_bucket_view": True}]
+    for kwargs in options:
+        model = DistributedDataParallel(net(), **kwargs)
+        optimizer = torch.optim.AdamW(model.parameters())
+        for is_training in (True, False):
+            model.train(is_training)
+            before = copy.deepcopy(model.module.state_dict())
+            report = audit(model, optimizer=optimizer, inputs=X, run="step")
+            assert all(map(torch.equal, model.module.state_dict().values(), before.values()))
+            assert [p.grad for p in model.parameters()] == [None] * 5
+            assert not optimizer.state
+            model(X).sum().backward()
+            for path, parameter in model.named_parameters():
+                assert report.slots[path].reached
+                assert parameter.grad is not None
+                assert report.slots[path].grad_norm == pytest.approx(float(parameter.grad.norm()), abs=1e-6)
+                parameter.grad = None
+        del model, optimizer
+
+
 def wrapped(*, keep: bool, nested: bool) -> Any:
     model = net()
     if nested:
