@@ -62,6 +62,8 @@ def _differentiable() -> Iterator[None]:
     with torch.inference_mode(mode=False), torch.enable_grad(), warnings.catch_warnings():
         # What counts the calls of modules is such a hook, and an extra one does not matter.
         warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")
+        # What looks at a tensor to make one without elements of it asks for this, too.
+        warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf Tensor")
         if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):  # torch 2.4 and 2.5
             yield
             return

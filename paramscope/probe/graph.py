@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
-from torch.utils._pytree import tree_map_only
 from torch.utils.checkpoint import CheckpointFunction
 
 from paramscope.capture import Seen
@@ -35,8 +34,6 @@ class _Roots(nn.Module):
 
 _SMALL = 1 << 20
 """Elements of what is computed although it could be told without elements."""
-_BFLOAT16_ALONE = {getattr(torch.ops.aten, "_grouped_mm", None)}
-"""Operations that have a fake kernel for bfloat16 and for nothing else."""
 
 
 class _Telling:
@@ -44,8 +41,6 @@ class _Telling:
     computed, since forward may ask for it."""
 
     def __init__(self) -> None:
-        self.lowered: dict[str, None] = {}
-        """Names of what was told in bfloat16."""
         self._overwritten: dict[int, Any] = {}
         """Storages with elements that are not known any more, by their addresses, and held."""
 
@@ -58,10 +53,8 @@ class _Telling:
                     return func(*args, **kwargs)
             if func._schema.is_mutable:
                 self._forget(tensors)
-        if func._overloadpacket in _BFLOAT16_ALONE and args[0].dtype != torch.bfloat16:
-            # Autograd, which is above, does not see it.
-            self.lowered[func._overloadpacket.__name__] = None
-            return func(*tree_map_only(torch.Tensor, _lowered, args), **kwargs).to(args[0].dtype)
+        if func._overloadpacket is _GROUPED:
+            return _grouped(*args, **kwargs)
         return func(*args, **kwargs)
 
     def _is_known(self, tensor: torch.Tensor) -> bool:
@@ -75,8 +68,17 @@ class _Telling:
                 self._overwritten[storage._cdata] = storage
 
 
-def _lowered(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.bfloat16() if tensor.is_floating_point() else tensor
+_GROUPED = getattr(torch.ops.aten, "_grouped_mm", None)
+
+
+def _grouped(
+    first: torch.Tensor, second: torch.Tensor, offs: torch.Tensor | None = None, *_: Any, out_dtype: Any = None
+) -> torch.Tensor:
+    """The result of products of matrices in groups: torch tells it for bfloat16 alone, and for some sizes."""
+    rows, columns = first.shape[-2], second.shape[-1]
+    is_stacked = first.ndim == second.ndim
+    groups = [len(first) if first.ndim == 3 else len(offs if offs is not None else ())] if is_stacked else []
+    return first.new_empty((*groups, rows, columns), dtype=out_dtype or first.dtype)
 
 
 @contextmanager
@@ -117,8 +119,7 @@ def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs
     forward assigns."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     whole = _Roots(model, roots)
-    telling = _Telling()
-    measure = Measure(seen.modules, _tensors(seen), telling.run)
+    measure = Measure(seen.modules, _tensors(seen), _Telling().run)
     with mode, _quiet(), _open_checkpoints(measure):
         fakes, swapped = _fakes(whole, mode)
         measure.ignore(fakes.values())
@@ -146,7 +147,7 @@ def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs
         input_bytes=called.input_bytes,
         uncounted=tuple(measure.uncounted.most_common()),
         is_random=None,
-        notes=tuple(f"{name} was told in bfloat16: torch cannot tell it otherwise" for name in telling.lowered),
+        notes=(),
         seconds=0.0,
         tensors=tuple(_tensor_runs(seen, reached)),
         modules=measure.modules(paths),

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
 from paramscope.capture import Seen
 from paramscope.capture.handed import handed_over
@@ -230,8 +229,8 @@ def _ratios(tensors: list[torch.Tensor], watch: Watch, numbers: set[int]) -> dic
 
 
 def _is_evaluated(seen: Seen) -> bool:
-    """Whether every module is in eval mode."""
-    return not any(module.training for module in seen.held if isinstance(module, nn.Module))
+    """Whether the roots are in eval mode; what in them is not may have been left behind."""
+    return not any(seen.snapshot.modules[root].training for root in seen.snapshot.roots)
 
 
 def _outputs(output: Any) -> list[torch.Tensor]:

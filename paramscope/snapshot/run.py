@@ -67,7 +67,7 @@ class Run(NamedTuple):
     uncounted: tuple[tuple[str, int], ...]
     """(operation, how often it ran) of the operations on floating-point tensors for which torch has no formula."""
     is_random: bool | None
-    """Whether two forwards of the same inputs differed though the whole model is in eval mode; None where that was
+    """Whether two forwards of the same inputs differed though the roots are in eval mode; None where that was
     not tried."""
     notes: tuple[str, ...]
     """What was done otherwise than asked, and what could not be told."""

@@ -73,7 +73,6 @@ RULE = Rule("PS701", "trainable-without-gradient", Severity.WARNING, needs="run"
 _FREEZE = "freeze {0|it|them}: requires_grad_(False)."
 
 
-_CONDITION = " uses {0|it|them} on a condition that did not hold in this run."
 _OTHERS = (
     "Nothing to do where other inputs, or the other mode, use {0|it|them}. DistributedDataParallel needs "
     "find_unused_parameters=True for steps without."
@@ -83,35 +82,58 @@ _OTHERS = (
 class _Cause(NamedTuple):
     """Why no gradient reaches something."""
 
-    why: str
+    message: str
     help: str
     severity: Severity | None = None
     blame: str | Blame | None = None
+    alike: str | None = None
+    """What makes it one finding with others; None for the path of the region without numbers."""
 
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Unreached tensors, each in the topmost module of which nothing is reached. Where nothing is reached at all,
     PS710 says so."""
     found = reach(facts)
+    problems: list[tuple[Trained, Region, _Cause]] = []
     for trained in found.unreached if found.reached else ():
         region = region_of(facts, trained.slot)
-        path = facts.modules.path_at(region.module)
         cause = _of_region(facts, region) if region.is_whole else _of_one(facts, trained, region)
+        problems.append((trained, region, cause))
+    following = _following(facts, [region.module for _, region, cause in problems if cause.alike == _CALLED])
+    for trained, region, cause in problems:
+        path = facts.modules.path_at(region.module)
         yield Problem(
             (facts.slots.path_at(trained.slot), path, *facts.paths(trained.further)),
-            "{0} {0|is|are} trainable, but no gradient reaches {0|it|them}: " + cause.why,
-            cause.help,
+            cause.message,
+            (following if cause.alike == _CALLED else "") + cause.help,
             cause.severity,
             blame=cause.blame,
-            alike=numberless(path),
+            alike=cause.alike or numberless(path),
         )
+
+
+_CALLED = "called"
+
+
+def _following(facts: Facts, regions: list[int]) -> str:
+    """Which module of a list is reached, though all before it are not."""
+    if not regions:
+        return ""
+    last = max(regions)
+    parent = facts.parents[last]
+    siblings = list(facts.children[parent]) if parent >= 0 else []
+    behind = siblings[siblings.index(last) + 1 :] if last in siblings else []
+    name = facts.modules.path_at(behind[0]) if behind else ""
+    if not name.rpartition(".")[2].isdecimal() or not reach(facts).below[behind[0]]:
+        return ""
+    return f"{name}, which comes next, is reached: look at what it is given. "
 
 
 def _of_region(facts: Facts, region: Region) -> _Cause:
     """Why nothing in a module is reached."""
-    if region.has_reached_siblings:
+    if region.has_reached_siblings and not region.is_called:
         return _Cause(
-            "these inputs do not reach {1}, though they reach others beside {1|it|them}.",
+            "No gradient reaches {1}: these inputs do not call {1|it|them}, but others beside {1|it|them}.",
             "Nothing to do where the inputs choose among them, as in a mixture of experts. DistributedDataParallel "
             "needs find_unused_parameters=True then.",
             Severity.INFO,
@@ -119,16 +141,20 @@ def _of_region(facts: Facts, region: Region) -> _Cause:
     path = facts.modules.path_at(region.module)
     if facts.parents[region.module] < 0:
         return _Cause(
-            "nothing in {1} is reached by this loss, which is that of another root.",
+            "No gradient reaches {1}: this loss is that of another root.",
             "Nothing to do where {1} {1|has a loss of its|have losses of their} own.",
             Severity.INFO,
         )
     uses = uses_in_forward(facts, path, region.module)
     if not region.is_called:
         if uses and all(each.is_conditional for each in uses):
-            return _Cause("forward" + _CONDITION.replace("{0|it|them}", "{1}"), _OTHERS, Severity.INFO)
+            return _Cause(
+                "No gradient reaches {1}: forward calls {1|it|them} on a condition that did not hold in this run.",
+                _OTHERS,
+                Severity.INFO,
+            )
         return _Cause(
-            "the run never called {1}.",
+            "The run never called {1}, so that no gradient reaches {1|its|their} parameters.",
             "Call {1} in forward, on the way to the loss; or, if {1|it is|they are} not needed, leave {1|it|them} "
             "out, or " + _FREEZE,
             blame=path,
@@ -136,16 +162,19 @@ def _of_region(facts: Facts, region: Region) -> _Cause:
     cut = cut_of(uses) or cut_within(facts, region.module)
     if cut is not None:
         is_ungraded = cut.cut == "no_grad"
+        what = "{1} {1|runs|run} under torch.no_grad()" if is_ungraded else "What {1} {1|returns|return} is detached"
         return _Cause(
-            "{1} {1|runs|run} under torch.no_grad()." if is_ungraded else "what {1} {1|returns|return} is detached.",
+            f"{what}: no gradient reaches {{1|its|their}} parameters.",
             f"Take {'torch.no_grad()' if is_ungraded else 'detach()'} away if {{1}} {{1|is|are}} to be trained; if "
             "not, " + _FREEZE,
             blame=Blame.line(cut.at),
         )
     return _Cause(
-        "{1} {1|was|were} called, but the loss does not depend on what {1|it|they} returned, or is cut off from it.",
-        "See what becomes of the output: is it used, and is there a detach(), torch.no_grad(), argmax or rounding on "
-        "the way to the loss? If {0|it is|they are} not to be trained, " + _FREEZE,
+        "No gradient reaches {1}, though the run called {1|it|them}: the loss does not depend on what {1|it|they} "
+        "returned, or is cut off from it.",
+        "Is the output used, and is there a detach(), torch.no_grad(), argmax or rounding on the way to the loss? "
+        "If it is not to be trained, " + _FREEZE,
+        alike=_CALLED,
     )
 
 
@@ -153,17 +182,21 @@ def _of_one(facts: Facts, trained: Trained, region: Region) -> _Cause:
     """Why a parameter is not reached, of a module of which others are."""
     uses = uses_in_forward(facts, facts.slots.path_at(trained.slot), region.module)
     if uses and all(each.is_conditional for each in uses):
-        return _Cause("forward" + _CONDITION, _OTHERS, Severity.INFO)
+        return _Cause(
+            "No gradient reaches {0}: forward uses {0|it|them} on a condition that did not hold in this run.",
+            _OTHERS,
+            Severity.INFO,
+        )
     cut = cut_of(uses)
     if cut is not None:
         how = "under torch.no_grad()" if cut.cut == "no_grad" else "detached"
         return _Cause(
-            f"forward reads {{0|it|them}} {how}.",
+            f"No gradient reaches {{0}}: forward reads {{0|it|them}} {how}.",
             "If {0|it is|they are} to be trained, read {0|it|them} as {0|it is|they are}; if not, " + _FREEZE,
             blame=Blame.line(cut.at),
         )
     return _Cause(
-        "the loss depends on other parameters of {1}, but not on {0|this one|these}.",
+        "No gradient reaches {0}, though the loss depends on other parameters of {1}.",
         "Use {0|it|them} in forward, as {0|it is|they are}: not through .data, detach() or a copy. If {0|it is|they "
         "are} not needed, leave {0|it|them} out, or " + _FREEZE,
     )

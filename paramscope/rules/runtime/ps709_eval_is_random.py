@@ -1,7 +1,7 @@
 """In eval mode two forwards of the same inputs differ.
 
 What it finds
-: A model that is in eval mode as a whole, and whose output is another one the second time. The line is that of a
+: A model that is in eval mode, and whose output is another one the second time. The line is that of a
   dropout in forward that is not told the mode, if there is one. **Info** where a forward draws samples by name
   (`torch.randn_like`, `.sample()`), which may be what it is for.
 
@@ -61,7 +61,9 @@ from typing import TYPE_CHECKING
 from paramscope import source
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import literal
 from paramscope.rules.rule import Blame, Problem, Rule, Undecided
+from paramscope.text import listed
 
 if TYPE_CHECKING:
     from paramscope.source.forward_uses import Call
@@ -90,20 +92,26 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         help = "Give it the mode: F.dropout(x, p, training=self.training), or make an nn.Dropout in __init__."
     elif drawn:
         help = f"Nothing to do if {drawn[0]}() is meant to draw in evaluation, too; if not, ask self.training first."
+    why = "dropout is still active." if dropping else f"its forward draws with {drawn[0]}()." if drawn else _SOMEWHERE
+    training = [each for each in _training(facts) if each not in facts.snapshot.roots]
+    if training:
+        names = listed(training[:3] + ([f"{len(training) - 3} more"] if len(training) > 3 else []))
+        why = f"{names} {'is' if len(training) == 1 else 'are'} in training mode."
+        help = "Call model.eval() when all of it is built, or leave them in training mode on purpose."
     yield Problem(
-        facts.snapshot.roots,
-        "Two forwards of the same inputs differ, though the whole model is in eval mode: "
-        + (
-            "dropout is still active."
-            if dropping
-            else f"its forward draws with {drawn[0]}()."
-            if drawn
-            else _SOMEWHERE
-        ),
+        (*facts.snapshot.roots, *training),
+        f"Two forwards of the same inputs differ, though the model is in eval mode: {literal(why)}",
         help,
-        Severity.INFO if drawn and dropping is None else None,
-        blame=None if dropping is None else Blame.line(dropping),
+        Severity.INFO if drawn and dropping is None and not training else None,
+        blame=None if dropping is None or training else Blame.line(dropping),
     )
+
+
+def _training(facts: Facts) -> Iterator[str]:
+    """Paths of the modules that the run called in training mode."""
+    for kind, modules in facts.module_kinds:
+        if kind.training:
+            yield from (facts.modules.path_at(each) for each in modules if facts.snapshot.run_of_module(each))
 
 
 _SOMEWHERE = "something in it is random."
