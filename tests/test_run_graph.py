@@ -218,3 +218,33 @@ def test_a_report_of_a_run_is_written_and_read_back() -> None:
         assert again.run == report.run
         for format in ("tree", "table", "markdown", "html"):
             assert again.render(format) == report.render(format)
+
+
+def test_what_an_autograd_function_runs_is_not_known() -> None:
+    class Hidden(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor, layer: nn.Module) -> Any:
+            ctx.layer, ctx.x = layer, x.detach().requires_grad_()
+            return layer(x)
+
+        @staticmethod
+        def backward(ctx: Any, grad: torch.Tensor) -> Any:
+            with torch.enable_grad():
+                out = ctx.layer(ctx.x)
+            torch.autograd.backward(out, grad)
+            return ctx.x.grad, None
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.inner = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return Hidden.apply(self.stem(x), self.inner)
+
+    report = audit(Net(), inputs=torch.ones(1, 2))
+    assert [slot.reached for slot in report.slots.records()] == [True, True, None, None]
+    assert report.run is not None
+    assert "an autograd.Function runs inner: " in report.run.notes[0]
+    assert not any(finding.code == "PS701" for finding in report.findings)
+    assert len(reached(audit(Net(), inputs=torch.ones(1, 2), run="backward"))) == 4

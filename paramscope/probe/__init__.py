@@ -50,7 +50,7 @@ def snapshot_of_run(
     held = [*(root for _, root in roots), optimizer, *seen.held, inputs, loss]
     with _differentiable(), kept(held, with_elements=run != "graph") as keeper:
         if run == "graph":
-            found = run_graph(seen, model, roots, inputs, loss)
+            found = run_graph(seen, model, roots, optimizer, inputs, loss)
         else:
             found = run_real(seen, model, optimizer if run == "step" else None, inputs, loss, keeper)
     return seen.snapshot.with_run(found._replace(seconds=time.perf_counter() - started))

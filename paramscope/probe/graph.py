@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +13,10 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake
 from torch.utils.checkpoint import CheckpointFunction
 
 from paramscope.capture import Seen
+from paramscope.capture.handed import handed_over
 from paramscope.probe.measure import Measure, tensors_among, tensors_in
 from paramscope.probe.ways import Called, Loss, call, loss_of, made
-from paramscope.snapshot import Run, TensorRun
+from paramscope.snapshot import LooseParameter, Run, TensorRun
 
 
 class _Roots(nn.Module):
@@ -114,7 +115,9 @@ def _quiet() -> Iterator[None]:
         logger.disabled = was
 
 
-def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs: Any, loss: Any) -> Run:
+def run_graph(
+    seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], optimizer: Any, inputs: Any, loss: Any
+) -> Run:
     """Runs forward on fake tensors, and walks the autograd graph. Nothing of the model is changed but what its
     forward assigns."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
@@ -134,12 +137,15 @@ def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs
         called, told = torch.func.functional_call(whole, swapped, (work,), tie_weights=False)
         reached_leaves = leaves(each.grad_fn for each in told.scalars)
     numbers = {id(fake): seen.tensors[real] for real, fake in fakes.items() if real in seen.tensors}
-    reached = {numbers.get(id(leaf), seen.tensors.get(id(leaf), -1)) for leaf in reached_leaves}
+    numbers |= seen.tensors
+    reached = {numbers.get(id(leaf), -1) for leaf in reached_leaves}
     paths = seen.snapshot.module_columns.paths
+    opaque = [paths[at] for at in sorted(measure.opaque) if at >= 0]
     return Run(
         kind="graph",
         inputs=called.inputs,
         loss=told.words,
+        is_loss_made=told.is_made,
         loss_requires_grad=any(each.requires_grad for each in told.scalars),
         is_loss_finite=None,
         flops=measure.flops,
@@ -147,20 +153,57 @@ def run_graph(seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], inputs
         input_bytes=called.input_bytes,
         uncounted=tuple(measure.uncounted.most_common()),
         is_random=None,
-        notes=(),
+        notes=tuple(_opaque_notes(opaque)),
         seconds=0.0,
-        tensors=tuple(_tensor_runs(seen, reached)),
+        loose=loose_parameters(reached_leaves, numbers, optimizer),
+        tensors=tuple(_tensor_runs(seen, reached, _held_by(seen, measure.opaque))),
         modules=measure.modules(paths),
     )
 
 
-def _tensor_runs(seen: Seen, reached: set[int]) -> Iterator[TensorRun]:
+def _opaque_notes(opaque: list[str]) -> Iterator[str]:
+    """What is said of modules that autograd does not show."""
+    if opaque:
+        more = f" and {len(opaque) - 1:,} more" if len(opaque) > 1 else ""
+        yield (
+            f"an autograd.Function runs {opaque[0] or 'the root'}{more}: what reaches the parameters there, the graph "
+            'does not show, but run="backward" does'
+        )
+
+
+def _held_by(seen: Seen, modules: Collection[int]) -> set[int]:
+    """Numbers of the tensors that some modules hold, by their positions."""
+    columns = seen.snapshot.slot_columns
+    held = zip(columns.modules, columns.tensors, strict=True) if modules else ()
+    return {tensor for module, tensor in held if seen.snapshot.module_columns.repeats.get(module, module) in modules}
+
+
+def loose_parameters(
+    reached: Iterable[torch.Tensor], numbers: Mapping[int, int], optimizer: Any
+) -> tuple[LooseParameter, ...]:
+    """Parameters that are reached and stand neither in the model nor in an optimizer.
+
+    numbers: of the model's tensors, by id.
+    """
+    groups = [group for each in handed_over(optimizer) for group in each.found.groups]
+    stepped = {id(member) for group in groups for member in group["params"]}
+    found = [each for each in reached if isinstance(each, nn.Parameter) and id(each) not in numbers]
+    return tuple(
+        LooseParameter(tuple(each.shape), str(each.dtype).removeprefix("torch."))
+        for each in found
+        if id(each) not in stepped
+    )
+
+
+def _tensor_runs(seen: Seen, reached: set[int], unseen: set[int]) -> Iterator[TensorRun]:
+    """unseen: numbers of tensors of which a graph cannot show whether they are reached."""
     snapshot = seen.snapshot
     specs, columns = snapshot.interned.specs, snapshot.tensor_columns
     for number in range(len(columns.specs)):
         tensor = snapshot.tensor(number)
         can = tensor.is_leaf and tensor.requires_grad and specs[columns.specs[number]].is_differentiable
-        yield TensorRun(number, number in reached if can else None, None, None, None, (), None)
+        is_known = number in reached or number not in unseen
+        yield TensorRun(number, number in reached if can and is_known else None, None, None, None, (), None)
 
 
 def _tensors(seen: Seen) -> list[torch.Tensor]:

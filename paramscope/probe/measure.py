@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
+from torch.autograd.function import FunctionCtx
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -83,6 +85,8 @@ class Measure:
         self.flops = 0
         self.activation_bytes = 0
         self.uncounted: Counter[str] = Counter()
+        self.opaque: set[int] = set()
+        """Positions of modules that an `autograd.Function` ran: what reaches them, autograd does not show."""
         self._calls: Counter[int] = Counter()
         self._outputs: dict[int, str] = {}
         self._sums: dict[int, tuple[int, int]] = {}
@@ -130,6 +134,8 @@ class Measure:
 
     def _begin(self, module: Any, _: Any) -> None:
         self._open.append((id(module), self.flops, self.activation_bytes))
+        if not torch.is_grad_enabled() and _is_in_function():
+            self.opaque.add(self._positions.get(id(module), -1))
 
     def _end(self, module: Any, _: Any, output: Any) -> None:
         # A forward that raised, and was caught, ends without a word.
@@ -178,6 +184,16 @@ def tensors_among(arguments: Iterable[Any]) -> Iterator[torch.Tensor]:
             yield each
         elif isinstance(each, (list, tuple)):
             yield from tensors_among(each)
+
+
+def _is_in_function() -> bool:
+    """Whether the forward of an `autograd.Function` is running."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == "forward" and isinstance(frame.f_locals.get("ctx"), FunctionCtx):
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
 
 
 def _unpacked(packed: tuple[torch.Tensor, int]) -> torch.Tensor:

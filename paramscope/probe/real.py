@@ -13,7 +13,7 @@ from paramscope.capture.handed import handed_over
 from paramscope.errors import RunError
 from paramscope.probe.elements import Watch
 from paramscope.probe.failing import running
-from paramscope.probe.graph import leaves
+from paramscope.probe.graph import leaves, loose_parameters
 from paramscope.probe.keep import Keeper
 from paramscope.probe.measure import Measure, tensors_in
 from paramscope.probe.ways import Loss, call, is_function, loss_of, made
@@ -52,7 +52,7 @@ def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, kee
     told = loss_of(called.output, loss)
     changed["forward"] = _changes(watch)
     starts = _starts(told)
-    _backward(told, starts, keeper)
+    loose = loose_parameters(_backward(told, starts, keeper), seen.tensors, optimizer)
     changed["backward"] = _changes(watch)
     grads = _grads(tensors)
     ratios: dict[int, float] = {}
@@ -78,6 +78,7 @@ def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, kee
         kind="backward" if optimizer is None else "step",
         inputs=called.inputs,
         loss=told.words,
+        is_loss_made=told.is_made,
         loss_requires_grad=bool(starts),
         is_loss_finite=is_loss_finite,
         flops=measure.flops,
@@ -87,6 +88,7 @@ def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, kee
         is_random=is_random,
         notes=tuple(notes),
         seconds=0.0,
+        loose=loose,
         tensors=tuple(_tensor_runs(seen, grads, changed, ratios)),
         modules=measure.modules(seen.snapshot.module_columns.paths),
     )
@@ -133,12 +135,15 @@ def _starts(told: Loss) -> list[torch.Tensor]:
     return [each for each in told.scalars if each.requires_grad]
 
 
-def _backward(told: Loss, starts: list[torch.Tensor], keeper: Keeper) -> None:
+def _backward(told: Loss, starts: list[torch.Tensor], keeper: Keeper) -> list[torch.Tensor]:
+    """Runs backward; the tensors that gradients arrive in, as far as autograd shows them."""
+    reached = leaves(each.grad_fn for each in starts)
     if starts:
         # Gradients arrive also in what the loss alone holds.
-        _put_aside(keeper.visit(leaves(each.grad_fn for each in starts)))
+        _put_aside(keeper.visit(reached))
         with running(f"backward from {told.words}"):
             torch.autograd.backward(starts)
+    return reached
 
 
 def _again(model: Any, inputs: Any, loss: Any, keeper: Keeper) -> torch.Tensor:

@@ -34,6 +34,8 @@ class Loss(NamedTuple):
     scalars: list[torch.Tensor]
     words: str
     """How it was told: `output.loss`."""
+    is_made: bool = False
+    """Whether it is no loss of the user's, but the sum of the output."""
 
 
 def call(model: Any, inputs: Any) -> Called:
@@ -97,7 +99,7 @@ def loss_of(output: Any, loss: Callable[[Any], Any] | None) -> Loss:
         return Loss(floating, "the output")
     sums = [each.abs().sum() if each.is_complex() else each.sum() for each in floating]
     words = "the sum of the output" if len(floating) == 1 else f"the sum of {len(floating)} tensors of the output"
-    return Loss([torch.stack([each.double() for each in sums]).sum()], words)
+    return Loss([torch.stack([each.double() for each in sums]).sum()], words, is_made=True)
 
 
 def _name(function: Any) -> str:

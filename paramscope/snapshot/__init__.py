@@ -52,6 +52,7 @@ from paramscope.snapshot.records import TensorRecord as TensorRecord
 from paramscope.snapshot.records import TensorSpec as TensorSpec
 from paramscope.snapshot.run import RUN_KINDS as RUN_KINDS
 from paramscope.snapshot.run import Gradient as Gradient
+from paramscope.snapshot.run import LooseParameter as LooseParameter
 from paramscope.snapshot.run import ModuleRun as ModuleRun
 from paramscope.snapshot.run import Phase as Phase
 from paramscope.snapshot.run import Run as Run

@@ -46,6 +46,13 @@ class ModuleRun(NamedTuple):
     that keeps it, and no parameter's."""
 
 
+class LooseParameter(NamedTuple):
+    """A Parameter that the loss depends on, and that neither the model nor an optimizer holds."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
 class Run(NamedTuple):
     """What was run, and what it showed."""
 
@@ -54,6 +61,8 @@ class Run(NamedTuple):
     """What forward was given, in the words of a call: `1×3×224×224 float32`, `input_ids=1×128 int64`."""
     loss: str
     """How a scalar was made of the output: `output.loss`, `the sum of output`, `loss(output)`."""
+    is_loss_made: bool
+    """Whether the loss is none of the user's, but the sum of what forward returned."""
     loss_requires_grad: bool
     """Whether backward could start from it."""
     is_loss_finite: bool | None
@@ -73,6 +82,8 @@ class Run(NamedTuple):
     """What was done otherwise than asked, and what could not be told."""
     seconds: float
     """What the run took."""
+    loose: tuple[LooseParameter, ...]
+    """What gets gradients beside the model, such as a Parameter that is made in a loss function."""
     tensors: tuple[TensorRun, ...]
     """By rising number; those that have slots."""
     modules: tuple[ModuleRun, ...]

@@ -311,11 +311,18 @@ class ModuleRun(Wire, frozen=True):
     activation_bytes: Natural
 
 
+class LooseParameter(Wire, frozen=True):
+    record = snapshot.LooseParameter
+    shape: Sizes
+    dtype: str
+
+
 class Run(Wire, frozen=True):
     record = snapshot.Run
     kind: snapshot.RunKind
     inputs: str
     loss: str
+    is_loss_made: bool
     loss_requires_grad: bool
     is_loss_finite: bool | None
     flops: Natural
@@ -325,6 +332,7 @@ class Run(Wire, frozen=True):
     is_random: bool | None
     notes: Texts
     seconds: float
+    loose: tuple[LooseParameter, ...]
     tensors: tuple[TensorRun, ...]
     modules: tuple[ModuleRun, ...]
 

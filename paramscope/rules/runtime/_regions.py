@@ -68,7 +68,7 @@ def reach(facts: Facts) -> Reach:
 def is_loss_made(facts: Facts) -> bool:
     """Whether the loss of the run is no loss of the user's, but the sum of what forward returned."""
     run = facts.snapshot.run
-    return run is not None and run.loss.startswith("the sum of")
+    return run is not None and run.is_loss_made
 
 
 class Region(NamedTuple):

@@ -60,6 +60,7 @@ from paramscope.rules.facts import Facts
 from paramscope.rules.optimizer._members import distinct
 from paramscope.rules.places import upwards
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.text import shape
 
 RULE = Rule(
     "PS707",
@@ -87,6 +88,14 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 hidden.setdefault(above[0], []).append(slot)
             else:
                 yield Problem((facts.slots.path_at(slot),), _MESSAGE, _HELP)
+    for loose in snapshot.run.loose if snapshot.run and facts.has_optimizer else ():
+        yield Problem(
+            snapshot.roots,
+            f"A Parameter of {shape(loose.shape)} {loose.dtype} gets gradients, and neither the model nor the "
+            "optimizer holds it: no step changes it, and it is not saved.",
+            "Make it once, in __init__ of a module, and hand its parameters() to the optimizer; a Parameter that is "
+            "made in a loss function or in forward is a new one each time.",
+        )
     for module, slots in hidden.items():
         path = facts.modules.path_at(module)
         yield Problem((path, *facts.paths(slots)), _MESSAGE, _HELP, Severity.WARNING)
