@@ -4,7 +4,6 @@ module did is what torch says that it did; and of the model nothing is changed.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
@@ -169,19 +168,6 @@ def test_hidden_and_tied_and_repeated() -> None:
     assert report.modules["shared"].calls == report.modules["layers[0]"].calls == 3
     assert report.modules["tied"].calls == 0
     assert (model.log, hasattr(model, "last")) == ([], False)
-
-
-def test_wrapped_for_distribution(tmp_path: Any) -> None:
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    try:
-        model = nn.parallel.DistributedDataParallel(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
-        before = copy.deepcopy(model.state_dict())
-        for run in ("graph", "backward"):
-            report = audit(model, inputs=torch.ones(1, 2), run=run)
-            assert reached(report) == {f"module.{at}.{name}" for at in (0, 1) for name in ("weight", "bias")}
-        assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
-    finally:
-        torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize(

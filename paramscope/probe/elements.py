@@ -66,14 +66,16 @@ class Watch:
         self._tensors = tensors
         self._copied = dict(kept.copied)
         self._was = [_places(tensor) for tensor in tensors]
+        self._known: dict[int, bool] = {}
+        """Whether a storage is as it was, by its address, as `changed` has found it."""
 
     def changed(self) -> set[int]:
         """Positions of the tensors whose elements are others than at the last moment."""
-        known: dict[int, bool] = {}
+        self._known.clear()
         found = set()
         for position, tensor in enumerate(self._tensors):
             was, now = self._was[position], _places(tensor)
-            if len(was) != len(now) or not all(self._is_same(*each, known) for each in zip(was, now, strict=True)):
+            if len(was) != len(now) or not all(self._is_same(*each) for each in zip(was, now, strict=True)):
                 found.add(position)
         return found
 
@@ -87,24 +89,21 @@ class Watch:
         return empty.set_(self._copied[place.storage].copy, place.offset, place.size, place.stride)
 
     def go_on(self) -> None:
-        """From now on, what is compared with is now."""
+        """What `changed` has just seen is what it next compares with."""
         self._was = [_places(tensor) for tensor in self._tensors]
-        for places in self._was:
-            for place, live in places:
-                last = self._copied.get(place.storage)
-                if last is None or not _are_equal(live, last.copy):
-                    self._copied[place.storage] = _Copied(live, _copy(live))
+        new = {place.storage: live for places in self._was for place, live in places}
+        for address, live in new.items():
+            if not self._known.get(address, False):
+                self._copied[address] = _Copied(live, _copy(live))
 
-    def _is_same(
-        self, was: tuple[_Place, Any], now: tuple[_Place, torch.UntypedStorage], known: dict[int, bool]
-    ) -> bool:
+    def _is_same(self, was: tuple[_Place, Any], now: tuple[_Place, torch.UntypedStorage]) -> bool:
         (before, _), (after, live) = was, now
         copy = self._copied[before.storage].copy
         if before == after:
-            if before.storage not in known:
-                known[before.storage] = _are_equal(live, copy)
-            if known[before.storage] or live.nbytes() != copy.nbytes():
-                return known[before.storage]
+            if before.storage not in self._known:
+                self._known[before.storage] = _are_equal(live, copy)
+            if self._known[before.storage] or live.nbytes() != copy.nbytes():
+                return self._known[before.storage]
         if (before.size, before.itemsize) != (after.size, after.itemsize):
             return False
         return torch.equal(_words(copy, before), _words(live, after))

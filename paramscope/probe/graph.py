@@ -166,7 +166,7 @@ def _opaque_notes(opaque: list[str]) -> Iterator[str]:
     if opaque:
         more = f" and {len(opaque) - 1:,} more" if len(opaque) > 1 else ""
         yield (
-            f"an autograd.Function runs {opaque[0] or 'the root'}{more}: what reaches the parameters there, the graph "
+            f"an autograd.Function runs {opaque[0] or 'the root'}{more}: what reaches parameters there, the graph "
             'does not show, but run="backward" does'
         )
 

@@ -11,6 +11,7 @@ import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from operator import is_not
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
@@ -84,7 +85,7 @@ class Keeper:
                     self.tensors.append(each)
                     pending.extend(self._keep_tensor(each))
                 elif isinstance(each, torch.Generator):
-                    self._undo.append(_state_of(each))
+                    self._undo.append(partial(each.set_state, each.get_state()))
                 pending.extend(self._keep_object(each))
         return self.tensors[before:]
 
@@ -201,24 +202,14 @@ def _class_of(each: Any) -> Callable[[], None]:
     return put_back
 
 
-def _state_of(generator: torch.Generator) -> Callable[[], object]:
-    state = generator.get_state()
-    return lambda: generator.set_state(state)
-
-
 def _random_states() -> list[Callable[[], object]]:
     """What puts the random states of Python, numpy and torch back."""
-    found: list[Callable[[], object]] = []
-    state = random.getstate()
-    found.append(lambda: random.setstate(state))
+    found: list[Callable[[], object]] = [
+        partial(random.setstate, random.getstate()),
+        partial(torch.set_rng_state, torch.get_rng_state()),
+    ]
     numpy = sys.modules.get("numpy")
     if numpy is not None:
-        drawn = numpy.random.get_state()
-        found.append(lambda: numpy.random.set_state(drawn))
-    cpu = torch.get_rng_state()
-    found.append(lambda: torch.set_rng_state(cpu))
-    for device in (torch.cuda, torch.xpu):
-        if device.is_available() and device.is_initialized():
-            states = device.get_rng_state_all()
-            found.append(lambda device=device, states=states: device.set_rng_state_all(states))  # type: ignore[misc]
-    return found
+        found.append(partial(numpy.random.set_state, numpy.random.get_state()))
+    devices = [each for each in (torch.cuda, torch.xpu) if each.is_available() and each.is_initialized()]
+    return [*found, *(partial(each.set_rng_state_all, each.get_rng_state_all()) for each in devices)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -13,22 +13,12 @@ from paramscope.capture.handed import handed_over
 from paramscope.errors import RunError
 from paramscope.probe.elements import Watch
 from paramscope.probe.failing import running
+from paramscope.probe.gradients import Arrived, arrived, norm_of, widened
 from paramscope.probe.graph import leaves, loose_parameters
 from paramscope.probe.keep import Keeper
 from paramscope.probe.measure import Measure, tensors_in
 from paramscope.probe.ways import Loss, call, is_function, loss_of, made
-from paramscope.snapshot import Gradient, Phase, Run, TensorRun
-
-_SQUARES_FIT = 1e-15, 1e13
-"""Between these, the squares of gradients and their sum are float32 numbers."""
-
-
-class _Grad(NamedTuple):
-    """What is said of a gradient."""
-
-    grad: Gradient
-    norm: float | None
-    rows: tuple[int, int] | None
+from paramscope.snapshot import Phase, Run, TensorRun
 
 
 def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, keeper: Keeper) -> Run:
@@ -54,7 +44,8 @@ def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, kee
     starts = _starts(told)
     loose = loose_parameters(_backward(told, starts, keeper), seen.tensors, optimizer)
     changed["backward"] = _changes(watch)
-    grads = _grads(tensors)
+    with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+        grads = arrived(tensors)
     ratios: dict[int, float] = {}
     notes = []
     if optimizer is not None and starts:
@@ -95,15 +86,15 @@ def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, kee
 
 
 def _tensor_runs(
-    seen: Seen, grads: dict[int, _Grad], changed: dict[Phase, set[int]], ratios: dict[int, float]
+    seen: Seen, grads: dict[int, Arrived], changed: dict[Phase, set[int]], ratios: dict[int, float]
 ) -> Iterator[TensorRun]:
     snapshot = seen.snapshot
     for number in range(len(snapshot.tensor_columns.specs)):
-        tensor, arrived = snapshot.tensor(number), grads.get(number)
+        tensor, given = snapshot.tensor(number), grads.get(number)
         phases = tuple(phase for phase, numbers in changed.items() if number in numbers)
         ratio = ratios.get(number)
-        if arrived is not None:
-            yield TensorRun(number, True, arrived.grad, arrived.norm, arrived.rows, phases, ratio)  # noqa: FBT003
+        if given is not None:
+            yield TensorRun(number, True, given.grad, given.norm, given.rows, phases, ratio)  # noqa: FBT003
         elif tensor.is_leaf and tensor.requires_grad and tensor.spec.is_differentiable:
             yield TensorRun(number, False, "none", None, None, phases, ratio)  # noqa: FBT003
         else:
@@ -170,53 +161,6 @@ def _needs_closure(step: Any) -> bool:
     return first is not None and first.name == "closure" and first.default is first.empty
 
 
-def _grads(tensors: list[torch.Tensor]) -> dict[int, _Grad]:
-    """What is said of the gradients that arrived, by the number of the tensor. Devices are waited for once each."""
-    found: dict[int, _Grad] = {}
-    sums: dict[torch.device, list[tuple[int, torch.Tensor, torch.Tensor]]] = {}
-    with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
-        for number, tensor in enumerate(tensors):
-            grad = tensor.grad if tensor.is_leaf else None
-            if grad is not None:
-                rows = _rows(grad)
-                sums.setdefault(rows.device, []).append((number, rows, _sums(rows)))
-        for each in sums.values():
-            for (number, rows, _), said in zip(each, torch.stack([told for *_, told in each]).tolist(), strict=True):
-                found[number] = _said(tensors[number], rows, *said)
-    return found
-
-
-def _rows(grad: torch.Tensor) -> torch.Tensor:
-    """Rows of a gradient, shape (rows, elements of each): of a sparse one, those that it has."""
-    if grad.layout is torch.sparse_coo:
-        grad = grad.coalesce().values()
-    elif grad.layout is not torch.strided:
-        grad = grad.to_dense()
-    if grad.is_complex():
-        grad = torch.view_as_real(grad)
-    return grad.reshape(len(grad) if grad.ndim else 1, -1) if grad.numel() else grad.new_zeros(1, 1)
-
-
-def _sums(rows: torch.Tensor) -> torch.Tensor:
-    """(norm, largest magnitude, number of rows that are not all zeros), as float64."""
-    dtype = None if rows.dtype is torch.float64 else torch.float32
-    largest = torch.linalg.vector_norm(rows, torch.inf, dim=1, dtype=dtype)
-    norm = torch.linalg.vector_norm(rows, dtype=dtype)
-    return torch.stack([norm.double(), largest.max().double(), (largest != 0).sum().double()])
-
-
-def _said(tensor: torch.Tensor, rows: torch.Tensor, norm: float, largest: float, moved: float) -> _Grad:
-    if not largest < torch.inf:
-        grad: Gradient = "non-finite"
-    else:
-        grad = "finite" if largest else "zero"
-        least, most = _SQUARES_FIT
-        if largest and not least < largest < most:
-            norm = float(torch.linalg.vector_norm(rows / largest, dtype=torch.float64)) * largest
-    has_rows = tensor.ndim > 1 and tensor.numel() > 0
-    return _Grad(grad, None if grad == "non-finite" else norm, (int(moved), len(tensor)) if has_rows else None)
-
-
 def _ratios(tensors: list[torch.Tensor], watch: Watch, numbers: set[int]) -> dict[int, float]:
     """What was added over what was there, both as Euclidean norms; of what was not all zeros, and is finite."""
     found = {}
@@ -224,10 +168,7 @@ def _ratios(tensors: list[torch.Tensor], watch: Watch, numbers: set[int]) -> dic
         tensor, before = tensors[number].detach(), watch.before(number)
         if before is None or not (tensor.is_floating_point() or tensor.is_complex()) or before.shape != tensor.shape:
             continue
-        wide = torch.complex128 if tensor.is_complex() else torch.float64
-        was = before.to(wide)
-        norms = torch.stack([torch.linalg.vector_norm(each) for each in (tensor.to(wide) - was, was)])
-        added, norm = norms.tolist()
+        added, norm = norm_of(widened(tensor) - widened(before)), norm_of(before)
         if 0 < norm < torch.inf and added < torch.inf:
             found[number] = added / norm
     return found

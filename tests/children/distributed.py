@@ -93,6 +93,10 @@ def test_a_run_of_distributed_data_parallel_of_one_rank() -> None:
             model.train(is_training)
             before = copy.deepcopy(model.module.state_dict())
             report = audit(model, optimizer=optimizer, inputs=X, run="step")
+            graph = audit(model, inputs=X)
+            assert [slot.reached for slot in graph.slots.records()] == [
+                slot.reached for slot in report.slots.records()
+            ]
             assert all(map(torch.equal, model.module.state_dict().values(), before.values()))
             assert [p.grad for p in model.parameters()] == [None] * 5
             assert not optimizer.state
