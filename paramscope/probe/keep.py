@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from paramscope.collector import paused_collector
 from paramscope.probe.elements import Elements
 
 _PLAIN = (str, bytes, int, float, complex, type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
@@ -30,6 +31,13 @@ _CONTAINERS: tuple[tuple[Any, Callable[..., Any]], ...] = (
     (deque, deque.extend),
 )
 _MAPPINGS = (OrderedDict, dict)
+_EXACT: dict[Any, Callable[..., Any]] = {
+    OrderedDict: OrderedDict.update,
+    dict: dict.update,
+    list: list.extend,
+    set: set.update,
+}
+"""Containers that are nothing else: an object has a dozen of them, most of them empty."""
 _HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 _MOST = 1_000_000
 """Objects that are visited: what lies behind more of them is not put back."""
@@ -60,6 +68,8 @@ class Keeper:
         self.tensors: list[torch.Tensor] = []
         """All that were visited."""
         self._undo: list[Callable[[], object]] = []
+        self._empty: list[Any] = []
+        """Containers that held nothing."""
         self._with_elements = with_elements
         self._seen: dict[int, Any] = {}
         """By id, and held: an id means nothing once its object is gone."""
@@ -68,6 +78,9 @@ class Keeper:
         """Everything that was visited is as it was then, random states excepted."""
         with torch.no_grad(), torch._C.DisableTorchFunctionSubclass(), ExitStack() as stack:
             stack.callback(self.elements.put_back)
+            for container in self._empty:
+                if container:
+                    container.clear()
             for put_back in self._undo:
                 stack.callback(put_back)
 
@@ -75,12 +88,19 @@ class Keeper:
         """Keeps some objects, and all that hangs on them. The tensors that were not visited before."""
         pending = deque(held)
         seen, before = self._seen, len(self.tensors)
-        with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+        # What is made here stays until the end: the garbage collector would go through it a dozen times.
+        with paused_collector(), torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
             while pending and len(seen) < _MOST:
                 each = pending.popleft()
                 if each is None or isinstance(each, _PLAIN) or id(each) in seen:
                     continue
                 seen[id(each)] = each
+                if (fill := _EXACT.get(type(each))) is not None:
+                    if each:
+                        pending.extend(self._keep_items(each, type(each), fill))
+                    else:
+                        self._empty.append(each)
+                    continue
                 if isinstance(each, torch.Tensor):
                     self.tensors.append(each)
                     pending.extend(self._keep_tensor(each))

@@ -211,6 +211,9 @@ def _version(tensor: torch.Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
+_DEVICE = torch.ops.prim.device.default
+
+
 class _Kind(NamedTuple):
     """What is known of an operation, whatever it is run on."""
 
@@ -238,6 +241,8 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is _DEVICE and type(args[0]) is FakeTensor:
+            return args[0].fake_device  # asked for twice as often as anything is computed
         kwargs, measure = kwargs or {}, self._measure
         kind = self._kinds.get(func)
         if kind is None:
