@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import CheckpointFunction
 
 from paramscope.capture import Seen
@@ -83,21 +84,22 @@ def _grouped(
 
 
 @contextmanager
-def _open_checkpoints(measure: Measure) -> Iterator[None]:
-    """Within it, a reentrant checkpoint shows autograd what it runs: it hides that until backward. What it would keep
-    is what it is given."""
-    apply = CheckpointFunction.apply
+def _opened(measure: Measure) -> Iterator[None]:
+    """Within it, a reentrant checkpoint shows autograd what it runs, which it hides until backward: what it keeps
+    is what it is given. And DistributedDataParallel, which wants gradients with elements, is what it wraps."""
 
     def run(function: Any, _: Any, *args: Any) -> Any:
         measure.keep(tensors_in(args))
         with torch.autograd.graph.saved_tensors_hooks(_unchanged, _unchanged):
             return function(*args)
 
+    kept = CheckpointFunction.apply, DistributedDataParallel.forward
     CheckpointFunction.apply = run  # type: ignore[method-assign]
+    DistributedDataParallel.forward = lambda wrapper, *args, **named: wrapper.module(*args, **named)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        CheckpointFunction.apply = apply  # type: ignore[method-assign]
+        CheckpointFunction.apply, DistributedDataParallel.forward = kept  # type: ignore[method-assign]
 
 
 def _unchanged(tensor: torch.Tensor) -> torch.Tensor:
@@ -123,7 +125,7 @@ def run_graph(
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     whole = _Roots(model, roots)
     measure = Measure(seen.modules, _tensors(seen), _Telling().run)
-    with mode, _quiet(), _open_checkpoints(measure):
+    with mode, _quiet(), _opened(measure):
         fakes, swapped = _fakes(whole, mode)
         measure.ignore(fakes.values())
 
