@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 export PYTHONDONTWRITEBYTECODE :=
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test lint types check cover hostile zoo crater bench bench-quick pictures goldens schema docs clean
+.PHONY: demo test lint types check cover hostile zoo zoo-runs crater bench bench-quick pictures goldens schema docs clean
 
 demo: .venv/.package
 	$(BIN)/paramscope inspect fixtures/vit.py:build -O fixtures/vit.py:adam
@@ -42,6 +42,10 @@ hostile: .venv/.test
 # Every architecture that transformers can build, about 8 minutes; the tests hold a sample of 40.
 zoo: .venv/.test
 	PYTHONPATH=tests $(BIN)/python -m zoo --write docs/zoo.md
+
+# What graph runs of them, and whether backward reaches the same, half an hour.
+zoo-runs: .venv/.test
+	PYTHONPATH=tests $(BIN)/python -m zoo.runs --write docs/zoo-runs.md
 
 # Some sixty packages that nobody here wrote, in a venv of their own (about 9 GB) with the newest torch; an hour.
 crater: .crater/.packages
