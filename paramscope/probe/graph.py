@@ -130,7 +130,8 @@ def run_graph(
         measure.ignore(fakes.values())
 
         def work(live: Any) -> tuple[Called, Loss]:
-            given = made(live, inputs)
+            with unset_fake_temporarily():
+                given = made(live, inputs)
             measure.ignore(tensors_in(given))
             with measure.measuring():
                 called = call(live, given)
