@@ -283,7 +283,8 @@ def _is_floating(result: Any) -> bool:
 def _check_indices(table: torch.Tensor, indices: torch.Tensor) -> None:
     """Raises IndexError for an index that a table has no row for: torch does not say which, and a GPU can run nothing
     any more after it."""
-    if isinstance(indices, FakeTensor) or indices.is_meta or not indices.numel():
+    is_known = not isinstance(indices, FakeTensor) and not indices.is_meta
+    if not is_known or indices.is_floating_point() or not indices.numel():
         return
     with unset_fake_temporarily():
         ends = [each.item() for each in indices.aminmax()]

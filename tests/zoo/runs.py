@@ -259,8 +259,8 @@ def main() -> int:
         outcomes.append(outcome)
         if len(outcomes) % 50 == 0 or len(outcomes) == len(todo):
             echo(f"{len(outcomes)} of {len(todo)} after {time.monotonic() - start:.0f} s", err=True)
-    if options.keep:
-        options.keep.write_bytes(pickle.dumps(outcomes))
+            if options.keep:
+                options.keep.write_bytes(pickle.dumps(outcomes))
     text = page(outcomes, (time.monotonic() - start) / 60)
     echo(text.partition("## Findings")[0])
     if options.write:
