@@ -43,6 +43,7 @@ DEMONSTRATIONS = {
     "demo": ("inspect", "fixtures/vit.py:build", "-O", "fixtures/vit.py:adam"),
     "unseen": ("inspect", "fixtures/unseen.py:build"),
     "tree": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "-f", "tree"),
+    "run": ("inspect", "fixtures/vit.py:build", "--input-size", "1,3,256,256"),
     "optimizer": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "-f", "optimizer"),
 }
 
