@@ -140,6 +140,8 @@ def blamed(snapshot: Snapshot, problem: Problem) -> source.search.Located:
     if isinstance(blame, Blame):
         if blame.at is not None:
             return source.search.Located((blame.at,), None)
+        if blame.kind == "none":
+            return source.search.Located((), blame.name)
         if blame.kind == "optimizer":
             return source.optimizers.locate_optimizer(snapshot, blame.name)
         if blame.kind == "replaced":
