@@ -257,14 +257,6 @@ def test_what_classes_take_for_options_that_they_are_not_given_is_what_torch_say
     assert DEFAULTS[name] == {option: parameters[option].default for option in DEFAULTS[name]}
 
 
-def test_an_optimizer_that_is_handed_over_twice_is_one() -> None:
-    model = net()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    report = audit(model, optimizer=[optimizer, optimizer])
-    assert report.optimizers == audit(model, optimizer=optimizer).optimizers
-    assert not report.in_several_groups()
-
-
 @pytest.mark.parametrize("thing", [3, "adam", object(), net(), {"a": 3}, [None]])
 def test_what_is_no_optimizer_is_refused(thing: object) -> None:
     with pytest.raises(NotAnOptimizer, match="has no param_groups"):
