@@ -1,7 +1,8 @@
 """Some modules are in eval mode while the root is in training mode, or the reverse.
 
 What it finds
-: Modules whose `training` differs from that of the root, but for frozen ones in eval mode, which are as they should be.
+: Modules whose `training` differs from that of the root, but for frozen ones in eval mode, which are as they
+  should be.
 
 Why it matters
 : In one part dropout is off and norms use their running statistics, in the other not; and the next `model.train()`
