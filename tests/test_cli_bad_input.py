@@ -224,6 +224,11 @@ BAD_INPUT = [
         "def make(model): return torch.optim.AdamW(model.parameters(), lr=1e-3)\n",
     ),
     (
+        ["net.py:build", "-O", "net.py:only_groups"],
+        "error: net.py:only_groups returned param groups, which have no optimizer yet\n"
+        "help: Hand them to one, and return that: return torch.optim.AdamW(groups, lr=1e-3)\n",
+    ),
+    (
         ["net.py:build", "--path", ""],
         "error: an empty path glob matches nothing\nhelp: Write a path or a pattern: 'head.weight', '*.bias'.\n",
     ),

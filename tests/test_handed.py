@@ -117,6 +117,7 @@ def test_one_optimizer_twice_is_one_and_two_over_one_model_are_two() -> None:
     report = audit(model, optimizer=[optimizer, lr_scheduler.ConstantLR(other)])
     (finding,) = (each for each in report.findings if each.code == "PS404")
     assert finding.severity.value == "warning"
+    assert "Optimizers 0 and 1 both hold" in finding.message
     assert "may step" in finding.message
 
 
@@ -126,6 +127,16 @@ def test_one_optimizer_twice_is_one_and_two_over_one_model_are_two() -> None:
 def test_what_leads_to_no_optimizer_is_refused(handed: Any) -> None:
     with pytest.raises(NotAnOptimizer, match="has no param_groups"):
         audit(net(), optimizer=handed)
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+def test_param_groups_are_to_be_handed_to_an_optimizer_first(is_list: bool) -> None:  # noqa: FBT001  # of the test
+    model = net()
+    group = {"params": model.parameters(), "lr": 0.1}
+    with pytest.raises(NotAnOptimizer, match=r"these are param groups: they have no optimizer yet\nHand them to one"):
+        audit(model, optimizer=[group] if is_list else group)
+    optimizer = torch.optim.SGD([group])
+    assert len(audit(model, optimizer={"params": optimizer}).optimizers) == 1
 
 
 def test_accelerate_wraps_both() -> None:

@@ -137,9 +137,15 @@ def test_a_copy_of_the_head_breaks_the_tie_that_is_declared() -> None:
         ("tied", ("base_model.model.transformer.wte.weight", "base_model.model.lm_head.original_module.weight"))
     ]
     assert unregistered(report) == []
+    (broken,) = (each for each in report.findings if each.code == "PS304")
+    learns, frozen = (f"base_model.model.{path}" for path in (HEAD + SAVED, WTE + ".weight"))
+    assert f"{learns} learns, {frozen} is frozen" in broken.message
+    assert broken.help.startswith("Tie them by ensure_weight_tying=True in peft's configuration")
     report = adapted(on_gpt2(modules_to_save=["lm_head", "wte"]), codes=("PS304",))
     assert pairs(report) == [((HEAD + SAVED, WTE + SAVED),)]
     assert not is_tied(report)
+    assert "each learns by itself" in next(each for each in report.findings if each.code == "PS304").message
+    adapted(on_gpt2(modules_to_save=["lm_head"], ensure_weight_tying=True), codes=())
 
 
 def test_the_copy_of_the_active_adapter_is_the_one_that_is_declared() -> None:

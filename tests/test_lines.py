@@ -304,6 +304,68 @@ CASES = {
         model = Net()
         return model, second(model)
     """,
+    "an optimizer told by its groups, beside one whose rate is the same": """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(4, 4)
+            self.head = nn.Linear(4, 2)
+
+    def first(model):
+        return torch.optim.AdamW([p for n, p in model.body.named_parameters() if p.ndim >= 2], lr=3e-4)
+
+    def second(model, lr=3e-4):
+        decay, no = [model.body.weight], [model.body.bias]
+        groups = {"params": decay, "weight_decay": 0.1}, {"params": no, "weight_decay": 0.0}
+        return torch.optim.AdamW([groups[0], groups[1]], lr=lr)  # culprit: PS401 head.weight
+
+    def build():
+        model = Net()
+        return model, second(model)
+    """,
+    "an optimizer each of whose groups has a rate of its own": """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(4, 4)
+            self.head = nn.Linear(4, 2)
+
+    def first(model):
+        return torch.optim.AdamW(filter(lambda p: p.requires_grad, model.body.parameters()), lr=1e-4)
+
+    def second(model):
+        return torch.optim.AdamW(  # culprit: PS401 head.weight
+            [{"params": [model.body.weight], "lr": 1e-5}, {"params": [model.body.bias], "lr": 1e-3}],
+            lr=1e-4,
+            betas=[0.9, 0.98],
+        )
+
+    def third(model):
+        return torch.optim.AdamW(
+            [{"params": [model.body.weight], "lr": 1e-2}, {"params": [model.body.bias]}], lr=1e-4, betas=[0.9, 0.98]
+        )
+
+    def build():
+        model = Net()
+        return model, second(model)
+    """,
+    "an optimizer told by what another leaves to its class": """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(4, 4)
+            self.head = nn.Linear(4, 2)
+
+    def first(groups, **options):
+        return torch.optim.AdamW(groups, **options)  # culprit: PS401 head.weight
+
+    def second(groups):
+        return torch.optim.AdamW(groups, lr=3e-4)
+
+    def build():
+        model = Net()
+        return model, first(model.body.parameters(), lr=3e-4, weight_decay=0.1)
+    """,
     "a layer made in forward": """
     class Net(nn.Module):
         def __init__(self):
@@ -396,6 +458,70 @@ def test_where_several_lines_may_be_to_blame_none_is_and_the_reason_is_kept(tmp_
     assert Report.from_json(report.to_json()) == report
     old = report.to_json().replace('"unlocated"', '"something_else"')
     assert Report.from_json(old).findings[0].unlocated == ""
+
+
+SEVERAL = """
+    import itertools
+
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(4, 4)
+            self.head = nn.Linear(4, 2)
+
+    def other(model, groups, rate):
+        {other}
+
+    def build():
+        model = Net()
+        {made}
+    """
+UNLOCATED = {
+    "two optimizers": (
+        "pass",
+        "return model, [torch.optim.SGD([model.body.weight]), torch.optim.SGD([model.body.bias])]",
+        "it may be that of any of several optimizers: 0 and 1",
+    ),
+    "a rate that cannot be read beside the same one": (
+        "return torch.optim.SGD(groups, lr=rate)",
+        "return model, torch.optim.SGD(model.body.parameters(), lr=0.1)",
+        "several lines may build this SGD: 14, 18",
+    ),
+    "no call but of another rate": (
+        "return torch.optim.SGD(groups, lr=0.2)",
+        "return model, torch.optim.__dict__['SGD'](model.body.parameters(), lr=0.1)",
+        "no call of SGD in the files of the user's own classes builds one like this",
+    ),
+}
+ONE_GROUP = (
+    "[p for p in model.parameters()]",
+    "[p for part in (model.body, model.head) for p in part.parameters()]",
+    "(p for n, p in model.named_parameters() if 'body' in n)",
+    "filter(None, model.parameters())",
+    "list(model.body.parameters())",
+    "itertools.chain(model.body.parameters(), model.head.parameters())",
+    "[*model.body.parameters(), *model.head.parameters()]",
+)
+
+
+@pytest.mark.parametrize(("other", "made", "reason"), UNLOCATED.values(), ids=UNLOCATED)
+def test_why_no_line_builds_an_optimizer_is_true(tmp_path: Path, other: str, made: str, reason: str) -> None:
+    report = audited(write(tmp_path / "several.py", SEVERAL.format(other=other, made=made)))
+    finding = of(report.findings, "PS401", "head.weight")
+    assert (finding.location, finding.unlocated) == (None, reason)
+
+
+@pytest.mark.parametrize("given", ONE_GROUP)
+def test_a_call_that_makes_one_group_did_not_make_two(tmp_path: Path, given: str) -> None:
+    other = f"return torch.optim.SGD({given}, lr=0.1)"
+    made = "return model, torch.optim.SGD([{'params': [p]} for p in model.body.parameters()], lr=0.1)"
+    path = write(tmp_path / "groups.py", SEVERAL.format(other=other, made=made))
+    finding = of(audited(path).findings, "PS401", "head.weight")
+    assert finding.location is not None, finding.unlocated
+    assert finding.location.line == 18
 
 
 MADE_FOR = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from paramscope import audit
 from paramscope.errors import NotAModule, NotAnOptimizer
 from paramscope.snapshot import Membership
+from paramscope.snapshot.hyperparameters import DEFAULTS
 
 
 def net() -> nn.Sequential:
@@ -247,6 +249,12 @@ def test_options_become_plain_values() -> None:
     assert options["schedule"] == "<Thing>"
     assert options["steps"] == (1, (2, 3))
     assert options["name"] == "naïve"
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_what_classes_take_for_options_that_they_are_not_given_is_what_torch_says(name: str) -> None:
+    parameters = inspect.signature(getattr(torch.optim, name.rpartition(".")[2])).parameters
+    assert DEFAULTS[name] == {option: parameters[option].default for option in DEFAULTS[name]}
 
 
 @pytest.mark.parametrize("thing", [3, "adam", object(), net(), {"a": 3}, [None]])

@@ -131,5 +131,5 @@ def test_a_report_raises_for_its_findings() -> None:
         report.raise_for_findings()
     report.raise_for_findings("error")
     audit(nn.Linear(2, 2)).raise_for_findings("info")
-    with pytest.raises(ValueError, match="fatal"):
-        report.raise_for_findings("fatal")
+    with pytest.raises(ValueError, match="'fatal' is no severity: write one of error, warning, info"):
+        audit(nn.Linear(2, 2)).raise_for_findings("fatal")

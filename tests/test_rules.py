@@ -137,6 +137,17 @@ def test_the_example_shows_the_finding_and_what_to_write_instead_does_not(
         assert bool(findings) is (number == 0), findings
 
 
+@pytest.mark.parametrize("code", ["PS401", "PS403"])
+def test_a_tied_tensor_counts_in_a_message_as_often_as_in_the_place(code: str) -> None:
+    model: Any = nn.Sequential(nn.Embedding(4, 4), nn.LayerNorm(4), nn.PReLU(), nn.Linear(4, 4))
+    model[3].weight = model[0].weight
+    optimizer = torch.optim.SGD(model.parameters() if code == "PS403" else [nn.Parameter(torch.ones(()))], lr=0.1)
+    model.requires_grad_(requires_grad=code == "PS401")
+    (finding,) = check(capture(model, optimizer=optimizer), [rule(code)]).findings
+    assert finding._replace(location=None).place == "0.weight and 5 more"
+    assert "[0-3].weight and [1,3].bias" in finding.message
+
+
 def test_what_no_model_has_is_told_by_its_shapes_and_by_the_names_that_the_optimizer_has() -> None:
     model = nn.Linear(3, 4)
     other: Any = nn.ModuleList(nn.Linear(n, 1) for n in range(5, 9))

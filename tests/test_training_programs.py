@@ -231,5 +231,16 @@ def test_the_reason_for_what_is_missing_is_given_only_where_it_was_seen() -> Non
     model = mlp()
     assert "filter by dimensions" in says(model, torch.optim.SGD([p for p in model.parameters() if p.ndim > 1]))
     model = nn.Sequential(mlp(), mlp())
+    model[1].requires_grad_(requires_grad=False)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad])
+    model[1].requires_grad_(requires_grad=True)
+    assert says(model, optimizer).endswith("They are all that trains in 1.")
+    named = nn.ModuleDict({"head": mlp(), "body": nn.ModuleDict({"layer4": nn.Sequential(mlp(), nn.LayerNorm(4))})})
+    said = says(named, torch.optim.SGD(named["head"].parameters()))
+    assert said.endswith("no step changes what is in no group. They are all that trains in body.")
+    networks = {"generator": mlp(), "discriminator": nn.ModuleDict({"net": mlp(), "out": nn.Linear(4, 1)})}
+    (finding,) = audit(networks, optimizer=torch.optim.SGD(networks["generator"].parameters())).findings
+    assert finding.message.endswith("They are all that trains in discriminator.")
+    assert "the optimizer that steps them as well" in finding.help
     of_weights = [p for name, p in model.named_parameters() if "bias" not in name]
     assert "filter leaves out all of that name" in says(model, torch.optim.SGD(of_weights))

@@ -22,6 +22,7 @@ from paramscope.capture.declared_ties import declared_ties, saved_once
 from paramscope.capture.groups import find_groups
 from paramscope.capture.handed import Handed, handed_over
 from paramscope.capture.handed import Made as Made
+from paramscope.capture.handed import are_groups as are_groups
 from paramscope.capture.handed import has_optimizers as has_optimizers
 from paramscope.capture.hidden import HiddenSearch
 from paramscope.capture.isolation import isolated

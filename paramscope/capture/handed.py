@@ -71,6 +71,11 @@ def handed_over(optimizer: Any) -> list[Handed]:
     """
     if optimizer is None:
         return []
+    if are_groups(optimizer):
+        raise NotAnOptimizer(
+            "these are param groups: they have no optimizer yet",
+            "Hand them to one, and hand over that: torch.optim.AdamW(groups, lr=1e-3).",
+        )
     leaves = list(_leaves(optimizer, None, 0, None))
     given = [leaf for leaf in leaves if leaf.thing is not None]
     if leaves and not given:
@@ -90,6 +95,16 @@ def handed_over(optimizer: Any) -> list[Handed]:
     for leaf, scheduled in schedulers:
         _attach(found, leaf, scheduled)
     return found
+
+
+def are_groups(thing: Any) -> bool:
+    """Whether something is a param group, or a list of such, that no optimizer was built of."""
+    every = items(thing) if is_a(thing, list, tuple) else [thing]
+    return bool(every) and all(is_mapping(each) and _holds_params(each) for each in every)
+
+
+def _holds_params(thing: Any) -> bool:
+    return any(plain_name(key) == "params" and find_groups(value) is None for key, value in mapping_items(thing))
 
 
 def has_optimizers(thing: Any) -> bool:

@@ -25,7 +25,7 @@ def load_optimizer(target: str, model: Any, *, arguments: Mapping[str, Any], bas
     """
     thing = resolve(target, base, MAKER)
     with blaming(target, called_with=f"the {type(model).__name__} of {model_name}"), running(target, base):
-        from paramscope.capture import Made, has_optimizers, is_optimizer_class
+        from paramscope.capture import Made, are_groups, has_optimizers, is_optimizer_class
 
         if not callable(thing):
             return _as_it_is(target, thing, model, model_name)
@@ -34,6 +34,11 @@ def load_optimizer(target: str, model: Any, *, arguments: Mapping[str, Any], bas
         first = first_parameter(thing)
         takes_parameters = is_optimizer_class(thing) or (first is not None and first.name in _PARAMETERS)
         made = thing(_parameters_of(model) if takes_parameters else model, **arguments)
+        if are_groups(made):
+            raise TargetError(
+                f"{target} returned param groups, which have no optimizer yet",
+                "Hand them to one, and return that: return torch.optim.AdamW(groups, lr=1e-3)",
+            )
         if not has_optimizers(made):
             raise TargetError(
                 f"{target} returned {what(made)}, not an optimizer",

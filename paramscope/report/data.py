@@ -120,9 +120,10 @@ class ReportData:
 
         least: `error`, `warning` or `info`. Raises ValueError for another word.
         """
-        found = [each for each in self.findings if each.severity >= Severity(least)]
+        wanted = Severity(least)
+        found = [each for each in self.findings if each.severity >= wanted]
         if found:
-            problem = f"{text.plural(len(found), 'finding')} of severity {Severity(least).value} or above"
+            problem = f"{text.plural(len(found), 'finding')} of severity {wanted.value} or above"
             raise FindingsError(problem, detail="\n".join(map(str, found)))
 
     def not_stepped(self) -> tuple[SlotRecord, ...]:

@@ -19,6 +19,10 @@ class Severity(Enum):
     INFO = "info"
     """A fact worth knowing; never fails a check."""
 
+    @classmethod
+    def _missing_(cls, value: object) -> Severity:
+        raise ValueError(f"{value!r} is no severity: write one of {', '.join(each.value for each in cls)}")
+
     @property
     def rank(self) -> int:
         """0 for info, 2 for error."""

@@ -50,7 +50,7 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
         problems, others = problems[:1], problems[1:]
     named = {int(at) for at, *_ in _PLACE.findall(first.message + first.help)}
     named_paths = {
-        at: tuple(dict.fromkeys(problem.paths[at] for problem in problems if at < len(problem.paths)))
+        at: tuple(dict.fromkeys(path for problem in problems for path in _named(problem, at, named, snapshot)))
         for at in named
         if at < len(first.paths)
     }
@@ -77,6 +77,17 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
             help_text += f" (Or it was assigned at {', '.join(map(_in_short, elsewhere))}.)"
     severity = first.severity or rule.severity
     return Finding(rule.code, rule.name, severity, message, paths, location, help_text, unlocated)
+
+
+def _named(problem: Problem, at: int, named: set[int], snapshot: Snapshot) -> tuple[str, ...]:
+    """What stands at a place of a message: one path; where no other is named, all of a tied tensor's."""
+    paths = problem.paths[at : at + 1]
+    if not paths or named != {0} or problem.is_apart or len(problem.paths) < 2 or paths[0] not in snapshot.slots:
+        return paths
+    tensors, position = snapshot.slot_columns.tensors, snapshot.slots.position
+    slots = [(path, position(path)) for path in problem.paths if path in snapshot.slots]
+    tensor = tensors[slots[0][1]]
+    return tuple(path for path, slot in slots if tensors[slot] == tensor >= 0) or paths
 
 
 def _filled(template: str, paths: dict[int, tuple[str, ...]], *, is_code: bool = False) -> str:
@@ -140,6 +151,8 @@ def blamed(snapshot: Snapshot, problem: Problem) -> source.search.Located:
     if isinstance(blame, Blame):
         if blame.at is not None:
             return source.search.Located((blame.at,), None)
+        if blame.kind == "none":
+            return source.search.Located((), blame.name)
         if blame.kind == "optimizer":
             return source.optimizers.locate_optimizer(snapshot, blame.name)
         if blame.kind == "replaced":

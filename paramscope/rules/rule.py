@@ -36,13 +36,14 @@ class Rule(NamedTuple):
 
 
 class Blame(NamedTuple):
-    """A line to blame that is not the assignment of a slot or a module."""
+    """A line to blame that is not the assignment of a slot or a module, or why there is none."""
 
-    kind: Literal["optimizer", "attribute", "replaced", "line"]
+    kind: Literal["optimizer", "attribute", "replaced", "line", "none"]
     name: str
     """`optimizer`: the line that builds the optimizer of this name. `attribute`: the line, wherever it is, that
     assigns an attribute of this name to what is at `path`. `replaced`: the line that put something new at `path`, or,
-    if that is unknown, the one that builds the optimizer of this name too early. `line`: that of `at`."""
+    if that is unknown, the one that builds the optimizer of this name too early. `line`: that of `at`. `none`: the
+    reason why no line is known."""
     path: str = ""
     at: Assignment | None = None
 
@@ -60,6 +61,11 @@ class Blame(NamedTuple):
     def replaced(cls, path: str, name: str) -> Blame:
         """The line that replaced a slot after an optimizer was built, or the one that builds the optimizer."""
         return cls("replaced", name, path)
+
+    @classmethod
+    def none(cls, reason: str) -> Blame:
+        """No line, though one is to blame."""
+        return cls("none", reason)
 
     @classmethod
     def attribute(cls, path: str, name: str) -> Blame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 PUT_BY_TORCH = frozenset(
     {
         *("params", "param_names", "foreach", "fused", "capturable", "differentiable", "maximize"),
@@ -20,3 +22,14 @@ SPELLINGS: dict[str, str] = {
     "mom": "momentum",
 }
 """What people write for the names that torch.optim uses, in lower case."""
+
+_OF_ADAM: dict[str, Any] = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "torch.optim.adam.Adam": _OF_ADAM,
+    "torch.optim.adamw.AdamW": {**_OF_ADAM, "weight_decay": 1e-2},
+    "torch.optim.nadam.NAdam": {**_OF_ADAM, "lr": 2e-3},
+    "torch.optim.radam.RAdam": _OF_ADAM,
+    "torch.optim.rmsprop.RMSprop": {"lr": 1e-2, "momentum": 0, "weight_decay": 0},
+    "torch.optim.sgd.SGD": {"lr": 1e-3, "momentum": 0, "weight_decay": 0},
+}
+"""What classes of torch.optim take for an option that they are not given; the same in torch 2.4 to 2.13."""

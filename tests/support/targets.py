@@ -62,6 +62,9 @@ TARGETS = {
         def adam(model):
             return torch.optim.Adam(model.parameters(), lr=0.001)
 
+        def only_groups(model):
+            return [{"params": model.parameters(), "lr": 0.1}]
+
         def no_optimizer(model):
             return model
 

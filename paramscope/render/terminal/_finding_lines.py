@@ -11,7 +11,7 @@ from paramscope.text import plain
 
 LISTED = 10
 """Findings that a view lists before it counts the rest."""
-_STYLES = {Severity.ERROR: "hidden", Severity.WARNING: "warning", Severity.INFO: "buffer"}
+_STYLES = {Severity.ERROR: "hidden", Severity.WARNING: "warning", Severity.INFO: "info"}
 """What `paint` knows them by: red, yellow, cyan."""
 
 

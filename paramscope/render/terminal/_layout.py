@@ -23,6 +23,7 @@ _COLORS = {
     "empty": "2",
     "unknown": "35",
     "warning": "33",
+    "info": "36",
     "heading": "1",
     "legend": "2",
 }

@@ -7,9 +7,11 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from paramscope.rules.facts import Facts, SlotKind
+from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._members import is_beside
+from paramscope.rules.places import upwards
 from paramscope.snapshot.path import last_name
-from paramscope.text import plural
+from paramscope.text import listed, plural
 
 _HAND_OVER = (
     'Hand {0|it|them} to an optimizer, optimizer.add_param_group({"params": …}), or freeze {0|it|them}: '
@@ -24,6 +26,14 @@ _FILTERED = (
     "requires_grad_(False)."
 )
 _LEFT_OUT = 'Give what the filter leaves out a group of its own, {"params": …}, or freeze it: requires_grad_(False).'
+_AFTERWARDS = (
+    'thawed or put in, or hand over what is missing: optimizer.add_param_group({"params": …}). If another optimizer '
+    "steps {0|it|them}, hand over that one as well."
+)
+_ITS_OWN = (
+    "Hand over the optimizer that steps {0|it|them} as well, in a list or a dict; if there is none, build one, or "
+    "freeze {0|it|them}: requires_grad_(False)."
+)
 _SPECIAL = re.compile("norm|embed", re.IGNORECASE)
 """Kinds of layers that go without weight decay, and so have a group of their own."""
 _SPECIAL_NAMES = frozenset({"weight", "bias", "gamma", "beta"})
@@ -50,8 +60,9 @@ def reason(facts: Facts, missing: Collection[int]) -> tuple[str, str]:
             if slots:
                 into.kinds.append(kind)
                 into.slots.extend(slots)
+    whole, instead_of_whole = _whole(facts, absent, held)
     filtered, instead = _filter(facts, absent, held)
-    if filtered:
+    if filtered and not whole:
         return f": {filtered}", instead
     if all(kind.has_grad for kind in absent.kinds):
         return ": no step uses {0|its gradient|their gradients}.", _HAND_OVER
@@ -75,7 +86,35 @@ def reason(facts: Facts, missing: Collection[int]) -> tuple[str, str]:
             ": no step changes what is in no group. There is no gradient, though some of what is held has one: "
             "perhaps it was added or thawed since, or forward does not use it."
         ), _HAND_OVER
-    return ": no step changes what is in no group.", _HAND_OVER
+    return f": no step changes what is in no group.{whole}", instead_of_whole or _HAND_OVER
+
+
+def _whole(facts: Facts, absent: _Set, held: _Set) -> tuple[str, str]:
+    """(that whole roots, or one part of several layers, are missing, as the end of a message, what to write instead);
+    empty where it is not so. A filter would hardly leave out just that."""
+    columns = facts.snapshot.slot_columns
+    missing = {columns.tensors[slot] for slot in absent.slots}
+    others = {
+        columns.modules[slot]
+        for kind in facts.slot_kinds
+        if kind.is_trainable
+        for slot in kind.slots
+        if columns.tensors[slot] not in missing
+    }
+    if not held.slots:
+        return "", ""
+    owners = {columns.modules[slot] for slot in absent.slots}
+    reached = {module for owner in others for module in upwards(facts, owner)}
+    free = [[module for module in upwards(facts, owner) if module not in reached] for owner in owners]
+    if not all(free):
+        return "", ""
+    tops = sorted({modules[-1] for modules in free})
+    are_roots = all(facts.parents[top] < 0 for top in tops)
+    if not are_roots and (len(tops) > 1 or len(owners) < 2):
+        return "", ""
+    names = listed([literal(facts.modules.path_at(top)) for top in tops])
+    instead = _ITS_OWN if are_roots else f"Build the optimizer after {names} was {_AFTERWARDS}"
+    return f" {{0|It is|They are}} all that trains in {names}.", instead
 
 
 def _filter(facts: Facts, absent: _Set, held: _Set) -> tuple[str, str]:

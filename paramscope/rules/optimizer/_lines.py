@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import literal
 from paramscope.rules.registration._made import made_by_forward
 from paramscope.rules.rule import Blame
 from paramscope.snapshot import Membership
+from paramscope.text import listed
 
 BUILD_IT_FIRST = (
     "Build it in __init__, before the optimizer is built; where its size is known in forward only, as a Lazy layer, "
@@ -17,14 +19,20 @@ BUILD_IT_FIRST = (
 
 
 def builder(facts: Facts) -> Blame | None:
-    """The line that builds the only optimizer; None where there are several, of which none is to blame."""
-    return Blame.optimizer(facts.optimizers[0].name) if len(facts.optimizers) == 1 else None
+    """The line that builds the only optimizer."""
+    return _one_of(each.name for each in facts.optimizers)
 
 
 def builder_of(memberships: Iterable[Membership]) -> Blame | None:
-    """The line that builds the optimizer in whose groups something stands; None where these are several."""
-    names = list(dict.fromkeys(each.optimizer for each in memberships))
-    return Blame.optimizer(names[0]) if len(names) == 1 else None
+    """The line that builds the optimizer in whose groups something stands."""
+    return _one_of(each.optimizer for each in memberships)
+
+
+def _one_of(names: Iterable[str]) -> Blame | None:
+    several = list(dict.fromkeys(names))
+    if len(several) < 2:
+        return Blame.optimizer(several[0]) if several else None
+    return Blame.none(f"it may be that of any of several optimizers: {listed(list(map(literal, several)))}")
 
 
 def forward_line(facts: Facts, path: str) -> Blame | None:

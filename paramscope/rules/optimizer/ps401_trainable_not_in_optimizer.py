@@ -11,7 +11,8 @@ What it finds
 Why it matters
 : No step ever changes it: it stays as it was initialised, and nothing says so. It happens to whatever is unfrozen or
   added after the optimizer was built, and to whatever a filter leaves out. Each cause is one finding; a reason is
-  given only if nothing else explains what is missing, and then as a "perhaps".
+  given only if nothing else explains what is missing, and then as a "perhaps". Where all of a root or of a part is
+  missing, no filter is blamed: it may have been thawed too late, or have an optimizer of its own.
 
 Example
 ```python

@@ -80,8 +80,9 @@ def _told(memberships: tuple[Membership, ...]) -> tuple[str, str, Severity | Non
                 None,
             )
     every = text.listed(list(map(literal, names)))
+    both = "both" if len(names) == 2 else "all"
     return (
-        f"Optimizers {every} all hold {{0}}: each of them may step it, with a state of its own.",
+        f"Optimizers {every} {both} hold {{0}}: each of them may step it, with a state of its own.",
         "If they do not take turns on purpose, leave it to one of them.",
         Severity.WARNING,
     )

@@ -5,8 +5,8 @@ What it finds
   ties word embeddings, that shares no memory.
 
 Why it matters
-: Each weight learns by itself, while everything that relies on the declaration treats them as one: a checkpoint may
-  contain only one of them, and tying them again on loading discards what the other had learned.
+: Each weight that is trained learns by itself, while everything that relies on the declaration treats them as one: a
+  checkpoint may contain only one of them, and tying them again on loading discards what the other had learned.
 
 Example
 ```python
@@ -59,6 +59,8 @@ from paramscope.snapshot import SlotRecord
 RULE = Rule("PS304", "declared-tie-broken", Severity.ERROR)
 
 
+_COPIES = "modules_to_save"
+"""Where peft keeps the copies of layers that it trains in full."""
 _ON_META = "both are on the meta device, to be tied when they are loaded"
 _RECOMPUTED = "one is made anew before each forward"
 _NOWHERE = "it cannot be told which memory they lie in"
@@ -109,17 +111,28 @@ def _broken(facts: Facts, pair: tuple[str, str]) -> Problem | Undecided | None:
     if not spans or not others:
         return Undecided(_NOWHERE)
     tie = unbraced(f" or {to_code(facts, one.path)} = {to_code(facts, other.path)}")
-    by_hand = tie if one.shape == other.shape and one.dtype == other.dtype else ""
+    is_one_kind = (one.shape, one.dtype, one.requires_grad) == (other.shape, other.dtype, other.requires_grad)
+    by_hand = tie if is_one_kind else ""
+    how = f"after whatever parted them, with the model's tie_weights(){by_hand}"
+    if _COPIES in one.path.split(".") or _COPIES in other.path.split("."):
+        how = "by ensure_weight_tying=True in peft's configuration, which trains one copy for both"
     return Problem(
         (one.path, other.path),
-        "{0} and {1} are declared to be tied, but are two weights: each learns by itself, and tying them again "
-        "throws one of them away.",
-        f"Tie them after whatever parted them, with the model's tie_weights(){by_hand}; or declare that they are "
-        "not tied (config.tie_word_embeddings = False).",
+        f"{{0}} and {{1}} are declared to be tied, but are two weights: {_who_learns(one, other)}, and tying them "
+        "again throws one of them away.",
+        f"Tie them {how}; or declare that they are not tied (config.tie_word_embeddings = False).",
         blame=last_assigned(facts, (one.path, other.path), "own"),
         cause="own",
         is_apart=True,
     )
+
+
+def _who_learns(one: SlotRecord, other: SlotRecord) -> str:
+    if one.requires_grad and other.requires_grad:
+        return "each learns by itself"
+    if one.requires_grad or other.requires_grad:
+        return "{0} learns, {1} is frozen" if one.requires_grad else "{1} learns, {0} is frozen"
+    return "both are frozen"
 
 
 def _original(facts: Facts, slot: SlotRecord) -> SlotRecord | None:

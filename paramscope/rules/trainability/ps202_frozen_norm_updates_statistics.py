@@ -39,11 +39,10 @@ from collections.abc import Iterator
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, ModuleKind
 from paramscope.rules.naming import literal
-from paramscope.rules.places import own_parameters
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.rules.trainability._forwards import words_of_forward
+from paramscope.rules.trainability._frozen import is_frozen
 from paramscope.rules.twins import copy_around
-from paramscope.snapshot import REQUIRES_GRAD
 
 RULE = Rule("PS202", "frozen-norm-updates-statistics", Severity.WARNING)
 
@@ -61,7 +60,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     }
     for owner, modules in facts.module_kinds if statistics else ():
         if owner.number in statistics and _may_drift(owner):
-            found = [module for module in modules if _is_frozen(facts, module)]
+            found = [module for module in modules if is_frozen(facts, module)]
             does_update = _does_update(facts, owner.type) if found else False
             if does_update is None:
                 yield Undecided(f"{facts.modules.path_at(found[0])}: the forward of {owner.type} cannot be read")
@@ -104,21 +103,3 @@ def _does_update(facts: Facts, type: str) -> bool | None:
         return True
     words = words_of_forward(facts, type)
     return None if words is None else not _UPDATING.isdisjoint(words)
-
-
-def _is_frozen(facts: Facts, module: int) -> bool:
-    own = list(_trained(facts, [module]))
-    if own:
-        return not any(own)
-    parent = facts.parents[module]
-    if parent < 0 or not facts.is_training_something:
-        return False
-    beside = list(_trained(facts, facts.subtree(parent)))
-    return bool(beside) and not any(beside)
-
-
-def _trained(facts: Facts, modules: Iterator[int] | list[int]) -> Iterator[bool]:
-    """Of each parameter that some modules hold, whether it requires grad."""
-    tensors, flags = facts.snapshot.slot_columns.tensors, facts.snapshot.tensor_columns.flags
-    for module in modules:
-        yield from (bool(flags[tensors[slot]] & REQUIRES_GRAD) for slot in own_parameters(facts, module))

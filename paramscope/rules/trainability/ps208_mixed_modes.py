@@ -1,7 +1,8 @@
 """Some modules are in eval mode while the root is in training mode, or the reverse.
 
 What it finds
-: Modules whose `training` differs from that of the root.
+: Modules whose `training` differs from that of the root, but for frozen ones in eval mode, which are as they
+  should be.
 
 Why it matters
 : In one part dropout is off and norms use their running statistics, in the other not; and the next `model.train()`
@@ -24,7 +25,8 @@ model.train()
 ```
 
 When it is wrong to follow it
-: A frozen part is often kept in eval mode on purpose: information only.
+: A part that is trained may be kept in eval mode on purpose, as dropout that is turned off for a while: information
+  only.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from collections.abc import Iterator
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.rules.trainability._frozen import is_frozen
 from paramscope.snapshot import REGISTERED, TRAINING
 
 RULE = Rule("PS208", "mixed-modes", Severity.INFO)
@@ -55,6 +58,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
                 continue
             if flags[module] & TRAINING == mode:
                 stack.extend(reversed(children.get(module, ())))
+                continue
+            if mode and is_frozen(facts, module):
                 continue
             yield Problem(
                 (facts.modules.path_at(module),),

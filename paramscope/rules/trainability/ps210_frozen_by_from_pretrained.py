@@ -2,7 +2,7 @@
 
 What it finds
 : An Embedding whose weight is the only frozen parameter among its siblings, and that nothing but `from_pretrained`
-  can have frozen.
+  can have frozen; or that is tied to another slot, and was frozen with it.
 
 Why it matters
 : `nn.Embedding.from_pretrained` freezes by default, even a tensor that requires grad: the vectors are never tuned.
@@ -75,7 +75,18 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         for slot in kind.slots:
             if not _is_alone(facts, modules[slot], facts.snapshot.slot_columns.tensors[slot]):
                 continue
-            if not _is_original(facts, slot) and not _is_frozen_in_plain_sight(facts, slot):
+            if _is_original(facts, slot) or _is_frozen_in_plain_sight(facts, slot):
+                continue
+            tied = [each for each in facts.slots_of_tensor[facts.snapshot.slot_columns.tensors[slot]] if each != slot]
+            if tied:
+                yield Problem(
+                    tuple(facts.paths([slot, *tied])),
+                    "{0} {0|is|are} frozen, and nothing beside {0|it|them} is: {0|it is|they are} tied to {1}, and "
+                    "freezing one freezes both.",
+                    "If both are to train: {0}.requires_grad_(True). If one alone is to be frozen, give the other a "
+                    "Parameter of its own.",
+                )
+            else:
                 yield Problem(
                     (facts.slots.path_at(slot),),
                     "{0} {0|is|are} frozen, and nothing beside {0|it|them} is: Embedding.from_pretrained "
