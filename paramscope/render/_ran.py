@@ -67,6 +67,7 @@ def _sums(report: ReportData, run: Run) -> list[Pieces]:
         [f"FLOPs: {text.flops(run.flops)}{missing}"],
         [
             f"kept for backward: {text.nbytes(run.activation_bytes)} · inputs: {text.nbytes(run.input_bytes)} · "
+            f"with the model: {text.nbytes(report.totals.nbytes + run.activation_bytes + run.input_bytes)} · "
             f"reached by the loss: {sum(reached):,} of {text.plural(len(reached), 'tensor')}"
         ],
         *([note] for note in run.notes),

@@ -173,7 +173,7 @@ def _of_region(facts: Facts, region: Region) -> _Cause:
         "No gradient reaches {1}, though the run called {1|it|them}: the loss does not depend on what {1|it|they} "
         "returned, or is cut off from it.",
         "Is the output used, and is there a detach(), torch.no_grad(), argmax or rounding on the way to the loss? "
-        "If it is not to be trained, " + _FREEZE,
+        "If {0|it is|they are} not to be trained, " + _FREEZE,
         alike=_CALLED,
     )
 
