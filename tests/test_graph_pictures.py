@@ -185,6 +185,10 @@ def test_depth_closes_modules() -> None:
     assert [box.title for box in _scene("ViT", depth=0).boxes] == [["ViT"]]
     (root,) = _scene("ViT", depth=0).boxes
     assert any("modules inside" in line for line in root.lines)
+    model = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.Dropout(), nn.Linear(2, 2))))
+    for depth, number in ((0, 6), (1, 5)):
+        *_, box = View(audit(model), fold=True, depth=depth, around=None, only=None).scene(40).boxes
+        assert f"… {number} modules inside" in box.lines
     names = [box.title[0] for box in _scene("ViT", depth=1).boxes]
     assert names == ["ViT", "transformer", "mlp_head"]
     assert len(_scene("ViT", depth=5).boxes) == len(_scene("ViT").boxes)

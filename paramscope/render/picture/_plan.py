@@ -161,9 +161,13 @@ class Plan:
 
     def _close(self, box: Box, children: list[str]) -> None:
         """Leaves out some children of a box, with all that is below them."""
+        if children == self.children[box.name]:
+            # Modules without tensors are no nodes.
+            box.closed = self.facts[box.name]["inside"] if children else 0
+        else:
+            box.closed = sum(self.facts[each]["count"] + self.facts[each]["inside"] for each in children)
         stack = list(children)
         while stack:
             child = stack.pop()
             self.box_of[child] = box.name
-            box.closed += self.facts[child]["count"]
             stack.extend(self.children[child])
