@@ -111,7 +111,23 @@ def close_to(glob: str, paths: Iterable[str], *, most: int = 3) -> list[str]:
     if any(map(compile_glob(f"*.{glob}"), known)):
         return [f"*.{glob}"]
     wanted = glob.strip("*").strip(".")
-    return nearest(wanted, known, n=most, cutoff=0.5)
+    return list(dict.fromkeys([*_with_steps_between(wanted, known), *nearest(wanted, known, n=most, cutoff=0.5)]))[
+        :most
+    ]
+
+
+def _with_steps_between(glob: str, paths: Iterable[str]) -> list[str]:
+    """Paths that begin and end with the steps of a glob, and have others in between; those with the fewest first."""
+    wanted = glob.split(".")
+    found = []
+    for path in paths if len(wanted) > 1 else ():
+        steps = path.split(".")
+        more = len(steps) - len(wanted)
+        if more > 0 and any(
+            steps[:at] == wanted[:at] and steps[at + more :] == wanted[at:] for at in range(1, len(wanted))
+        ):
+            found.append((more, path))
+    return [path for _, path in sorted(found, key=lambda each: each[0])]
 
 
 def missed(glob: str, paths: Iterable[str]) -> str:

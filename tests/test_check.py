@@ -170,6 +170,25 @@ def test_json_of_one_target_is_its_report(folder: Path, capsys: pytest.CaptureFi
     assert report.target == "models.py:both"
 
 
+def test_a_saved_report_is_told_from_its_target(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("models.py:hidden", "-o", "old.json") == 0
+    assert run("check", "models.py:hidden", "old.json", "--select", "PS101") == 1
+    out = capsys.readouterr().out
+    assert "\nmodels.py:hidden: 1 error\nold.json (models.py:hidden): 1 error\n2 targets" in out
+    assert "\nold.json (models.py:hidden)\n" in out
+    for format in ("github", "junit"):
+        assert run("check", "models.py:hidden", "old.json", "--select", "PS101", "-f", format) == 1
+        assert "old.json (models.py:hidden)" in capsys.readouterr().out
+    # Whatever is read, what was accepted of a target is accepted of its report.
+    assert run("check", "models.py:hidden", "--select", "PS101", "--write-baseline", "accepted.json") == 0
+    assert run("check", "old.json", "--select", "PS101", "--baseline", "accepted.json") == 0
+    capsys.readouterr()
+    assert run("check", "models.py:hidden", "models.py:nope", "none.py:build") == 2
+    err = capsys.readouterr().err
+    assert "error: models.py has no 'nope'" in err
+    assert "error: none.py does not exist" in err
+
+
 def test_json_of_several_targets_holds_their_reports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", "models.py:hidden", "models.py:clean", "-f", "json", "--select", "PS101") == 1
     found = json.loads(capsys.readouterr().out)
@@ -203,15 +222,15 @@ def test_a_saved_report_is_checked_anew(folder: Path, capsys: pytest.CaptureFixt
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert f"models.py:{line_of(folder, 'self.layers')}: error PS101" in done.stdout
-    assert done.stdout.endswith("models.py:hidden: 1 error\n")
+    assert done.stdout.endswith("saved.json (models.py:hidden): 1 error\n")
 
 
 def test_a_target_that_fails_stops_none_of_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", "models.py:nowhere", "models.py:hidden", "models.py:gone", "--select", "PS101") == 2
     told = capsys.readouterr()
     assert "models.py:hidden: 1 error" in told.out
-    assert "models.py:nowhere" in told.err
-    assert "models.py:gone" in told.err
+    assert "error: models.py has no 'nowhere'" in told.err
+    assert "error: models.py has no 'gone'" in told.err
     assert run("check", "models.py:clean", "models.py:gone", "--write-baseline", "b.json") == 2
     assert not (folder / "b.json").exists()
 

@@ -90,6 +90,7 @@ def test_no_target_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     ("code", "told"),
     [
         ("PS999", "error: there is no rule 'PS999'"),
+        ("401", "help: Did you mean PS401?"),
         ("PS10", "is the beginning of"),
         ("", "error: there is no rule ''"),
         ("module-in-contaner", "help: Did you mean module-in-container"),

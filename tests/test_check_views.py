@@ -174,23 +174,28 @@ def test_a_document_marks_its_rows_too() -> None:
 def test_what_was_skipped_is_told_in_a_line_for_each_want() -> None:
     skipped = [Skipped(f"PS40{n}", NEEDED["optimizer"]) for n in range(3)]
     skipped += [Skipped("PS506", NEEDED["values"]), Skipped("PS302", "1,000 views were not compared")]
-    assert skipped_lines(skipped, 80) == [
+    assert skipped_lines([("a", skipped), ("b", skipped)], 80) == [
         "not checked: 3 rules need an optimizer (-O), 1 rule needs values (--values)",
         "skipped: PS302: 1,000 views were not compared",
     ]
-    assert skipped_lines([], 80) == []
     went_on = [
         Skipped("PS702", NEEDED["backward"]),
         Skipped("PS703", NEEDED["backward"]),
         Skipped("PS706", NEEDED["step"]),
     ]
-    assert skipped_lines([Skipped("PS701", NEEDED["run"]), *went_on], 80) == [
+    assert skipped_lines([("a", [Skipped("PS701", NEEDED["run"]), *went_on])], 80) == [
         "not checked: 4 rules need a run (--run)"
     ]
-    assert skipped_lines(went_on, 200) == [
+    assert skipped_lines([("a", went_on)], 200) == [
         "not checked: 2 rules need a run of backward (--run backward), 1 rule needs a run of step (--run step)"
     ]
-    assert len(skipped_lines([Skipped(f"X{n}", "why") for n in range(30)], 80)) == LISTED + 1
+    assert skipped_lines([("a", skipped), ("b", skipped[3:-1])], 100) == [
+        "not checked for a: 3 rules need an optimizer (-O), 1 rule needs values (--values)",
+        "skipped for a: PS302: 1,000 views were not compared",
+        "not checked for b: 1 rule needs values (--values)",
+    ]
+    assert skipped_lines([("a", [])], 80) == []
+    assert len(skipped_lines([("a", [Skipped(f"X{n}", "why") for n in range(30)])], 80)) == LISTED + 1
 
 
 def test_findings_are_counted_by_severity() -> None:

@@ -40,8 +40,8 @@ BAD_INPUT = [
     (["net.py:bulid"], "error: net.py has no 'bulid'\nhelp: Did you mean net.py:build?\n"),
     (
         ["net.py"],
-        "error: net.py does not say what to build\nhelp: Write one of: net.py:Net, net.py:build, net.py:sized, "
-        "net.py:pair, net.py:roots, net.py:fails, …\n",
+        "error: net.py does not say what to build\nhelp: Write one of: net.py:Net, net.py:build, "
+        "net.py:pair, net.py:roots, net.py:fails, net.py:forgets, …\n",
     ),
     (
         ["empty.py"],
@@ -112,7 +112,7 @@ BAD_INPUT = [
     (
         ["net.py:number"],
         "error: net.py:number is an int, neither a module nor a function that builds one\n"
-        "help: Write one of: net.py:Net, net.py:build, net.py:sized, net.py:pair, net.py:roots, net.py:fails, …\n",
+        "help: Write one of: net.py:Net, net.py:build, net.py:pair, net.py:roots, net.py:fails, net.py:forgets, …\n",
     ),
     (
         ["net.py:stops"],
@@ -144,7 +144,8 @@ BAD_INPUT = [
         ["net.py:built", "--arg", "dim=3"],
         "error: net.py:built is already a module, so it takes no --arg\nhelp: Leave --arg out.\n",
     ),
-    (["net.py:build", "--arg", "dim"], "error: --arg 'dim' is not name=value\nhelp: Write --arg dim=64.\n"),
+    (["net.py:build", "--arg", "dim"], "error: --arg 'dim' is not name=value\nhelp: Write --arg dim=…\n"),
+    (["net.py:build", "--arg", "3"], "error: --arg '3' is not name=value\nhelp: Write --arg dim=…\n"),
     (
         ["net.py:build", "--arg", "dim=big"],
         "error: --arg dim: 'big' is not a Python literal\n"
@@ -256,7 +257,10 @@ BAD_INPUT = [
         "error: invalid value for '--depth': 'two' is not a valid integer\n"
         "help: `paramscope inspect --help` lists what it takes.\n",
     ),
-    (["net.py:build", "-O"], "error: option '-O' requires an argument\nhelp: …--help` lists what it takes.\n"),
+    (
+        ["net.py:build", "-O"],
+        "error: option '-O' requires an argument\nhelp: `paramscope inspect --help` lists what it takes.\n",
+    ),
     (["net.py:build", "-f", "tabel"], "error: there is no format 'tabel'\nhelp: Did you mean table?\n"),
     (
         ["net.py:build", "-f", "json", "--path", "*"],
@@ -453,3 +457,15 @@ def test_the_names_that_are_offered_begin_with_what_builds(folder: Path, capsys:
     (folder / "many.py").write_text(f"{functions}def build():\n    pass\n")
     assert run("inspect", "many.py") == 2
     assert "help: Write one of: many.py:build, many.py:helper_0" in capsys.readouterr().err
+    part = "class Part(nn.Module):\n    def __init__(self, width):\n        super().__init__()\n"
+    makers = "def opt_all(model, lr=1e-3):\n    pass\ndef sized(width):\n    pass\ndef build(width=3):\n    pass\n"
+    (folder / "one.py").write_text(f"from torch import nn\n{part}class Sizes:\n    pass\n{makers}")
+    for target in ("one.py", "one.py:qqq"):
+        assert run(target) == 2
+        assert capsys.readouterr().err.endswith("help: Write one of: one.py:build, one.py:sized\n")
+
+
+def test_a_report_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("net.py:build", "-o", "old.json") == 0
+    assert run("oldd.json") == 2
+    assert capsys.readouterr().err.endswith("No such file or directory\nhelp: Did you mean old.json?\n")

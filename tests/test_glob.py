@@ -87,6 +87,9 @@ def test_a_miss_names_the_nearest_and_says_how_brackets_are_read(report: Report)
         select_or_explain(report, "1.weight")
     assert caught.value.advice == "Near it: *.1.weight."
     with pytest.raises(GlobError) as caught:
+        select_or_explain(report, "layer1.1.weight")
+    assert caught.value.advice == "Near it: layer1.0.1.weight, layer1.1.0.weight, layer1.1.1.weight."
+    with pytest.raises(GlobError) as caught:
         select_or_explain(report, "layr1")
     assert "Near it: layer1" in caught.value.advice
     assert "brackets" not in caught.value.advice

@@ -157,6 +157,20 @@ def test_an_optimizer_has_few_edges() -> None:
     assert whole == [("group:gen[0]", "module:generator"), ("group:disc[0]", "module:discriminator")]
 
 
+def test_a_group_is_linked_to_what_it_steps() -> None:
+    model: Any = nn.Sequential(*(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)) for _ in range(3)), nn.Linear(2, 3))
+    model[:2].requires_grad_(False)
+    heads = {
+        "all": (model, ["module:2.[0-1]", "module:3"]),
+        "the last": (model[3], ["module:3"]),
+        "half a block": (model[2][1], ["module:2.1"]),
+    }
+    for name, (part, wanted) in heads.items():
+        found = audit(model, optimizer=torch.optim.SGD(part.parameters(), lr=0.1))
+        scene = View(found, fold=True, depth=None, around=None, only=None).scene(40)
+        assert [link.head for link in scene.links if link.kind == "steps"] == wanted, name
+
+
 def test_a_hundred_groups_stand_in_one_box() -> None:
     model = nn.ModuleList(nn.Linear(2, 2 + i) for i in range(100))
     groups = [{"params": list(layer.parameters()), "lr": 0.1 / (i + 1)} for i, layer in enumerate(model)]
@@ -185,6 +199,10 @@ def test_depth_closes_modules() -> None:
     assert [box.title for box in _scene("ViT", depth=0).boxes] == [["ViT"]]
     (root,) = _scene("ViT", depth=0).boxes
     assert any("modules inside" in line for line in root.lines)
+    model = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.Dropout(), nn.Linear(2, 2))))
+    for depth, number in ((0, 6), (1, 5)):
+        *_, box = View(audit(model), fold=True, depth=depth, around=None, only=None).scene(40).boxes
+        assert f"… {number} modules inside" in box.lines
     names = [box.title[0] for box in _scene("ViT", depth=1).boxes]
     assert names == ["ViT", "transformer", "mlp_head"]
     assert len(_scene("ViT", depth=5).boxes) == len(_scene("ViT").boxes)

@@ -14,7 +14,7 @@ from paramscope import Report, audit
 from paramscope.errors import FormatError, GlobError
 
 TREE_80 = """\
-Net  436 trainable, 1 buffer                    524  100.0%  ~~vm
+Net  436 trainable, 1 buffer                    524  100.0%  ~~~~
 ├─ scale  4                                       4    0.8%  g-vm
 ├─ cache  attribute 5                             5          ----
 ├─ embed: Embedding =1  10×4                     40    7.6%  gsvm
@@ -177,7 +177,18 @@ def test_a_status_selects_and_opens_rows(net: Report) -> None:
         "experts[0-2].weight",
         "experts[0-2].bias",
     ]
-    assert paths(shown(net, "table", status="not-stepped")) == ["scale"]
+    frozen = [f"layers.4.{name}" for name in ("norm.weight", "norm.bias", "up.weight", "up.bias", "down.weight")]
+    hidden = ["experts[0-2].weight", "experts[0-2].bias"]
+    assert paths(shown(net, "table", status="not-stepped")) == [
+        *("scale", "mask", "cache", "layers.2.up.bias"),
+        *frozen,
+        *hidden,
+    ]
+    unasked = audit(Net())
+    assert "no slot is unknown; what is stepped is unknown without -O" in shown(
+        unasked, "table", status="unknown,not-stepped"
+    )
+    assert paths(shown(unasked, "table", status="stepped,hidden")) == hidden
     assert paths(shown(net, "table", status="shared")) == ["embed.weight", "head.weight"]
     assert paths(shown(net, "table", status="frozen", path="*.bias")) == [
         "layers.2.up.bias",
@@ -188,6 +199,39 @@ def test_a_status_selects_and_opens_rows(net: Report) -> None:
     tree = shown(net, "tree", status="frozen").partition("\nfate")[0]
     assert "embed" not in tree
     assert "2.up: Linear  bias 8" in tree
+
+
+def test_a_closed_module_is_what_its_parameters_are() -> None:
+    class Hider(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = [nn.BatchNorm1d(2)]
+
+    tree = shown(audit(Hider()), "tree")
+    assert re.search(r"─ layers\[0\]: BatchNorm1d .* 4 +g\?--\n", tree)
+    found = audit(nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))))
+    assert re.search(
+        r"\n0 +module +4 slots \+ 3 buffers +24\n", shown(found, "table", depth=1, columns="role,shape,elements")
+    )
+    assert re.search(r"\n0 +float32\n", shown(found, "table", depth=1, columns="dtype"))
+
+
+def test_buffers_that_were_asked_for_are_named() -> None:
+    found = audit(nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), nn.BatchNorm2d(2)))
+    closed = shown(found, "tree", status="buffer", depth=1)
+    assert re.search(r"─ 0\.1: BatchNorm2d … +5 +-\?vm\n", closed)
+    tracked = shown(found, "tree", path="0.1.num_batches_tracked")
+    assert re.search(r"─ 0\.1: BatchNorm2d  buffer num_batches_tracked scalar int64.* 1 +-\?vm\n", tracked)
+    # Beside parameters, they are only counted.
+    assert re.search(r"BatchNorm2d  2 \+ bias, 3 buffers", shown(found, "tree"))
+
+
+def test_what_is_listed_is_of_what_can_be() -> None:
+    found = audit(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, affine=False)))
+    assert "listed: 3 of 5 slots" in shown(found, "table", path="1")
+    assert "listed: 2 of 7 slots" in shown(found, "table", status="empty")
+    assert "listed: 1 of 7 slots" in shown(found, "table", path="1.weight")
+    assert "listed: 5 of 7 slots" in shown(found, "table", path="1", fold=False)
 
 
 def test_lines_are_sorted(net: Report) -> None:
@@ -247,7 +291,7 @@ def test_what_was_handed_over_but_is_frozen_is_not_stepped() -> None:
     assert text[1].splitlines()[0] == "optimizer: SGD"
     assert re.search(r"\n1 +0 +0\.1 +0 +9\n", text[1])
     # The module stands for its parameters, and for the buffers beside them.
-    assert re.search(r"\n0 +7 +24  frozen, in group 0\nfrozen, in group 0: 24\n", text[2])
+    assert re.search(r"\n0 +4 +24  frozen, in group 0; 3 buffers\nfrozen, in group 0: 24 · buffer: 5\n", text[2])
     assert "\noptimizer: SGD, 1 group, 9 elements stepped, 24 frozen\n" in shown(found, "tree")
     for format, headers in (("table", r"group +tensors +elements +frozen "), ("markdown", r"elements \| +frozen \|")):
         assert re.search(headers, shown(found, format)), format
@@ -257,7 +301,8 @@ def test_what_was_handed_over_but_is_frozen_is_not_stepped() -> None:
     nets.model.requires_grad_(False)
     text_of_two = shown(nets.report("gen", "disc"), "optimizer", width=100)
     assert re.search(r"optimizer gen: SGD\n  nothing: what it holds is frozen\n", text_of_two)
-    assert re.search(r"\nthe root +9 +33  frozen, in groups gen:0 and disc:0\n", text_of_two)
+    reason = "frozen, in groups gen:0 and disc:0"
+    assert re.search(rf"\nthe root +6 +33  {reason}; 3 buffers\n{reason}: 33 · buffer: 5\n", text_of_two)
 
 
 def test_what_is_stepped_alike_is_a_line_a_module_and_buffers_are_one() -> None:
@@ -265,7 +310,7 @@ def test_what_is_stepped_alike_is_a_line_a_module_and_buffers_are_one() -> None:
     assert re.search(r"\nthe root +0 +0\.1 +0 +33\n", text)
     assert re.search(r"\n0\.1 +3 +5  buffer\nbuffer: 5\n", text)
     two = Nets(nn.BatchNorm1d(2)).report("0")
-    assert re.search(r"\nthe root +6 +10  buffer\nbuffer: 10\n", shown(two, "optimizer"))
+    assert re.search(r"\n0\.1 +3 +5  buffer\n1 +3 +5  buffer\nbuffer: 10\n", shown(two, "optimizer"))
     some = shown(Nets(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))).report("0"), "optimizer", path="1.1.*")
     assert re.search(r"\n1\.1 +0 +0\.1 +0 +6\n", some), "a row of several, of which one was chosen"
     assert "nothing of what was chosen" in shown(Nets().report("0"), "optimizer", path="*.running_mean")
@@ -289,14 +334,23 @@ def test_the_optimizers_view_without_an_optimizer() -> None:
 
 def test_sums(net: Report) -> None:
     text = shown(net, "summary")
-    assert re.search(r"by status .*\n-.*\ntrainable +26 +436 +83\.2% +436 +1\.7 KiB\n", text)
-    assert re.search(r"\nbool +1 +3 +0 +3 B\n", text)
+    assert re.search(r"by status .*\n-.*\ntrainable +26 +436 +83\.2061% +436 +0 +1\.7 KiB\n", text)
+    assert re.search(r"\nbool +1 +0 +0 +3 +3 B\n", text)
+    for table in text.split("\n\n")[1:5]:
+        # tensors, parameters, their share where there is any, trainable, other, bytes and their unit
+        rows = [re.sub(r" [\d.]+%", "", line).split()[-6:-2] for line in table.splitlines()[2:]]
+        assert [sum(int(cell) for cell in column if cell.isdigit()) for column in zip(*rows, strict=True)] == [
+            40,
+            524,
+            436,
+            26,
+        ], table
     # As the tree counts: parameters, and their share of all; each tensor where it is first met.
-    assert re.search(r"\nlayers +30 +480 +91\.6% +392 +1\.9 KiB\n", text)
+    assert re.search(r"\nlayers +30 +480 +91\.6031% +392 +0 +1\.9 KiB\n", text)
     assert re.search(r"\nthe root itself +3 +4 ", text)
-    assert re.search(r"\nhead +0 +\(40\) +0 +0 B\n", text)
+    assert re.search(r"\nhead +0 +\(40\) +0 +0 +0 B\n", text)
     assert "\n\nelements in parentheses were counted above\n\n" in text
-    assert re.search(r"\nexperts +6 +18 +0 ", text)
+    assert re.search(r"\nexperts +6 +0 +0 +18 ", text)
     assert "parentheses" not in shown(audit(nn.BatchNorm1d(2)), "summary")
     roots = shown(audit({"gen": nn.Linear(2, 2), "disc": nn.Linear(2, 1)}), "summary")
     assert re.search(r"by root .*\n-.*\ngen +2 +6 .*\ndisc +2 +3 ", roots)
@@ -336,6 +390,7 @@ def test_tables_for_papers(net: Report, style: str, row: str) -> None:
     assert "trainable params" not in text
     # There is no legend that would explain glyphs.
     assert "=1" not in shown(net, "table", style=style)
+    assert "(40)" not in shown(net, "table", style=style)
     found = audit(nn.Sequential(nn.Linear(2, 2).half()))
     assert "!PS" not in shown(found, "table", style=style)
     assert "PS207" in shown(found, "table", style=style, columns="findings")

@@ -42,6 +42,11 @@ def is_module(thing: object) -> bool:
     return issubclass(type(thing), nn.Module)
 
 
+def is_module_class(thing: Any) -> bool:
+    """Whether something is a class of modules."""
+    return is_a(thing, type) and issubclass(thing, nn.Module)
+
+
 def is_optimizer(thing: object) -> bool:
     """Whether something has param groups."""
     return find_groups(thing) is not None

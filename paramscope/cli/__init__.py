@@ -6,7 +6,7 @@ import gc
 import importlib
 import pkgutil
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -34,6 +34,15 @@ class Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            if error.ctx is None and command is not None:  # click does not say whose option lacks its value
+                error.ctx = click.Context(command, parent=ctx, info_name=command.name)
+            raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

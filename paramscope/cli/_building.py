@@ -100,7 +100,9 @@ def parse_arguments(given: Sequence[str]) -> dict[str, Any]:
         name, equals, value = each.partition("=")
         name = name.strip()
         if not equals or not name.isidentifier():
-            raise ArgumentError(f"--arg {each!r} is not name=value", "Write --arg dim=64.")
+            raise ArgumentError(
+                f"--arg {each!r} is not name=value", f"Write --arg {name if name.isidentifier() else 'dim'}=…"
+            )
         if name in found:
             raise ArgumentError(f"--arg {name} was given twice", "Keep one of them.")
         try:

@@ -121,7 +121,7 @@ def checked(target: str, plan: Plan, building: Building, *, values: bool) -> Jud
     """One target, built or read, judged anew, without what is accepted."""
     from paramscope.api import judge
 
-    snapshot, name = _captured(target, building, values=values)
+    snapshot, name, file = _captured(target, building, values=values)
     report = judge(snapshot, rules=plan.rules, target=name)
     comments = tuple(declared_by_comments(snapshot))
     check_comments(comments)
@@ -132,19 +132,20 @@ def checked(target: str, plan: Plan, building: Building, *, values: bool) -> Jud
     defaults = {loaded.rule.code: loaded.rule.severity for loaded in plan.rules}
     report, applied = accepted(report, plan.exceptions, plan.severities, defaults)
     ignored = {each.finding: each for each in applied.ignored}
-    return Judged(as_checked(report, plan.rules, ignored), applied, comments)
+    return Judged(as_checked(report, plan.rules, ignored, file), applied, comments)
 
 
-def _captured(target: str, building: Building, *, values: bool) -> tuple[Snapshot, str]:
-    """(what is in a TARGET, its name): read, where it is a saved report, else built and captured."""
+def _captured(target: str, building: Building, *, values: bool) -> tuple[Snapshot, str, str]:
+    """(what is in a TARGET, its name, the file it was read from): read, where it is a saved report, else built and
+    captured."""
     from paramscope.cli._input import look, saved_report
 
     saved = saved_report(
         target, is_built=any((*building, values)), options=FLAGS.replace(" and", ",") + " and --values"
     )
     if saved is not None:
-        return saved.snapshot, saved.target or target
-    return look(target, building, values=values), target
+        return saved.snapshot, saved.target or target, target
+    return look(target, building, values=values), target, ""
 
 
 def check_all(
@@ -157,8 +158,9 @@ def check_all(
         try:
             checks.append(checked(target, plan, building, values=values))
         except (TargetError, ReportError, RunError, NotAModule, NotAnOptimizer) as error:  # noqa: PERF203
-            named = error if len(targets) == 1 or target in error.problem else _of_target(error, target)
-            failed.append(named)
+            # Of what is not found, the file or the module is named.
+            is_named = target in error.problem or error.problem.startswith(f"{target.rpartition(':')[0]} ")
+            failed.append(error if len(targets) == 1 or is_named else _of_target(error, target))
     return checks, failed
 
 
@@ -176,7 +178,7 @@ def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judge
     for each in checks:
         report, applied = accepted(each.checked.report, Exceptions((), baseline), {}, {})
         ignored = {**each.checked.ignored, **{one.finding: one for one in applied.ignored}}
-        found.append(each._replace(checked=as_checked(report, plan.rules, ignored)))
+        found.append(each._replace(checked=as_checked(report, plan.rules, ignored, each.checked.file)))
     return found
 
 

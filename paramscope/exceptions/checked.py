@@ -27,11 +27,19 @@ class Checked(NamedTuple):
     class_lines: Mapping[Finding, Location] = MappingProxyType({})
     """For findings without a line, where the class begins that holds the first place. It is to blame for nothing, and
     a viewer that needs a line and takes this one has to say so."""
+    file: str = ""
+    """Of a saved report, where it was read from; several may be of one target."""
 
     @property
     def target(self) -> str:
         """As the command line names it."""
         return self.report.target or "model"
+
+    @property
+    def name(self) -> str:
+        """What it is called in words: `model.py:build`; of a saved report `report.json (model.py:build)`."""
+        target = self.report.target
+        return f"{self.file} ({target})" if self.file and target else self.file or self.target
 
     @property
     def target_line(self) -> Location | None:
@@ -41,12 +49,15 @@ class Checked(NamedTuple):
 
 
 def as_checked(
-    report: ReportData, rules: Sequence[Loaded], ignored: Mapping[Finding, Ignored] = MappingProxyType({})
+    report: ReportData,
+    rules: Sequence[Loaded],
+    ignored: Mapping[Finding, Ignored] = MappingProxyType({}),
+    file: str = "",
 ) -> Checked:
-    """A report as a check hands it to a format."""
+    """A report as a check hands it to a format. file: where it was read from, if it is a saved one."""
     unlocated = (each for each in (*report.findings, *report.ignored) if each.location is None)
     lines = {each: line for each in unlocated if (line := _class_line(report, each.paths[0]))}
-    return Checked(report, rules, ignored, lines)
+    return Checked(report, rules, ignored, lines, file)
 
 
 def _class_line(report: ReportData, path: str) -> Location | None:

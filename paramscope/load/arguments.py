@@ -42,16 +42,18 @@ def first_parameter(function: Callable[..., Any]) -> inspect.Parameter | None:
 
 def check_complete(callee: Callee, arguments: Mapping[str, Any], note: str = "") -> None:
     """Raises TargetError where a call with these arguments lacks one. note: what its advice begins with."""
-    missing = [
-        each.name
-        for each in _parameters(callee)
-        if each.default is each.empty
-        and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
-        and each.name not in arguments
-    ]
-    if missing:
+    if missing := [name for name in required(callee) if name not in arguments]:
         flags = " ".join(f"--arg {name}=…" for name in missing)
         raise TargetError(f"{callee.target} needs {', '.join(missing)}", f"{note}Pass a value for each: {flags}")
+
+
+def required(callee: Callee) -> list[str]:
+    """The arguments that a call cannot do without."""
+    return [
+        each.name
+        for each in _parameters(callee)
+        if each.default is each.empty and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+    ]
 
 
 def _refuse(name: str, callees: Sequence[Callee]) -> None:

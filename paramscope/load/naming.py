@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from paramscope.errors import TargetError, nearest
+from paramscope.load.arguments import Callee, required
 from paramscope.load.blaming import blaming
 from paramscope.load.importing import import_file, own_arguments, search_path, stdout_to_stderr
 
@@ -27,6 +28,8 @@ class Sought(NamedTuple):
     """Whether an object that is found in a module of some name may be meant."""
     first: str
     """What the names of the likeliest begin with, a regular expression."""
+    given: int = 0
+    """How many arguments it is given by position."""
 
 
 @contextlib.contextmanager
@@ -112,7 +115,10 @@ def choices(target: str, base: Path, sought: Sought) -> str:
     if near:
         return f"Did you mean {place}:{near[0]}?"
     own = [name for name, value in public.items() if sought.is_likely(value, module.__name__)]
-    own.sort(key=lambda name: not re.match(sought.first, name.lower()))
+    lacking = {name: len(required(Callee(name, public[name], sought.given))) for name in own}
+    # A class that cannot be built as it is, is most often a part of a model.
+    own = [name for name in own if not (lacking[name] and isinstance(public[name], type))] or own
+    own.sort(key=lambda name: (lacking[name] > 0, not re.match(sought.first, name.lower())))
     if not own:
         return f"{place} defines nothing that could {sought.purpose}."
     return "Write one of: " + ", ".join(f"{place}:{name}" for name in own[:6]) + (", …" if len(own) > 6 else "")

@@ -32,7 +32,7 @@ def load_optimizer(target: str, model: Any, *, arguments: Mapping[str, Any], bas
         note = "It is called with one dict, of all modules by name. " if isinstance(model, Mapping) else ""
         check_complete(Callee(target, thing, given=1), arguments, note)
         first = first_parameter(thing)
-        takes_parameters = is_optimizer_class(thing) or (first is not None and first.name in _PARAMETERS)
+        takes_parameters = is_optimizer_class(thing) or (first is not None and first.name in PARAMETERS)
         made = thing(_parameters_of(model) if takes_parameters else model, **arguments)
         if are_groups(made):
             raise TargetError(
@@ -56,7 +56,9 @@ def _is_maker(thing: Any, module: str) -> bool:
     return not callable(thing) and has_optimizers(thing)
 
 
-MAKER = Sought("what makes the optimizer", "make an optimizer", _is_maker, "make|configure|opt|get|create|adam|sgd")
+MAKER = Sought(
+    "what makes the optimizer", "make an optimizer", _is_maker, "make|configure|opt|get|create|adam|sgd", given=1
+)
 
 
 def _as_it_is(target: str, thing: Any, model: Any, model_name: str) -> Any:
@@ -76,7 +78,7 @@ def _as_it_is(target: str, thing: Any, model: Any, model_name: str) -> Any:
     return thing
 
 
-_PARAMETERS = ("params", "parameters", "param_groups")
+PARAMETERS = ("params", "parameters", "param_groups")
 """What a function calls its first argument that wants to be given the parameters, and not the model."""
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from paramscope.errors import TargetError
-from paramscope.load.arguments import Callee, check_complete, shared_out
+from paramscope.load.arguments import Callee, check_complete, first_parameter, shared_out
 from paramscope.load.blaming import blaming
 from paramscope.load.naming import Sought, choices, import_place, resolve, running, split, what
-from paramscope.load.optimizer import MAKER, load_optimizer
+from paramscope.load.optimizer import MAKER, PARAMETERS, load_optimizer
 
 
 class Target(NamedTuple):
@@ -85,9 +85,19 @@ def load_target(
 
 
 def _is_builder(thing: Any, module: str) -> bool:
-    from paramscope.capture import is_module
+    from paramscope.capture import is_module, is_module_class
 
-    return is_module(thing) or (callable(thing) and getattr(thing, "__module__", None) == module)
+    if isinstance(thing, type):
+        return is_module_class(thing) and thing.__module__ == module
+    if is_module(thing) or not callable(thing):
+        return is_module(thing)
+    first = first_parameter(thing)
+    takes_model = first is not None and first.default is first.empty and first.name in _OF_A_MODEL
+    return getattr(thing, "__module__", None) == module and not takes_model
+
+
+_OF_A_MODEL = ("model", "module", "net", "network", *PARAMETERS)
+"""What a function calls its first argument that works on a model and builds none: it makes an optimizer, say."""
 
 
 BUILDER = Sought("what to build", "build a model", _is_builder, "build|make|create|get|model|net")

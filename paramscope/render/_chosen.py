@@ -12,7 +12,9 @@ from paramscope.snapshot import SlotRecord
 STATUSES = ("trainable", "frozen", "hidden", "buffer", "attribute", "empty", "unknown")
 """What a slot may be."""
 CHOICES = (*STATUSES, "shared", "stepped", "not-stepped")
-"""What `status` takes: a slot's status; whether it shares memory; whether it is trainable and stepped, or not."""
+"""What `status` takes: a slot's status; whether it shares memory; whether an optimizer steps it, whatever it is."""
+_OF_OPTIMIZERS = {True: "stepped", False: "not-stepped"}
+"""What is said of a slot by its fate; of none where no optimizer was given, or where the slot is empty."""
 SORTS = ("model", "path", "elements", "bytes", "status", "dtype")
 """What lines are sorted by: the order of the model, or greatest first for `elements` and `bytes`."""
 _INCOMPLETE = frozenset({"packed", "items", "depth", "unreadable", "crashed", "repeats", "uninitialised"})
@@ -63,13 +65,12 @@ def wanted_slots(report: ReportData, selection: Selection) -> set[int] | None:
 
 def _of_status(report: ReportData, choices: frozenset[str]) -> Iterator[int]:
     shared = set(report.slots.positions(path for record in report.sharing for path in record.slots))
-    memberships = report.snapshot.interned.memberships
-    columns, tensors = report.snapshot.tensor_columns, report.snapshot.slot_columns.tensors
-    for slot, tensor in enumerate(tensors):
+    tells_steps = bool(report.optimizers) and not choices.isdisjoint(_OF_OPTIMIZERS.values())
+    for slot, tensor in enumerate(report.snapshot.slot_columns.tensors):
         status = report.snapshot.status(slot)
         found = {status, "shared" if slot in shared else status}
-        if status == "trainable" and report.optimizers:
-            found.add("stepped" if memberships[columns.memberships[tensor]] else "not-stepped")
+        if tells_steps and tensor >= 0:
+            found.add(_OF_OPTIMIZERS[bool(report.snapshot.fates(slot)[0].stepped)])
         if not choices.isdisjoint(found):
             yield slot
 
@@ -99,7 +100,10 @@ def rank(sort: str, path: str, record: SlotRecord, elements: int | None, nbytes:
 def nothing(report: ReportData, selection: Selection) -> str:
     """What is said where a view has no line."""
     if selection.status:
-        return f"no slot is {' or '.join(selection.status)}"
+        unknown = [] if report.optimizers else [each for each in selection.status if each in _OF_OPTIMIZERS.values()]
+        told = [each.replace("-", " ") for each in selection.status if each not in unknown]
+        none = [f"no slot is {' or '.join(told)}"] if told else []
+        return "; ".join([*none, *(["what is stepped is unknown without -O"] if unknown else [])])
     # A model may hold tensors that are not among its slots: notes say where.
     if any(note.kind in _INCOMPLETE for note in report.snapshot.notes):
         return "nothing that can be listed: see the notes for what this model holds and could not be looked into"

@@ -95,7 +95,7 @@ _sizes = lru_cache(4_096)(text.shape)
 def elements(line: Line) -> str:
     """Of every tensor where it is first listed; in parentheses where it was counted before."""
     if line.closed and not line.elements:
-        return ""  # it holds buffers alone
+        return ""  # of tensors that are not there
     count = text.count(line.elements)
     return f"({count})" if line.is_counted and line.elements is not None else count
 
@@ -219,6 +219,8 @@ COLUMNS: dict[str, Column] = {
 }
 BARE_PATH = Column("path", lambda line, _: line_label(line._replace(glyphs=""), ()))
 """`path` where no legend explains glyphs."""
+BARE_ELEMENTS = COLUMNS["elements"]._replace(cell=lambda line, _: text.count(line.elements))
+"""`elements` where no legend explains parentheses."""
 SHORT_ROLE = Column("role", _short_role)
 """`role` where columns are scarce."""
 

@@ -12,6 +12,8 @@ from paramscope.snapshot import SlotRecord, Status
 
 PARAMETERS: tuple[Status, ...] = ("trainable", "frozen")
 """Statuses of registered parameters."""
+LEARNING: tuple[Status, ...] = (*PARAMETERS, "hidden")
+"""Statuses of parameters, registered or hidden."""
 MIXED = "mixed"
 """What is said of a line whose slots differ."""
 FATE_WORDS = {None: "?", True: "yes", False: "-"}
@@ -72,25 +74,35 @@ class Closed(NamedTuple):
     again: Counter[Status]
     """The same of those that lines before hold."""
     values: dict[_Common, frozenset[str]]
-    """All that its slots say of `status`, `dtype` and `device`."""
+    """What its slots say of `status`; of `dtype` and `device` its parameters, or all else where there are none."""
     fates: tuple[str, ...]
-    """For each of `told_fates` of the parameters, or of all else where there are none: `yes`, `-`, `?`, or `some`."""
+    """For each of `told_fates` of the same: `yes`, `-`, `?`, or `some`."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether it holds parameters, registered or hidden."""
+        return any(self.slots[status] for status in LEARNING)
 
     @property
     def has_parameters(self) -> bool:
         """Whether it holds registered parameters, new or not."""
         return any(self.slots[status] for status in PARAMETERS)
 
+    @property
+    def is_of_buffers(self) -> bool:
+        """Whether it holds buffers and nothing else."""
+        return set(self.slots) == {"buffer"}
+
 
 def summed(report: ReportData, node: Node, inside: Sequence[Line], codes: tuple[str, ...]) -> Line:
-    """One line for a module, or for several alike, of the lines in it: its elements are those of its parameters, or,
-    where it has none, of all but its buffers.
+    """One line for a module, or for several alike, of the lines in it: its elements are those of its registered
+    parameters; where it has none, of all but its buffers; of these where it has nothing else.
 
     codes: of findings that name anything in it.
     """
     inside = [line for line in inside if line.closed or line.record.status != "empty"] or inside
     held = [line.closed or _alone(line) for line in inside]
-    told = [each for each in held if each.has_parameters] or held
+    told = [each for each in held if each.learns] or held
     slots: Counter[Status] = Counter()
     new: Counter[Status] = Counter()
     again: Counter[Status] = Counter()
@@ -98,13 +110,17 @@ def summed(report: ReportData, node: Node, inside: Sequence[Line], codes: tuple[
         slots.update(each.slots)
         new.update(each.new)
         again.update(each.again)
-    said = {name: frozenset[str]().union(*(each.values[name] for each in held)) for name in _COMMON}
+    said = {
+        name: frozenset[str]().union(*(each.values[name] for each in (held if name == "status" else told)))
+        for name in _COMMON
+    }
     fates = tuple(_same(values) for values in zip(*(each.fates for each in told), strict=True))
     closed = Closed(report.modules.at(node.modules[0]).type, node.modules, slots, new, again, said, fates)
     # What is new here; of a module that holds nothing new, what it holds.
     is_counted = all(line.is_counted for line in inside)
     nbytes = sum(line.nbytes for line in inside if is_counted or not line.is_counted)
-    counted = PARAMETERS if closed.has_parameters else ("hidden", "attribute", "unknown")
+    others = [status for status in slots if status not in (*PARAMETERS, "buffer")]
+    counted = PARAMETERS if closed.has_parameters else others or ["buffer"]
     elements = sum((again if is_counted else new)[status] for status in counted)
     glyphs = "".join(dict.fromkeys(f" {glyph}" for line in inside for glyph in line.glyphs.split()))
     positions = [slot for line in inside for slot in line.slots]

@@ -80,11 +80,19 @@ def totals(report: ReportData, lines: Lines | None = None) -> tuple[list[str], l
         more.append(f"{text.plural(packed, 'packed weight')} in C++ not counted")
     more.append(f"memory: {text.nbytes(sums.nbytes)}")
     if lines is not None and lines.wanted is not None:
-        more.append(f"listed: {len(lines.wanted):,} of {text.plural(len(report.slots), 'slot')}")
+        more.append("listed: {:,} of {}".format(*_listed(report, lines, lines.wanted)))
         more.append("figures and findings: the whole model")
     elif lines is not None and lines.left_out:
         more.append("empty slots not listed")
     return counts, more
+
+
+def _listed(report: ReportData, lines: Lines, wanted: Collection[int]) -> tuple[int, str]:
+    """(how many slots a view lists, of how many it could): empty ones count where it lists any."""
+    tensors = report.snapshot.slot_columns.tensors
+    lists_empty = any(line.record.status == "empty" for line in lines.shown)
+    listed = sum(lists_empty or tensors[slot] >= 0 for slot in wanted)
+    return listed, text.plural(sum(lists_empty or tensor >= 0 for tensor in tensors), "slot")
 
 
 def values(lines: Iterable[Line], name: Literal["role", "dtype", "device"]) -> set[str]:

@@ -33,6 +33,8 @@ def meant_by(rules: Sequence[Loaded], code: str, where: str = "") -> tuple[Loade
 def _near(rules: Sequence[Loaded], word: str) -> list[str]:
     """Codes and names that a mistyped one may have meant, nearest first."""
     codes = [each.rule.code for each in rules]
+    if word.isdecimal() and (of_number := [code for code in codes if code.removeprefix("PS") == word]):
+        return of_number
     as_digits = re.sub(r"(?<=[A-Z])[0-9OIL]+$", lambda match: match[0].translate(_DIGITS), word.upper())
     if as_digits in codes:
         return [as_digits]

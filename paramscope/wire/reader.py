@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from paramscope.collector import paused_collector
-from paramscope.errors import ReportError
+from paramscope.errors import ReportError, nearest
 from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding, Location
 from paramscope.snapshot import NO_SUCH_SLOTS, Interned, Snapshot
@@ -43,11 +43,23 @@ def read_report_file(path: str, make: type[Made]) -> Made:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        raise ReportError(f"{path} cannot be read: {error.strerror}", "Check the path and its permissions.") from None
+        near = _beside(path) if isinstance(error, FileNotFoundError) else []
+        advice = f"Did you mean {near[0]}?" if near else "Check the path and its permissions."
+        raise ReportError(f"{path} cannot be read: {error.strerror}", advice) from None
     try:
         return read_report(data, make)
     except ReportError as error:
         raise ReportError(f"{path}: {error.problem}", error.advice) from None
+
+
+def _beside(path: str) -> list[str]:
+    """Files of the same folder and ending that a mistyped path may have meant, nearest first."""
+    folder, name = os.path.split(path)
+    try:
+        there = [each for each in os.listdir(folder or os.curdir) if each.endswith(os.path.splitext(name)[1])]
+    except OSError:
+        return []
+    return [os.path.join(folder, each) for each in nearest(name, there)]
 
 
 def read_report(text: str | bytes, make: type[Made]) -> Made:

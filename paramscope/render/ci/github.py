@@ -29,7 +29,7 @@ def render_checks(checks: Sequence[Checked]) -> str:
     for checked in checks:
         told = verdict(checked.report.findings, len(checked.report.ignored))
         # NOTE: the runner takes a line for a command where it begins with `::` or holds `##[`.
-        lines.append(f"paramscope: {plain(checked.target)}: {told}".replace("##[", "## ["))
+        lines.append(f"paramscope: {plain(checked.name)}: {told}".replace("##[", "## ["))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -61,7 +61,7 @@ def job_summary(checks: Sequence[Checked]) -> str:
     for checked in checks:
         report = checked.report
         told = verdict(report.findings, len(report.ignored))
-        lines += [f"**{escape_markdown(checked.target)}**: {told}", ""]
+        lines += [f"**{escape_markdown(checked.name)}**: {told}", ""]
         findings = by_severity(report.findings)
         if findings:
             lines += ["| severity | rule | where | what, and what to write instead |", "| --- | --- | --- | --- |"]

@@ -63,11 +63,11 @@ def _suite(checked: Checked, fail_on: Severity | None) -> tuple[tuple[int, int, 
         if told:
             inside.append(f"      <system-out>{content(chr(10).join(told))}</system-out>")
         name = attribute(f"{code} {names[code]}".rstrip())
-        head = f'    <testcase classname={attribute(checked.target)} name={name} time="0"'
+        head = f'    <testcase classname={attribute(checked.name)} name={name} time="0"'
         lines += [f"{head}>", *inside, "    </testcase>"] if inside else [f"{head}/>"]
     counts = len(names), failures, skipped
     head = f'tests="{counts[0]}" failures="{failures}" errors="0" skipped="{skipped}" time="0"'
-    return counts, [f"  <testsuite name={attribute(checked.target)} {head}>", *lines, "  </testsuite>"]
+    return counts, [f"  <testsuite name={attribute(checked.name)} {head}>", *lines, "  </testsuite>"]
 
 
 def _accepted(checked: Checked, finding: Finding) -> str:

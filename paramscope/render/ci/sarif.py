@@ -72,7 +72,7 @@ def _notifications(checks: Sequence[Checked]) -> list[dict[str, Any]]:
     return [
         {
             "level": "note",
-            "message": {"text": message_text(f"{checked.target}: {each.code} was skipped: {each.reason}")},
+            "message": {"text": message_text(f"{checked.name}: {each.code} was skipped: {each.reason}")},
             "descriptor": {"id": each.code},
         }
         for checked in checks

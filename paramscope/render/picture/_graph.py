@@ -12,7 +12,7 @@ import networkx as nx
 from paramscope.analysis.fold import unfolded_tree
 from paramscope.render.picture._places import COUNTED, Places, Sums
 from paramscope.report.finding_codes import folded, named
-from paramscope.snapshot import HOLDS, REGISTERED, Membership
+from paramscope.snapshot import HOLDS, REGISTERED, Membership, Snapshot
 from paramscope.snapshot.fates import is_steppable
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class _Build:
 
     def _add_modules(self) -> None:
         columns, places = self._snapshot.module_columns, self._places
-        repeats = columns.repeats
+        repeats, inside = columns.repeats, _numbers_inside(self._snapshot)
         first_of: dict[tuple[int, ...], str] = {}
         alike: dict[Any, dict[str, Any]] = {}
         """What is the same for thousands of modules."""
@@ -79,11 +79,14 @@ class _Build:
             first = first_of.get(objects) if repeats else None
             if first is None:
                 count = len(modules), len(set(objects)) if repeats else len(modules)
-                key = columns.types[modules[0]], is_registered, count, *below.items()
+                modules_inside = sum(inside[module] for module in modules)
+                key = columns.types[modules[0]], is_registered, count, modules_inside, *below.items()
                 facts = alike.get(key)
                 if facts is None:
                     kind = self._snapshot.interned.types[columns.types[modules[0]]]
-                    facts = alike[key] = _module_facts(kind, *count, below, is_registered=is_registered)
+                    facts = alike[key] = _module_facts(
+                        kind, *count, modules_inside, below, is_registered=is_registered
+                    )
                 codes = _codes(self._named.modules, modules)
                 name = first_of[objects] = self._new(path, facts, paths=(path,), findings=codes)
             else:
@@ -243,7 +246,20 @@ class _Build:
         return tuple(dict.fromkeys(code for codes in there for code in codes))
 
 
-def _module_facts(type: str, count: int, objects: int, below: Sums, *, is_registered: bool) -> dict[str, Any]:
+def _numbers_inside(snapshot: Snapshot) -> list[int]:
+    """For each module how many there are below it, with or without slots, each counted where it is met first."""
+    repeats = snapshot.module_columns.repeats
+    found = [0] * len(snapshot.tree.parents)
+    for module in range(len(found) - 1, -1, -1):  # a child stands behind its parent
+        parent = snapshot.tree.parents[module]
+        if parent >= 0:
+            found[parent] += found[module] + (repeats.get(module, module) == module)
+    return found
+
+
+def _module_facts(
+    type: str, count: int, objects: int, inside: int, below: Sums, *, is_registered: bool
+) -> dict[str, Any]:
     """What a module, or several that are alike, has in common with others."""
     there = [status for status in COUNTED if below.get(status)]
     status = "partly frozen" if there[:2] == ["trainable", "frozen"] else there[0] if there else "empty"
@@ -252,6 +268,7 @@ def _module_facts(type: str, count: int, objects: int, below: Sums, *, is_regist
         "type": type,
         "count": count,
         "objects": objects,
+        "inside": inside,
         "registered": is_registered,
         "elements": sum(below[status] for status in there),
         "trainable": below.get("trainable", 0),

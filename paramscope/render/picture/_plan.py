@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from paramscope.render._line import LEARNING
 from paramscope.render.picture._parts import Box
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 ABSORBED = 6
 """Tensors that a module without modules below it may hold and still stand as a line in the box above it."""
+
+APART = 3
+"""Modules without modules below them that get boxes of their own where they are all that is stepped."""
 
 
 class Limits(NamedTuple):
@@ -44,6 +48,7 @@ class Plan:
             elif facts["kind"] == "contains":
                 self.children[tail].append(head)
         self._repeated = {head for _, head in self.again}
+        self._stepped, self.stepped_in_part = self._count_stepped()
         self.is_folded_further = False
         self.own = self._chosen_tensors()
         """Tensors that get a box of their own."""
@@ -56,6 +61,23 @@ class Plan:
     def of_kind(self, kind: str) -> list[str]:
         """The nodes of one kind."""
         return [name for name, facts in self.facts.items() if facts["kind"] == kind]
+
+    def _count_stepped(self) -> tuple[dict[str, int], set[str]]:
+        """(for each module how many tensors in and below it are stepped, modules that hold both modules of which
+        something is stepped and modules of whose parameters nothing is)."""
+        stepped: dict[str, int] = {}
+        learning: dict[str, int] = {}
+        in_part: set[str] = set()
+        for module in reversed(self.of_kind("module")):  # a child stands behind its parent
+            held, children = [self.facts[tensor] for tensor, _ in self.held[module]], self.children[module]
+            stepped[module] = sum(bool(each["stepped"]) for each in held) + sum(map(stepped.__getitem__, children))
+            learning[module] = sum(each["status"] in LEARNING for each in held) + sum(
+                map(learning.__getitem__, children)
+            )
+            is_left_out = any(learning[child] and not stepped[child] for child in children)
+            if (stepped[module] and is_left_out) or not in_part.isdisjoint(children):
+                in_part.add(module)
+        return stepped, in_part
 
     def is_shared(self, tensor: str) -> bool:
         """Whether a tensor meets another slot in memory, other than by being in a module with several paths."""
@@ -128,6 +150,11 @@ class Plan:
             self._close(box, children)
             return 0
         box.inside = [child for child in children if self._is_line(child)]
+        if box.name in self.stepped_in_part:
+            # A link to this box would say that all of it is stepped.
+            stepped = [child for child in box.inside if self._stepped[child]]
+            if len(stepped) <= APART:
+                box.inside = [child for child in box.inside if child not in stepped]
         self.box_of.update(dict.fromkeys(box.inside, box.name))
         boxes = [child for child in children if child not in self.box_of]
         kept = len(boxes)
@@ -161,9 +188,13 @@ class Plan:
 
     def _close(self, box: Box, children: list[str]) -> None:
         """Leaves out some children of a box, with all that is below them."""
+        if children == self.children[box.name]:
+            # Modules without tensors are no nodes.
+            box.closed = self.facts[box.name]["inside"] if children else 0
+        else:
+            box.closed = sum(self.facts[each]["count"] + self.facts[each]["inside"] for each in children)
         stack = list(children)
         while stack:
             child = stack.pop()
             self.box_of[child] = box.name
-            box.closed += self.facts[child]["count"]
             stack.extend(self.children[child])

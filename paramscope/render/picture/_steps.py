@@ -80,7 +80,7 @@ class _Links:
 
     def heads(self, tensors: Collection[str]) -> tuple[list[str], bool]:
         """(what a group links to, whether that tells exactly what it steps)."""
-        counts = self._counted(tensors)
+        plan, counts = self._plan, self._counted(tensors)
         heads: dict[str, None] = {}
         is_exact = True
         tops = [box.name for box in self._boxes if box.above is None and counts[box.name]]
@@ -88,10 +88,11 @@ class _Links:
         while stack:
             name = stack.pop()
             below = [each for each in self._below[name] if counts[each]]
-            if counts[name] == self._stepped[name]:
+            is_below = counts[name] == sum(counts[each] for each in below)
+            if counts[name] == self._stepped[name] and not (is_below and name in plan.stepped_in_part):
                 heads[name] = None
                 continue
-            if counts[name] > sum(counts[each] for each in below):
+            if not is_below:
                 own = self._own_heads(name, tensors)
                 is_exact &= bool(own)
                 heads.update(dict.fromkeys(own or [name]))
@@ -106,7 +107,7 @@ class _Links:
                     break
                 name = below[0]
             lowest.append(name)
-        return lowest, False
+        return lowest, all(counts[name] == self._stepped[name] for name in lowest)
 
     def _own_heads(self, name: str, tensors: Collection[str]) -> list[str]:
         """The tensors with a box of their own that are all that a group steps of a module's box; else nothing."""

@@ -46,7 +46,12 @@ def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[s
 
     report: whose parameters all shares are of.
     """
-    counts = [elements(item.line) for item in items]
+    # Among parameters, modules of buffers alone count nothing.
+    is_of_buffers = [bool(item.line.closed and item.line.closed.is_of_buffers) for item in items]
+    counts = [
+        "" if alone and not is_of_buffers[0] else elements(item.line)
+        for item, alone in zip(items, is_of_buffers, strict=True)
+    ]
     shares = [share(item.line, report) for item in items]
     is_wide = screen.width >= _BAR_FROM
     ends: list[tuple[str, Sequence[str], bool]] = [("elements", counts, True)] if any(counts) else []

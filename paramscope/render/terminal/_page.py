@@ -55,7 +55,7 @@ def style_of(line: Line) -> str:
     """What `paint` knows of a line: what of it trains, and whether that is stepped."""
     closed, record = line.closed, line.record
     if closed is None or not closed.has_parameters:
-        status = line.common("status")
+        status = "hidden" if closed is not None and closed.learns else line.common("status")
         is_forgotten = status == "trainable" and record.stepped is False
     else:
         status = "frozen" if closed.fates[0] == "-" else "trainable"

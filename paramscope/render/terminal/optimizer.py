@@ -22,6 +22,8 @@ from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord
 
 _TOLD = ("lr", "weight_decay")
 """Options with a column of their own."""
+_SPELLED_OUT = {"hidden": "hidden: parameters() lacks it"}
+"""What is said of a reason beside it; below the table it is summed up without."""
 _LISTED = 50
 """Foreign tensors that are listed."""
 
@@ -149,7 +151,7 @@ class _Inside(NamedTuple):
     @property
     def is_one(self) -> bool:
         """Whether one line can stand for them: all but buffers, for one reason, or nothing but buffers."""
-        return len(self.lines) > 0 and (
+        return len(self.lines) > 1 and (
             len(self.whys) == 1 and False not in self.lacks if self.whys else True not in self.lacks
         )
 
@@ -180,29 +182,38 @@ def _by_module(
             inside.lines.extend(below.lines)
             inside.whys.update(below.whys)
             inside.lacks.update(below.lacks)
-        if inside.is_one and len(inside.lines) > 1:
+        # Buffers alone are not gathered in the root: that they are all of the model's would tell nobody which.
+        if inside.is_one and (inside.whys or node.path):
             learned_first = sorted(inside.lines, key=lambda line: line.record.status == "buffer")
-            whole = summed(report, node, learned_first, ())
-            if not inside.whys and whole.closed:
-                whole = whole._replace(elements=(whole.closed.new or whole.closed.again)["buffer"])
-            inside.lines[:] = [whole]
+            inside.lines[:] = [summed(report, node, learned_first, ())]
     return [line for root in roots for line in found[id(root)].lines]
 
 
 def _not_stepped(report: ReportData, lines: list[Line], screen: Screen) -> list[str]:
     if not lines:
         return []
-    why = [_why(report, line) for line in lines]
+    reasons = [_why(report, line) for line in lines]
+    buffers = [
+        line.closed.slots["buffer"] if line.closed and reason != "buffer" else 0
+        for line, reason in zip(lines, reasons, strict=True)
+    ]
+    why = [
+        (_SPELLED_OUT.get(reason, reason) + (f"; {text.plural(number, 'buffer')}" if number else ""))
+        for reason, number in zip(reasons, buffers, strict=True)
+    ]
     is_odd = [line.record.status in ("trainable", "hidden") and bool(report.optimizers) for line in lines]
-    slots = [text.count(sum(line.closed.slots.values()) if line.closed else len(line.slots)) for line in lines]
+    held = [sum(line.closed.slots.values()) if line.closed else len(line.slots) for line in lines]
+    slots = [text.count(all_held - number) for all_held, number in zip(held, buffers, strict=True)]
     cells = [[line_label(line, ()) for line in lines], slots, [elements(line) for line in lines], why]
     heading = "not stepped" if report.optimizers else "what an optimizer could step, and what not"
     styles = ["warning" if odd else None for odd in is_odd]
     drawn = line_grid(lines, cells, ["path", "slots", "elements", "why"], right=(1, 2), screen=screen, styles=styles)
     sums: Counter[str] = Counter()
-    for line, reason in zip(lines, why, strict=True):
+    for line, reason, number in zip(lines, reasons, buffers, strict=True):
         sums[reason] += 0 if line.is_counted else line.elements or 0
-    totals = [f"{reason.partition(':')[0]}: {text.count(number)}" for reason, number in sums.items()]
+        if line.closed and number:
+            sums["buffer"] += line.closed.new["buffer"]
+    totals = [f"{reason}: {text.count(number)}" for reason, number in sums.items()]
     return [paint(heading, "heading", screen), *drawn, *sentence(totals, screen.width, separator=" · ")]
 
 
@@ -215,7 +226,7 @@ def _why(report: ReportData, line: Line) -> str:
     if record.status == "trainable":
         return "trainable, but in no group" if report.optimizers else "trainable"
     if record.status == "hidden":
-        return "hidden: parameters() lacks it"
+        return "hidden"
     return {
         "frozen": "frozen",
         "buffer": "buffer",

@@ -25,10 +25,9 @@ class _Sum(NamedTuple):
     tensors: int = 0
     parameters: int = 0
     """Elements of registered parameters."""
-    others: int = 0
-    """Of all else but buffers."""
-    buffers: int = 0
     trainable: int = 0
+    others: int = 0
+    """Of all else."""
     nbytes: int = 0
     again: int = 0
     """Elements of parameters that are counted elsewhere."""
@@ -40,14 +39,14 @@ class _Sum(NamedTuple):
 
     @property
     def elements(self) -> str:
-        """As in the tree."""
-        if self.is_counted:
-            return f"({text.count(self.again)})"
-        return text.count(self.parameters or self.others or self.buffers)
+        """Of parameters, as in the tree."""
+        return f"({text.count(self.again)})" if self.is_counted else text.count(self.parameters)
 
 
 def render(report: ReportData, *, width: int = 80, color: bool = False) -> str:
-    """Sums of the whole model. Elements are those of parameters, as in the tree; where there are none, of all else.
+    """Sums of the whole model: each column adds up to the same in every table, but for what is in parentheses.
+    Parameters are the registered ones; what else there is, buffers, hidden ones and attributes, has a column of its
+    own. Both in elements.
 
     width: terminal columns that no line passes. color: ANSI colours.
     """
@@ -129,13 +128,12 @@ def _sums(
         spec, tensors = report.snapshot.interned.specs[key.spec], len(new)
         elements = tensors * (spec.numel or 0)
         old = sums.get(what(key), _Sum())
-        is_parameter, is_buffer = key.status in PARAMETERS, key.status == "buffer"
+        is_parameter = key.status in PARAMETERS
         sums[what(key)] = _Sum(
             old.tensors + tensors,
             old.parameters + (elements if is_parameter else 0),
-            old.others + (elements if not is_parameter and not is_buffer else 0),
-            old.buffers + (elements if is_buffer else 0),
             old.trainable + (elements if key.status == "trainable" else 0),
+            old.others + (0 if is_parameter else elements),
             old.nbytes + tensors * (spec.nbytes or 0),
             old.again + (len(again - new) * (spec.numel or 0) if is_parameter else 0),
         )
@@ -150,14 +148,15 @@ def _table(report: ReportData, name: str, sums: dict[str, _Sum], screen: Screen)
             text.name(label),
             text.count(each.tensors),
             each.elements,
-            f"{text.share(each.parameters, report.totals.parameters)}%" if each.parameters else "",
+            f"{text.percent(each.parameters, report.totals.parameters)}%" if each.parameters else "",
             text.count(each.trainable),
+            text.count(each.others),
             text.nbytes(each.nbytes),
         ]
         for label, each in sums.items()
     ]
-    headers = [f"by {name}", "tensors", "elements", "of all", "trainable", "bytes"]
-    return grid(list(zip(*rows, strict=True)), headers, right=(1, 2, 3, 4, 5), screen=screen)
+    headers = [f"by {name}", "tensors", "parameters", "of all", "trainable", "other", "bytes"]
+    return grid(list(zip(*rows, strict=True)), headers, right=range(1, len(headers)), screen=screen)
 
 
 def _shortened(sums: dict[str, _Sum]) -> dict[str, _Sum]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from paramscope.errors import FormatError, nearest
 from paramscope.render._chosen import Selection, nothing
-from paramscope.render._columns import BARE_PATH, COLUMNS, SHORT_ROLE, Column, chosen, role, words
+from paramscope.render._columns import BARE_ELEMENTS, BARE_PATH, COLUMNS, SHORT_ROLE, Column, chosen, role, words
 from paramscope.render._line import Line
 from paramscope.render._lines import lines_of
 from paramscope.render._page import remarks, varied
@@ -49,7 +49,8 @@ def render(
     wanted = chosen(words(columns) or _IN_PAPERS if style else words(columns)) if columns or style else []
     lines = lines_of(report, selection)
     if style is not None:
-        return _styled(report, lines.shown, [BARE_PATH, *wanted[1:]], style)
+        bare = {COLUMNS["path"]: BARE_PATH, COLUMNS["elements"]: BARE_ELEMENTS}
+        return _styled(report, lines.shown, [bare.get(column, column) for column in wanted], style)
     screen = Screen(width, color)
     blocks = [
         page.title(report, width),

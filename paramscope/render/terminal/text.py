@@ -15,6 +15,9 @@ from paramscope.report.finding import Finding, Severity, Skipped
 from paramscope.rules.engine import NEEDED
 from paramscope.text import plain
 
+_NAMED = 3
+"""Targets that are named where something does not hold for all."""
+
 
 def render_checks(
     checks: Sequence[Checked],
@@ -41,7 +44,7 @@ def render_checks(
         ignored = by_severity(report.ignored) if show_ignored else []
         heads += [lines_of(each, endless, with_help=False)[0] for each in told]
         if len(checks) + unchecked > 1 and (told or ignored):
-            blocks.append([paint(plain(checked.target), "heading", screen)])
+            blocks.append([paint(plain(checked.name), "heading", screen)])
         blocks += [lines_of(each, screen, with_unlocated=True) for each in told]
         blocks += [lines_of(each, screen, reason=_reason(checked, each), with_help=False) for each in ignored]
     if quiet:
@@ -63,14 +66,13 @@ def _summary(
         if infos and not verbose:
             named = (plain(name) + (f" ×{times}" if times > 1 else "") for name, times in infos.items())
             said += f" ({', '.join(named)}: --verbose shows {'it' if infos.total() == 1 else 'them'})"
-        lines += hanging(f"{plain(checked.target)}: {said}", "", width, "  ")
+        lines += hanging(f"{plain(checked.name)}: {said}", "", width, "  ")
     if len(checks) + unchecked > 1:
         every = [finding for checked in checks for finding in checked.report.findings]
         left = f", {unchecked:,} of them failed" if unchecked else ""
         line = f"{len(checks) + unchecked:,} targets{left}: {counted(every) or 'nothing found'}"
         lines += text.wrap_words(line, width)
-    skipped = dict.fromkeys(line for each in checks for line in skipped_lines(each.report.skipped, width))
-    return [*lines, *skipped]
+    return [*lines, *skipped_lines([(each.name, each.report.skipped) for each in checks], width)]
 
 
 def _reason(checked: Checked, finding: Finding) -> str:
@@ -84,8 +86,26 @@ def _asked(checked: Checked) -> int:
     return sum(loaded.rule.code not in skipped for loaded in checked.rules)
 
 
-def skipped_lines(skipped: Sequence[Skipped], width: int) -> list[str]:
-    """What was not checked, in a line for what was not given, and one for each rule that could not decide."""
+def skipped_lines(checks: Sequence[tuple[str, Sequence[Skipped]]], width: int) -> list[str]:
+    """What was not checked, in a line for what was not given, and one for each rule that could not decide; where that
+    is not the same for all, with the names of those that it holds for.
+
+    checks: (name, what was skipped) of each.
+    """
+    of: dict[tuple[str, str], list[str]] = {}
+    for name, skipped in checks:
+        for said in _skipped(skipped):
+            of.setdefault(said, []).append(name)
+    lines = []
+    for (what, why), names in of.items():
+        shown = dict.fromkeys(map(plain, names))
+        where = f" for {text.listed([*shown])}" if len(names) < len(checks) and len(shown) <= _NAMED else ""
+        lines += hanging(f"{what}{where}: {why}", "", width, "  ")
+    return lines
+
+
+def _skipped(skipped: Sequence[Skipped]) -> list[tuple[str, str]]:
+    """(what became of rules, which and why)."""
     wanted = {
         NEEDED["optimizer"]: "an optimizer (-O)",
         NEEDED["values"]: "values (--values)",
@@ -101,10 +121,7 @@ def skipped_lines(skipped: Sequence[Skipped], width: int) -> list[str]:
         for what in dict.fromkeys(wanted.values())
         if numbers[what]
     ]
-    lines = hanging(f"not checked: {', '.join(needs)}", "", width, "  ") if needs else []
     others = [each for each in skipped if each.reason not in wanted]
-    for each in others[:LISTED]:
-        lines += hanging(f"skipped: {plain(each.code)}: {plain(each.reason)}", "", width, "  ")
-    if len(others) > LISTED:
-        lines.append(f"skipped: {len(others) - LISTED:,} more")
-    return lines
+    found = [("not checked", ", ".join(needs))] if needs else []
+    found += [("skipped", f"{plain(each.code)}: {plain(each.reason)}") for each in others[:LISTED]]
+    return [*found, *([("skipped", f"{len(others) - LISTED:,} more")] if len(others) > LISTED else [])]

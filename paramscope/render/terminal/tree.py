@@ -12,7 +12,7 @@ from paramscope import text
 from paramscope.analysis.fold import Node
 from paramscope.render._chosen import Selection, check_depth, nothing
 from paramscope.render._columns import fates, glyphs_of, shape, words
-from paramscope.render._line import PARAMETERS, Line, summed
+from paramscope.render._line import LEARNING, PARAMETERS, Line, summed
 from paramscope.render._lines import Lines, lines_of, nodes_of
 from paramscope.render._page import CLOSED, remarks, varied
 from paramscope.render._pieces import Pieces, flat
@@ -24,8 +24,6 @@ from paramscope.render.terminal._finding_lines import finding_lines
 from paramscope.render.terminal._layout import Screen, joined, paint
 from paramscope.report.data import ReportData
 
-_LEARNING = (*PARAMETERS, "hidden")
-"""Statuses of what may be trained."""
 _NO_CELLS = ("",) * len(HEADERS)
 _LEAST = 12
 """Lines that a tree may have, however little room the rest of the view leaves it."""
@@ -56,7 +54,8 @@ def render(
     lines = lines_of(report, selection)
     screen = Screen(width, color)
     roots = nodes_of(report, selection, lines.named, lines.wanted)
-    tree = _Tree(report, roots, lines, width=width, is_terse=fold and not selection.status)
+    is_terse = fold and not selection.status and any(line.record.status != "buffer" for line in lines.shown)
+    tree = _Tree(report, roots, lines, width=width, is_terse=is_terse)
     above = page.title(report, width, also=tree.usual)
     below = [*page.total_lines(report, width, lines), *page.optimizer_sums(report, width)]
     items = tree.items(depth)
@@ -125,7 +124,7 @@ class _Tree:
     @property
     def usual(self) -> str:
         """The dtype and the device of most parameters: said once."""
-        learned = [line for line in self._shown if line.record.status in _LEARNING]
+        learned = [line for line in self._shown if line.record.status in LEARNING]
         dtype, device = self._usual
         return f"{'mostly ' if varied(learned) else ''}{dtype} on {device}" if dtype and device else ""
 
@@ -219,7 +218,7 @@ def _usual(lines: list[Line]) -> tuple[str | None, str | None]:
     """(dtype, device) of most elements that learn."""
     found: Counter[tuple[str | None, str | None]] = Counter()
     for line in lines:
-        if line.record.status in _LEARNING:
+        if line.record.status in LEARNING:
             found[line.record.dtype, line.record.device] += line.elements or 0
     return found.most_common(1)[0][0] if found else (None, None)
 
@@ -250,7 +249,7 @@ def _buffers(held: list[Line], listed: list[Line]) -> list[str]:
 
 def _trained(whole: Line) -> list[str]:
     """How many elements train, where only some do."""
-    is_some = whole.closed is not None and whole.closed.has_parameters and whole.closed.fates[0] == "some"
+    is_some = whole.closed is not None and all(whole.closed.slots[status] for status in PARAMETERS)
     return [f", {text.count(whole.closed.new['trainable'])} trainable"] if whole.closed and is_some else []
 
 
