@@ -12,6 +12,8 @@ from paramscope.capture.parts import inner_tensors
 from paramscope.errors import RunError
 from paramscope.probe.failing import is_out_of_memory
 
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+"""Classes of tensors that hold their elements themselves, where they are strided."""
 _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """By bytes, what elements are compared as: of two NaN, it is the bits that are equal or not."""
 
@@ -39,6 +41,8 @@ class Elements:
     def __init__(self) -> None:
         self.copied: dict[int, _Copied] = {}
         """By the address of the live one."""
+        self.untouched: set[int] = set()
+        """Addresses of storages that are known to be as they were."""
 
     def keep(self, tensor: torch.Tensor) -> None:
         """Copies the elements of a tensor, once for all that view them. Raises RunError where memory is short."""
@@ -49,7 +53,9 @@ class Elements:
 
     def put_back(self) -> None:
         """Writes the elements that differ from the copies: memory that nobody wrote to stays as it is mapped."""
-        for live, copy in self.copied.values():
+        for address, (live, copy) in self.copied.items():
+            if address in self.untouched:
+                continue
             if live.nbytes() != copy.nbytes():
                 live.resize_(copy.nbytes())
             if not _are_equal(live, copy):
@@ -64,6 +70,7 @@ class Watch:
         for tensor in tensors:
             kept.keep(tensor)
         self._tensors = tensors
+        self._kept = kept
         self._copied = dict(kept.copied)
         self._was = [_places(tensor) for tensor in tensors]
         self._known: dict[int, bool] = {}
@@ -78,6 +85,15 @@ class Watch:
             if len(was) != len(now) or not all(self._is_same(*each) for each in zip(was, now, strict=True)):
                 found.add(position)
         return found
+
+    def ends(self) -> None:
+        """Nothing runs any more after `changed`: what is as it was in the beginning need not be looked at again."""
+        kept = self._kept.copied
+        self._kept.untouched = {
+            address
+            for address, is_same in self._known.items()
+            if is_same and self._copied[address] is kept.get(address)
+        }
 
     def before(self, position: int) -> torch.Tensor | None:
         """A tensor as it was at the last moment; None for what has its elements in several others."""
@@ -124,7 +140,10 @@ def _places(tensor: torch.Tensor) -> list[tuple[_Place, torch.UntypedStorage]]:
 
 def _parts(tensor: torch.Tensor) -> list[torch.Tensor]:
     """What holds a tensor's elements: itself, its indices and values, what it wraps; nothing where there are none."""
-    parts = [part for _, part in inner_tensors(tensor)] or [tensor]
+    if type(tensor) in _PLAIN and tensor.layout is torch.strided:
+        parts = [tensor]
+    else:
+        parts = [part for _, part in inner_tensors(tensor)] or [tensor]
     return [each for each in parts if _has_elements(each)]
 
 

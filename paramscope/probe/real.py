@@ -58,7 +58,9 @@ def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, kee
         notes.append("no optimizer was stepped: the loss does not require grad")
     is_loss_finite = all(bool(each.isfinite()) for each in told.scalars)
     is_random = None
-    if first is not None:
+    if first is None:
+        watch.ends()
+    else:
         keeper.put_back()
         _put_aside(keeper.tensors)
         try:
