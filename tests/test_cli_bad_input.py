@@ -295,7 +295,7 @@ BAD_INPUT = [
     ),
     (
         ["missing.json", "-O", "net.py:adam"],
-        "error: missing.json is a saved report: nothing is built, so -O, --arg and --meta do not apply\n"
+        "error: missing.json is a saved report: nothing is built, so -O, --arg, --meta, --run, --inputs, --input-size and --loss do not apply\n"
         "help: Leave them out, or name the code: path/model.py:build.\n",
     ),
 ]

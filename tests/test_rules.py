@@ -223,4 +223,4 @@ def test_no_line_is_blamed_for_a_gradient_that_does_not_arrive_where_none_is_cer
     seen = snapshot_of_run(model(), inputs=torch.ones(2, 3))
     (finding,) = check(seen, [rule("PS701")]).findings
     assert finding.location is None
-    assert "was called, but the loss does not depend on what it returned, or is cut off" in finding.message
+    assert "though the run called it: the loss does not depend on what it returned, or is cut off" in finding.message
