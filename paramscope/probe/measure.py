@@ -118,11 +118,6 @@ class Measure:
             stack.enter_context(_Counting(self))
             yield
 
-    @property
-    def called(self) -> int:
-        """How many modules were called."""
-        return len(self._calls)
-
     def modules(self, paths: list[str]) -> tuple[ModuleRun, ...]:
         """What was seen of each module that was called. paths: of all modules."""
         found = []
