@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sysconfig
 import traceback
 from pathlib import Path
 
 
-def user_traceback(error: BaseException) -> str:
+def user_traceback(error: BaseException, *, most: int | None = None) -> str:
     """An error as Python prints it, with the frames of the user's own files only.
 
     The frames of this package, of the standard library and of installed packages are left out, unless none
-    would remain.
+    would remain. most: so many of them are shown then, the last ones that are not torch's; None for all.
     """
-    lines = traceback.format_list(user_frames(error))
+    frames = user_frames(error)
+    if most is not None and all(map(_is_installed, frames)):
+        frames = [frame for frame in frames if f"{os.sep}torch{os.sep}" not in frame.filename][-most:]
+    lines = traceback.format_list(frames)
     head = ["Traceback (most recent call last):\n"] if lines else []
     return "".join([*head, *lines, *traceback.format_exception_only(error)]).rstrip()
 
@@ -29,5 +33,9 @@ def user_frames(error: BaseException) -> list[traceback.FrameSummary]:
     frames = traceback.extract_tb(error.__traceback__)
     ours = str(Path(__file__).parent)
     outside = [frame for frame in frames if not frame.filename.startswith((ours, "<frozen"))]
-    installed = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib"))
-    return [frame for frame in outside if not frame.filename.startswith(installed)] or outside
+    return [frame for frame in outside if not _is_installed(frame)] or outside
+
+
+def _is_installed(frame: traceback.FrameSummary) -> bool:
+    """Whether a frame is of the standard library or of an installed package."""
+    return frame.filename.startswith(tuple(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib")))

@@ -42,7 +42,7 @@ def running(what: str) -> Iterator[None]:
         raise _needs_elements(error) from error
     except Exception as error:
         kind = type(error).__name__
-        raise RunError(f"{what} raised {kind}", _advice(error), detail=user_traceback(error)) from error
+        raise RunError(f"{what} raised {kind}", _advice(error), detail=user_traceback(error, most=1)) from error
 
 
 def _needs_elements(error: Exception) -> RunError:
