@@ -35,8 +35,8 @@ def nbytes(number: int) -> str:
     return f"{number / 1024**power:,.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
 
 
-def flops(number: int) -> str:
-    """`8.2 G`: floating-point operations in thousands, millions, …"""
+def scaled(number: int) -> str:
+    """`8.2 G`: in thousands, millions, …"""
     for power, unit in ((15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if number >= 10**power:
             return f"{number / 10**power:,.1f} {unit}"

@@ -55,6 +55,25 @@ def test_the_first_screen(reports: dict[str, Report], name: str, width: int) -> 
         assert len(text.splitlines()) <= FITS[name]
 
 
+INPUTS = {
+    "resnet18_transformers": lambda: torch.zeros(1, 3, 224, 224),
+    "gpt2_lora": lambda: {"input_ids": torch.zeros(1, 128, dtype=torch.long)},
+    "llama_70b": lambda: torch.zeros(1, 4_096, dtype=torch.long),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_the_first_screen_of_a_run(name: str) -> None:
+    report = audit(MODELS[name](), inputs=INPUTS[name]())
+    for width in (80, 160):
+        text = screen(report, width=width)
+        golden = GOLDENS / f"{name}_run_{width}.txt"
+        if os.environ.get("PARAMSCOPE_UPDATE_GOLDENS"):
+            golden.write_text(text, encoding="utf-8")
+        assert text == golden.read_text(encoding="utf-8"), "PARAMSCOPE_UPDATE_GOLDENS=1 writes it anew"
+        assert max(map(wcswidth, text.splitlines())) <= width
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_colours_change_nothing_but_colour(reports: dict[str, Report], name: str) -> None:
     painted = screen(reports[name], color=True)

@@ -234,3 +234,74 @@ def test_what_an_autograd_function_runs_is_not_known() -> None:
     assert "an autograd.Function runs inner: " in report.run.notes[0]
     assert not any(finding.code == "PS701" for finding in report.findings)
     assert len(reached(audit(Net(), inputs=torch.ones(1, 2), run="backward"))) == 4
+
+
+def test_nothing_without_elements_is_left_behind() -> None:
+    tables: dict[int, torch.Tensor] = {}
+
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+            self.mean = torch.ones(4)
+            self.teacher = [nn.BatchNorm1d(4)]
+
+        def forward(self, x: torch.Tensor) -> Any:
+            if 4 not in tables:
+                tables[4] = torch.arange(4).float().cos()
+            x = nn.functional.relu(x, inplace=True)
+            self.mean.mul_(0.9).add_(x.mean(0), alpha=0.1)
+            return self.fc(self.teacher[0](x)) * tables[4]
+
+    class Criterion(nn.Module):
+        calls: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(3))
+
+        def forward(self, output: torch.Tensor) -> Any:
+            self.calls += 1
+            return output.sum()
+
+    model, x, loss = Keeping(), torch.tensor([[-1.0, 2.0, 3.0, 4.0]] * 2), Criterion()
+    assert len(reached(audit(model, inputs=x, loss=loss))) == 4
+    assert type(tables[4]) is torch.Tensor
+    assert torch.equal(x[0], torch.tensor([-1.0, 2.0, 3.0, 4.0]))
+    assert torch.equal(model.mean, torch.ones(4))
+    assert int(model.teacher[0].num_batches_tracked) == 0  # type: ignore[arg-type]
+    assert torch.equal(loss.calls, torch.zeros(3))
+    model(x).sum().backward()
+
+
+@pytest.mark.parametrize("run", ["graph", "backward"])
+def test_attention_that_is_frozen_is_looked_into(run: Any) -> None:
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, batch_first=True), 2)
+    encoder.eval().requires_grad_(requires_grad=False)
+    model = nn.Module()
+    model.encoder, model.head = encoder, nn.Linear(8, 2)
+    model.train()
+    encoder.eval()
+    x, mask = torch.ones(2, 5, 8), torch.zeros(2, 5, dtype=torch.bool)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    report = audit(model, inputs=lambda _: model.head(encoder(x, src_key_padding_mask=mask)), run=run)
+    assert report.modules["encoder.layers.1.linear1"].calls == 1
+    assert report.modules["encoder.layers.1.linear1"].flops == 2 * 10 * 8 * 2_048
+    assert torch.backends.mha.get_fastpath_enabled() is fast
+
+
+def test_what_no_device_computes_is_refused() -> None:
+    with pytest.raises(RunError, match="RuntimeError") as caught:
+        audit(nn.Linear(4, 2), inputs=torch.ones(3, 4).half())
+    assert "they must have the same dtype" in caught.value.detail
+    with pytest.raises(RunError, match=r"0\.weight has no size before the first forward"):
+        audit(nn.Sequential(nn.LazyLinear(4)), inputs=torch.ones(1, 4))
+
+
+def test_a_parameter_of_a_class_of_its_own() -> None:
+    class Own(torch.Tensor):
+        pass
+
+    model = nn.Linear(4, 4)
+    model.weight = nn.Parameter(torch.randn(4, 4).as_subclass(Own))
+    assert reached(audit(model, inputs=torch.ones(1, 4))) == {"weight", "bias"}

@@ -37,7 +37,7 @@ class Building(NamedTuple):
     @property
     def is_run(self) -> bool:
         """Whether anything is run."""
-        return any((self.run, self.inputs, self.sizes, self.loss))
+        return any(each is not None for each in (self.run, self.inputs, self.sizes, self.loss))
 
 
 FLAGS = "-O, --arg, --meta, --run, --inputs, --input-size and --loss"

@@ -60,7 +60,7 @@ def look(target: str, building: Building, *, values: bool = False) -> Snapshot:
     if building.inputs and building.sizes:
         raise RunError("--inputs and --input-size both say what forward is given", "Leave one of them out.")
     inputs, loss = (load_beside(each, target) if each else None for each in (building.inputs, building.loss))
-    if building.sizes:
+    if building.sizes is not None:
         inputs = maker(parse_sizes(building.sizes), model)
     with waiting(f"running {target}"), surroundings(target):
         return snapshot_of_run(model, optimizer, values=values, run=building.run or "graph", inputs=inputs, loss=loss)

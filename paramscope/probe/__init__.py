@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from paramscope.capture import look, named_roots
+from paramscope.capture import Seen, look, named_roots
 from paramscope.capture.handed import handed_over
 from paramscope.errors import RunError
 from paramscope.probe.graph import run_graph
@@ -47,18 +47,39 @@ def snapshot_of_run(
     roots = named_roots(model)
     seen = look(model, optimizer, values=values)
     started = time.perf_counter()
-    held = [*(root for _, root in roots), optimizer, *seen.held, inputs, loss]
-    with _differentiable(), kept(held, with_elements=run != "graph") as keeper:
+    held = [*(root for _, root in roots), *seen.held, inputs, loss, *([] if run == "graph" else [optimizer])]
+    # What is registered, graph replaces.
+    replaced = _registered(seen) if run == "graph" else ()
+    with _differentiable(), kept(held, without=replaced) as keeper:
         if run == "graph":
             found = run_graph(seen, model, roots, optimizer, inputs, loss)
         else:
-            found = run_real(seen, model, optimizer if run == "step" else None, inputs, loss, keeper)
+            found = run_real(seen, model, optimizer, inputs, loss, keeper, is_stepped=run == "step")
     return seen.snapshot.with_run(found._replace(seconds=time.perf_counter() - started))
+
+
+def _registered(seen: Seen) -> set[int]:
+    """Ids of the tensors that are registered, by their numbers."""
+    snapshot = seen.snapshot
+    numbers = {tensor for slot, tensor in enumerate(snapshot.slot_columns.tensors) if snapshot.is_registered(slot)}
+    return {at for at, number in seen.tensors.items() if number in numbers}
 
 
 @contextmanager
 def _differentiable() -> Iterator[None]:
-    """Within it, gradients are computed, whatever mode the caller is in, and nothing is compiled."""
+    """Within it, gradients are computed, whatever mode the caller is in, nothing is compiled, and attention does not
+    take the way on which nobody sees its layers."""
+    is_fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(value=False)
+    try:
+        with _modes():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(value=is_fast)
+
+
+@contextmanager
+def _modes() -> Iterator[None]:
     with torch.inference_mode(mode=False), torch.enable_grad(), warnings.catch_warnings():
         # What counts the calls of modules is such a hook, and an extra one does not matter.
         warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")

@@ -11,10 +11,12 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parameter import is_lazy
 from torch.utils.checkpoint import CheckpointFunction
 
 from paramscope.capture import Seen
 from paramscope.capture.handed import handed_over
+from paramscope.errors import RunError
 from paramscope.probe.measure import Measure, tensors_among, tensors_in
 from paramscope.probe.ways import Called, Loss, call, loss_of, made
 from paramscope.snapshot import LooseParameter, Run, TensorRun
@@ -39,29 +41,52 @@ _SMALL = 1 << 20
 
 
 class _Telling:
-    """Runs operations on fake tensors. What does not depend on the model's elements, such as a mask of the inputs, is
-    computed, since forward may ask for it."""
+    """Runs operations on fake tensors. What does not depend on the model's elements, such as a mask of the inputs or
+    a table of positions, is computed: forward may ask for it, or keep it for good. Nothing is written to what was
+    there before."""
 
     def __init__(self) -> None:
+        self._made: dict[int, Any] = {}
+        """Storages of what was computed, by their addresses, and held."""
         self._overwritten: dict[int, Any] = {}
-        """Storages with elements that are not known any more, by their addresses, and held."""
+        """Storages with elements that are not known any more."""
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The result of one operation."""
         tensors = list(tensors_among((*args, *kwargs.values())))
+        is_drawn = torch.Tag.nondeterministic_seeded in func.tags
         if any(type(each) is not FakeTensor for each in tensors):
-            if all(map(self._is_known, tensors)) and torch.Tag.nondeterministic_seeded not in func.tags:
-                with unset_fake_temporarily():
-                    return func(*args, **kwargs)
-            if func._schema.is_mutable:
+            is_mutable = func._schema.is_mutable
+            if not is_drawn and all(self._is_known(each, is_mutable=is_mutable) for each in tensors):
+                return self._computed(func, args, kwargs)
+            if is_mutable:
                 self._forget(tensors)
-        if func._overloadpacket is _GROUPED:
+        packet = func._overloadpacket
+        if packet is _GROUPED:
             return _grouped(*args, **kwargs)
-        return func(*args, **kwargs)
+        if packet in _OF_ONE_DTYPE and len({each.dtype for each in tensors}) > 1:
+            dtypes = " and ".join(dict.fromkeys(str(each.dtype) for each in tensors))
+            raise RuntimeError(f"{packet.__name__} of {dtypes}: they must have the same dtype")
+        result = func(*args, **kwargs)
+        is_small = isinstance(result, torch.Tensor) and not result.is_meta and result.numel() <= _SMALL
+        if not tensors and is_small and not is_drawn:
+            return self._computed(func, args, kwargs)
+        return result
 
-    def _is_known(self, tensor: torch.Tensor) -> bool:
+    def _computed(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with unset_fake_temporarily():
+            result = func(*args, **kwargs)
+        for each in tensors_in(result):
+            storage = each.untyped_storage()
+            self._made[storage._cdata] = storage
+        return result
+
+    def _is_known(self, tensor: torch.Tensor, *, is_mutable: bool) -> bool:
         is_real = not isinstance(tensor, FakeTensor) and not tensor.is_meta and not tensor.requires_grad
-        return is_real and tensor.numel() <= _SMALL and tensor.untyped_storage()._cdata not in self._overwritten
+        if not is_real or tensor.numel() > _SMALL or tensor.layout is not torch.strided:
+            return False
+        address = tensor.untyped_storage()._cdata
+        return address not in self._overwritten and (address in self._made or not is_mutable)
 
     def _forget(self, tensors: list[torch.Tensor]) -> None:
         for tensor in tensors:
@@ -70,6 +95,10 @@ class _Telling:
                 self._overwritten[storage._cdata] = storage
 
 
+_OF_ONE_DTYPE = {
+    getattr(torch.ops.aten, name) for name in ("mm", "addmm", "bmm", "baddbmm", "convolution", "mv", "dot")
+}
+"""Operations that a device refuses for two dtypes, and fake kernels do not."""
 _GROUPED = getattr(torch.ops.aten, "_grouped_mm", None)
 
 
@@ -219,6 +248,11 @@ def _fakes(whole: nn.Module, mode: FakeTensorMode) -> tuple[dict[int, Any], dict
     swapped: dict[str, Any] = {}
     for named in (whole.named_parameters, whole.named_buffers):
         for name, tensor in named(remove_duplicate=False):
+            if is_lazy(tensor):
+                raise RunError(
+                    f"{name.partition('.')[2]} has no size before the first forward: graph has nothing to go by",
+                    'Run one batch through the model first; or run it for real, run="backward", --run backward.',
+                )
             if id(tensor) not in fakes:
                 fakes[id(tensor)] = _fake(tensor, mode)
             swapped[name] = fakes[id(tensor)]
@@ -231,7 +265,11 @@ def _fake(tensor: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
         device = "cpu" if tensor.is_meta else tensor.device
         fake = torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device=device)
     else:
-        fake = mode.from_tensor(tensor.detach(), static_shapes=True)
+        with torch._C.DisableTorchFunctionSubclass(), unset_fake_temporarily():
+            plain = tensor.detach()
+            if type(plain).__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
+                plain = plain.as_subclass(torch.Tensor)
+        fake = mode.from_tensor(plain, static_shapes=True)
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(fake, requires_grad=tensor.requires_grad)
     return fake.requires_grad_(tensor.requires_grad) if tensor.is_leaf and tensor.requires_grad else fake

@@ -7,9 +7,11 @@ their states. Containers and attributes are put back in place, so that who else 
 from __future__ import annotations
 
 import random
+import signal
 import sys
+import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from operator import is_not
@@ -44,33 +46,54 @@ _MOST = 1_000_000
 
 
 @contextmanager
-def kept(held: Iterable[Any], *, with_elements: bool) -> Iterator[Keeper]:
-    """All that hangs on some objects is, when the block ends in whatever way, as it was.
+def kept(held: Iterable[Any], *, without: Collection[int] = ()) -> Iterator[Keeper]:
+    """All that hangs on some objects is, when the block ends in whatever way, as it was, the elements of tensors
+    included, which takes as much memory as they do.
 
-    with_elements: whether the elements of tensors are kept, too, which takes as much memory as they do. Raises
-    RunError where there is not as much.
+    without: ids of tensors that nobody writes to. Raises RunError where memory is short.
     """
-    keeper = Keeper(with_elements=with_elements)
+    keeper = Keeper(without=without)
     keeper.visit(held)
     draws = _random_states()
     # What cannot be put back keeps nothing else from it.
-    with ExitStack() as stack:
-        for restore in (*draws, keeper.put_back):
+    with _later_interrupts() as later, ExitStack() as stack:
+        for restore in (*draws, keeper.put_back, later):
             stack.callback(restore)
         yield keeper
+
+
+@contextmanager
+def _later_interrupts() -> Iterator[Callable[[], None]]:
+    """Gives what puts interrupts off until the block ends: to put things back takes a moment, and is not to end
+    halfway."""
+    waiting: list[tuple[Any, ...]] = []
+    before: list[Any] = []
+
+    def later() -> None:
+        if threading.current_thread() is threading.main_thread():
+            before.append(signal.getsignal(signal.SIGINT))
+            signal.signal(signal.SIGINT, lambda *what: waiting.append(what))
+
+    try:
+        yield later
+    finally:
+        if before:
+            signal.signal(signal.SIGINT, before[0])
+    if waiting:
+        raise KeyboardInterrupt
 
 
 class Keeper:
     """Keeps what it visits, and puts it back as often as it is asked."""
 
-    def __init__(self, *, with_elements: bool) -> None:
+    def __init__(self, *, without: Collection[int] = ()) -> None:
         self.elements = Elements()
         self.tensors: list[torch.Tensor] = []
         """All that were visited."""
         self._undo: list[Callable[[], object]] = []
         self._empty: list[Any] = []
         """Containers that held nothing."""
-        self._with_elements = with_elements
+        self._without = without
         self._seen: dict[int, Any] = {}
         """By id, and held: an id means nothing once its object is gone."""
 
@@ -179,7 +202,7 @@ class Keeper:
                     tensor.grad = grad
 
         self._undo.append(put_back)
-        if self._with_elements:
+        if id(tensor) not in self._without:
             self.elements.keep(tensor)
         return [grad, *(hook for _, hook in hooks)]
 

@@ -21,7 +21,9 @@ from paramscope.probe.ways import Loss, call, is_function, loss_of, made
 from paramscope.snapshot import Phase, Run, TensorRun
 
 
-def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, keeper: Keeper) -> Run:
+def run_real(
+    seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, keeper: Keeper, *, is_stepped: bool
+) -> Run:
     """Runs forward and backward, and steps the optimizers where there are some to step. What they change is for the
     keeper to put back, which has visited the model and the optimizers.
 
@@ -48,13 +50,13 @@ def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, kee
         grads = arrived(tensors)
     ratios: dict[int, float] = {}
     notes = []
-    if optimizer is not None and starts:
+    if is_stepped and starts:
         _step(optimizer, lambda: _again(model, inputs, loss, keeper))
         members = {number for number in range(len(tensors)) if seen.snapshot.tensor(number).groups}
         with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
             changed["step"] = watch.changed()
             ratios = _ratios(tensors, watch, members | changed["step"])
-    elif optimizer is not None:
+    elif is_stepped:
         notes.append("no optimizer was stepped: the loss does not require grad")
     is_loss_finite = all(bool(each.isfinite()) for each in told.scalars)
     is_random = None
@@ -68,7 +70,7 @@ def run_real(seen: Seen, model: Any, optimizer: Any, inputs: Any, loss: Any, kee
         except RunError as error:
             notes.append(f"whether it is random could not be told: the second time, {error.problem}")
     return Run(
-        kind="backward" if optimizer is None else "step",
+        kind="step" if is_stepped else "backward",
         inputs=called.inputs,
         loss=told.words,
         is_loss_made=told.is_made,

@@ -92,11 +92,12 @@ def _slots_held(closed: Closed) -> str:
 _sizes = lru_cache(4_096)(text.shape)
 
 
-def elements(line: Line) -> str:
-    """Of every tensor where it is first listed; in parentheses where it was counted before."""
+def elements(line: Line, *, is_scaled: bool = False) -> str:
+    """Of every tensor where it is first listed; in parentheses where it was counted before. is_scaled: in thousands,
+    millions, …"""
     if line.closed and not line.elements:
         return ""  # of tensors that are not there
-    count = text.count(line.elements)
+    count = text.scaled(line.elements) if is_scaled and line.elements is not None else text.count(line.elements)
     return f"({count})" if line.is_counted and line.elements is not None else count
 
 

@@ -38,7 +38,7 @@ def cells(report: ReportData, modules: Sequence[int]) -> tuple[str, str, str]:
     rest = f" ({len(ran)} of {len(modules)} called)" if len(ran) < len(modules) else ""
     flops, kept = sum(each.flops for each in ran), sum(each.activation_bytes for each in ran)
     said = f"{text.plain(output)}{several}{often}{rest}"
-    return said, text.flops(flops) if flops else "", text.nbytes(kept) if kept else ""
+    return said, text.scaled(flops) if flops else "", text.nbytes(kept) if kept else ""
 
 
 def _usual_dtype(report: ReportData) -> str:
@@ -64,7 +64,7 @@ def _sums(report: ReportData, run: Run) -> list[Pieces]:
     more = f" and {len(named) - _UNCOUNTED} more" if len(named) > _UNCOUNTED else ""
     missing = f" (not counted: {', '.join(named[:_UNCOUNTED])}{more})" if named else ""
     return [
-        [f"FLOPs: {text.flops(run.flops)}{missing}"],
+        [f"FLOPs: {text.scaled(run.flops)}{missing}"],
         [
             f"kept for backward: {text.nbytes(run.activation_bytes)} · inputs: {text.nbytes(run.input_bytes)} · "
             f"with the model: {text.nbytes(report.totals.nbytes + run.activation_bytes + run.input_bytes)} · "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from paramscope import text
@@ -46,26 +47,13 @@ def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[s
 
     report: whose parameters all shares are of.
     """
-    # Among parameters, modules of buffers alone count nothing.
-    is_of_buffers = [bool(item.line.closed and item.line.closed.is_of_buffers) for item in items]
-    counts = [
-        "" if alone and not is_of_buffers[0] else elements(item.line)
-        for item, alone in zip(items, is_of_buffers, strict=True)
-    ]
-    shares = [share(item.line, report) for item in items]
-    is_wide = screen.width >= _BAR_FROM
-    ends: list[tuple[str, Sequence[str], bool]] = [("elements", counts, True)] if any(counts) else []
-    if report.run is not None:
-        output, *figures = zip(*(item.ran for item in items), strict=True)
-        ends.insert(0, (HEADERS[0], [_cut(cell, screen.width // 4) for cell in output], False))
-        ends += [(name, column, True) for name, column in zip(HEADERS[1:], figures, strict=True) if any(column)]
-    if any(shares) and (report.run is None or is_wide):
-        ends.append(("of all", shares, True))
-    if is_wide and report.run is None:
-        ends.append(("", [_bar(item.line, report) for item in items], False))
-    ends.append(("fate", [fates(item.line) for item in items], False))
-    widths = [column_width([*column, header] if report.run else column) for header, column, _ in ends]
-    room = max(16, screen.width - sum(widths) - GAP * len(widths))
+    longest = max(text.width(item.branch + item.labels[-1]) for item in items)
+    for part, is_scaled in _TIGHTNESS if report.run else _TIGHTNESS[:1]:
+        ends = list(_ends(items, report, screen.width, part, is_scaled=is_scaled))
+        widths = [column_width([*column, header] if report.run else column) for header, column, _ in ends]
+        room = max(16, screen.width - sum(widths) - GAP * len(widths))
+        if longest <= room:
+            break
     labels = [_fitted(item, room) for item in items]
     longest = max(text.width(label[0]) for label in labels)
     lines: list[str] = []
@@ -82,8 +70,45 @@ def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[s
     return lines
 
 
+_TIGHTNESS = ((4, False), (6, False), (6, True), (8, True))
+"""What part of the screen an output may take, and whether elements are counted in millions: the first that leaves
+room for the names."""
+
+
+def _ends(
+    items: list[Item], report: ReportData, width: int, part: int, *, is_scaled: bool
+) -> Iterator[tuple[str, Sequence[str], bool]]:
+    """(header, cells, whether they are figures) of each column behind the labels."""
+    # Among parameters, modules of buffers alone count nothing.
+    is_of_buffers = [bool(item.line.closed and item.line.closed.is_of_buffers) for item in items]
+    counts = [
+        "" if alone and not is_of_buffers[0] else elements(item.line, is_scaled=is_scaled)
+        for item, alone in zip(items, is_of_buffers, strict=True)
+    ]
+    shares = [share(item.line, report) for item in items]
+    is_wide = width >= _BAR_FROM
+    output, *figures = zip(*(item.ran for item in items), strict=True) if report.run else [()]
+    if report.run is not None:
+        yield HEADERS[0], [_cut(cell, width // part) for cell in output], False
+    if any(counts):
+        yield "elements", counts, True
+    for name, column in zip(HEADERS[1:], figures, strict=False):
+        if any(column):
+            yield name, column, True
+    if any(shares) and (report.run is None or is_wide):
+        yield "of all", shares, True
+    if is_wide and report.run is None:
+        yield "", [_bar(item.line, report) for item in items], False
+    yield "fate", [fates(item.line) for item in items], False
+
+
+_NAMES = re.compile(r"\b[A-Za-z_]\w*: ")
+
+
 def _cut(cell: str, width: int) -> str:
-    """A cell of no more than so many columns."""
+    """What was returned, in no more than so many columns: without the names of its parts, and cut."""
+    if text.width(cell) > width:
+        cell = _NAMES.sub("", cell)
     return cell if text.width(cell) <= width else f"{cell[: text.fitting(cell, width - 1)]}…"
 
 

@@ -50,14 +50,23 @@ from paramscope.rules.naming import literal
 from paramscope.rules.optimizer._lines import builder_of
 from paramscope.rules.optimizer._members import class_name, number_of
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.rules.runtime._regions import Trained, reach
+from paramscope.rules.runtime._regions import Trained, is_loss_made, reach
 from paramscope.snapshot import Membership
 
 RULE = Rule("PS706", "stepped-but-unchanged", Severity.WARNING, needs="step", yields_to=("PS211", "PS410"))
 
 
+_ROUNDING = 1e-5
+"""Root mean square below which a gradient may be the rounding of a sum that does not depend on the parameter."""
+
+
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Stepped tensors with a gradient, group by group."""
+    run = facts.snapshot.run
+    if run is None or not run.loss_requires_grad:
+        return
+    # Of a sum that nobody trains by, some gradients are nothing but rounding.
+    least = _ROUNDING if is_loss_made(facts) else 0.0
     groups: dict[Membership, list[Trained]] = defaultdict(list)
     for each in reach(facts).reached:
         for membership in facts.slots.at(each.slot).groups:
@@ -70,7 +79,8 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             continue
         changed = [_gradient(facts, each) for each in members if "step" in each.run.changed_by]
         for each in members:
-            if "step" in each.run.changed_by or (changed and _gradient(facts, each) < min(changed)):
+            gradient = _gradient(facts, each)
+            if "step" in each.run.changed_by or gradient < least or (changed and gradient < min(changed)):
                 continue
             path = facts.slots.path_at(each.slot)
             kind = literal(class_name(optimizer))
