@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from paramscope import text
 from paramscope.render._pieces import Name, Pieces
 from paramscope.report.data import ReportData
-from paramscope.snapshot import Run
+from paramscope.snapshot import ModuleRun, Run
 
 HEADERS = ("output", "FLOPs", "kept")
 """Of the cells of a module."""
@@ -29,16 +29,34 @@ def cells(report: ReportData, modules: Sequence[int]) -> tuple[str, str, str]:
     """What a module, or several alike, did, under HEADERS: sums of all, and what most of them returned."""
     ran = [found for module in modules if (found := report.snapshot.run_of_module(module))]
     if not ran:
-        return "not called", "", ""
+        # A list of modules is not called itself, but what is in it.
+        within = [each for module in modules for each in _called_within(report, module)]
+        return ("" if within else "not called"), *_figures(within)
     outputs = Counter(each.output for each in ran)
     output = outputs.most_common(1)[0][0].replace(f" {_usual_dtype(report)}", "")
     several = " …" if len(outputs) > 1 else ""
     calls = sorted({each.calls for each in ran})
     often = f" ({calls[0]}{f'-{calls[-1]}' if len(calls) > 1 else ''} calls)" if calls != [1] else ""
     rest = f" ({len(ran)} of {len(modules)} called)" if len(ran) < len(modules) else ""
+    return f"{text.plain(output)}{several}{often}{rest}", *_figures(ran)
+
+
+def _figures(ran: Sequence[ModuleRun]) -> tuple[str, str]:
+    """Operations and bytes of some modules, none of which lies in another."""
     flops, kept = sum(each.flops for each in ran), sum(each.activation_bytes for each in ran)
-    said = f"{text.plain(output)}{several}{often}{rest}"
-    return said, text.scaled(flops) if flops else "", text.nbytes(kept) if kept else ""
+    return text.scaled(flops) if flops else "", text.nbytes(kept) if kept else ""
+
+
+def _called_within(report: ReportData, module: int) -> Iterator[ModuleRun]:
+    """The topmost modules below one that were called."""
+    children = report.snapshot.tree.children
+    pending = list(children.get(module, ()))
+    while pending:
+        ran = report.snapshot.run_of_module(each := pending.pop())
+        if ran is not None:
+            yield ran
+        else:
+            pending.extend(children.get(each, ()))
 
 
 def _usual_dtype(report: ReportData) -> str:
