@@ -305,3 +305,38 @@ def test_a_parameter_of_a_class_of_its_own() -> None:
     model = nn.Linear(4, 4)
     model.weight = nn.Parameter(torch.randn(4, 4).as_subclass(Own))
     assert reached(audit(model, inputs=torch.ones(1, 4))) == {"weight", "bias"}
+
+
+@pytest.mark.parametrize("run", ["graph", "backward"])
+def test_gradients_within_forward(run: Any) -> None:
+    class Inner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(3, 3)
+            self.count = torch.zeros(2)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            self.count += 1
+            adapted = self.fc.weight - torch.func.grad(lambda weight: (x @ weight).sum())(self.fc.weight)
+            return x @ adapted + self.fc.bias
+
+    model = Inner()
+    report = audit(model, inputs=torch.ones(2, 3), run=run)
+    assert len(reached(report)) == 2
+    assert report.run is not None
+    assert report.run.notes[0].startswith("what is kept for backward was not counted")
+    assert torch.equal(model.count, torch.zeros(2))
+
+
+def test_distributions_are_not_checked_without_elements() -> None:
+    class Policy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(3, 3)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return torch.distributions.Categorical(logits=self.fc(x)).entropy()
+
+    assert len(reached(audit(Policy(), inputs=torch.ones(2, 3)))) == 2
+    with pytest.raises(ValueError, match="invalid values"):
+        torch.distributions.Normal(0.0, -1.0)

@@ -286,3 +286,31 @@ def test_memory_that_is_short_for_copies(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch.UntypedStorage, "clone", clone)
     with pytest.raises(RunError, match="memory is short for a copy of the model"):
         audit(nn.Linear(2, 2), inputs=torch.ones(2), run="backward")
+
+
+def test_what_backward_steps_is_reached() -> None:
+    model = nn.Linear(2, 2)
+    optimizers = {parameter: torch.optim.SGD([parameter], lr=0.1) for parameter in model.parameters()}
+
+    def step(parameter: torch.Tensor) -> None:
+        optimizers[parameter].step()  # type: ignore[index]
+        optimizers[parameter].zero_grad()  # type: ignore[index]
+
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(step)
+    before = [parameter.clone() for parameter in model.parameters()]
+    report = audit(model, inputs=torch.ones(1, 2), run="backward")
+    assert [(slot.reached, slot.changed_by) for slot in report.slots.records()] == [(True, ("backward",))] * 2
+    assert all(map(torch.equal, model.parameters(), before))
+
+
+def test_a_step_that_needs_a_closure_and_does_not_say_so() -> None:
+    class Sharp(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            assert closure is not None
+            closure()
+            return super().step()
+
+    model = nn.Linear(2, 2)
+    report = audit(model, optimizer=Sharp(model.parameters(), lr=0.1), inputs=torch.ones(1, 2), run="step")
+    assert all("step" in (slot.changed_by or ()) for slot in report.slots.records())

@@ -18,6 +18,7 @@ import torch
 from paramscope.capture import Seen, look, named_roots
 from paramscope.capture.handed import handed_over
 from paramscope.errors import RunError
+from paramscope.probe.failing import is_without_hooks
 from paramscope.probe.graph import run_graph
 from paramscope.probe.keep import kept
 from paramscope.probe.real import run_real
@@ -52,7 +53,13 @@ def snapshot_of_run(
     replaced = _registered(seen) if run == "graph" else ()
     with _differentiable(), kept(held, without=replaced) as keeper:
         if run == "graph":
-            found = run_graph(seen, model, roots, optimizer, inputs, loss)
+            try:
+                found = run_graph(seen, model, roots, optimizer, inputs, loss)
+            except RunError as error:
+                if not is_without_hooks(error):
+                    raise
+                keeper.put_back()
+                found = run_graph(seen, model, roots, optimizer, inputs, loss, counts_kept=False)
         else:
             found = run_real(seen, model, optimizer, inputs, loss, keeper, is_stepped=run == "step")
     return seen.snapshot.with_run(found._replace(seconds=time.perf_counter() - started))

@@ -26,6 +26,9 @@ _ADVICE = {
     "Inference tensors cannot be saved": (
         "What is made under torch.inference_mode() has no gradients: make it outside, or hand over tensor.clone()."
     ),
+    "is not supported for tensor subclasses": (
+        'Tensors without elements are no numpy arrays: run it for real, run="backward", at the shell --run backward.'
+    ),
     "Cannot copy out of meta tensor": 'On the meta device there are no elements: run="graph" needs none.',
 }
 """By what torch's error says."""
@@ -54,6 +57,11 @@ def _needs_elements(error: Exception) -> RunError:
         f"what forward does depends on the elements of a tensor{place}",
         'run="graph" has tensors without elements: run it for real, run="backward", at the shell --run backward.',
     )
+
+
+def is_without_hooks(error: BaseException) -> bool:
+    """Whether forward does something during which torch lets nobody see what is kept for backward."""
+    return "saved tensor hooks" in str(error.__cause__)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

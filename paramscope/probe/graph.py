@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+from torch.distributions import Distribution
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import is_lazy
 from torch.utils.checkpoint import CheckpointFunction
@@ -17,7 +18,7 @@ from torch.utils.checkpoint import CheckpointFunction
 from paramscope.capture import Seen
 from paramscope.capture.handed import handed_over
 from paramscope.errors import RunError
-from paramscope.probe.measure import Measure, tensors_among, tensors_in
+from paramscope.probe.measure import UNCOUNTED, Measure, tensors_among, tensors_in
 from paramscope.probe.ways import Called, Loss, call, loss_of, made
 from paramscope.snapshot import LooseParameter, Run, TensorRun
 
@@ -131,6 +132,17 @@ def _opened(measure: Measure) -> Iterator[None]:
         CheckpointFunction.apply, DistributedDataParallel.forward = kept  # type: ignore[method-assign]
 
 
+@contextmanager
+def _unchecked_distributions() -> Iterator[None]:
+    """Within it, distributions do not look at the elements of their arguments."""
+    checks = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(checks)
+
+
 def _unchanged(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
@@ -147,14 +159,21 @@ def _quiet() -> Iterator[None]:
 
 
 def run_graph(
-    seen: Seen, model: Any, roots: list[tuple[str, nn.Module]], optimizer: Any, inputs: Any, loss: Any
+    seen: Seen,
+    model: Any,
+    roots: list[tuple[str, nn.Module]],
+    optimizer: Any,
+    inputs: Any,
+    loss: Any,
+    *,
+    counts_kept: bool = True,
 ) -> Run:
     """Runs forward on fake tensors, and walks the autograd graph. Nothing of the model is changed but what its
-    forward assigns."""
+    forward assigns. counts_kept: whether what is kept for backward is counted."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     whole = _Roots(model, roots)
     measure = Measure(seen.modules, _tensors(seen), _Telling().run)
-    with mode, _quiet(), _opened(measure):
+    with mode, _quiet(), _opened(measure), _unchecked_distributions():
         fakes, swapped = _fakes(whole, mode)
         measure.ignore(fakes.values())
 
@@ -162,7 +181,7 @@ def run_graph(
             with unset_fake_temporarily():
                 given = made(live, inputs)
             measure.ignore(tensors_in(given))
-            with measure.measuring():
+            with measure.measuring(counts_kept=counts_kept):
                 called = call(live, given)
             return called, loss_of(called.output, loss)
 
@@ -185,7 +204,7 @@ def run_graph(
         input_bytes=called.input_bytes,
         uncounted=tuple(measure.uncounted.most_common()),
         is_random=None,
-        notes=tuple(_opaque_notes(opaque)),
+        notes=(*_opaque_notes(opaque), *(() if counts_kept else (UNCOUNTED,))),
         seconds=0.0,
         loose=loose_parameters(reached_leaves, numbers, optimizer),
         tensors=tuple(_tensor_runs(seen, reached, _held_by(seen, measure.opaque))),

@@ -20,6 +20,7 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 from paramscope import text
 from paramscope.snapshot import ModuleRun
 
+UNCOUNTED = "what is kept for backward was not counted: forward uses torch.func, which does not let anybody see it"
 _aten = torch.ops.aten
 _NESTED = 4
 """Containers within one another that an output is told to."""
@@ -106,15 +107,16 @@ class Measure:
         self.activation_bytes += sum(map(self._know, tensors))
 
     @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Within it, everything is counted."""
+    def measuring(self, *, counts_kept: bool = True) -> Iterator[None]:
+        """Within it, everything is counted. counts_kept: also what is kept for backward."""
         with ExitStack() as stack:
             for handle in (
                 register_module_forward_pre_hook(self._begin),
                 register_module_forward_hook(self._end, always_call=True),
             ):
                 stack.callback(handle.remove)
-            stack.enter_context(torch.autograd.graph.saved_tensors_hooks(self._pack, _unpacked))
+            if counts_kept:
+                stack.enter_context(torch.autograd.graph.saved_tensors_hooks(self._pack, _unpacked))
             stack.enter_context(_Counting(self))
             yield
 

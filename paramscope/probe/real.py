@@ -12,11 +12,11 @@ from paramscope.capture import Seen
 from paramscope.capture.handed import handed_over
 from paramscope.errors import RunError
 from paramscope.probe.elements import Watch
-from paramscope.probe.failing import running
+from paramscope.probe.failing import is_without_hooks, running
 from paramscope.probe.gradients import Arrived, arrived, norm_of, widened
 from paramscope.probe.graph import leaves, loose_parameters
 from paramscope.probe.keep import Keeper
-from paramscope.probe.measure import Measure, tensors_in
+from paramscope.probe.measure import UNCOUNTED, Measure, tensors_in
 from paramscope.probe.ways import Loss, call, is_function, loss_of, made
 from paramscope.snapshot import Phase, Run, TensorRun
 
@@ -35,11 +35,22 @@ def run_real(
     with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
         watch = Watch(tensors, keeper.elements)
     changed: dict[Phase, set[int]] = {}
+    notes: list[str] = []
     _put_aside(keeper.tensors)
     inputs = made(model, inputs)
-    measure = Measure(seen.modules, [*tensors, *tensors_in(inputs)])
-    with measure.measuring():
-        called = call(model, inputs)
+    measure, called = Measure(seen.modules, [*tensors, *tensors_in(inputs)]), None
+    try:
+        with measure.measuring():
+            called = call(model, inputs)
+    except RunError as error:
+        if not is_without_hooks(error):
+            raise
+        keeper.put_back()
+        _put_aside(keeper.tensors)
+        notes.append(UNCOUNTED)
+        measure = Measure(seen.modules, [*tensors, *tensors_in(inputs)])
+        with measure.measuring(counts_kept=False):
+            called = call(model, inputs)
     first = _outputs(called.output) if _is_evaluated(seen) and not is_function(inputs) else None
     told = loss_of(called.output, loss)
     changed["forward"] = _changes(watch)
@@ -49,7 +60,6 @@ def run_real(
     with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
         grads = arrived(tensors)
     ratios: dict[int, float] = {}
-    notes = []
     if is_stepped and starts:
         _step(optimizer, lambda: _again(model, inputs, loss, keeper))
         members = {number for number in range(len(tensors)) if seen.snapshot.tensor(number).groups}
@@ -100,7 +110,8 @@ def _tensor_runs(
         if given is not None:
             yield TensorRun(number, True, given.grad, given.norm, given.rows, phases, ratio)  # noqa: FBT003
         elif tensor.is_leaf and tensor.requires_grad and tensor.spec.is_differentiable:
-            yield TensorRun(number, False, "none", None, None, phases, ratio)  # noqa: FBT003
+            # What backward itself steps, as a hook on each gradient does, has none any more.
+            yield TensorRun(number, "backward" in phases, "none", None, None, phases, ratio)
         else:
             yield TensorRun(number, None, None, None, None, phases, ratio)
 
@@ -153,16 +164,24 @@ def _step(optimizer: Any, closure: Callable[[], torch.Tensor]) -> None:
     for each in handed_over(optimizer):
         step = each.optimizer.step
         with running(f"{type(each.optimizer).__name__}.step()"):
-            step(closure) if _needs_closure(step) else step()
+            closure_of = _closure_of(step)
+            if closure_of is None or closure_of.default is not closure_of.empty:
+                try:
+                    step()
+                    continue
+                except AssertionError:  # as SAM's, which needs a closure that its signature does without
+                    if closure_of is None:
+                        raise
+            step(closure)
 
 
-def _needs_closure(step: Any) -> bool:
-    """Whether a step has to be given something, as that of LBFGS."""
+def _closure_of(step: Any) -> inspect.Parameter | None:
+    """The parameter by which a step is given what computes the loss anew, as that of LBFGS."""
     try:
         first = next(iter(inspect.signature(step).parameters.values()), None)
     except (TypeError, ValueError):
-        return False
-    return first is not None and first.name == "closure" and first.default is first.empty
+        return None
+    return first if first is not None and first.name == "closure" else None
 
 
 def _ratios(tensors: list[torch.Tensor], watch: Watch, numbers: set[int]) -> dict[int, float]:
