@@ -122,9 +122,12 @@ def _resnet50() -> nn.Module:
 def _peers(model: nn.Module, image: torch.Tensor) -> dict[str, Callable[[], object]]:
     """Each called as its users call it; those that are not installed are left out."""
     from fvcore.nn import FlopCountAnalysis, flop_count_table
+    from thop import profile
     from torchinfo import summary
 
+    counted = copy.deepcopy(model)  # it leaves buffers in what it counts
     return {
         "torchinfo": lambda: str(summary(model, input_data=image, verbose=0)),
         "fvcore": lambda: flop_count_table(FlopCountAnalysis(model, image)),
+        "thop": lambda: profile(counted, inputs=(image,), verbose=False),
     }
