@@ -76,7 +76,7 @@ def test_the_first_day_of_a_torchinfo_user(capsys: pytest.CaptureFixture[str]) -
     ("arguments", "words"),
     [
         (["--inputs", "inputs"], "model(1×3 int64)"),
-        (["--inputs", "net.py:by_hand"], "by_hand(model)"),
+        (["--inputs", "net.py:by_hand"], "elements: by_hand(model), loss"),
         (["--inputs", "inputs", "--loss", "loss"], "loss: loss(output)"),
         (["--input-size", "ids=1,2:int64 scale=1,2,5"], "model(ids=1×2 int64, scale=1×2×5 float32)"),
         (["--inputs", "inputs", "--run", "step", "-O", "sgd"], "ran forward, backward and step"),

@@ -61,11 +61,12 @@ def _called_within(report: ReportData, module: int) -> Iterator[ModuleRun]:
 
 def _usual_dtype(report: ReportData) -> str:
     """What most outputs are, and is said once."""
-    run = report.run
-    if run is None:
-        return ""
-    found = Counter(each.output.rpartition(" ")[2] for each in run.modules)
-    return report.snapshot.once("usual dtype of outputs", lambda: found.most_common(1)[0][0] if found else "")
+
+    def usual() -> str:
+        found = Counter(each.output.rpartition(" ")[2] for each in report.run.modules) if report.run else None
+        return found.most_common(1)[0][0] if found else ""
+
+    return report.snapshot.once("usual dtype of outputs", usual)
 
 
 def sentences(report: ReportData) -> list[Pieces]:
@@ -73,7 +74,7 @@ def sentences(report: ReportData) -> list[Pieces]:
     run = report.run
     if run is None:
         return []
-    return [[f"ran {_KINDS[run.kind]}: ", Name(f"model({run.inputs})"), f", loss: {run.loss}"], *_sums(report, run)]
+    return [[f"ran {_KINDS[run.kind]}: ", Name(run.call), f", loss: {run.loss}"], *_sums(report, run)]
 
 
 def _sums(report: ReportData, run: Run) -> list[Pieces]:

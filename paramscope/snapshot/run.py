@@ -88,3 +88,13 @@ class Run(NamedTuple):
     """By rising number; those that have slots."""
     modules: tuple[ModuleRun, ...]
     """In the snapshot's order."""
+
+    @property
+    def is_by_function(self) -> bool:
+        """Whether a function of the user's was given the model, and ran it."""
+        return self.inputs.endswith("(model)")
+
+    @property
+    def call(self) -> str:
+        """What was run: `model(1×3×224×224 float32)`, or the call of such a function."""
+        return self.inputs if self.is_by_function else f"model({self.inputs})"

@@ -84,7 +84,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         "Look for torch.no_grad(), detach(), .item(), .numpy() or argmax between the parameters and the loss."
         + (" If another loss is trained, hand it over: loss=…." if severity else ""),
         # What runs the model itself may have run backward, too, and return what is left to look at.
-        Severity.INFO if _asks_for_mode(facts) or run.inputs.endswith("(model)") else severity,
+        Severity.INFO if _asks_for_mode(facts) or run.is_by_function else severity,
         blame=None if cut is None else Blame.line(cut.at),
     )
 
