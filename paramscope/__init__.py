@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from paramscope.api import audit as audit
     from paramscope.api import capture as capture
+    from paramscope.api import watch as watch
     from paramscope.report.face import Report as Report
     from paramscope.report.finding import Finding as Finding
     from paramscope.report.finding import Location as Location
@@ -26,7 +27,7 @@ else:
     __getattr__ = imported_late(
         __name__,
         {
-            "api": ("audit", "capture"),
+            "api": ("audit", "capture", "watch"),
             "report.face": ("Report",),
             "report.finding": ("Finding", "Location", "Severity", "Skipped"),
             "snapshot": ("Snapshot",),
@@ -38,4 +39,4 @@ else:
         return sorted({*__all__, "__version__", *(name for name in globals() if name.startswith("__"))})
 
 
-__all__ = ["Finding", "Location", "Report", "Severity", "Skipped", "Snapshot", "audit", "capture"]
+__all__ = ["Finding", "Location", "Report", "Severity", "Skipped", "Snapshot", "audit", "capture", "watch"]

@@ -14,6 +14,7 @@ from paramscope.collector import paused_collector
 if TYPE_CHECKING:
     from torch import nn
 
+    from paramscope.loop.watch import OnFinding, Watch
     from paramscope.report.face import Report
     from paramscope.rules.rule import Loaded
     from paramscope.snapshot import RunKind, Snapshot
@@ -67,6 +68,31 @@ def audit(
         kind = "graph" if run is None else run
         snapshot = snapshot_of_run(model, optimizer, values=values, run=kind, inputs=inputs, loss=loss)
         return judge(snapshot, target=target)
+
+
+def watch(
+    model: nn.Module | Mapping[str, nn.Module],
+    optimizer: Any = None,
+    *,
+    steps: bool = False,
+    on_finding: OnFinding = "warn",
+) -> Watch:
+    """Looks on while a model is trained, and changes nothing: `mark(label)` records what changed since the last mark,
+    and, where steps are watched, each step of the optimizers is held against what was meant.
+
+    model, optimizer: as for `audit`; both are held weakly. steps: whether steps are watched, through hooks of the
+    optimizers. on_finding: what becomes of a finding, besides that it is kept: `warn` issues a FindingsWarning,
+    `raise` raises FindingsError at the step, `collect` does nothing more.
+
+    Of the result, `timeline`, `findings` and `report` say what was seen, and `str` all of it. `close()`, or the end of
+    a `with` block, detaches.
+
+    Raises NotAModule, NotAnOptimizer.
+    """
+    with paused_collector():
+        from paramscope.loop.watch import Watch
+
+        return Watch(model, optimizer, steps=steps, on_finding=on_finding, audit=audit)
 
 
 def judge(snapshot: Snapshot, *, rules: Sequence[Loaded] | None = None, target: str | None = None) -> Report:

@@ -76,6 +76,14 @@ class FindingsError(ParamscopeError, AssertionError):
     exit_code = 1
 
 
+class WatchError(ParamscopeError, RuntimeError):
+    """A watch was asked for what it cannot tell any more: it was closed, or its model is gone."""
+
+
+class FindingsWarning(UserWarning):
+    """What a watch found in a training loop, said once."""
+
+
 class OutputError(ParamscopeError):
     """The result cannot be written to the requested place."""
 

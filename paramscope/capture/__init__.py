@@ -84,7 +84,7 @@ def named_roots(model: Any) -> list[tuple[str, Any]]:
     raise NotAModule(f"this is no torch.nn.Module but a {kind}", advice)
 
 
-def _without_modes() -> AbstractContextManager[Any]:
+def without_modes() -> AbstractContextManager[Any]:
     """Within it, no dispatch mode of the user's answers for a tensor."""
     return _disable_current_modes() if torch._C._len_torch_dispatch_stack() else nullcontext()
 
@@ -127,7 +127,7 @@ def look(model: Any, optimizer: Any = None, *, values: bool = False) -> Seen:
     roots = named_roots(model)
     optimizers = handed_over(optimizer)
     # Neither a tensor subclass's __torch_function__ nor a mode that is active out there may run.
-    with paused_collector(), torch._C.DisableTorchFunction(), _without_modes():
+    with paused_collector(), torch._C.DisableTorchFunction(), without_modes():
         walk = Walk()
         snapshot = _capture(walk, roots, optimizers, values=values)
         tensors, modules = walk.tensors.numbers, walk.numbers

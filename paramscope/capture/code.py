@@ -21,6 +21,17 @@ def calls_on(cls: type, attribute: str, method: str) -> bool:
     )
 
 
+def speaks_of(cls: type, name: str, *, below: type) -> bool:
+    """Whether a method of a class, or of what it inherits from below a base, speaks of a name."""
+    bases = [base for base in class_mro(cls) if base not in class_mro(below)]
+    return any(
+        name in code.co_names
+        for base in bases
+        for function in _functions(class_dict(base).values())
+        for code in _codes(function)
+    )
+
+
 def strings_in(classes: Iterable[type], others: Iterable[Any] = ()) -> frozenset[str]:
     """Every text in the methods of classes and of what they inherit from, in some other functions, and in the
     functions of the same Python modules that these call."""

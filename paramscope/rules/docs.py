@@ -64,6 +64,7 @@ NEEDS = {
     "run": "a run",
     "backward": "a run of backward",
     "step": "a run of step",
+    "loop": "a training loop",
 }
 """What a rule needs beside the model, in words."""
 

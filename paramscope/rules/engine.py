@@ -18,6 +18,7 @@ NEEDED = {
     "run": "nothing was run",
     "backward": "no backward was run",
     "step": "no step was run",
+    "loop": "it judges a training loop, while `paramscope.watch` looks on",
 }
 """Why a rule is skipped that was not given what it needs."""
 
@@ -39,6 +40,8 @@ def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
     """
     discovered = discover()
     wanted = discovered.rules if rules is None else tuple(rules)
+    # Rules of loops have nothing to do here; who asks for nothing else is answered.
+    wanted = tuple(each for each in wanted if each.rule.needs != "loop") or wanted
     facts = Facts(snapshot)
     by_code = {loaded.rule.code: loaded for loaded in (*discovered.rules, *wanted)}
     codes = {loaded.rule.code for loaded in wanted}
@@ -63,7 +66,7 @@ def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
         }
         found = [problem for problem in problems[rule.code] if problem.paths[0] not in better]
         try:
-            findings += to_findings(rule, found, facts)
+            findings += to_findings(rule, found, snapshot)
         except Exception as error:  # noqa: BLE001  it is reported
             skipped.append(Skipped(rule.code, _crash(error)))
     if len(findings) > 1:

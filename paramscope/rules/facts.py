@@ -120,6 +120,7 @@ class Facts:
             "run": run is not None,
             "backward": run is not None and run.kind != "graph",
             "step": run is not None and run.kind == "step",
+            "loop": False,
         }[need]
 
     @cached_property

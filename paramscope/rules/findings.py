@@ -10,7 +10,6 @@ from functools import cache
 from paramscope import source
 from paramscope.report.finding import Finding, Location, real_file
 from paramscope.rules.code import as_code
-from paramscope.rules.facts import Facts
 from paramscope.rules.naming import BRACE
 from paramscope.rules.rule import Blame, Problem, Rule
 from paramscope.snapshot import Snapshot
@@ -24,26 +23,29 @@ _PLACE = re.compile(r"\{(\d+)(?:\|([^|{}]*)\|([^|{}]*))?\}")
 """Where a message names the path of this number; or goes on about it, in the singular or in the plural."""
 
 
-def to_findings(rule: Rule, problems: Iterable[Problem], facts: Facts) -> list[Finding]:
-    """The findings of one rule, in the order of their first places."""
+def to_findings(rule: Rule, problems: Iterable[Problem], snapshot: Snapshot | None) -> list[Finding]:
+    """The findings of one rule, in the order of their first places. snapshot: what they were found in; without one,
+    they say themselves what is alike, and blame no line."""
     groups: dict[Hashable, list[Problem]] = {}
     for problem in problems:
         severity = problem.severity or rule.severity
-        alike = _origin(problem.paths[0], facts.snapshot) if problem.alike is None else problem.alike
+        alike = _origin(problem.paths[0], snapshot) if problem.alike is None else problem.alike
         key = (severity, problem.message, "" if problem.is_apart else problem.help, alike)
         groups.setdefault(key, []).append(problem)
-    return [_finding(rule, group, facts.snapshot) for group in groups.values()]
+    return [_finding(rule, group, snapshot) for group in groups.values()]
 
 
-def _origin(path: str, snapshot: Snapshot) -> tuple[str, str]:
+def _origin(path: str, snapshot: Snapshot | None) -> tuple[str, str]:
     """(class of the module that is concerned or owns the slot, name in it without numbers)."""
+    if snapshot is None:
+        return "", numberless(path)
     slot, module = snapshot.slots.get(path), snapshot.modules.get(path)
     if slot is not None:
         return snapshot.modules[slot.module].type, numberless(slot.name)
     return "" if module is None else module.type, numberless(path)
 
 
-def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding:
+def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot | None) -> Finding:
     first = problems[0]
     others: list[Problem] = []
     if first.is_apart:
@@ -63,7 +65,7 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
         )
     paths = tuple(dict.fromkeys(path for problem in (*problems, *others) for path in problem.paths))
     location, unlocated = None, ""
-    if first.blame is not None:
+    if snapshot is not None and first.blame is not None:
         found = blamed(snapshot, first)
         if found.assignments:
             location = to_location(found.assignments[0])
@@ -79,10 +81,12 @@ def _finding(rule: Rule, problems: list[Problem], snapshot: Snapshot) -> Finding
     return Finding(rule.code, rule.name, severity, message, paths, location, help_text, unlocated)
 
 
-def _named(problem: Problem, at: int, named: set[int], snapshot: Snapshot) -> tuple[str, ...]:
+def _named(problem: Problem, at: int, named: set[int], snapshot: Snapshot | None) -> tuple[str, ...]:
     """What stands at a place of a message: one path; where no other is named, all of a tied tensor's."""
     paths = problem.paths[at : at + 1]
-    if not paths or named != {0} or problem.is_apart or len(problem.paths) < 2 or paths[0] not in snapshot.slots:
+    if not paths or named != {0} or problem.is_apart or len(problem.paths) < 2:
+        return paths
+    if snapshot is None or paths[0] not in snapshot.slots:
         return paths
     tensors, position = snapshot.slot_columns.tensors, snapshot.slots.position
     slots = [(path, position(path)) for path in problem.paths if path in snapshot.slots]

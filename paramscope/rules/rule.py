@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from paramscope.report.finding import Severity
 
 if TYPE_CHECKING:
-    from paramscope.rules.facts import Facts
     from paramscope.source.causes import Cause
     from paramscope.source.finder import Assignment
 
-Need = Literal["optimizer", "values", "run", "backward", "step"]
-"""`run` is one of any kind; `backward` one that went so far, as `step` did, too."""
+Need = Literal["optimizer", "values", "run", "backward", "step", "loop"]
+"""`run` is one of any kind; `backward` one that went so far, as `step` did, too. What needs a `loop` judges no snapshot,
+but the steps that a `watch` looked on."""
 
 
 class Rule(NamedTuple):
@@ -106,7 +106,8 @@ class Undecided(NamedTuple):
     reason: str
 
 
-Check = Callable[["Facts"], Iterator[Problem | Undecided]]
+Check = Callable[[Any], Iterator[Problem | Undecided]]
+"""Is given the `Facts` of a snapshot; where a rule needs a loop, a `Step` of it."""
 
 
 class Loaded(NamedTuple):

@@ -1,0 +1,146 @@
+"""What a step does to the elements of what it steps: which slots it leaves as they are, and which are not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from weakref import ref
+
+import torch
+
+from paramscope.loop.values import is_readable, not_finite, samples
+
+_SLOTS = 256
+"""Slots of which some elements are read in one step; of more, others in turn."""
+_TURN = 8
+"""Steps in which they are the same ones: more than it takes until something is said of them."""
+_ELEMENTS = 4_000_000
+"""Elements of gradients that are looked at for NaN in one step, and as many of weights: all of a small model, some
+milliseconds' worth of a large one, and the rest in turn."""
+_FIRST, _EVERY = 10, 100
+"""Reading an element waits for its device. Of one that is not the CPU, elements are read in this many steps at the
+beginning, and in as many at the beginning of each hundred."""
+_LEAST = 1e-6
+"""A gradient below it is as good as none."""
+_MARGIN = 100.0
+"""How many times what rounding may lose a step has to be before it is expected to be seen."""
+
+
+class Slot(NamedTuple):
+    """A slot that is about to be stepped, with its objects."""
+
+    path: str
+    tensor: Any
+    grad: Any
+    rate: float | None
+    """Learning rate of its group; None where it is no number."""
+    is_frozen: bool
+
+
+class Moved(NamedTuple):
+    """What a step did."""
+
+    still: dict[str, int]
+    """As in `Step`."""
+    frozen: tuple[str, ...]
+    """Frozen slots that it changed."""
+    bad: tuple[str, ...]
+    """Slots that are not finite."""
+
+
+class _Before(NamedTuple):
+    path: str
+    tensor: ref[Any]
+    elements: list[float]
+    is_expected: bool
+    """Whether the step is large enough to move one of them."""
+    is_frozen: bool
+
+
+class Elements:
+    """Of one optimizer."""
+
+    def __init__(self) -> None:
+        self._still: dict[str, int] = {}
+        self._outside: dict[str, _Before] = {}
+        self._sampled: list[_Before] = []
+        self._finite: list[tuple[str, ref[Any]]] = []
+        self._at = 0
+        """Position of the slot at which the next look for NaN begins."""
+
+    def before(self, number: int, slots: Sequence[Slot]) -> tuple[str, ...]:
+        """Reads what the step will be held against. The slots whose gradients are not finite."""
+        self._sampled, self._finite = [], []
+        able = [slot for slot in slots if is_readable(slot.tensor) and is_readable(slot.grad)]
+        if not able or not (able[0].tensor.device.type == "cpu" or number % _EVERY < _FIRST):
+            return ()
+        start = (number // _TURN * _SLOTS) % len(able) if len(able) > _SLOTS else 0
+        self._sampled = _read((able[start:] + able[:start])[:_SLOTS])
+        looked = self._in_turn(able)
+        self._finite = [(slot.path, ref(slot.tensor)) for slot in looked]
+        return tuple(looked[at].path for at in not_finite([slot.grad for slot in looked]))
+
+    def outside(self, slots: Sequence[Slot]) -> dict[str, int]:
+        """Steps since which slots that the optimizer does not hold are the same, each of them large enough to move
+        them."""
+        read = _read([slot for slot in slots if is_readable(slot.tensor) and is_readable(slot.grad)][:_SLOTS])
+        was, self._outside = self._outside, {each.path: each for each in read}
+        self._still = {
+            each.path: self._still.get(each.path, 0) + 1
+            for each in read
+            if each.path in was and was[each.path].is_expected and was[each.path].elements == each.elements
+        }
+        return self._still
+
+    def after(self) -> Moved:
+        """What the step did to those that were read."""
+        sampled = [(each, each.tensor()) for each in self._sampled]
+        there = [(each, tensor) for each, tensor in sampled if tensor is not None and is_readable(tensor)]
+        frozen = []
+        still = {}
+        for (each, _), elements in zip(there, samples([tensor for _, tensor in there]), strict=True):
+            if elements != each.elements:
+                if each.is_frozen:
+                    frozen.append(each.path)
+            elif each.is_expected and not each.is_frozen:
+                still[each.path] = self._still.get(each.path, 0) + 1
+        if sampled:
+            self._still = still
+        finite = [(path, tensor()) for path, tensor in self._finite]
+        whole = [(path, tensor) for path, tensor in finite if tensor is not None and is_readable(tensor)]
+        bad = tuple(whole[at][0] for at in not_finite([tensor for _, tensor in whole]))
+        self._sampled, self._finite = [], []
+        return Moved(still, tuple(frozen), bad)
+
+    def _in_turn(self, slots: list[Slot]) -> list[Slot]:
+        """As many as the bound allows, from where the last step left off."""
+        start = self._at % len(slots)
+        found: list[Slot] = []
+        elements = 0
+        for slot in slots[start:] + slots[:start]:
+            elements += slot.tensor.numel()
+            if found and elements > _ELEMENTS:
+                break
+            found.append(slot)
+        self._at = start + len(found)
+        return found
+
+
+def _read(slots: list[Slot]) -> list[_Before]:
+    weights, grads = samples([slot.tensor for slot in slots]), samples([slot.grad for slot in slots])
+    return [
+        _Before(slot.path, ref(slot.tensor), weight, _is_seen(slot, weight, grad), slot.is_frozen)
+        for slot, weight, grad in zip(slots, weights, grads, strict=True)
+    ]
+
+
+def _is_seen(slot: Slot, weights: list[float], grads: list[float]) -> bool:
+    """Whether a step of this rate, along the gradient or along its sign alone, moves an element by more than rounding
+    may lose. Not one that is zero: sparse and pruned weights may be kept there."""
+    if not slot.rate:
+        return False
+    scale = slot.rate / (_MARGIN * torch.finfo(slot.tensor.dtype).eps)
+    return any(
+        weight and _LEAST < abs(grad) < float("inf") and scale * min(abs(grad), 1.0) > abs(weight)
+        for weight, grad in zip(weights, grads, strict=True)
+    )

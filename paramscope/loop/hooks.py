@@ -1,0 +1,87 @@
+"""The hooks of one optimizer: when the gradients of a step are complete, and when it is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from paramscope.capture.classes import short_name
+from paramscope.errors import NotAnOptimizer
+from paramscope.loop.look import Held
+
+
+class Hooks:
+    """Registered on an optimizer until they are closed."""
+
+    def __init__(self, held: Held, begin: Callable[[], bool], end: Callable[[], None]) -> None:
+        """begin: called before anything is stepped, after the closure where there is one; whether `end` is to be called.
+
+        Raises NotAnOptimizer where torch calls no hooks.
+        """
+        optimizer = held.holder
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise NotAnOptimizer(
+                f"the steps of optimizer {held.name} cannot be watched: a {short_name(type(optimizer))} has no hooks",
+                "Hand over the torch.optim.Optimizer within it; or watch without steps=True.",
+            )
+        self._held, self._begin, self._end = held, begin, end
+        self._depth = 0
+        """Calls of `step` within one another: torch calls the hooks for that of a base class, too."""
+        self._is_begun = False
+        self._handles = (
+            optimizer.register_step_pre_hook(self._before),
+            optimizer.register_step_post_hook(self._after),
+        )
+
+    def are_lost(self) -> bool:
+        """Whether somebody else removed one of them, on an optimizer that lives."""
+        optimizer = self._held.holder
+        if optimizer is None:
+            return False
+        there = {**optimizer._optimizer_step_pre_hooks, **optimizer._optimizer_step_post_hooks}
+        return any(handle.id not in there for handle in self._handles)
+
+    def close(self) -> None:
+        """Removes them."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _before(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._depth and _is_within_step(optimizer):
+            self._depth += 1
+            return None
+        # What a step before left, which raised, is over.
+        self._depth, self._is_begun = 1, False
+        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        if closure is None:
+            self._is_begun = self._begin()
+            return None
+
+        def first(*given: Any, **named: Any) -> Any:
+            loss = closure(*given, **named)
+            if not self._is_begun:
+                self._is_begun = self._begin()
+            return loss
+
+        if "closure" in kwargs:
+            return args, {**kwargs, "closure": first}
+        return (args[0], first, *args[2:]), kwargs
+
+    def _after(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._depth = max(self._depth - 1, 0)
+        if not self._depth and self._is_begun:
+            self._is_begun = False
+            self._end()
+
+
+def _is_within_step(optimizer: Any) -> bool:
+    """Whether the hook that asks is called for a step within a step of the same optimizer."""
+    frame: Any = sys._getframe(2)
+    code = frame.f_code
+    while (frame := frame.f_back) is not None:
+        if frame.f_code is code and frame.f_locals.get("self") is optimizer:
+            return True
+    return False

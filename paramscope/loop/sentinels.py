@@ -1,0 +1,61 @@
+"""A few slots of an optimizer, listened to: how often backward adds to a gradient, and whether what it adds to was used
+by a step before."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import ref
+
+import torch
+
+from paramscope.loop.values import is_readable, sample
+
+MANY = 4
+"""Slots that are listened to."""
+
+
+class Sentinel:
+    """One slot. The tensor is held weakly; a hook of its own is called when backward is about to add to its gradient."""
+
+    def __init__(self, path: str, tensor: Any) -> None:
+        self.path = path
+        self.accumulated = 0
+        """Since the last step."""
+        self.is_carried = False
+        """Whether all that the gradient was at the last step was still in it when backward last added to it."""
+        self._expected: Any = None
+        """Some elements as they are if nothing but backward has changed the gradient since the last step."""
+        self._tensor = ref(tensor)
+        self._hook = tensor.register_hook(self._about_to_add)
+
+    def restart(self) -> None:
+        """After a step."""
+        self.accumulated, self.is_carried, self._expected = 0, False, None
+        tensor = self._tensor()
+        grad = None if tensor is None else tensor.grad
+        if grad is not None and is_readable(grad):
+            kept = sample(grad).clone()
+            self._expected = kept if kept.any() else None
+
+    def close(self) -> None:
+        """Listens no more."""
+        self._hook.remove()
+
+    def _about_to_add(self, added: Any) -> None:
+        self.accumulated += 1
+        tensor = self._tensor()
+        if self._expected is None or tensor is None:
+            return
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            grad = tensor.grad
+            self.is_carried = (
+                grad is not None and is_readable(grad) and is_readable(added) and sample(grad).equal(self._expected)
+            )
+            self._expected = sample(grad) + sample(added) if self.is_carried else None
+
+
+def choose(slots: list[tuple[str, Any]]) -> list[Sentinel]:
+    """Sentinels of some slots, with their tensors, spread over all that have a gradient."""
+    able = [(path, tensor) for path, tensor in slots if tensor.requires_grad and is_readable(tensor)]
+    stride = max(1, -(-len(able) // MANY))
+    return [Sentinel(path, tensor) for path, tensor in able[::stride]]

@@ -1,0 +1,69 @@
+"""Tensors → a few of their elements, and whether all are finite: the only place here where elements are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+ELEMENTS = 8
+"""Of one tensor, to see whether a step moved it."""
+_PLAIN = frozenset({torch.Tensor, nn.Parameter})
+_READ = frozenset({torch.float64, torch.float32, torch.float16, torch.bfloat16})
+
+
+def is_readable(tensor: Any) -> bool:
+    """Whether a tensor has elements that can be read one by one, none of its class's code running."""
+    return (
+        type(tensor) in _PLAIN
+        and tensor.layout is torch.strided
+        and tensor.dtype in _READ
+        and tensor.device.type != "meta"
+        and tensor.numel() > 0
+    )
+
+
+def sample(tensor: Any) -> Any:
+    """A view of some elements: those at the same coordinates of any tensor of this shape, whatever its strides."""
+    shape = tensor.shape
+    count = min(ELEMENTS, max(shape, default=1))
+    if count == 1:
+        return tensor.as_strided((1,), (1,), tensor.storage_offset())
+    stride = sum((size - 1) // (count - 1) * stride for size, stride in zip(shape, tensor.stride(), strict=True))
+    return tensor.as_strided((count,), (stride,), tensor.storage_offset())
+
+
+def samples(tensors: Sequence[Any]) -> list[list[float]]:
+    """The elements of each that `sample` takes."""
+    found: list[list[float]] = [[]] * len(tensors)
+    for positions in _by_device(tensors):
+        views = [sample(tensors[at]) for at in positions]
+        elements = torch.cat(views).tolist()
+        start = 0
+        for at, view in zip(positions, views, strict=True):
+            found[at] = elements[start : start + view.shape[0]]
+            start += view.shape[0]
+    return found
+
+
+def not_finite(tensors: Sequence[Any]) -> list[int]:
+    """Positions of those that hold NaN or infinity."""
+    found: list[int] = []
+    for positions in _by_device(tensors):
+        # The greatest of all elements is no sum: it does not overflow where every element is finite.
+        greatest = torch._foreach_norm([tensors[at] for at in positions], math.inf)
+        found += [
+            at for at, each in zip(positions, torch.stack(greatest).tolist(), strict=True) if not math.isfinite(each)
+        ]
+    return sorted(found)
+
+
+def _by_device(tensors: Sequence[Any]) -> Iterable[list[int]]:
+    """Positions of the tensors on each device, of each dtype."""
+    groups: dict[Any, list[int]] = {}
+    for at, tensor in enumerate(tensors):
+        groups.setdefault((tensor.device, tensor.dtype), []).append(at)
+    return groups.values()
