@@ -16,8 +16,9 @@ from paramscope.loop.look import Held
 class Hooks:
     """Registered on an optimizer until they are closed."""
 
-    def __init__(self, held: Held, begin: Callable[[], bool], end: Callable[[], None]) -> None:
-        """begin: called before anything is stepped, after the closure where there is one; whether `end` is to be called.
+    def __init__(self, held: Held, begin: Callable[[], bool], end: Callable[[bool], None]) -> None:
+        """begin: called before anything is stepped, after the closure where there is one; it says whether `end` is to be
+        called after the step. end: is given whether the optimizer searches: it calls a closure several times a step.
 
         Raises NotAnOptimizer where torch calls no hooks.
         """
@@ -31,6 +32,7 @@ class Hooks:
         self._depth = 0
         """Calls of `step` within one another: torch calls the hooks for that of a base class, too."""
         self._is_begun = False
+        self._searches = False
         self._handles = (
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
@@ -62,7 +64,9 @@ class Hooks:
 
         def first(*given: Any, **named: Any) -> Any:
             loss = closure(*given, **named)
-            if not self._is_begun:
+            if self._is_begun:
+                self._searches = True
+            else:
                 self._is_begun = self._begin()
             return loss
 
@@ -74,7 +78,7 @@ class Hooks:
         self._depth = max(self._depth - 1, 0)
         if not self._depth and self._is_begun:
             self._is_begun = False
-            self._end()
+            self._end(self._searches)
 
 
 def _is_within_step(optimizer: Any) -> bool:

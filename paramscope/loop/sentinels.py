@@ -15,7 +15,8 @@ MANY = 4
 
 
 class Sentinel:
-    """One slot. The tensor is held weakly; a hook of its own is called when backward is about to add to its gradient."""
+    """One slot, held weakly. One hook is called when a gradient is about to be added, another when it was: what
+    `torch.autograd.grad` computes is never added."""
 
     def __init__(self, path: str, tensor: Any) -> None:
         self.path = path
@@ -25,8 +26,13 @@ class Sentinel:
         """Whether all that the gradient was at the last step was still in it when backward last added to it."""
         self._expected: Any = None
         """Some elements as they are if nothing but backward has changed the gradient since the last step."""
+        self._sum: Any = None
+        """What they are to become, while backward adds."""
         self._tensor = ref(tensor)
-        self._hook = tensor.register_hook(self._about_to_add)
+        self._hooks = (
+            tensor.register_hook(self._about_to_add),
+            tensor.register_post_accumulate_grad_hook(self._added),
+        )
 
     def restart(self) -> None:
         """After a step."""
@@ -39,19 +45,23 @@ class Sentinel:
 
     def close(self) -> None:
         """Listens no more."""
-        self._hook.remove()
+        for hook in self._hooks:
+            hook.remove()
 
-    def _about_to_add(self, added: Any) -> None:
-        self.accumulated += 1
+    def _about_to_add(self, more: Any) -> None:
+        self._sum = None
         tensor = self._tensor()
         if self._expected is None or tensor is None:
             return
         with torch.no_grad(), torch._C.DisableTorchFunction():
             grad = tensor.grad
-            self.is_carried = (
-                grad is not None and is_readable(grad) and is_readable(added) and sample(grad).equal(self._expected)
-            )
-            self._expected = sample(grad) + sample(added) if self.is_carried else None
+            if grad is not None and is_readable(grad) and is_readable(more) and sample(grad).equal(self._expected):
+                self._sum = sample(grad) + sample(more)
+
+    def _added(self, tensor: Any) -> None:
+        self.accumulated += 1
+        self._expected, self._sum = self._sum, None
+        self.is_carried = self._expected is not None
 
 
 def choose(slots: list[tuple[str, Any]]) -> list[Sentinel]:

@@ -74,8 +74,9 @@ class Stepping:
             gaps=self._gradients.gaps(look, self._members),
         )
 
-    def after(self) -> Step:
-        """What shows when the step is done."""
+    def after(self, *, searches: bool) -> Step:
+        """What shows when the step is done. searches: whether the optimizer looks for where to go, and may find
+        nothing better than where it is."""
         moved = self._elements.after()
         for sentinel in self._sentinels:
             sentinel.restart()
@@ -83,7 +84,7 @@ class Stepping:
             self.number,
             f"step {self.number}{self._words}",
             None,
-            still=moved.still,
+            still={} if searches else moved.still,
             moved_frozen=moved.frozen,
             bad_weights=moved.bad,
         )

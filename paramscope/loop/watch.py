@@ -164,9 +164,9 @@ class Watch:
         self._judge(step)
         return True
 
-    def _end(self, stepping: Stepping) -> None:
+    def _end(self, stepping: Stepping, searches: bool) -> None:
         with torch.no_grad(), torch._C.DisableTorchFunction(), without_modes():
-            step = stepping.after()
+            step = stepping.after(searches=searches)
         self._judge(step)
 
     def _judge(self, step: Step) -> None:
