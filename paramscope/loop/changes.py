@@ -76,6 +76,13 @@ def _slots(before: Look, after: Look) -> Iterator[Change]:
 
 def _differing(before: Look, after: Look) -> Iterable[int]:
     """The slots that anything is new of, where the paths are the same."""
+    if (
+        are_same(before.identities, after.identities)
+        and before.is_trainable == after.is_trainable
+        and before.has_grad == after.has_grad
+        and before.places == after.places
+    ):
+        return ()
     same: tuple[Iterator[bool], ...] = (
         map(is_, before.identities, after.identities),
         map(is_, before.is_trainable, after.is_trainable),

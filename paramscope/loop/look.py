@@ -106,8 +106,7 @@ def look(
         slots,
         list(map(ref, tensors)),
         list(map(_requires_grad, tensors)),
-        # Asking a non-leaf for its gradient warns.
-        [_is_leaf(tensor) and _grad(tensor) is not None for tensor in tensors],
+        _have_grad(tensors),
         *_memberships(optimizers, tensors),
     )
     return found, Live(modules, tensors)
@@ -141,10 +140,12 @@ def _walk(
         paths.append(path)
         training.append(is_training is True)
         if parameters:
-            held = {name: tensor for name, tensor in parameters.items() if tensor is not None}
-            names += held if is_text(held) else map(plain_name, held)
-            tensors += held.values()
-            counts.append(len(held))
+            before = len(tensors)
+            for name, tensor in parameters.items():
+                if tensor is not None:
+                    names.append(name)
+                    tensors.append(tensor)
+            counts.append(len(tensors) - before)
         else:
             counts.append(0)
         if children:
@@ -154,7 +155,14 @@ def _walk(
                 for name, child in reversed(children.items())
                 if child is not None
             ]
-    return modules, tensors, paths, training, counts, names
+    return modules, tensors, paths, training, counts, names if is_text(names) else list(map(plain_name, names))
+
+
+def _have_grad(tensors: list[Any]) -> list[bool]:
+    if all(map(_is_leaf, tensors)):
+        return [grad is not None for grad in map(_grad, tensors)]
+    # Asking a non-leaf for its gradient warns.
+    return [_is_leaf(tensor) and _grad(tensor) is not None for tensor in tensors]
 
 
 def _memberships(

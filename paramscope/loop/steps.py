@@ -29,6 +29,8 @@ class Stepping:
         self._words = words
         self.look = start
         self._members: list[int] = []
+        self._has_held = False
+        """Whether it ever held any slot of the model."""
         self._froze: set[str] = set()
         self._gradients = _Gradients()
         self._elements = Elements()
@@ -46,6 +48,7 @@ class Stepping:
         self.number += 1
         before, self.look = self.look, look
         self._members = self._members_of(before, look)
+        self._has_held = self._has_held or bool(self._members)
         named = [(look.slots[at], live.tensors[at]) for at in self._members if look.has_grad[at]]
         accumulated = max((each.accumulated for each in self._sentinels), default=0)
         if accumulated:
@@ -58,7 +61,7 @@ class Stepping:
         outside: dict[str, int] = {}
         if not _is_skipped(self.held.holder):
             bad = self._elements.before(self.number, list(self._about_to_step(look, live, was_frozen)))
-            if not any(look.places):
+            if not self._has_held and not any(look.places):
                 outside = self._elements.outside(list(self._beside(look, live)))
         self._froze = was_frozen | self._frozen_since(before, look)
         return Step(

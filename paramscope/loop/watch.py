@@ -86,9 +86,10 @@ class Watch:
         """
         if self._is_closed:
             raise WatchError("this watch is closed", "Mark before close(), or before the end of the `with` block.")
-        before, after = self._last, look(self._model(), self._held, self._last)[0]
+        with paused_collector(), torch._C.DisableTorchFunction():
+            before, after = self._last, look(self._model(), self._held, self._last)[0]
+            changed = changes(before, after)
         self._last = after
-        changed = changes(before, after)
         for change in changed:
             if change.kind == "thawed" and change.facts == UNHEARD:
                 self._unheard |= dict.fromkeys(change.paths, str(label))
