@@ -29,7 +29,7 @@ class Stepping:
         self._words = words
         self.look = start
         self._members: list[int] = []
-        self._has_held = False
+        self._has_held = any(place.optimizer == held.name for places in start.places for place in places)
         """Whether it ever held any slot of the model."""
         self._froze: set[str] = set()
         self._gradients = _Gradients()

@@ -67,11 +67,12 @@ RULE = Rule("PS724", "mode-flipped", Severity.WARNING, needs="loop")
 def check(step: Step) -> Iterator[Problem]:
     """Roots that were left in eval mode."""
     for flip in step.flips:
+        asking = placeholders(len(flip.modules) + 1, 1)
         yield Problem(
             (flip.path, *flip.modules),
             f"At {step.words}, "
-            + "{0} is in eval mode, and was in training mode at the step before: "
-            + f"{placeholders(len(flip.modules) + 1, 1)} {'do' if len(flip.modules) > 1 else 'does'} something else in each.",
+            "{0} is in eval mode, and was in training mode at the step before: "
+            f"{asking} {'ask' if len(flip.modules) > 1 else 'asks'} for it.",
             "Call model.train() after validation, before training goes on.",
             blame=None,
             alike=flip.path,
