@@ -84,8 +84,8 @@ def watch(
     optimizers. on_finding: what becomes of a finding, besides that it is kept: `warn` issues a FindingsWarning,
     `raise` raises FindingsError at the step, `collect` does nothing more.
 
-    Of the result, `timeline`, `findings` and `report` say what was seen, and `str` all of it. `close()`, or the end of
-    a `with` block, detaches.
+    Of the result, `timeline`, `findings` and `report` say what was seen, and `str` all of it. `close()`, or the end
+    of a `with` block, detaches.
 
     Raises NotAModule, NotAnOptimizer.
     """

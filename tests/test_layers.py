@@ -26,13 +26,14 @@ LAYERS = (
     ("probe",),
     ("render",),
     ("report.face",),
+    ("loop",),
     ("api", "plugin"),
     ("load",),
     ("testing",),
     ("cli", "pytest_paramscope"),
     ("__main__",),
 )
-TORCH_SIDE = ("capture", "probe")
+TORCH_SIDE = ("capture", "probe", "loop")
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 

@@ -15,7 +15,7 @@ from torch import nn
 import paramscope
 from fixtures import backbone as fixture
 from paramscope import Finding, audit, watch
-from paramscope.errors import NotAModule, NotAnOptimizer, WatchError
+from paramscope.errors import FindingsWarning, NotAModule, NotAnOptimizer, WatchError
 
 
 def blocks(many: int = 6) -> nn.Module:
@@ -31,7 +31,7 @@ def lines(moment: Any) -> list[str]:
 
 def test_the_backbone_that_the_optimizer_never_took_up() -> None:
     """A backbone frozen for fifty epochs, then unfrozen."""
-    model = fixture.frozen()
+    model: Any = fixture.frozen()
     optimizer = fixture.adam_of_trainable(model)
     with watch(model, optimizer) as watched:
         for epoch in range(1, 61):
@@ -56,7 +56,9 @@ def test_the_backbone_that_the_optimizer_never_took_up() -> None:
 
 def test_what_a_moment_can_say() -> None:
     model: Any = blocks()
-    optimizer = torch.optim.SGD([{"params": list(model.layers.parameters())}, {"params": list(model.head.parameters())}], lr=0.1)
+    optimizer = torch.optim.SGD(
+        [{"params": list(model.layers.parameters())}, {"params": list(model.head.parameters())}], lr=0.1
+    )
     watched = watch(model, optimizer)
     assert lines(watched.mark("at once")) == ["no change"]
     model.layers.requires_grad_(False)
@@ -82,7 +84,10 @@ def test_what_a_moment_can_say() -> None:
     optimizer.add_param_group({"params": list(model.head.parameters())})
     assert lines(watched.mark("joined")) == ["joined head.* ×2 (optimizer[0].groups[2])"]
     model.layers[1].fc.weight = model.layers[0].fc.weight
-    assert lines(watched.mark("tied")) == ["replaced layers.1.fc.weight", "tied layers.0.fc.weight = layers.1.fc.weight"]
+    assert lines(watched.mark("tied")) == [
+        "replaced layers.1.fc.weight",
+        "tied layers.0.fc.weight = layers.1.fc.weight",
+    ]
     model.layers[1].fc.weight = nn.Parameter(torch.ones(4, 4))
     assert lines(watched.mark("untied")) == [
         "replaced layers.1.fc.weight",
@@ -119,12 +124,7 @@ def test_the_report_has_the_findings_of_the_watch() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(), nn.Linear(4, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with watch({"model": model}, {"sgd": optimizer}, steps=True, on_finding="collect") as watched:
-        for number in range(4):
-            if number == 2:
-                model.eval()
-            optimizer.zero_grad()
-            model(torch.ones(1, 4)).sum().backward()
-            optimizer.step()
+        dropped(model, optimizer)
         report = watched.report
     assert [finding.code for finding in report.findings] == ["PS724"]
     assert report.findings == watched.findings
@@ -137,7 +137,7 @@ def test_the_report_has_the_findings_of_the_watch() -> None:
 
 @pytest.mark.parametrize("is_interrupted", [False, True])
 @pytest.mark.parametrize("is_closed", [False, True])
-def test_nothing_of_the_model_is_kept(is_interrupted: bool, is_closed: bool) -> None:
+def test_nothing_of_the_model_is_kept(*, is_interrupted: bool, is_closed: bool) -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
     optimizer = torch.optim.Adam(model.parameters())
     watched = watch(model, optimizer, steps=True, on_finding="collect")
@@ -174,11 +174,16 @@ def test_nothing_of_the_model_is_kept(is_interrupted: bool, is_closed: bool) -> 
 def test_an_exception_in_the_loop_detaches() -> None:
     model = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(ZeroDivisionError), watch(model, optimizer, steps=True) as watched:
-        optimizer.zero_grad()
-        model(torch.ones(1, 2)).sum().backward()
-        optimizer.step()
-        raise ZeroDivisionError
+    watched = watch(model, optimizer, steps=True)
+
+    def loop() -> None:
+        with watched:
+            model(torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        loop()
     assert not optimizer._optimizer_step_pre_hooks
     assert not optimizer._optimizer_step_post_hooks
     assert not model.weight._backward_hooks
@@ -243,18 +248,23 @@ def test_two_watches_do_not_disturb_each_other() -> None:
     assert str(inner).startswith("3 steps")
 
 
+def dropped(model: Any, optimizer: Any) -> None:
+    """Four steps, the last ones in eval mode."""
+    for number in range(4):
+        if number == 2:
+            model.eval()
+        optimizer.zero_grad()
+        model(torch.ones(1, 4)).sum().backward()
+        optimizer.step()
+
+
 def test_a_watch_that_nobody_keeps_still_watches() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     watch(model, optimizer, steps=True)
     gc.collect()
-    with pytest.warns(paramscope.errors.FindingsWarning, match="PS724"):
-        for number in range(3):
-            if number == 2:
-                model.eval()
-            optimizer.zero_grad()
-            model(torch.ones(1, 4)).sum().backward()
-            optimizer.step()
+    with pytest.warns(FindingsWarning, match="PS724"):
+        dropped(model, optimizer)
 
 
 class Named:
@@ -301,7 +311,7 @@ class Hostile(nn.Module):
         self._parameters["\x1b[31mred\n"] = nn.Parameter(torch.ones(1))
         self._parameters["absent"] = None
         self._modules["itself"] = self
-        self._parameters["view"] = (self.fc.weight * 2).view(1)  # type: ignore[assignment]
+        self._parameters["view"] = torch.ones(1, requires_grad=True) * 2  # type: ignore[assignment]
         self.lazy = nn.LazyLinear(3)
 
     def __getattr__(self, name: str) -> Any:
@@ -329,7 +339,9 @@ def test_findings_are_plain_values() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with watch(model, optimizer, steps=True, on_finding="collect") as watched:
-        assert watched.findings == ()
-        assert repr(watched) == "<Watch of 0 marks, 0 findings>"
-        assert "no findings" in str(watched)
-    assert all(type(finding) is Finding for finding in watched.findings)
+        assert (watched.findings, repr(watched)) == ((), "<Watch of 0 marks, 0 findings>")
+        assert str(watched) == "0 steps\nno findings"
+        dropped(model, optimizer)
+    (finding,) = watched.findings
+    assert type(finding) is Finding
+    assert str(watched) == f"4 steps\n{finding}"

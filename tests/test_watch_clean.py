@@ -27,7 +27,7 @@ def silent(model: Any, optimizer: Any) -> Iterator[Any]:
     assert "step" in str(watched)
 
 
-def net() -> nn.Sequential:
+def net() -> Any:
     """Dropout and a norm, which do something else in each mode."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 1))
@@ -58,7 +58,7 @@ OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
 
 @pytest.mark.parametrize("set_to_none", [True, False])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_plain_loop(name: str, set_to_none: bool) -> None:
+def test_a_plain_loop(name: str, *, set_to_none: bool) -> None:
     model = net()
     optimizer = OPTIMIZERS[name](model.parameters())
     with silent(model, optimizer) as watched:
@@ -71,7 +71,7 @@ def test_a_plain_loop(name: str, set_to_none: bool) -> None:
 
 
 @pytest.mark.parametrize("set_to_none", [True, False])
-def test_gradients_that_are_cleared_by_hand(set_to_none: bool) -> None:
+def test_gradients_that_are_cleared_by_hand(*, set_to_none: bool) -> None:
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     with silent(model, optimizer):
@@ -88,7 +88,7 @@ def test_gradients_that_are_cleared_by_hand(set_to_none: bool) -> None:
 
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("set_to_none", [True, False])
-def test_accumulation_and_how_many_backward_passes_a_step_has(set_to_none: bool, clip: bool) -> None:
+def test_accumulation_and_how_many_backward_passes_a_step_has(*, set_to_none: bool, clip: bool) -> None:
     model = net()
     optimizer = torch.optim.AdamW(model.parameters())
     with silent(model, optimizer) as watched:
@@ -117,7 +117,7 @@ def test_gradients_that_are_given_by_hand() -> None:
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_a_gradient_scaler_that_skips_steps(fused: bool) -> None:
+def test_a_gradient_scaler_that_skips_steps(*, fused: bool) -> None:
     model = net()
     optimizer = torch.optim.Adam(model.parameters(), fused=fused)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100, growth_interval=5)
@@ -138,7 +138,7 @@ def test_a_gradient_scaler_that_skips_steps(fused: bool) -> None:
 
 @pytest.mark.parametrize("detached", [True, False])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_the_turns_of_a_gan(detached: bool, frozen: bool) -> None:
+def test_the_turns_of_a_gan(*, detached: bool, frozen: bool) -> None:
     generator, critic = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 4)), net()
     steps = torch.optim.Adam(generator.parameters(), 1e-3), torch.optim.Adam(critic.parameters(), 1e-3)
     with silent({"generator": generator, "critic": critic}, {"generator": steps[0], "critic": steps[1]}):
@@ -269,7 +269,9 @@ def test_schedules_that_begin_or_end_with_no_rate(schedule: str) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     schedulers = {
         "one cycle": lambda: torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, STEPS, div_factor=1e9),
-        "from zero": lambda: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: step / STEPS if step > 10 else 0),
+        "from zero": lambda: torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: step / STEPS if step > 10 else 0
+        ),
         "to zero": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS // 2),
     }
     scheduler = schedulers[schedule]()
@@ -427,7 +429,7 @@ def test_weights_that_are_pruned_by_hand_after_each_step() -> None:
 class Patient(torch.optim.SGD):
     """Its step calls that of SGD, whose hooks torch calls, too."""
 
-    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         """As SGD."""
         return super().step(closure)
 
@@ -452,7 +454,9 @@ def test_sharpness_aware_steps() -> None:
             optimizer.zero_grad()
             loss_of(model).backward()
             with torch.no_grad():
-                moved = [(p, 0.05 * p.grad / (p.grad.norm() + 1e-12)) for p in model.parameters() if p.grad is not None]
+                moved = [
+                    (p, 0.05 * p.grad / (p.grad.norm() + 1e-12)) for p in model.parameters() if p.grad is not None
+                ]
                 for parameter, by in moved:
                     parameter.add_(by)
             optimizer.zero_grad()

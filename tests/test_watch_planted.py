@@ -111,7 +111,7 @@ def test_gradients_that_are_never_cleared(set_by: str) -> None:
 
 
 def test_gradients_of_the_gan_half_that_nobody_clears() -> None:
-    model = nn.ModuleDict({"generator": nn.Linear(2, 4), "critic": Net()})
+    model: Any = nn.ModuleDict({"generator": nn.Linear(2, 4), "critic": Net()})
     generator, critic = sgd(model["generator"]), sgd(model["critic"])
     with collected(model, {"generator": generator, "critic": critic}) as found:
         for _ in range(5):
@@ -210,7 +210,14 @@ def move(model: Any) -> None:
     [
         (replace_head, ("head.weight", "head.bias")),
         *[
-            (change, tuple(f"{module}.{name}" for module in ("backbone.0", "backbone.2", "head") for name in ("weight", "bias")))
+            (
+                change,
+                tuple(
+                    f"{module}.{name}"
+                    for module in ("backbone.0", "backbone.2", "head")
+                    for name in ("weight", "bias")
+                ),
+            )
             for change in (assign, move)
         ],
     ],
@@ -276,20 +283,27 @@ def test_what_is_frozen_and_moves_on() -> None:
             optimizer.step()
     (finding,) = found
     assert finding.code == "PS725"
-    assert finding.message.startswith("At step 7, the optimizer changed backbone.[0,2].weight and backbone.[0,2].bias, though ")
+    assert finding.message.startswith(
+        "At step 7, the optimizer changed backbone.[0,2].weight and backbone.[0,2].bias, though "
+    )
 
 
 def test_a_gradient_that_is_not_finite_is_named_before_it_is_used() -> None:
     model = Net()
     optimizer = sgd(model)
 
+    def infinite(module: Any, grads: Any) -> Any:
+        return (grads[0] * float("inf"),)
+
     def spoil(number: int) -> None:
         if number == 7:
-            model.head.register_full_backward_pre_hook(lambda module, grads: (grads[0] * float("inf"),))
+            model.head.register_full_backward_pre_hook(infinite)
 
-    with pytest.raises(FindingsError, match="gradients of .* hold NaN or infinity at step 7") as raised:
-        with watch(model, optimizer, steps=True, on_finding="raise"):
-            train(model, optimizer, before=spoil)
+    with (
+        pytest.raises(FindingsError, match=r"gradients of .* hold NaN or infinity at step 7") as raised,
+        watch(model, optimizer, steps=True, on_finding="raise"),
+    ):
+        train(model, optimizer, before=spoil)
     assert raised.value.problem == "1 finding at step 7"
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     assert not optimizer._optimizer_step_pre_hooks
@@ -310,7 +324,7 @@ def test_a_weight_that_the_step_makes_infinite() -> None:
 
 
 def test_one_nan_of_a_large_model_is_met_within_a_few_steps() -> None:
-    model = nn.Sequential(*(nn.Linear(1_500, 1_500) for _ in range(4)))
+    model: Any = nn.Sequential(*(nn.Linear(1_500, 1_500) for _ in range(4)))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     with collected(model, optimizer) as found:
         for number in range(1, 9):
@@ -337,7 +351,10 @@ def test_a_gradient_that_vanishes() -> None:
         train(model, optimizer, 40, cut)
     (finding,) = found
     assert finding.code == "PS727"
-    assert "in each of the first 5 steps and none in the 10 up to step 15, though they still require grad" in finding.message
+    assert (
+        "in each of the first 5 steps and none in the 10 up to step 15, though they still require grad"
+        in finding.message
+    )
 
 
 def test_a_warning_is_given_once_and_points_at_the_step() -> None:

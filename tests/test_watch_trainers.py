@@ -205,7 +205,9 @@ class Bug(TrainerCallback):
         self.plant = plant
         self.watch: Any = None
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **kw: Any) -> None:
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **kw: Any
+    ) -> None:
         """The watch begins."""
         self.watch = watch(model, optimizer, steps=True, on_finding="collect")
 
@@ -373,7 +375,9 @@ def test_transfer_learning_of_torch() -> None:
 
 
 def test_the_dcgan_of_torch() -> None:
-    generator = nn.Sequential(nn.ConvTranspose2d(4, 8, 4, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 3, 1))
+    generator = nn.Sequential(
+        nn.ConvTranspose2d(4, 8, 4, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 3, 1)
+    )
     critic = nn.Sequential(nn.Conv2d(3, 8, 4), nn.BatchNorm2d(8), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(8, 1))
     of_critic = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.999))
     of_generator = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -399,7 +403,9 @@ def test_the_loop_of_accelerate_with_accumulation(mixed_precision: str) -> None:
     accelerator = Accelerator(cpu=True, gradient_accumulation_steps=2, mixed_precision=mixed_precision)
     model: Any = bert()
     optimizer: Any = torch.optim.AdamW(model.parameters(), lr=3e-4)
-    batches: Any = DataLoader(TensorDataset(torch.randint(0, 64, (160, 8)), torch.randint(0, 2, (160,))), batch_size=4)
+    batches: Any = DataLoader(
+        TensorDataset(torch.randint(0, 64, (160, 8)), torch.randint(0, 2, (160,))), batch_size=4
+    )
     scheduler: Any = get_linear_schedule_with_warmup(optimizer, 10, 40)
     model, optimizer, batches, scheduler = accelerator.prepare(model, optimizer, batches, scheduler)
 
@@ -417,7 +423,9 @@ def test_the_loop_of_accelerate_with_accumulation(mixed_precision: str) -> None:
 
 
 def test_the_loop_of_peft() -> None:
-    model: Any = get_peft_model(bert(), LoraConfig(task_type="SEQ_CLS", r=2, lora_dropout=0.1, target_modules=["query"]))
+    model: Any = get_peft_model(
+        bert(), LoraConfig(task_type="SEQ_CLS", r=2, lora_dropout=0.1, target_modules=["query"])
+    )
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     schedule = get_linear_schedule_with_warmup(optimizer, 3, 30)
 

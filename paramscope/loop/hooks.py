@@ -17,8 +17,8 @@ class Hooks:
     """Registered on an optimizer until they are closed."""
 
     def __init__(self, held: Held, begin: Callable[[], bool], end: Callable[[bool], None]) -> None:
-        """begin: called before anything is stepped, after the closure where there is one; it says whether `end` is to be
-        called after the step. end: is given whether the optimizer searches: it calls a closure several times a step.
+        """begin: called before anything is stepped, after the closure where there is one; it says whether `end` is to
+        be called after the step. end: is given whether the optimizer calls its closure several times a step.
 
         Raises NotAnOptimizer where torch calls no hooks.
         """

@@ -1,8 +1,8 @@
-"""A live model and its optimizers → what they are at one moment: identities and flags, no element read, nothing kept."""
+"""A live model and its optimizers → what they are at one moment: identities and flags; nothing read, nothing kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import is_
 from typing import Any, NamedTuple
@@ -67,8 +67,8 @@ class Look(NamedTuple):
     slots: list[str]
     """Paths of the slots."""
     identities: list[ref[Any]]
-    """Of each slot's tensor. NOTE: torch makes one weak reference of a tensor as long as it is held, so that `is` tells
-    whether two slots, at whatever time, held one tensor; comparing them with `==` would compare tensors."""
+    """Of each slot's tensor. NOTE: there is one weak reference to a tensor as long as anybody holds it, so that `is`
+    tells whether two slots, at whatever time, held one tensor; comparing them with `==` would compare tensors."""
     is_trainable: list[bool]
     has_grad: list[bool]
     places: list[tuple[Membership, ...]]
@@ -91,7 +91,7 @@ class Live(NamedTuple):
 def look(
     roots: Iterable[tuple[str, Any]], optimizers: Iterable[Held], before: Look | None = None
 ) -> tuple[Look, Live]:
-    """All that is registered below some roots. before: an earlier look, whose paths are taken where they still hold."""
+    """All that is registered below some roots. before: an earlier look, whose paths are taken if they hold."""
     modules, tensors, paths, training, counts, names = _walk(roots)
     if before is not None and names == before.names and counts == before.counts and paths == before.modules:
         paths, counts, names, slots = before.modules, before.counts, before.names, before.slots

@@ -1,5 +1,5 @@
-"""A few slots of an optimizer, listened to: how often backward adds to a gradient, and whether what it adds to was used
-by a step before."""
+"""A few slots of an optimizer, listened to: how often backward adds to a gradient, and whether it adds to what a step
+before has used."""
 
 from __future__ import annotations
 

@@ -94,9 +94,9 @@ class Stepping:
 
     def _members_of(self, before: Look, look: Look) -> list[int]:
         """Slots whose tensors this optimizer holds, each tensor once."""
-        if self.number > 1 and look.slots is before.slots and look.places == before.places:
-            if are_same(look.identities, before.identities):
-                return self._members
+        is_same = look.slots is before.slots and are_same(look.identities, before.identities)
+        if self.number > 1 and is_same and look.places == before.places:
+            return self._members
         name = self.held.name
         first: dict[int, int] = {}
         for at, places in enumerate(look.places):
@@ -128,7 +128,7 @@ class Stepping:
         return {path for path, was, now in changed if was and not now}
 
     def _replaced(self, before: Look, look: Look) -> Iterator[str]:
-        """Slots with a new tensor that nothing steps, in place of one that is still stepped and no slot's any more."""
+        """Slots with a new tensor that nothing steps, in place of one that is stepped and in no slot any more."""
         if look.slots is before.slots and are_same(look.identities, before.identities):
             return
         now = set(map(id, look.identities))

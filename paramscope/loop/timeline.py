@@ -1,4 +1,4 @@
-"""Changes by moments → lines to read: what all slots of a module did is said of the module, numbered siblings as one."""
+"""Changes by moments → lines: what all slots of a module did is said of the module, of numbered siblings at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watch over a training loop: marks, whose differences are its timeline, and steps, which the rules of loops judge."""
+"""The watch over a training loop: marks, whose differences make its timeline, and steps, which rules judge."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from paramscope.rules.discovery import discover
 from paramscope.rules.findings import to_findings
 from paramscope.rules.loop.seen import Step
 from paramscope.rules.naming import literal
+from paramscope.rules.rule import Problem
 
 if TYPE_CHECKING:
     from paramscope.report.face import Report
@@ -128,8 +129,9 @@ class Watch:
     def close(self) -> None:
         """Detaches from the optimizers and the model. What was recorded stays."""
         self._is_closed = True
-        for closing in (*self._hooks, *self._steppings):
-            closing.close()
+        for hooks, stepping in zip(self._hooks, self._steppings, strict=True):
+            hooks.close()
+            stepping.close()
 
     def __enter__(self) -> Watch:
         return self
@@ -165,7 +167,7 @@ class Watch:
         self._judge(step)
         return True
 
-    def _end(self, stepping: Stepping, searches: bool) -> None:
+    def _end(self, stepping: Stepping, searches: bool) -> None:  # noqa: FBT001  called back
         with torch.no_grad(), torch._C.DisableTorchFunction(), without_modes():
             step = stepping.after(searches=searches)
         self._judge(step)
@@ -173,11 +175,14 @@ class Watch:
     def _judge(self, step: Step) -> None:
         found: list[Finding] = []
         for loaded in self._rules:
+            code = loaded.rule.code
             problems = [
-                problem for problem in loaded.check(step) if (loaded.rule.code, problem.paths[0]) not in self._said
+                each
+                for each in loaded.check(step)
+                if isinstance(each, Problem) and (code, each.paths[0]) not in self._said
             ]
             if problems:
-                self._said |= {(loaded.rule.code, problem.paths[0]) for problem in problems}
+                self._said |= {(code, each.paths[0]) for each in problems}
                 found += to_findings(loaded.rule, problems, None)
         if not found:
             return

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from paramscope.source.finder import Assignment
 
 Need = Literal["optimizer", "values", "run", "backward", "step", "loop"]
-"""`run` is one of any kind; `backward` one that went so far, as `step` did, too. What needs a `loop` judges no snapshot,
-but the steps that a `watch` looked on."""
+"""`run` is one of any kind; `backward` one that went so far, as `step` did, too. What needs a `loop` judges no
+snapshot but the steps of one, while `watch` looks on."""
 
 
 class Rule(NamedTuple):

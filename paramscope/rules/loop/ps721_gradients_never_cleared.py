@@ -6,8 +6,8 @@ What it finds
   before one step are accumulation, and fine.
 
 Why it matters
-: `backward()` adds to `.grad` and never clears it. Without `zero_grad()` each step goes along the sum of all gradients
-  since the beginning: the loss often still falls for a while, and then rises.
+: `backward()` adds to `.grad` and never clears it. Without `zero_grad()` each step goes along the sum of all
+  gradients since the beginning: the loss often still falls for a while, and then rises.
 
 Example
 ```python
@@ -63,7 +63,7 @@ def check(step: Step) -> Iterator[Problem]:
             f"At {step.words}, the "
             + "{0|gradient|gradients} of {0} {0|was|were} still what the step before had used when backward "
             "added to {0|it|them}: nothing cleared {0|it|them} in between, and the step goes along the sum of both.",
-            "Call optimizer.zero_grad() once for each optimizer.step(): before the first backward(), or after the step.",
+            "Call optimizer.zero_grad() once for each optimizer.step(): before backward(), or after the step.",
             blame=None,
             alike=step.words,
         )

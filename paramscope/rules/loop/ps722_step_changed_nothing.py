@@ -41,8 +41,8 @@ def step(number):
 
 When it is wrong to follow it
 : Where an optimizer saves up gradients over five steps or more and moves then, or where another program moves the
-  weights. Silent where the learning rate is zero, where a gradient scaler skips the step, and for weights in 16 bits
-  or fewer, whose updates may be lost in rounding, unless nothing that the optimizer holds has moved.
+  weights. Silent where the learning rate is zero, where a gradient scaler skips the step, where the optimizer looks
+  for where to go (LBFGS), and where all of it could be lost to rounding.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def check(step: Step) -> Iterator[Problem]:
         if steps >= _SEVERAL:
             yield Problem(
                 (path,),
-                "{0} {0|has a gradient|have gradients} and {0|is|are} stepped, and {0|is|are} what {0|it was|they were} "
+                "{0} {0|has a gradient|have gradients}, {0|is|are} stepped, and {0|is|are} what {0|it was|they were} "
                 f"{steps} steps before {step.words}, in all elements that were looked at.",
                 "Look at what optimizer.step() does: it has to change the tensors that it holds, in place.",
                 blame=None,

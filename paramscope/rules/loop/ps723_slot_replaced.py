@@ -65,8 +65,8 @@ def check(step: Step) -> Iterator[Problem]:
             (path,),
             f"Since {step.words}, " + "{0} {0|is another tensor than the one|are other tensors than those} that the "
             "optimizer holds: {0|it is|they are} trainable, and no optimizer steps {0|it|them}.",
-            "Replace modules, and load with assign=True, before the optimizer is built; or build it anew, or hand it the "
-            "new tensors: optimizer.add_param_group({'params': [{0}]}).",
+            "Replace modules, and load with assign=True, before the optimizer is built. Or build it anew; or hand "
+            "{0} to optimizer.add_param_group.",
             blame=None,
             alike=step.words,
         )

@@ -1,8 +1,8 @@
 """The model was put in eval mode, and is trained on in it.
 
 What it finds
-: A model that was in training mode in one step and is in eval mode in the next, and has modules that do something else
-  in each: dropout, batch norms, and whatever asks for `self.training`.
+: A model that was in training mode in one step and is in eval mode in the next, and has modules that do something
+  else in each: dropout, batch norms, and whatever asks for `self.training`.
 
 Why it matters
 : Validation calls `model.eval()`. Without `model.train()` after it, dropout stays off and batch norms use, and no
@@ -48,8 +48,8 @@ def step(number):
 ```
 
 When it is wrong to follow it
-: Where the last phase of a training is in eval mode on purpose, to freeze the statistics of all batch norms. Silent for
-  models that are in eval mode from the first step, and for single modules that are put in it.
+: Where the last phase of a training is in eval mode on purpose, to freeze the statistics of all batch norms. Silent
+  for models that are in eval mode from the first step, and for single modules that are put in it.
 """
 
 from __future__ import annotations

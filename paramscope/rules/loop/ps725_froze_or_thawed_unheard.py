@@ -1,13 +1,13 @@
 """What trains was changed, and the optimizer never heard of it.
 
 What it finds
-: A slot that was frozen in all steps so far, requires grad now, has a gradient, and is in no optimizer. And a slot that
-  was frozen while its optimizer holds it, still has a gradient, and is still changed by the steps.
+: A slot that was frozen in all steps so far, requires grad now, has a gradient, and is in no optimizer. And a slot
+  that was frozen while its optimizer holds it, still has a gradient, and is still changed by the steps.
 
 Why it matters
-: `requires_grad` decides who gets a gradient; the optimizer's groups decide who is stepped. An optimizer that was built
-  from what was trainable at the time never learns of what is thawed later; one that holds what is frozen later moves
-  it on for as long as it has a gradient, if only by momentum and weight decay.
+: `requires_grad` decides who gets a gradient; the optimizer's groups decide who is stepped. An optimizer that was
+  built from what was trainable at the time never learns of what is thawed later; one that holds what is frozen later
+  moves it on for as long as it has a gradient, if only by momentum and weight decay.
 
 Example
 ```python
@@ -67,8 +67,8 @@ def check(step: Step) -> Iterator[Problem]:
         yield Problem(
             (path,),
             f"At {step.words}, " + "{0} {0|requires grad and has a gradient|require grad and have gradients}, and "
-            "{0|was|were} frozen from when the watch began until now; no optimizer that is watched holds {0|it|them}.",
-            "Hand what you unfreeze to the optimizer: optimizer.add_param_group({'params': [{0}]}). Or build it from all "
+            "{0|was|were} frozen since the watch began; no optimizer that is watched holds {0|it|them}.",
+            "Hand {0} to optimizer.add_param_group when you unfreeze {0|it|them}. Or build the optimizer from all "
             "parameters: it passes over those without a gradient.",
             blame=None,
             alike=("thawed", step.words),

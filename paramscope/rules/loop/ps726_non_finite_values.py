@@ -1,8 +1,8 @@
 """A gradient or a weight became NaN or infinite.
 
 What it finds
-: A gradient that holds NaN or infinity when its optimizer is stepped with it, and a weight that holds one after a step.
-  Of a large model a part is looked at in each step, and all of it in turn.
+: A gradient that holds NaN or infinity when its optimizer is stepped with it, and a weight that holds one after a
+  step. Of a large model a part is looked at in each step, and all of it in turn.
 
 Why it matters
 : A step with such a gradient writes NaN into the weights, and from then on everything that the model computes is NaN.
@@ -72,7 +72,7 @@ def check(step: Step) -> Iterator[Problem]:
         yield Problem(
             (path,),
             "{0} {0|holds|hold} NaN or infinity after " + f"{step.words}.",
-            "Go back to the last weights that were finite; look at the learning rate, and at what the optimizer divides by.",
+            "Go back to the last finite weights; look at the learning rate, and at what the optimizer divides by.",
             blame=None,
             alike=("weight", step.words),
         )

@@ -2,11 +2,12 @@
 
 What it finds
 : A slot that still requires grad and stands in the optimizer, had a gradient in each of the first five steps or more,
-  and has had none since, for ten steps and for a tenth of those before, while others of the same optimizer have theirs.
+  and has had none since, for ten steps and for a tenth of those before, while others of the same optimizer have
+  theirs.
 
 Why it matters
-: Something cut it off: a branch that is no longer run, a `detach()`, `no_grad` or `.data` on a path that is taken now, a
-  module that was swapped. Optimizers pass over what has no gradient, so that it silently stays as it is.
+: Something cut it off: a branch that is no longer run, a `detach()`, `no_grad` or `.data` on a path that is taken
+  now, a module that was swapped. Optimizers pass over what has no gradient, so that it silently stays as it is.
 
 Example
 ```python
@@ -73,8 +74,8 @@ def check(step: Step) -> Iterator[Problem]:
                 "{0} had {0|a gradient|gradients} in each of "
                 f"the first {gap.got} steps and none in the {gap.missed} up to {step.words}, "
                 "though {0|it still requires|they still require} grad and others have theirs.",
-                "Look for what cuts {0} off from the loss: a branch that is not run, detach(), no_grad. What is to stay "
-                "as it is, freeze: requires_grad_(False).",
+                "Look for what cuts {0} off from the loss: a branch that is not run, detach(), no_grad. Freeze what "
+                "is to stay as it is: requires_grad_(False).",
                 blame=None,
                 alike=(gap.got, gap.missed),
             )
