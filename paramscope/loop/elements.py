@@ -11,19 +11,23 @@ import torch
 from paramscope.loop.values import is_readable, not_finite, samples
 
 _SLOTS = 256
-"""Slots of which some elements are read in one step; of more, others in turn."""
-_TURN = 8
-"""Steps in which they are the same ones: more than it takes until something is said of them."""
+"""Slots of which some elements are read in one step; of more, others from one close look to the next."""
 _ELEMENTS = 4_000_000
 """Elements of gradients that are looked at for NaN in one step, and as many of weights: all of a small model, some
 milliseconds' worth of a large one, and the rest in turn."""
-_FIRST, _EVERY = 10, 100
-"""Reading an element waits for its device. Of one that is not the CPU, elements are read in this many steps at the
-beginning, and in as many at the beginning of each hundred."""
+_FIRST, _LONG, _EVERY = 20, 8, 64
+"""Steps of the first close look, of later ones, and from one to the next: each is longer than it takes until something
+is said. In between, what takes most of the time is left out: reading the elements that a step is to move, and, where
+that waits for a device, looking for NaN."""
 _LEAST = 1e-6
 """A gradient below it is as good as none."""
 _MARGIN = 100.0
 """How many times what rounding may lose a step has to be before it is expected to be seen."""
+
+
+def is_close(number: int) -> bool:
+    """Whether the step of this number is looked at closely."""
+    return number <= _FIRST or number % _EVERY < _LONG
 
 
 class Slot(NamedTuple):
@@ -72,10 +76,13 @@ class Elements:
         """Reads what the step will be held against. The slots whose gradients are not finite."""
         self._sampled, self._finite = [], []
         able = [slot for slot in slots if is_readable(slot.tensor) and is_readable(slot.grad)]
-        if not able or not (able[0].tensor.device.type == "cpu" or number % _EVERY < _FIRST):
+        if is_close(number):
+            start = number // _EVERY * _SLOTS % len(able) if len(able) > _SLOTS else 0
+            self._sampled = _read((able[start:] + able[:start])[:_SLOTS])
+        else:
+            self._sampled = _read([slot for slot in able if slot.is_frozen][:_SLOTS])
+        if not able or not (able[0].tensor.device.type == "cpu" or is_close(number)):
             return ()
-        start = (number // _TURN * _SLOTS) % len(able) if len(able) > _SLOTS else 0
-        self._sampled = _read((able[start:] + able[:start])[:_SLOTS])
         looked = self._in_turn(able)
         self._finite = [(slot.path, ref(slot.tensor)) for slot in looked]
         return tuple(looked[at].path for at in not_finite([slot.grad for slot in looked]))

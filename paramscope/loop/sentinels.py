@@ -34,11 +34,11 @@ class Sentinel:
             tensor.register_post_accumulate_grad_hook(self._added),
         )
 
-    def restart(self) -> None:
-        """After a step."""
+    def restart(self, *, is_close: bool) -> None:
+        """After a step. is_close: whether the next one is looked at closely."""
         self.accumulated, self.is_carried, self._expected = 0, False, None
         tensor = self._tensor()
-        grad = None if tensor is None else tensor.grad
+        grad = tensor.grad if is_close and tensor is not None else None
         if grad is not None and is_readable(grad):
             kept = sample(grad).clone()
             self._expected = kept if kept.any() else None

@@ -10,7 +10,7 @@ import torch
 from paramscope.capture.code import speaks_of
 from paramscope.capture.groups import members
 from paramscope.capture.states import instance_dict
-from paramscope.loop.elements import Elements, Slot
+from paramscope.loop.elements import Elements, Slot, is_close
 from paramscope.loop.look import Held, Live, Look, are_same
 from paramscope.loop.sentinels import Sentinel, choose
 from paramscope.rules.loop.seen import Flip, Gap, Step
@@ -61,7 +61,7 @@ class Stepping:
         outside: dict[str, int] = {}
         if not _is_skipped(self.held.holder):
             bad = self._elements.before(self.number, list(self._about_to_step(look, live, was_frozen)))
-            if not self._has_held and not any(look.places):
+            if not self._has_held and not any(look.places) and is_close(self.number):
                 outside = self._elements.outside(list(self._beside(look, live)))
         self._froze = was_frozen | self._frozen_since(before, look)
         return Step(
@@ -82,7 +82,7 @@ class Stepping:
         nothing better than where it is."""
         moved = self._elements.after()
         for sentinel in self._sentinels:
-            sentinel.restart()
+            sentinel.restart(is_close=is_close(self.number + 1))
         return Step(
             self.number,
             f"step {self.number}{self._words}",
@@ -106,7 +106,9 @@ class Stepping:
 
     def _about_to_step(self, look: Look, live: Live, frozen: set[str]) -> Iterator[Slot]:
         """Members with a gradient: those that train, and those that were frozen since they did."""
-        rates = [_rate(group.get("lr")) for group in self.held.groups()]
+        # Gradients that are scaled up say nothing of how far a step goes.
+        is_scaled = vars(self.held.holder).get("grad_scale") is not None
+        rates = [None if is_scaled else _rate(group.get("lr")) for group in self.held.groups()]
         for at in self._members:
             path, is_frozen = look.slots[at], not look.is_trainable[at]
             if look.has_grad[at] and (not is_frozen or path in frozen):

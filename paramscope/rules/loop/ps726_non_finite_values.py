@@ -61,8 +61,8 @@ def check(step: Step) -> Iterator[Problem]:
     for path in step.bad_gradients:
         yield Problem(
             (path,),
-            "The {0|gradient|gradients} of {0} {0|holds|hold} NaN or infinity at " + f"{step.words}, which uses "
-            "{0|it|them}.",
+            "The {0|gradient|gradients} of {0} {0|holds|hold} NaN or infinity when "
+            f"the optimizer begins {step.words}.",
             "Look for what divides by, or takes the logarithm or the root of, zero: "
             "torch.autograd.set_detect_anomaly(True) names the operation.",
             blame=None,
