@@ -300,7 +300,9 @@ def test_a_gradient_that_is_not_finite_is_named_before_it_is_used() -> None:
             model.head.register_full_backward_pre_hook(infinite)
 
     with (
-        pytest.raises(FindingsError, match=r"gradients of .* hold NaN or infinity when the optimizer begins step 7") as raised,
+        pytest.raises(
+            FindingsError, match=r"gradients of .* hold NaN or infinity when the optimizer begins step 7"
+        ) as raised,
         watch(model, optimizer, steps=True, on_finding="raise"),
     ):
         train(model, optimizer, before=spoil)

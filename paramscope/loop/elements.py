@@ -16,9 +16,9 @@ _ELEMENTS = 4_000_000
 """Elements of gradients that are looked at for NaN in one step, and as many of weights: all of a small model, some
 milliseconds' worth of a large one, and the rest in turn."""
 _FIRST, _LONG, _EVERY = 20, 8, 64
-"""Steps of the first close look, of later ones, and from one to the next: each is longer than it takes until something
-is said. In between, what takes most of the time is left out: reading the elements that a step is to move, and, where
-that waits for a device, looking for NaN."""
+"""Steps of the first close look, of later ones, and from one to the next: each is longer than it takes until anything
+is said. Between them, what takes most of the time is left out: reading elements that a step is to move; and looking
+for NaN, where that waits for a device."""
 _LEAST = 1e-6
 """A gradient below it is as good as none."""
 _MARGIN = 100.0

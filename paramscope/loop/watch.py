@@ -20,6 +20,7 @@ from paramscope.errors import FindingsError, FindingsWarning, NotAnOptimizer, Wa
 from paramscope.loop.changes import UNHEARD, changes
 from paramscope.loop.hooks import Hooks
 from paramscope.loop.look import Held, look
+from paramscope.loop.reducers import Reducers
 from paramscope.loop.steps import Stepping
 from paramscope.loop.timeline import Moment, Timeline, folded, moment
 from paramscope.report.finding import Finding
@@ -64,7 +65,8 @@ class Watch:
         self._findings: list[Finding] = []
         self._said: set[tuple[str, str]] = set()
         self._moments: list[Moment] = []
-        self._last = start = look(roots, self._held)[0]
+        start, live = look(roots, self._held)
+        self._last = start
         self._frozen = {
             path for path, is_trainable in zip(start.slots, start.is_trainable, strict=True) if not is_trainable
         }
@@ -72,6 +74,7 @@ class Watch:
         self._unheard: dict[str, str] = {}
         """Slots that were thawed and that no optimizer has taken up, by the mark at which that was seen."""
         self._rules = [loaded for loaded in discover().rules if loaded.rule.needs == "loop"] if steps else []
+        self._reducers = Reducers(roots if steps else (), start, live)
         self._steppings: list[Stepping] = []
         self._hooks: list[Hooks] = []
         for held in self._held if steps else ():
@@ -163,6 +166,7 @@ class Watch:
         with paused_collector(), torch.no_grad(), torch._C.DisableTorchFunction(), without_modes():
             now, live = look(roots, self._held, stepping.look)
             step = stepping.before(now, live, [path for path, _ in roots], self._frozen)
+            step = step._replace(unreduced=self._reducers.lost(roots, now, live))
             del live
         self._judge(step)
         return True

@@ -26,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from zoo.trust import suspicions
 
-from paramscope import Report, audit
+from paramscope import Report, audit, watch
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -350,6 +350,53 @@ def test_distributed_tensors_on_four_ranks() -> None:
     report = look(model)
     assert {slot.device for slot in report.slots.records()} == {"meta"}
     assert report.sharing == ()
+
+
+def trained(model: Any, optimizer: Any, at_step_5: Any = None) -> Any:
+    """The watch over ten steps."""
+    with watch(model, optimizer, steps=True, on_finding="collect") as watched:
+        for number in range(1, 11):
+            if number == 5 and at_step_5 is not None:
+                at_step_5()
+            optimizer.zero_grad()
+            model(X).square().mean().backward()
+            optimizer.step()
+    return watched
+
+
+def test_a_watch_over_a_loop_of_one_rank() -> None:
+    start()
+    model: Any
+    options: list[dict[str, Any]] = [{}, {"find_unused_parameters": True}, {"static_graph": True}]
+    for kwargs in (*options, {"gradient_as_bucket_view": True}):
+        model = DistributedDataParallel(net(), **kwargs)
+        assert trained(model, torch.optim.AdamW(model.parameters())).findings == ()
+        assert trained(model.module, torch.optim.SGD(model.parameters(), lr=0.1)).findings == ()
+    zero = ZeroRedundancyOptimizer(model.parameters(), torch.optim.AdamW, lr=0.1)
+    assert trained(model, zero).findings == ()
+    mesh = init_device_mesh("cpu", (1,))
+    model = net()
+    fully_shard(model, mesh=mesh)
+    assert trained(model, torch.optim.AdamW(model.parameters())).findings == ()
+    model = FullyShardedDataParallel(net(), device_id=CPU, use_orig_params=True)
+    assert trained(model, torch.optim.AdamW(model.parameters())).findings == ()
+
+    def to_and_back() -> None:
+        model.double()
+        model.float()
+
+    def replace() -> None:
+        model.module[0] = nn.Linear(3, 4)
+        optimizer.add_param_group({"params": list(model.module[0].parameters())})
+
+    for change, paths in ((to_and_back, 5), (replace, 2)):
+        model = DistributedDataParallel(net(), find_unused_parameters=True)
+        optimizer = torch.optim.AdamW(model.parameters())
+        (finding,) = trained(model, optimizer, change).findings
+        assert (finding.code, len(finding.paths)) == ("PS723", paths)
+        assert finding.message.startswith(
+            "Since step 5, DistributedDataParallel no longer hears of the gradients of "
+        )
 
 
 def sharded(ranks: int) -> Any:

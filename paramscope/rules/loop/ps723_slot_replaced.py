@@ -2,7 +2,8 @@
 
 What it finds
 : A slot whose tensor an optimizer stepped, and which holds another trainable tensor now, that no optimizer has, while
-  the optimizer goes on with the old one, which the model no longer holds anywhere.
+  the optimizer goes on with the old one, which the model no longer holds anywhere. And slots of a watched
+  DistributedDataParallel whose tensors were replaced or moved after it was built.
 
 Why it matters
 : The optimizer holds tensors, not names. `model.head = nn.Linear(…)`, `load_state_dict(…, assign=True)` and some
@@ -69,4 +70,14 @@ def check(step: Step) -> Iterator[Problem]:
             "{0} to optimizer.add_param_group.",
             blame=None,
             alike=step.words,
+        )
+    for path in step.unreduced:
+        yield Problem(
+            (path,),
+            f"Since {step.words}, DistributedDataParallel no longer hears of "
+            "the {0|gradient|gradients} of {0}, whose {0|tensor was|tensors were} replaced or moved after it was "
+            "built: each rank goes its own way.",
+            "Move, cast and replace before DistributedDataParallel(model) is built, or build it anew.",
+            blame=None,
+            alike=("reducer", step.words),
         )

@@ -45,6 +45,8 @@ class Step(NamedTuple):
     replaced: tuple[str, ...] = ()
     """Slots that hold a trainable tensor which no optimizer has, in place of one that an optimizer holds and the
     model no longer does."""
+    unreduced: tuple[str, ...] = ()
+    """Trainable slots of which DistributedDataParallel no longer hears when they have a gradient."""
     flips: tuple[Flip, ...] = ()
     thawed: tuple[str, ...] = ()
     """Slots that were frozen in all steps before, and now have a gradient and no optimizer."""
