@@ -504,3 +504,23 @@ def test_two_losses_with_an_optimizer_each_over_one_trunk() -> None:
             first.step()
             (model["second"](model["trunk"](batch)) - 1).square().mean().backward()
             second.step()
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler
+@pytest.mark.parametrize("compiled", ["step", "loop"])
+def test_a_compiled_step(compiled: str) -> None:
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=torch.tensor(0.01))
+    step = torch.compile(optimizer.step, backend="eager") if compiled == "step" else optimizer.step
+
+    def loop() -> None:
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        step()
+
+    if compiled == "loop":
+        loop = torch.compile(loop, backend="eager")
+    with silent(model, optimizer) as watched:
+        for _ in range(4):
+            loop()
+    assert str(watched).startswith("4 steps")

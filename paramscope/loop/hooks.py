@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from paramscope.capture.classes import short_name
 from paramscope.errors import NotAnOptimizer
 from paramscope.loop.look import Held
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+# A step may be compiled, and with it what it calls. torch.compiler.disable would import the compiler at once.
+_uncompiled: Callable[[_Function], _Function] = torch._disable_dynamo  # type: ignore[attr-defined, assignment]
 
 
 class Hooks:
@@ -51,6 +55,7 @@ class Hooks:
         for handle in self._handles:
             handle.remove()
 
+    @_uncompiled
     def _before(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._depth and _is_within_step(optimizer):
             self._depth += 1
@@ -64,16 +69,21 @@ class Hooks:
 
         def first(*given: Any, **named: Any) -> Any:
             loss = closure(*given, **named)
-            if self._is_begun:
-                self._searches = True
-            else:
-                self._is_begun = self._begin()
+            self._evaluated()
             return loss
 
         if "closure" in kwargs:
             return args, {**kwargs, "closure": first}
         return (args[0], first, *args[2:]), kwargs
 
+    @_uncompiled
+    def _evaluated(self) -> None:
+        if self._is_begun:
+            self._searches = True
+        else:
+            self._is_begun = self._begin()
+
+    @_uncompiled
     def _after(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._depth = max(self._depth - 1, 0)
         if not self._depth and self._is_begun:
