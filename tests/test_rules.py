@@ -66,7 +66,11 @@ def test_what_is_read_of_a_rule_is_what_its_file_holds() -> None:
 
 def test_a_rule_is_found_by_the_name_of_its_file() -> None:
     for loaded in OURS.values():
-        assert own(loaded.rule.code) == own(loaded.rule.name) == loaded
+        assert own(loaded.rule.code) == loaded
+        named = own(loaded.rule.name)
+        assert named is not None
+        # A snapshot's rule and a loop's may have one name for one defect.
+        assert named == loaded or (named.rule.name, loaded.rule.needs) == (loaded.rule.name, "loop")
     assert [own(word) for word in ("", "PS1", "EX001", "facts", "steps", "rules")] == [None] * 6
 
 

@@ -6,6 +6,7 @@ import gc
 import warnings
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,13 +46,21 @@ def test_the_backbone_that_the_optimizer_never_took_up() -> None:
     moments = {moment.label: lines(moment) for moment in watched.timeline}
     assert moments["epoch 10"] == ["got gradient head.* ×2"]
     assert moments["epoch 50"] == ["no change"]
-    assert moments["epoch 51"] == ["thawed backbone.* ×4 (no optimizer holds it)", "got gradient backbone.* ×4"]
+    assert moments["epoch 51"] == ["thawed backbone.* ×4 (in no optimizer)", "got gradient backbone.* ×4"]
     assert moments["epoch 60"] == ["no change"]
     assert str(watched).endswith("backbone.* ×4: thawed by 'epoch 51', and not in any optimizer since")
     optimizer.add_param_group({"params": list(model.backbone.parameters())})
     with watch(model, optimizer) as other:
         other.mark("later")
     assert "not in any optimizer" not in str(other)
+
+
+def test_the_page_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "watch.md").read_text(encoding="utf-8")
+    example = page.partition("<!-- example:start -->")[2].partition("<!-- example:end -->")[0]
+    code, printed = (block.partition("\n")[2] for block in example.split("```")[1::2])
+    exec(compile(code, "example", "exec"), {})
+    assert capsys.readouterr().out == printed, "docs/watch.md is stale"
 
 
 def test_what_a_moment_can_say() -> None:

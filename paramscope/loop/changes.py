@@ -28,7 +28,7 @@ ChangeKind = Literal[
     "learning rate",
 ]
 KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
-UNHEARD = "no optimizer holds it"
+UNHEARD = "in no optimizer"
 
 
 class Change(NamedTuple):
