@@ -7,7 +7,7 @@ from collections import deque
 from torch import nn
 
 from benchmarks.measure import Tool, Work
-from paramscope import audit, capture
+from paramscope import audit, capture, watch
 
 
 def _walk(model: nn.Module) -> Work:
@@ -32,6 +32,11 @@ def _json(model: nn.Module) -> Work:
     return report.to_json
 
 
+def _mark(model: nn.Module) -> Work:
+    watched = watch(model)
+    return lambda: watched.mark("now")
+
+
 BASELINE = Tool("B", "`named_modules`, `named_parameters` and `named_buffers`, exhausted", _walk)
 CAPTURE = Tool("paramscope capture", "`capture(model)`", lambda model: lambda: capture(model))
 AUDIT = Tool("paramscope audit", "`audit(model)` and its `totals`", _audit)
@@ -39,4 +44,6 @@ TABLE = Tool("paramscope table", "`str(audit(model))`: the folded table", lambda
 
 JSON = Tool("paramscope JSON", "`report.to_json()`", _json)
 
-OURS = (CAPTURE, AUDIT, TABLE, JSON)
+MARK = Tool("paramscope mark", "`watch(model).mark(label)`", _mark)
+
+OURS = (CAPTURE, AUDIT, TABLE, JSON, MARK)

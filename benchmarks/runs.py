@@ -7,6 +7,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.seconds import Job
-from paramscope import audit
+from paramscope import audit, watch
 from paramscope.probe import snapshot_of_run
 
 _TOKENS = 4_096
@@ -36,6 +37,7 @@ def run_jobs(repeats: int, *, is_quick: bool) -> list[Job]:
         return snapshot_of_run(model, step, run="step", inputs=ids)
 
     found.append(_ratio('`run="backward"` of GPT-2', 1.2, backward, by_hand, repeats, "by hand, with a copy"))
+    found.append(_watched(model, step, repeats))
     by_hand = _by_hand(model, ids, is_stepped=True)
     found.append(_ratio('`run="step"` of GPT-2', 1.2, stepped, by_hand, repeats, "by hand, with a copy"))
     resnet, image = _resnet50(), torch.zeros(1, 3, 224, 224)
@@ -46,6 +48,37 @@ def run_jobs(repeats: int, *, is_quick: bool) -> list[Job]:
     for name, peer in _peers(resnet, image).items():
         found.append(_ratio(f"ResNet-50, run and drawn, beside {name}", 1.0, table, peer, repeats, name))
     return found
+
+
+def _watched(model: nn.Module, optimizer: torch.optim.Optimizer, repeats: int) -> Job:
+    """What the hooks of a watch take of steps of 4 × 128 tokens. The first step, which imports the rules, does not
+    count; nor do the hooks of four slots in backward."""
+    ids = torch.randint(0, 50_257, (4, 128))
+    taken: list[float] = []
+
+    def timed(hook: Callable[..., object], *given: object) -> object:
+        start = time.perf_counter()
+        found = hook(*given)
+        taken.append(time.perf_counter() - start)
+        return found
+
+    shares = []
+    with watch(model, optimizer, steps=True, on_finding="raise"):
+        for held in (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks):
+            held.update({name: partial(timed, hook) for name, hook in held.items()})
+        for _ in range(repeats + 1):
+            taken.clear()
+            whole = _seconds(lambda: _step(model, optimizer, ids))
+            shares.append(100 * sum(taken) / whole)
+    del shares[0]
+    what = "`watch(steps=True)` of GPT-2, 4 × 128 tokens"
+    return Job(what, "% of a step", 2.0, statistics.median(shares), (min(shares), max(shares)))
+
+
+def _step(model: nn.Module, optimizer: torch.optim.Optimizer, ids: torch.Tensor) -> None:
+    optimizer.zero_grad()
+    model(input_ids=ids, labels=ids).loss.backward()
+    optimizer.step()
 
 
 def _ratio(

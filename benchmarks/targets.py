@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from benchmarks.ours import AUDIT, BASELINE, CAPTURE, JSON, TABLE
+from benchmarks.ours import AUDIT, BASELINE, CAPTURE, JSON, MARK, TABLE
 from benchmarks.results import Measured, Results
 
 MICROSECONDS = 10.0
@@ -15,7 +15,7 @@ BESIDE, BESIDE_LARGE = 0.6, 0.5
 LARGE = 500
 GROWTH = 0.02
 SLOT_LIMIT = 160
-CORE = {CAPTURE.name: (3.5, 2.0), AUDIT.name: (6.0, 3.0)}
+CORE = {CAPTURE.name: (3.5, 2.0), AUDIT.name: (6.0, 3.0), MARK.name: (1.0, 1.0)}
 """In B: on models of fewer than 500 tensors, and from 1,000 modules on."""
 _SUMMARIES = ("torchinfo", "Lightning ModelSummary")
 

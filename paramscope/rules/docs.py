@@ -137,8 +137,8 @@ def to_index(rules: Sequence[Loaded]) -> str:
     lines = [
         "# The rules",
         "",
-        "`paramscope check` holds a model against all of them, `paramscope explain CODE` prints one. A code never",
-        "changes its meaning.",
+        "`paramscope check` holds a model against all of them but those that need a training loop, which",
+        "[`watch`](../watch.md) judges; `paramscope explain CODE` prints one. A code never changes its meaning.",
         "",
         "- **error**: training, saving or loading will not do what the code says.",
         "- **warning**: probably a mistake; legitimate uses exist.",
