@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from paramscope import Finding, Severity, watch
+from paramscope import Finding, Severity, audit, watch
+from paramscope.api import judge
 from paramscope.errors import FindingsError, FindingsWarning
 from paramscope.rules.discovery import discover
 from paramscope.rules.rule import Loaded
@@ -366,3 +367,18 @@ def test_a_warning_is_given_once_and_points_at_the_step() -> None:
         train(model, optimizer, before=lambda number: model.eval() if number == 4 else None)
     (only,) = caught
     assert only.filename == __file__
+
+
+def test_rules_of_loops_are_known_and_no_check_runs_them() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Dropout())
+    optimizer = sgd(model)
+    report = audit(model, optimizer=optimizer)
+    assert not {each.code for each in report.skipped} & {each.rule.code for each in RULES}
+    assert "PS724" not in str(report.render("sarif"))
+    alone = judge(report.snapshot, rules=RULES)
+    assert alone.findings == ()
+    assert {each.reason for each in alone.skipped} == {"it judges a training loop, while `paramscope.watch` looks on"}
+    with watch(model, optimizer, steps=True, on_finding="collect") as watched:
+        train(model, optimizer, before=lambda number: model.eval() if number == 4 else None)
+    assert '"PS724"' in str(watched.report.render("sarif"))
+    assert "PS724" in str(watched.report.render("junit"))

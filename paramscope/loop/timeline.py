@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from paramscope import text
@@ -18,8 +18,15 @@ class Moment(NamedTuple):
     steps: tuple[tuple[str, int], ...]
     """Steps that were seen of each optimizer until then, by its name; none where steps are not watched."""
     changes: tuple[Change, ...]
-    lines: tuple[str, ...]
-    """The changes as text, folded."""
+    notes: tuple[str, ...]
+    """What is not watched any more."""
+    slots: tuple[Sequence[str], Sequence[str]]
+    """Paths of all slots, before and after."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The changes as text, folded, and the notes."""
+        return (*_lines(self.changes, [path for paths in self.slots for path in paths]), *self.notes)
 
     def __str__(self) -> str:
         counted = [f"{text.plural(number, 'step')}{_of(name, self.steps)}" for name, number in self.steps]
@@ -34,17 +41,6 @@ class Timeline(tuple[Moment, ...]):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))
-
-
-def moment(
-    label: str,
-    steps: Iterable[tuple[str, int]],
-    changes: tuple[Change, ...],
-    slots: Sequence[str],
-    notes: Iterable[str],
-) -> Moment:
-    """One moment. slots: all there are, before or after. notes: lines to end with."""
-    return Moment(label, tuple(steps), changes, (*_lines(changes, slots), *notes))
 
 
 def _of(name: str, several: Sequence[object]) -> str:

@@ -22,7 +22,7 @@ from paramscope.loop.hooks import Hooks
 from paramscope.loop.look import Held, look
 from paramscope.loop.reducers import Reducers
 from paramscope.loop.steps import Stepping
-from paramscope.loop.timeline import Moment, Timeline, folded, moment
+from paramscope.loop.timeline import Moment, Timeline, folded
 from paramscope.report.finding import Finding
 from paramscope.rules.discovery import discover
 from paramscope.rules.findings import to_findings
@@ -101,8 +101,8 @@ class Watch:
             waiting = zip(after.slots, after.is_trainable, after.places, strict=True)
             still = {path for path, is_trainable, places in waiting if is_trainable and not places}
             self._unheard = {path: since for path, since in self._unheard.items() if path in still}
-        steps = [(stepping.held.name, stepping.number) for stepping in self._steppings]
-        found = moment(str(label), steps, changed, (*before.slots, *after.slots), self._lost())
+        steps = tuple((stepping.held.name, stepping.number) for stepping in self._steppings)
+        found = Moment(str(label), steps, changed, tuple(self._lost()), (before.slots, after.slots))
         self._moments.append(found)
         return found
 

@@ -90,14 +90,17 @@ def render(report: ReportData, format: str, **options: Any) -> str | bytes:
 
 
 def _of_one(render_checks: Renderer) -> Renderer:
-    """A format of checks, for a report: as if every rule that is installed had been asked."""
+    """A format of checks, for a report: as if every rule that is installed had been asked, and those of loops that a
+    watch found something by."""
 
     @wraps(render_checks)
     def render(report: ReportData, **options: Any) -> str | bytes:
         from paramscope.exceptions.checked import as_checked
         from paramscope.rules.discovery import discover
 
-        return render_checks([as_checked(report, discover().rules)], **options)
+        found = {finding.code for finding in report.findings}
+        rules = [each for each in discover().rules if each.rule.needs != "loop" or each.rule.code in found]
+        return render_checks([as_checked(report, rules)], **options)
 
     return render
 

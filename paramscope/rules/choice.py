@@ -66,6 +66,11 @@ def choose(rules: Sequence[Loaded], select: Sequence[str], ignore: Sequence[str]
     return chosen
 
 
+def on_snapshots(rules: Sequence[Loaded]) -> tuple[Loaded, ...]:
+    """Those that judge a snapshot. Where there are none, all: whoever asks for nothing else is to be answered."""
+    return tuple(each for each in rules if each.rule.needs != "loop") or tuple(rules)
+
+
 def exactly(rules: Sequence[Loaded], code: str) -> Loaded:
     """The one rule of a code or a name. Raises RuleError."""
     for each in rules:

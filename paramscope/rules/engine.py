@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from paramscope.report.finding import Finding, Skipped
+from paramscope.rules.choice import on_snapshots
 from paramscope.rules.discovery import discover
 from paramscope.rules.facts import Facts
 from paramscope.rules.findings import to_findings
@@ -39,9 +40,7 @@ def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
     report nothing themselves.
     """
     discovered = discover()
-    wanted = discovered.rules if rules is None else tuple(rules)
-    # Rules of loops have nothing to do here; who asks for nothing else is answered.
-    wanted = tuple(each for each in wanted if each.rule.needs != "loop") or wanted
+    wanted = on_snapshots(discovered.rules if rules is None else rules)
     facts = Facts(snapshot)
     by_code = {loaded.rule.code: loaded for loaded in (*discovered.rules, *wanted)}
     codes = {loaded.rule.code for loaded in wanted}
