@@ -524,3 +524,25 @@ def test_a_compiled_step(compiled: str) -> None:
         for _ in range(4):
             loop()
     assert str(watched).startswith("4 steps")
+
+
+class TopFew(torch.optim.SGD):
+    """Moves the one element with the largest gradient, of each tensor."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Sparse."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                at = int(parameter.grad.abs().argmax())
+                parameter.view(-1)[at] -= group["lr"] * parameter.grad.view(-1)[at]
+
+
+def test_a_step_that_moves_a_single_element() -> None:
+    model = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 1))
+    optimizer = TopFew(model.parameters(), lr=0.1)
+    with silent(model, optimizer):
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            model(torch.randn(8, 64)).square().mean().backward()
+            optimizer.step()

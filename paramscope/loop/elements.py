@@ -59,6 +59,8 @@ class _Before(NamedTuple):
     is_expected: bool
     """Whether the step is large enough to move one of them."""
     is_frozen: bool
+    whole: Any
+    """A copy of all elements, where those that were read have not changed in the step before; else None."""
 
 
 class Elements:
@@ -67,6 +69,7 @@ class Elements:
     def __init__(self) -> None:
         self._still: dict[str, int] = {}
         self._outside: dict[str, _Before] = {}
+        self._since: dict[str, int] = {}
         self._sampled: list[_Before] = []
         self._finite: list[tuple[str, ref[Any]]] = []
         self._at = 0
@@ -78,9 +81,9 @@ class Elements:
         able = [slot for slot in slots if is_readable(slot.tensor) and is_readable(slot.grad)]
         if is_close(number):
             start = number // _EVERY * _SLOTS % len(able) if len(able) > _SLOTS else 0
-            self._sampled = _read((able[start:] + able[:start])[:_SLOTS])
+            self._sampled = self._read((able[start:] + able[:start])[:_SLOTS])
         else:
-            self._sampled = _read([slot for slot in able if slot.is_frozen][:_SLOTS])
+            self._sampled = self._read([slot for slot in able if slot.is_frozen][:_SLOTS])
         if not able or not (able[0].tensor.device.type == "cpu" or is_close(number)):
             return ()
         looked = self._in_turn(able)
@@ -90,14 +93,14 @@ class Elements:
     def outside(self, slots: Sequence[Slot]) -> dict[str, int]:
         """Steps since which slots that the optimizer does not hold are the same, each of them large enough to move
         them."""
-        read = _read([slot for slot in slots if is_readable(slot.tensor) and is_readable(slot.grad)][:_SLOTS])
+        read = self._read([slot for slot in slots if is_readable(slot.tensor) and is_readable(slot.grad)][:_SLOTS])
         was, self._outside = self._outside, {each.path: each for each in read}
-        self._still = {
-            each.path: self._still.get(each.path, 0) + 1
+        self._since = {
+            each.path: self._since.get(each.path, 0) + 1
             for each in read
             if each.path in was and was[each.path].is_expected and was[each.path].elements == each.elements
         }
-        return self._still
+        return self._since
 
     def after(self) -> Moved:
         """What the step did to those that were read."""
@@ -105,8 +108,8 @@ class Elements:
         there = [(each, tensor) for each, tensor in sampled if tensor is not None and is_readable(tensor)]
         frozen = []
         still = {}
-        for (each, _), elements in zip(there, samples([tensor for _, tensor in there]), strict=True):
-            if elements != each.elements:
+        for (each, tensor), elements in zip(there, samples([tensor for _, tensor in there]), strict=True):
+            if elements != each.elements or (each.whole is not None and not tensor.equal(each.whole)):
                 if each.is_frozen:
                     frozen.append(each.path)
             elif each.is_expected and not each.is_frozen:
@@ -132,13 +135,19 @@ class Elements:
         self._at = start + len(found)
         return found
 
-
-def _read(slots: list[Slot]) -> list[_Before]:
-    weights, grads = samples([slot.tensor for slot in slots]), samples([slot.grad for slot in slots])
-    return [
-        _Before(slot.path, ref(slot.tensor), weight, _is_seen(slot, weight, grad), slot.is_frozen)
-        for slot, weight, grad in zip(slots, weights, grads, strict=True)
-    ]
+    def _read(self, slots: list[Slot]) -> list[_Before]:
+        weights, grads = samples([slot.tensor for slot in slots]), samples([slot.grad for slot in slots])
+        return [
+            _Before(
+                slot.path,
+                ref(slot.tensor),
+                weight,
+                _is_seen(slot, weight, grad),
+                slot.is_frozen,
+                slot.tensor.clone() if slot.path in self._still else None,
+            )
+            for slot, weight, grad in zip(slots, weights, grads, strict=True)
+        ]
 
 
 def _is_seen(slot: Slot, weights: list[float], grads: list[float]) -> bool:

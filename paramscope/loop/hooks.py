@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, TypeVar
 
 import torch
@@ -91,11 +92,15 @@ class Hooks:
             self._end(self._searches)
 
 
+# What torch puts around each `step`, and calls the hooks from.
+_WRAPPER = next(each for each in torch.optim.Optimizer.profile_hook_step.__code__.co_consts if type(each) is CodeType)
+
+
 def _is_within_step(optimizer: Any) -> bool:
     """Whether the hook that asks is called for a step within a step of the same optimizer."""
-    frame: Any = sys._getframe(2)
-    code = frame.f_code
-    while (frame := frame.f_back) is not None:
-        if frame.f_code is code and frame.f_locals.get("self") is optimizer:
-            return True
-    return False
+    calls = 0
+    frame: Any = sys._getframe()
+    while frame is not None:
+        calls += frame.f_code is _WRAPPER and frame.f_locals.get("self") is optimizer
+        frame = frame.f_back
+    return calls > 1

@@ -49,14 +49,17 @@ class Stepping:
         before, self.look = self.look, look
         self._members = self._members_of(before, look)
         self._has_held = self._has_held or bool(self._members)
-        named = [(look.slots[at], live.tensors[at]) for at in self._members if look.has_grad[at]]
         accumulated = max((each.accumulated for each in self._sentinels), default=0)
         if accumulated:
             self.accumulated.append(accumulated)
         carried = tuple(each.path for each in self._sentinels if each.is_carried)
         if not self._sentinels:
-            self._sentinels = choose(named)
-        was_frozen = self._froze & {path for path, is_trainable in _trainable(look) if not is_trainable}
+            self._sentinels = choose(
+                [(look.slots[at], live.tensors[at]) for at in self._members if look.has_grad[at]]
+            )
+        was_frozen = self._froze
+        if was_frozen:
+            was_frozen = was_frozen & {path for path, is_trainable in _trainable(look) if not is_trainable}
         bad: tuple[str, ...] = ()
         outside: dict[str, int] = {}
         if not _is_skipped(self.held.holder):
@@ -215,10 +218,8 @@ def _thawed(look: Look, frozen: set[str]) -> tuple[str, ...]:
 def _asks_for_mode(module: Any) -> bool:
     """Whether the code of a module's class asks for `self.training`; a dropout of nothing does so in vain."""
     state = instance_dict(module)
-    return speaks_of(type(module), "training", below=torch.nn.Module) and 0 not in (
-        state.get("p"),
-        state.get("dropout"),
-    )
+    is_nothing = any(type(share) in (int, float) and share == 0 for share in map(state.get, ("p", "dropout")))
+    return not is_nothing and speaks_of(type(module), "training", below=torch.nn.Module)
 
 
 def _rate(rate: Any) -> float | None:

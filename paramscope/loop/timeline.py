@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from paramscope import text
@@ -116,10 +117,11 @@ def _by_module(paths: Sequence[str], slots: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _above(path: str) -> list[str]:
-    """The modules above a slot, nearest first, the root last."""
-    found = []
-    while path:
-        path = parent(path)
-        found.append(path)
-    return found
+def _above(path: str) -> tuple[str, ...]:
+    """The modules above a slot or a module, nearest first, the root last."""
+    return _with_above(parent(path)) if path else ()
+
+
+@lru_cache(maxsize=4096)
+def _with_above(module: str) -> tuple[str, ...]:
+    return (module, *(_with_above(parent(module)) if module else ()))

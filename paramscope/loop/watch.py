@@ -167,7 +167,7 @@ class Watch:
             now, live = look(roots, self._held, stepping.look)
             step = stepping.before(now, live, [path for path, _ in roots], self._frozen)
             step = step._replace(unreduced=self._reducers.lost(roots, now, live))
-            del live
+            del roots, live  # whoever keeps the error that a finding raises keeps its frames
         self._judge(step)
         return True
 
@@ -192,7 +192,7 @@ class Watch:
             return
         self._findings += found
         if self._on_finding == "raise":
-            problem = f"{text.plural(len(found), 'finding')} at {text.plain(step.words)}"
+            problem = f"{text.plural(len(found), 'finding')} at step {step.number}"
             raise FindingsError(problem, detail="\n".join(map(str, found)))
         if self._on_finding == "warn":
             level = _users_level()
