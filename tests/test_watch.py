@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import warnings
 import weakref
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers import T5Config, T5ForConditionalGeneration
 
 import paramscope
 from fixtures import backbone as fixture
@@ -113,6 +115,38 @@ def test_what_a_moment_can_say() -> None:
     assert str(watched.timeline) in str(watched)
     assert [moment.label for moment in watched.timeline][:3] == ["at once", "frozen", "one"]
     assert watched.timeline[1].changes[0].kind == "froze"
+
+
+def test_the_ties_of_t5_that_a_checkpoint_undoes() -> None:
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2, "vocab_size": 32}
+    model = T5ForConditionalGeneration(T5Config(**sizes))
+    optimizer = torch.optim.AdamW(model.parameters())
+    watched = watch(model, optimizer)
+    names = ("shared", "encoder.embed_tokens", "decoder.embed_tokens", "lm_head")
+    tie = " = ".join(f"{name}.weight" for name in names)
+    model.load_state_dict(copy.deepcopy(model.state_dict()), assign=True)
+    many = len(watched.mark("loaded").slots[0])
+    assert lines(watched.timeline[0]) == [
+        f"replaced * ×{many}",
+        f"untied {tie}",
+        f"left * ×{many} (optimizer[0].groups[0])",
+    ]
+    model.tie_weights()
+    assert f"tied {tie}" in lines(watched.mark("tied"))
+
+
+def test_modules_that_stand_in_several_places_and_within_themselves() -> None:
+    model: Any = nn.ModuleDict({"a": nn.Linear(1, 1)})
+    watched = watch(model)
+    model["b"] = model["a"]
+    model["c"] = model
+    assert lines(watched.mark("shared")) == ["appeared b.* ×2"]
+    model["b"] = nn.Linear(1, 1)
+    assert lines(watched.mark("apart")) == [
+        "replaced b.* ×2",
+        "untied a.weight = b.weight",
+        "untied a.bias = b.bias",
+    ]
 
 
 def test_a_mark_says_how_many_steps_there_were() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
 import torch
@@ -16,12 +16,15 @@ from paramscope.capture.handed import Handed
 from paramscope.capture.lookups import plain_name
 from paramscope.capture.optimizer import plain_option
 from paramscope.capture.states import instance_dict, read_needed, usual_state
+from paramscope.capture.walk import REPEAT_BOUND
 from paramscope.errors import NotAnOptimizer
 from paramscope.snapshot import PARAMETER, Membership
 from paramscope.snapshot.path import slot_path
 
 _Base: Any = torch._C.TensorBase
 _requires_grad, _is_leaf, _grad = _Base.requires_grad.__get__, _Base.is_leaf.__get__, _Base.grad.__get__
+_Above: TypeAlias = "tuple[Any, _Above] | None"
+"""The modules above one, nearest first."""
 _NOWHERE: tuple[Membership, ...] = ()
 
 
@@ -57,7 +60,7 @@ class Look(NamedTuple):
     """What there is at one moment, in columns. Parameters alone: buffers are replaced all the time."""
 
     modules: list[str]
-    """Paths of the modules, each under its first."""
+    """Paths of the modules."""
     is_training: list[bool]
     """One a module."""
     counts: list[int]
@@ -115,7 +118,8 @@ def look(
 def _walk(
     roots: Iterable[tuple[str, Any]],
 ) -> tuple[list[Any], list[Any], list[str], list[bool], list[int], list[str]]:
-    """(modules, tensors, paths, training flags, numbers of slots, names of slots), each module once."""
+    """(modules, tensors, paths, training flags, numbers of slots, names of slots). A module that stands in several
+    places is listed under each, unless it stands within itself."""
     modules: list[Any] = []
     tensors: list[Any] = []
     paths: list[str] = []
@@ -123,12 +127,15 @@ def _walk(
     counts: list[int] = []
     names: list[str] = []
     seen: set[int] = set()
-    stack = [(path, root) for path, root in roots]
+    repeats = 0
+    stack: list[tuple[str, Any, _Above]] = [(path, root, None) for path, root in roots]
     stack.reverse()
     while stack:
-        path, module = stack.pop()
+        path, module, above = stack.pop()
         if id(module) in seen:
-            continue
+            repeats += 1
+            if repeats > REPEAT_BOUND or _stands_within(module, above):
+                continue
         seen.add(id(module))
         state = instance_dict(module)
         try:
@@ -150,12 +157,21 @@ def _walk(
             counts.append(0)
         if children:
             prefix = f"{path}." if path else ""
+            here = (module, above)
             stack += [
-                (prefix + (name if type(name) is str else plain_name(name)), child)
+                (prefix + (name if type(name) is str else plain_name(name)), child, here)
                 for name, child in reversed(children.items())
                 if child is not None
             ]
     return modules, tensors, paths, training, counts, names if is_text(names) else list(map(plain_name, names))
+
+
+def _stands_within(module: Any, above: _Above) -> bool:
+    while above is not None:
+        holder, above = above
+        if holder is module:
+            return True
+    return False
 
 
 def _have_grad(tensors: list[Any]) -> list[bool]:
