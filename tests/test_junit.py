@@ -14,12 +14,13 @@ from support.targets import run
 from paramscope import Report, Severity, Skipped
 from paramscope.errors import FormatError
 from paramscope.render.ci.junit import attribute, content
+from paramscope.rules.choice import on_snapshots
 from paramscope.rules.discovery import discover
 
 render = rendering("junit")
 
 folder = model_folder
-CODES = [loaded.rule.code for loaded in discover().rules]
+CODES = [loaded.rule.code for loaded in on_snapshots(discover().rules)]
 
 
 def cases(root: ElementTree.Element) -> dict[str, ElementTree.Element]:

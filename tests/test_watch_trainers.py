@@ -443,3 +443,54 @@ def test_the_loop_of_peft() -> None:
                 model(input_ids=torch.randint(0, 64, (4, 8)))
 
     watched_run(model, optimizer, run)
+
+
+class ByHand(lightning.LightningModule):
+    """A GAN whose halves take turns, as Lightning's page on manual optimization has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.critic = nn.Linear(4, 4), nn.Linear(4, 1)
+        self.watch: Any = None
+
+    def configure_optimizers(self) -> Any:
+        """One each."""
+        return [torch.optim.Adam(self.generator.parameters()), torch.optim.Adam(self.critic.parameters())], []
+
+    def on_train_start(self) -> None:
+        """Lightning hands out its own optimizers around them."""
+        self.watch = watch(self, self.optimizers(), steps=True, on_finding="collect")
+
+    def training_step(self, batch: Any, at: int) -> None:
+        """Both."""
+        optimizers: Any = self.optimizers()
+        (x, _), (generator, critic) = batch, optimizers
+        self.toggle_optimizer(generator)
+        generator.zero_grad()
+        self.manual_backward(self.critic(self.generator(x)).mean())
+        generator.step()
+        self.untoggle_optimizer(generator)
+        self.toggle_optimizer(critic)
+        critic.zero_grad()
+        self.manual_backward((self.critic(x) - self.critic(self.generator(x).detach())).square().mean())
+        critic.step()
+        self.untoggle_optimizer(critic)
+
+
+def test_optimization_by_hand_in_lightning(tmp_path: Path) -> None:
+    module = ByHand()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = lightning.Trainer(
+            max_epochs=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            accelerator="cpu",
+            default_root_dir=tmp_path,
+        )
+        trainer.fit(module, data(STEPS))
+    assert module.watch.findings == ()
+    assert str(module.watch).startswith(f"{STEPS} steps of optimizer 0\n{STEPS} steps of optimizer 1\n")

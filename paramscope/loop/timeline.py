@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from paramscope import text
 from paramscope.analysis.changes import aligned, fold_paths
 from paramscope.loop.changes import KINDS, Change
-from paramscope.snapshot.path import parent
+from paramscope.snapshot.path import join, parent
 
 
 class Moment(NamedTuple):
@@ -101,27 +101,32 @@ def _modules(paths: Sequence[str]) -> list[str]:
 def _by_module(paths: Sequence[str], slots: Sequence[str]) -> dict[str, int]:
     """How many of some slots stand at, or below, each path: `module.*` for the highest module of which all slots are
     among them, and more than one."""
-    wanted = set(paths)
-    there: dict[str, int] = {}
-    here: dict[str, int] = {}
-    for slot in {*slots, *paths}:
-        for module in _above(slot):
-            there[module] = there.get(module, 0) + 1
-            if slot in wanted:
-                here[module] = here.get(module, 0) + 1
+    there, here = _below({*slots, *paths}), _below(paths)
+    wholes: dict[str, str | None] = {}
     found: dict[str, int] = {}
     for path in paths:
-        whole = [module for module in _above(path) if here[module] == there[module] > 1]
-        name = path if not whole else f"{whole[-1]}.*" if whole[-1] else "*"
+        module = parent(path)
+        if module not in wholes:
+            whole = [each for each in (module, *_above(module)) if here[each] == there[each] > 1]
+            wholes[module] = join(whole[-1], "*") if whole else None
+        name = wholes[module] or path
         found[name] = found.get(name, 0) + 1
     return found
 
 
-def _above(path: str) -> tuple[str, ...]:
-    """The modules above a slot or a module, nearest first, the root last."""
-    return _with_above(parent(path)) if path else ()
+def _below(slots: Iterable[str]) -> Counter[str]:
+    """How many slots there are at and below each module."""
+    found: Counter[str] = Counter()
+    for module, count in Counter(map(parent, slots)).items():
+        for each in (module, *_above(module)):
+            found[each] += count
+    return found
 
 
-@lru_cache(maxsize=4096)
-def _with_above(module: str) -> tuple[str, ...]:
-    return (module, *(_with_above(parent(module)) if module else ()))
+def _above(module: str) -> list[str]:
+    """The modules above one, nearest first, the root last."""
+    found = []
+    while module:
+        module = parent(module)
+        found.append(module)
+    return found
