@@ -65,7 +65,7 @@ def check(step: Step) -> Iterator[Problem]:
         yield Problem(
             (path,),
             f"Since {step.words}, " + "{0} {0|is another tensor than the one|are other tensors than those} that the "
-            "optimizer holds: {0|it is|they are} trainable, and nobody who is watched steps {0|it|them}.",
+            "optimizer holds: {0|it is|they are} trainable, and no watched optimizer steps {0|it|them}.",
             "Replace modules, and load with assign=True, before the optimizer is built. Or build it anew; or hand "
             "{0} to optimizer.add_param_group.",
             blame=None,
