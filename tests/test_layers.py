@@ -19,7 +19,7 @@ LAYERS = (
     ("collector", "errors", "installed", "late", "text", "tracebacks", "version"),
     ("glob", "report", "report.finding", "snapshot"),
     ("analysis", "source", "config"),
-    ("report.data",),
+    ("report.data", "report.difference"),
     ("report.finding_codes", "rules"),
     ("exceptions",),
     ("wire", "capture"),

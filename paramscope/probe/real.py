@@ -206,7 +206,7 @@ def _ratios(tensors: list[torch.Tensor], watch: Watch, numbers: set[int]) -> dic
 def _pieces(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """A tensor in pieces of whole rows, so that what is computed of one takes memory that the next can have."""
     rows = tensor.reshape(1) if tensor.ndim == 0 else tensor
-    return rows.split(max(1, _PIECE // max(1, rows[:1].numel())))
+    return torch.split(rows, max(1, _PIECE // max(1, rows[:1].numel())))
 
 
 def _is_evaluated(seen: Seen) -> bool:

@@ -1,4 +1,4 @@
-"""Report: the data with its face, which renders itself, writes itself and reads itself back."""
+"""Report and Diff: the data with its face, which renders itself, writes itself and reads itself back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from paramscope.collector import paused_collector
 from paramscope.report.data import ReportData
+from paramscope.report.difference import DiffData
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
@@ -56,3 +57,24 @@ class Report(ReportData):
         from paramscope.wire.reader import read_report
 
         return read_report(text, cls)
+
+
+class Diff(DiffData):
+    """What is no longer as it was between two reports; true where there is such. Plain values that do not change."""
+
+    def __str__(self) -> str:
+        return self.render("text")
+
+    def _repr_html_(self) -> str:
+        return self.render("html", page=False)
+
+    def render(self, format: str, **options: Any) -> str:
+        """The diff as `text` (width: columns; color), `markdown`, which fits a comment on a pull request, `html`
+        (page: whether a whole one) or `json`.
+
+        Raises FormatError for another format, or an option that it does not take.
+        """
+        from paramscope.render._difference import render
+
+        with paused_collector():
+            return render(self, format, **options)
