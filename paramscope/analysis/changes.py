@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -78,34 +79,31 @@ def state_of(snapshot: Snapshot, *, fully: bool = False) -> State:
     """What other states are compared with. fully: with what a training program makes on the way, and where it runs:
     plain tensor attributes, and devices."""
     slots: dict[str, SlotState] = {}
-    known: dict[tuple[int, Status], SlotState] = {}
-    specs, tensors = snapshot.tensor_columns.specs, snapshot.slot_columns.tensors
-    for position, path in enumerate(snapshot.slots):
-        status = snapshot.status(position)
-        if status == "empty" or (status == "attribute" and not fully):
+    known: dict[tuple[int, ...], SlotState | None] = {}
+    columns, tensors, flags = snapshot.slot_columns, snapshot.tensor_columns, snapshot.module_columns.flags
+    places = zip(snapshot.slots, columns.modules, columns.holds, columns.tensors, strict=True)
+    for position, (path, module, hold, tensor) in enumerate(places):
+        if tensor < 0:
             continue
-        key = specs[tensors[position]], status
-        state = known.get(key)
-        if state is None:
-            spec = snapshot.interned.specs[key[0]]
-            device = spec.device if fully else None
-            state = known[key] = SlotState(status, spec.shape, spec.dtype, spec.numel, device)
-        slots.setdefault(path, state)
+        key = hold, flags[module], tensors.flags[tensor], tensors.specs[tensor]
+        if key not in known:
+            status, spec = snapshot.status(position), snapshot.interned.specs[tensors.specs[tensor]]
+            state = SlotState(status, spec.shape, spec.dtype, spec.numel, spec.device if fully else None)
+            known[key] = state if fully or status != "attribute" else None
+        if (found := known[key]) is not None:
+            slots.setdefault(path, found)
     return State(slots, tied_parameters(snapshot))
 
 
 def tied_parameters(snapshot: Snapshot) -> tuple[tuple[str, ...], ...]:
     """Groups of registered parameter slots that hold one tensor, in the snapshot's order."""
-    groups: dict[int, list[int]] = {}
-    for position, tensor in enumerate(snapshot.slot_columns.tensors):
-        groups.setdefault(tensor, []).append(position)
-    found = []
-    for positions in groups.values():
-        if len(positions) > 1:
-            mine = [each for each in positions if snapshot.status(each) in ("trainable", "frozen")]
-            if len(mine) > 1:
-                found.append(tuple(map(snapshot.slots.path_at, mine)))
-    return tuple(found)
+    tensors = snapshot.slot_columns.tensors
+    several = {tensor for tensor, count in Counter(tensors).items() if count > 1 and tensor >= 0}
+    groups: dict[int, list[str]] = {}
+    for position, tensor in enumerate(tensors) if several else ():
+        if tensor in several and snapshot.status(position) in ("trainable", "frozen"):
+            groups.setdefault(tensor, []).append(snapshot.slots.path_at(position))
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
 def changes_between(before: State, after: State) -> Changes:
@@ -121,6 +119,7 @@ def changes_between(before: State, after: State) -> Changes:
 
 def _slot_changes(before: State, after: State, names: Mapping[str, str]) -> Iterator[Change]:
     old_names = {new: old for old, new in names.items()}
+    known: dict[tuple[int, int], tuple[ChangeKind, ...]] = {}
     for path, now in after.slots.items():
         old = old_names.get(path)
         if old is None:
@@ -129,9 +128,11 @@ def _slot_changes(before: State, after: State, names: Mapping[str, str]) -> Iter
         was = before.slots[old]
         if old != path:
             yield Change("renamed", (old, path), was, now)
-        if was != now:
-            for kind in _kinds(was, now):
-                yield Change(kind, (path,), was, now)
+        pair = id(was), id(now)  # a model has thousands of slots and dozens of states
+        if pair not in known:
+            known[pair] = () if was == now else tuple(_kinds(was, now))
+        for kind in known[pair]:
+            yield Change(kind, (path,), was, now)
     for path, was in before.slots.items():
         if path not in names:
             yield Change("removed", (path,), was, None)
@@ -212,10 +213,13 @@ def _renamed(changes: Sequence[Change]) -> Iterator[Line]:
     """By what their paths have in common at the end: `* → module.*`."""
     moves: dict[tuple[str, ...], list[Change]] = {}
     for change in changes:
-        moves.setdefault(heads(change.paths, least=0), []).append(change)
+        old, new = change.paths
+        is_longer = new.endswith(f".{old}")  # as under a wrapper: told at once
+        above = ("", new[: -len(old) - 1]) if is_longer else heads(change.paths, least=0)
+        moves.setdefault(above, []).append(change)
     entries: list[tuple[tuple[str, ...], Hashable]] = []
-    for above, mine in moves.items():
-        below = tuple(f"{each}.*" if each else "*" for each in above)
+    for places, mine in moves.items():
+        below = tuple(f"{each}.*" if each else "*" for each in places)
         entries.append((mine[0].paths, None) if len(mine) == 1 else (below, len(mine)))
     counts = [len(mine) for mine in moves.values()]
     for row in fold_paths(entries, " → "):

@@ -1,7 +1,8 @@
 """The slots of two states of a model → which of one is which of the other, where paths have changed.
 
-A path is found again, in this order, when it is the same; when it differs by what wrappers put into it; when all that
-lies in one module now lies in another; when as many slots with the same name and facts have come as have gone.
+A path is found again, in this order, when it is the same; when something stands in front of all of them; when it
+differs by what wrappers put into it; when all that lies in one module now lies in another; when as many slots with
+the same name and facts have come as have gone.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def found_again(before: Mapping[str, S], after: Mapping[str, S], likeness: Calla
     found = {path: path for path in before if path in after}
     gone = {path: likeness(each) for path, each in before.items() if path not in found}
     come = {path: likeness(each) for path, each in after.items() if path not in found}
-    for find in (_unwrapped, _moved, _in_order):
+    for find in (_prefixed, _unwrapped, _moved, _in_order):
         if not gone or not come:
             break
         for old, new in list(find(gone, come)):
@@ -45,6 +46,17 @@ def found_again(before: Mapping[str, S], after: Mapping[str, S], likeness: Calla
                 found[old] = new
                 del gone[old], come[new]
     return found
+
+
+def _prefixed(gone: Mapping[str, Hashable], come: Mapping[str, Hashable]) -> Iterator[tuple[str, str]]:
+    """What stands in front of the first slot of one side may stand in front of them all."""
+    old, new = next(iter(gone)), next(iter(come))
+    if new.endswith(f".{old}"):
+        prefix = new[: -len(old)]
+        yield from ((path, prefix + path) for path in gone)
+    elif old.endswith(f".{new}"):
+        prefix = old[: -len(new)]
+        yield from ((prefix + path, path) for path in come)
 
 
 def plain_path(path: str) -> str:

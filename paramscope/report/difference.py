@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from paramscope.analysis.changes import ChangeKind, Changes, changes_between, state_of
 from paramscope.analysis.renames import plain_path
+from paramscope.collector import paused_collector
 from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding
 from paramscope.snapshot import GroupRecord
@@ -70,7 +71,8 @@ class DiffData:
         if before is after or before == after:
             state = state_of(after, fully=True)
             return Changes(state, state, {path: path for path in state.slots}, ())
-        return changes_between(state_of(before, fully=True), state_of(after, fully=True))
+        with paused_collector():
+            return changes_between(state_of(before, fully=True), state_of(after, fully=True))
 
     @property
     def is_of_one_model(self) -> bool:
