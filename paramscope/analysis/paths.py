@@ -76,8 +76,8 @@ def fold_paths(entries: Sequence[tuple[tuple[str, ...], Hashable]], between: str
 
 
 def covering(paths: Iterable[str], among: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """Paths, with those that are all that there is below a module as one, `backbone.*`, the highest such modules; and
-    which paths each stands for. In the order of the first of these.
+    """Paths, with those that are all that there is below a module as one, `backbone.*`: the highest such module, and
+    of those that hold the same paths the lowest. With the paths that each stands for, in the order of the first.
 
     among: all that there is.
     """
@@ -86,8 +86,15 @@ def covering(paths: Iterable[str], among: Iterable[str]) -> list[tuple[str, tupl
     found: dict[str, list[str]] = {}
     for path in paths:
         whole = next((each for each in _above(path) if mine[each] == there[each] > 1), None)
-        found.setdefault(path if whole is None else f"{whole}.*" if whole else "*", []).append(path)
-    return [(what, tuple(each)) for what, each in found.items()]
+        found.setdefault(path if whole is None else f"{whole}.*", []).append(path)
+    return [(what if len(each) == 1 else _below(each), tuple(each)) for what, each in found.items()]
+
+
+def _below(paths: Sequence[str]) -> str:
+    """All that lies in the lowest module that holds some paths; `*` for the root."""
+    above = [list(_above(path)) for path in (min(paths), max(paths))]  # what these have in common all others have
+    lowest = max((each for each in above[0] if each in above[1]), key=len)
+    return f"{lowest}.*" if lowest else "*"
 
 
 def _above(path: str) -> Iterator[str]:
