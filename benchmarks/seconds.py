@@ -82,7 +82,7 @@ def jobs(repeats: int) -> list[Job]:
     again = Report.from_json(large.to_json())
     what = f"`diff` of two equal reports, {len(large.slots):,} slots"
     found.append(_job(what, "s", 0.2, lambda: bool(diff(large, again)), repeats))
-    wrapped = audit(nn.DataParallel(grown.requires_grad_(False)))
+    wrapped = audit(nn.DataParallel(grown.requires_grad_(requires_grad=False)))
     what = f"`diff` of two audits, {len(large.slots):,} slots renamed and frozen, printed"
     found.append(_job(what, "s", 1.0, lambda: str(diff(large, wrapped)), repeats))
     return found
