@@ -22,6 +22,8 @@ from transformers import (
     GPT2LMHeadModel,
     T5Config,
     T5ForConditionalGeneration,
+    ViTConfig,
+    ViTForImageClassification,
 )
 
 from paramscope import Diff, Report, audit, capture, diff
@@ -230,6 +232,27 @@ def test_what_an_optimizer_steps() -> None:
     assert "option     optimizer[0].groups[0]: lr 0.001 → 1e-05" in drawn
     assert "joined     optimizer[0].groups[0]: backbone.0.weight (1 slot)" in drawn
     assert "1 tensor that the model does not have" in drawn
+
+
+def test_a_head_that_was_replaced_after_the_optimizer_was_built() -> None:
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = ViTForImageClassification(ViTConfig(**sizes, image_size=8, patch_size=4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = audit(model, optimizer=optimizer)
+    model.classifier = nn.Linear(16, 10)
+    found = diff(before, audit(model, optimizer=optimizer))
+    assert found.reshaped == ("classifier.weight", "classifier.bias")
+    [group] = found.groups
+    assert (group.left, group.joined, group.foreign) == (("classifier.weight", "classifier.bias"), (), (0, 2))
+    assert {each.code for each in found.findings_new} >= {"PS402"}
+
+
+def test_an_average_beside_its_model() -> None:
+    model = gpt2(n_layer=2)
+    found = diff(model, torch.optim.swa_utils.AveragedModel(model))
+    assert kinds(found) == {"renamed", "added"}
+    assert found.added == ("n_averaged",)
+    assert len(found.renamed) == 29
 
 
 def test_members_keep_their_places_where_paths_change() -> None:

@@ -11,12 +11,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, MT5Config, MT5ForConditionalGeneration
 
 from paramscope import capture
 from paramscope.cli import cli, error_text
 from paramscope.errors import ParamscopeError
-from paramscope.load.lock import locked
+from paramscope.load.lock import differences, locked
 from paramscope.wire.lock import LockError, read_lock, write_lock
 
 pytest_plugins = ["pytester"]
@@ -104,6 +104,29 @@ def test_what_is_locked_holds_until_the_model_changes(project: Path) -> None:
     ]
     assert subprocess.run([*command, "--update-lock"], check=False, capture_output=True).returncode == 0
     assert '"norm.weight": "frozen float32 4"' in Path("paramscope.lock").read_text()
+
+
+def test_a_head_that_is_tied_without_a_word() -> None:
+    """What one version of transformers did to mt5, whatever its configuration says."""
+    sizes = {"d_model": 8, "d_ff": 8, "num_layers": 1, "num_heads": 2, "d_kv": 4, "vocab_size": 100}
+    model = MT5ForConditionalGeneration(MT5Config(**sizes, tie_word_embeddings=False))
+    tied = locked(capture(model))
+    model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
+    apart = locked(capture(model))
+    head, *lines = differences("mt5", apart, tied, Path("paramscope.lock"))
+    assert "mt5 is not as paramscope.lock has it" in head
+    assert [line.split() for line in lines] == [["tied", *SLOTS]]
+
+
+SLOTS = [
+    "shared.weight",
+    "=",
+    "encoder.embed_tokens.weight",
+    "=",
+    "decoder.embed_tokens.weight",
+    "=",
+    "lm_head.weight",
+]
 
 
 def test_every_model_has_its_entry_and_others_stay(project: Path) -> None:
