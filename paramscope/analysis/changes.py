@@ -57,7 +57,7 @@ class Change(NamedTuple):
     kind: ChangeKind
     paths: tuple[str, ...]
     """The slot, as it is called afterwards, where it still is; for `renamed` the old and the new path; for `tied` and
-    `untied` all slots of the group that exist on both sides, in the order of the side on which they are tied."""
+    `untied` all slots of the group that exist on both sides."""
     before: SlotState | None
     """None where it was added, and for ties."""
     after: SlotState | None
@@ -112,7 +112,7 @@ def changes_between(before: State, after: State) -> Changes:
     found = [
         *_slot_changes(before, after, names),
         *(Change("tied", paths, None, None) for paths in _newly_tied(before.ties, after.ties, names)),
-        *(Change("untied", paths, None, None) for paths in _newly_untied(before.ties, after.ties, names)),
+        *(Change("untied", paths, None, None) for paths in _newly_untied(before.ties, after, names)),
     ]
     return Changes(before, after, names, tuple(sorted(found, key=lambda change: KINDS.index(change.kind))))
 
@@ -166,13 +166,13 @@ def _newly_tied(before: _Ties, after: _Ties, names: Mapping[str, str]) -> Iterat
             yield members
 
 
-def _newly_untied(before: _Ties, after: _Ties, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+def _newly_untied(before: _Ties, after: State, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """Slots that exist on both sides, were one tensor before and are not after, as they are called after."""
-    is_in = {path: number for number, group in enumerate(after) for path in group}
+    is_in = {path: number for number, group in enumerate(after.ties) for path in group}
     for group in before:
-        members = tuple(names[path] for path in group if path in names)
+        members = {names[path] for path in group if path in names}
         if len({is_in.get(path, path) for path in members}) > 1:
-            yield members
+            yield tuple(path for path in after.slots if path in members)
 
 
 class Line(NamedTuple):
