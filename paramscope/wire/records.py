@@ -197,6 +197,13 @@ class State(Wire, frozen=True):
     dtype: str | None
 
 
+class StateBytes(Wire, frozen=True):
+    record = snapshot.StateBytes
+    dtype: str | None
+    device: str | None
+    nbytes: Natural
+
+
 class Group(Wire, frozen=True):
     record = snapshot.GroupRecord
     index: Natural
@@ -205,6 +212,8 @@ class Group(Wire, frozen=True):
     foreign: tuple[Foreign, ...]
     numel: Natural
     state_nbytes: Natural
+    states: tuple[tuple[StateBytes, ...], ...]
+    state_of: tuple[Natural, ...]
     misfits: tuple[State, ...]
 
     def __post_init__(self) -> None:
