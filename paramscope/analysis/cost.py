@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 
 from paramscope.snapshot import StateBytes
 
+COST = "cost"
+"""What a snapshot keeps it as, once it was told."""
 How = Literal["held", "measured", "estimated", "unknown"]
 
 

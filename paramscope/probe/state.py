@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
+from paramscope import text
 from paramscope.analysis.cost import Answer, Member
 from paramscope.capture.classes import qualified_name
 from paramscope.capture.state_bytes import state_bytes
@@ -182,9 +183,14 @@ def _flat(optimizer: OptimizerRecord, members: Sequence[Collection[Member]]) -> 
     history, most = options.get("history_size"), options.get("max_iter")
     if not isinstance(history, int) or not isinstance(most, int):
         return Answer((), "unknown", "its history_size and max_iter are not known")
-    vectors = 2 + 2 * min(history, max(0, most - 1))
+    remembered = min(history, max(0, most - 1))
+    vectors = 2 + 2 * remembered
     states = tuple({member: _vectors(member, vectors) for member in wanted} for wanted in members)
-    return Answer(states, "estimated", f"as after {most} iterations: its history grows with them")
+    return Answer(
+        states,
+        "estimated",
+        f"with a history of {text.plural(remembered, 'iteration')}, the most that its first step makes",
+    )
 
 
 def _vectors(member: Member, number: int) -> tuple[StateBytes, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from paramscope import text
-from paramscope.analysis.cost import Answer, Cost, Foreseen, Member, Moment, Place
+from paramscope.analysis.cost import COST, Answer, Cost, Foreseen, Member, Moment, Place
 from paramscope.analysis.nbytes import nbytes_by
 from paramscope.analysis.tops import tops_of
 from paramscope.report.data import ReportData
@@ -32,7 +32,7 @@ _LBFGS = "torch.optim.lbfgs.LBFGS"
 
 def cost_of(report: ReportData) -> Cost:
     """What training the model takes. Optimizers are asked, the first time, what their first step will leave."""
-    return report.snapshot.once("cost", lambda: _Tensors(report.snapshot).cost())
+    return report.snapshot.once(COST, lambda: _Tensors(report.snapshot).cost())
 
 
 class _Kept(NamedTuple):
@@ -83,8 +83,8 @@ class _Tensors:
         # What parameters and buffers both reach is the parameters'.
         kinds = sorted(dict.fromkeys(places), key=lambda place: place.part != "parameters")
         numbers = {place: number for number, place in enumerate(kinds)}
-        for kind, nbytes in nbytes_by(self._snapshot, map(numbers.__getitem__, places)).items():
-            held.found[kinds[kind]] = nbytes
+        sums = nbytes_by(self._snapshot, map(numbers.__getitem__, places))
+        held.found.update({place: sums[number] for place, number in numbers.items()})
         unsized = Counter(
             place.part
             for tensor, (place, spec) in enumerate(zip(places, self._specs, strict=True))
