@@ -44,6 +44,7 @@ DEMONSTRATIONS = {
     "unseen": ("inspect", "fixtures/unseen.py:build"),
     "tree": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "-f", "tree"),
     "run": ("inspect", "fixtures/vit.py:build", "--input-size", "1,3,256,256"),
+    "cost": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "--cost"),
     "optimizer": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "-f", "optimizer"),
 }
 

@@ -6,7 +6,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from paramscope.capture.classes import class_dict, class_mro, definer, is_a, is_tensor_class, qualified_name
-from paramscope.capture.tensors import flags_of, spec_of
+from paramscope.capture.tensors import flags_of, whole_spec
 from paramscope.snapshot import HAS_GRAD, REQUIRES_GRAD, StateRecord, TensorSpec
 
 _ADAM = frozenset({"exp_avg", "exp_avg_sq", "max_exp_avg_sq"})
@@ -89,7 +89,7 @@ def misfits_of(state: Any, fitting: Fitting, position: int, spec: TensorSpec, me
             continue
         if not is_tensor_class(type(value)):
             continue
-        held = spec_of(value)
+        held = whole_spec(value)
         if (name in fitting.by_element and _is_misfit(held, spec)) or (
             name in fitting.by_dtype and _is_of_other_dtype(held, spec) and _is_stepped(member)
         ):

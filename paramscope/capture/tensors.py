@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -107,10 +107,15 @@ def spec_of(tensor: Any, nbytes: int | None = None) -> TensorSpec:
 
 def whole_spec(tensor: Any) -> TensorSpec:
     """What can be said of a tensor, with the bytes of what it is made of."""
-    spec = spec_of(tensor)
-    if spec.nbytes is not None and type(tensor) is torch.Tensor:
-        return spec
+    if type(tensor) is torch.Tensor and _layout_of(tensor) is torch.strided and not _is_nested_of(tensor):
+        # Thousands are alike, of gradients and of state.
+        return _strided_spec(_shape_of(tensor), _Base.stride(tensor), _dtype_of(tensor), _device_of(tensor))
     return spec_of_whole(tensor, [spec_of(part) for _, part in inner_tensors(tensor)])
+
+
+@lru_cache(maxsize=4096)
+def _strided_spec(shape: torch.Size, stride: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> TensorSpec:
+    return make_spec(torch.Tensor, tuple(shape), stride, dtype, device, torch.strided)
 
 
 def spec_of_whole(tensor: Any, parts: Sequence[TensorSpec]) -> TensorSpec:

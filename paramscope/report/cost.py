@@ -60,6 +60,7 @@ class _Tensors:
                 self._modules[tensor] = tops[slots.modules[slot]]
                 self._are_parameters[tensor] |= snapshot.status(slot) in _PARAMETERS
         self._sparse = _with_sparse_gradients(snapshot)
+        self._are_reached = bytearray(map(self._is_reached, range(len(self._specs))))
 
     def cost(self) -> Cost:
         """What there is now, with what there will be."""
@@ -106,7 +107,7 @@ class _Tensors:
         positions = self._snapshot.slots.positions(each.path for each in odd)
         held = {self._snapshot.slot_columns.tensors[at]: each for at, each in zip(positions, odd, strict=True)}
         for tensor, spec in enumerate(self._specs):
-            if not self._is_reached(tensor):
+            if not self._are_reached[tensor]:
                 continue
             place = Place("gradients", spec.dtype, spec.device, self._modules[tensor])
             if self._flags[tensor] & HAS_GRAD:
@@ -177,7 +178,7 @@ class _Tensors:
                 yield _Kept(NOT_IN_MODEL, state, _foreign_becomes(each))
 
     def _becomes(self, tensor: int) -> Member | str | None:
-        if not is_steppable(self._flags[tensor]) or not self._is_reached(tensor):
+        if not is_steppable(self._flags[tensor]) or not self._are_reached[tensor]:
             return None
         plain = self._plain(tensor)
         if isinstance(plain, str):
