@@ -8,6 +8,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import reduce
 from math import prod
 from typing import Any
 
@@ -18,6 +19,7 @@ from paramscope import text
 from paramscope.analysis.cost import Answer, Member
 from paramscope.capture.classes import qualified_name
 from paramscope.capture.state_bytes import state_bytes
+from paramscope.capture.tensors import torch_name
 from paramscope.snapshot import OptimizerRecord, StateBytes
 
 _REAL = 1 << 16
@@ -184,15 +186,12 @@ def _flat(optimizer: OptimizerRecord, members: Sequence[Collection[Member]]) -> 
     if not isinstance(history, int) or not isinstance(most, int):
         return Answer((), "unknown", "its history_size and max_iter are not known")
     remembered = min(history, max(0, most - 1))
-    vectors = 2 + 2 * remembered
-    states = tuple({member: _vectors(member, vectors) for member in wanted} for wanted in members)
-    return Answer(
-        states,
-        "estimated",
-        f"with a history of {text.plural(remembered, 'iteration')}, the most that its first step makes",
+    # Of parameters of several dtypes, torch.cat makes one that holds all.
+    dtype = reduce(torch.promote_types, (getattr(torch, member.dtype) for of_group in members for member in of_group))
+    nbytes = (2 + 2 * remembered) * dtype.itemsize
+    states: tuple[dict[Member, tuple[StateBytes, ...]], ...] = tuple(
+        {member: (StateBytes(torch_name(dtype), member.device, nbytes * member.numel),) for member in of_group}
+        for of_group in members
     )
-
-
-def _vectors(member: Member, number: int) -> tuple[StateBytes, ...]:
-    nbytes = number * member.numel * getattr(torch, member.dtype).itemsize
-    return (StateBytes(member.dtype, member.device, nbytes),)
+    why = f"with a history of {text.plural(remembered, 'iteration')}, the most that its first step makes"
+    return Answer(states, "estimated", why)

@@ -138,15 +138,15 @@ class _Tensors:
     def _add_state(self, optimizer: OptimizerRecord, now: Moment, first: Moment) -> Foreseen:
         """Of one optimizer."""
         seen: set[tuple[bool, int]] = set()
-        groups = [list(self._members(group, seen)) for group in optimizer.groups]
+        # Vectors over all members, also those that get no gradient, which lie with the first of them.
+        is_flat = _LBFGS in (optimizer.type, *optimizer.bases, *optimizer.inner)
+        groups = [list(self._members(group, seen, is_flat=is_flat)) for group in optimizer.groups]
         there = [kept for members in groups for kept in members if kept.state]
         for kept in there:
             for state in kept.state:
                 place = Place("optimizer_state", state.dtype, state.device, kept.module)
                 now.found[place] += state.nbytes
                 first.found[place] += state.nbytes
-        # What it keeps lies with its first parameter.
-        is_flat = _LBFGS in (optimizer.type, *optimizer.bases, *optimizer.inner)
         wanted = [[kept for kept in members if kept.becomes and not kept.state] for members in groups]
         if not any(wanted) or (is_flat and there):
             return Foreseen(optimizer.name, optimizer.type, "held", "")
@@ -161,8 +161,9 @@ class _Tensors:
                         first.found[place] += state.nbytes
         return Foreseen(optimizer.name, optimizer.type, answer.how, answer.why)
 
-    def _members(self, group: GroupRecord, seen: set[tuple[bool, int]]) -> Iterator[_Kept]:
-        """The members of a group that were not seen in the same optimizer before."""
+    def _members(self, group: GroupRecord, seen: set[tuple[bool, int]], *, is_flat: bool) -> Iterator[_Kept]:
+        """The members of a group that were not seen in the same optimizer before. is_flat: whether state is kept for
+        all of them."""
         slots = iter(self._snapshot.slots.positions(group.slots))
         foreign = {each.position: each for each in group.foreign}
         for position in range(len(group.slots) + len(foreign)):
@@ -173,13 +174,14 @@ class _Tensors:
                 continue
             seen.add((each is None, tensor))
             if each is None:
-                yield _Kept(self._modules[tensor], state, self._becomes(tensor))
+                is_stepped = is_steppable(self._flags[tensor]) and self._are_reached[tensor]
+                yield _Kept(self._modules[tensor], state, self._becomes(tensor) if is_stepped or is_flat else None)
             else:
-                yield _Kept(NOT_IN_MODEL, state, _foreign_becomes(each))
+                # What was replaced in the model gets no gradient any more.
+                is_stepped = each.requires_grad and each.replaced_by is None
+                yield _Kept(NOT_IN_MODEL, state, _foreign_becomes(each) if is_stepped or is_flat else None)
 
-    def _becomes(self, tensor: int) -> Member | str | None:
-        if not is_steppable(self._flags[tensor]) or not self._are_reached[tensor]:
-            return None
+    def _becomes(self, tensor: int) -> Member | str:
         plain = self._plain(tensor)
         if isinstance(plain, str):
             return plain
@@ -200,10 +202,7 @@ class _Tensors:
         first.found[Place("activations", None, None, "")] += rest
 
 
-def _foreign_becomes(foreign: ForeignRecord) -> Member | str | None:
-    """As for the model's own. What was replaced in the model gets no gradient any more."""
-    if not foreign.requires_grad or foreign.replaced_by is not None:
-        return None
+def _foreign_becomes(foreign: ForeignRecord) -> Member | str:
     if foreign.shape is None or foreign.nbytes is None:
         return "a tensor is of unknown size"
     return Member(foreign.shape, foreign.dtype or "", foreign.device or "", has_sparse_gradient=False)

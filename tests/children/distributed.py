@@ -367,11 +367,11 @@ def test_what_training_costs_each_rank_on_four_ranks() -> None:
     model = nn.Sequential(nn.Linear(16, 8), nn.Linear(8, 3))
     fully_shard(model, mesh=init_device_mesh("cpu", (4,)))
     optimizer = torch.optim.AdamW(model.parameters())
-    first = look(model, optimizer=optimizer).cost.at_first_step
+    first = audit(model, optimizer=optimizer).cost.at_first_step
     assert first is not None
     model(torch.ones(2, 16)).sum().backward()
     optimizer.step()
-    after = look(model, optimizer=optimizer).cost
+    after = audit(model, optimizer=optimizer).cost
 
     def nbytes(tensors: Any) -> int:
         return sum((each.to_local() if isinstance(each, DTensor) else each).nbytes for each in tensors)
