@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 import torch
+from support.targets import run
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
@@ -23,6 +24,7 @@ from paramscope.analysis.cost import Cost
 from paramscope.errors import ReportError
 from paramscope.wire.schema import SCHEMA_FILE
 
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 OPTIMIZERS = [
     kind
     for kind in vars(torch.optim).values()
@@ -205,10 +207,10 @@ def test_each_byte_counts_once_and_all_tables_add_up() -> None:
 
 
 def test_two_views_of_one_memory_have_two_gradients() -> None:
-    model = nn.Module()
-    memory = torch.ones(2, 3)
+    model, memory = nn.Module(), torch.ones(2, 3)
+    model.above = nn.Module()
+    model.above.register_buffer("seen", memory[0])
     model.one, model.other = nn.Parameter(memory), nn.Parameter(memory.view(3, 2))
-    model.register_buffer("seen", memory[0])
     cost = audit(model).cost
     assert (cost.parameters, cost.buffers, first_step(audit(model)).gradients) == (24, 0, 48)
 
@@ -338,23 +340,53 @@ def test_classes_of_the_users(kind: type[Lion], size: int, how: str, why: str) -
     assert foreseen.total == 40 * size + (0 if how == "unknown" else 10 * size)
 
 
+class Noisy(Lion):
+    """It draws random numbers, and its step is that of the class above."""
+
+    def step(self, closure: Any) -> Any:  # type: ignore[override]  # as SAM and others have it
+        torch.rand(3)
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("option", ["foreach", "fused", "capturable", "differentiable"])
+def test_how_a_step_is_computed_makes_no_difference(option: str) -> None:
+    model = nn.Linear(300, 300)
+    options: dict[str, Any] = {option: True}
+    foreseen = first_step(audit(model, optimizer=torch.optim.AdamW(model.parameters(), **options)))
+    assert [each.how for each in foreseen.foreseen] == ["measured"]
+    assert foreseen.optimizer_state == 8 * 90_300 + 2 * 4
+
+
+def test_a_member_in_two_groups_has_one_state() -> None:
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), momentum=0.9)
+    optimizer.param_groups.append({**optimizer.param_groups[0], "params": [model.weight]})
+    assert first_step(audit(model, optimizer=optimizer)).optimizer_state == 60
+
+
 def test_asking_touches_nothing_out_there() -> None:
     model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    Lion(model.parameters(), 0.1)  # torch hangs its hooks around the step of a class that was made once
+    optimizer = Noisy(model.parameters(), 0.1)
+    with torch.device("meta"):
+        other = nn.Linear(4, 3)
+    adam = torch.optim.AdamW(other.parameters())
     called: list[object] = []
-    hook = register_optimizer_step_pre_hook(lambda *given: called.append(given))
+    hook = register_optimizer_step_pre_hook(lambda *given: called.append(given[0]))
     before, random = copy.deepcopy(model.state_dict()), torch.get_rng_state()
     try:
         with torch.device("meta"), torch.inference_mode():
             foreseen = first_step(audit(model, optimizer=optimizer))
+            on_meta = first_step(audit(other, optimizer=adam))
+        drawn = torch.get_rng_state()
+        optimizer.step(lambda: None)
     finally:
         hook.remove()
-    assert called == []
-    assert not optimizer.state
-    assert torch.equal(random, torch.get_rng_state())
+    assert called.count(optimizer) == len(called) > 0
+    assert torch.equal(random, drawn)
     assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
-    assert foreseen.by_device.keys() == {"cpu"}
-    assert foreseen.optimizer_state == 2 * 23 * 4 + 4 * 4
+    assert foreseen.optimizer_state == 23 * 2
+    assert {name: sums.optimizer_state for name, sums in on_meta.by_device.items()} == {"meta": 120, "cpu": 8}
 
 
 def test_unknown_is_none_with_a_reason() -> None:
@@ -510,6 +542,19 @@ def test_the_view() -> None:
     assert "| optimizer state |" in str(report.render("markdown", cost=True))
     assert "optimizer state" in str(report.render("html", cost=True))
     assert "optimizer state" not in str(report.render("markdown"))
+
+
+def test_at_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = ("inspect", str(FIXTURES / "finetune.py:build"), "-O", "adamw", "--cost")
+    assert run(*target) == 0
+    shown = capsys.readouterr().out
+    assert "optimizer state        0 B           24.0 MiB\n" in shown
+    assert max(map(len, shown.splitlines()[1:])) <= 80
+    assert run(*target, "-o", str(tmp_path / "report.json")) == 0
+    assert run("inspect", str(tmp_path / "report.json"), "--cost") == 0
+    assert capsys.readouterr().out == shown
+    assert run(*target, "-f", "table") == 2
+    assert "the format table takes no --cost" in capsys.readouterr().err
 
 
 SHOWN = """\

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from math import prod
 from typing import Any
 
 import torch
+from torch.optim import optimizer as _optimizer
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from paramscope import text
@@ -66,14 +67,22 @@ def _below(cls: type) -> Iterator[type]:
 @contextmanager
 def _apart() -> Iterator[None]:
     """Within it, nothing that is set out there has a say, and nothing is changed out there."""
-    with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
+    hooks: list[dict[int, Any]] = [_optimizer._global_optimizer_pre_hooks, _optimizer._global_optimizer_post_hooks]
+    kept = [dict(each) for each in hooks]
+    with (
+        warnings.catch_warnings(),
+        _disable_current_modes(),
+        torch.random.fork_rng(devices=()),
+        torch.device("cpu"),
+    ):
         warnings.simplefilter("ignore")
-        stack.enter_context(_disable_current_modes())
-        stack.enter_context(torch.inference_mode(mode=False))
-        stack.enter_context(torch.random.fork_rng(devices=()))
-        stack.enter_context(torch.device("cpu"))
-        yield
+        for each in hooks:
+            each.clear()
+        try:
+            yield
+        finally:
+            for each, before in zip(hooks, kept, strict=True):
+                each.update(before)
 
 
 def _stepped(
@@ -90,8 +99,9 @@ def _stepped(
     defaults = {name: value for name, value in optimizer.defaults or () if name in taken}
     made: Any = cls(groups, **_as_given(defaults.items(), why))
     answering: Any = _Answering()  # type: ignore[no-untyped-call]
+    closure = inspect.signature(made.step).parameters.get("closure")
     with answering:
-        _step_of(cls)(made)
+        made.step(*(() if closure is None or closure.default is None else (lambda: torch.ones(()),)))
     if answering.reads:
         why.append("its step reads values, and was told 1 for each")
     if device == "cpu" and any(member.numel > _REAL for wanted in members for member in wanted):
@@ -140,15 +150,6 @@ def _is_lost(value: Any) -> bool:
     if isinstance(value, tuple):
         return any(map(_is_lost, value))
     return isinstance(value, str) and value.startswith("<") and value.endswith(">")
-
-
-def _step_of(cls: Any) -> Callable[[Any], object]:
-    """The class's own step, without the hooks that torch, and others, hang around it."""
-    step = cls.step.__wrapped__ if getattr(cls.step, "hooked", False) else cls.step
-    closure = inspect.signature(step).parameters.get("closure")
-    if closure is None or closure.default is not closure.empty:
-        return lambda made: step(made)
-    return lambda made: step(made, lambda: torch.ones(()))
 
 
 class _Answering(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own __init_subclass__
