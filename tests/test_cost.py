@@ -208,11 +208,18 @@ def test_each_byte_counts_once_and_all_tables_add_up() -> None:
 
 def test_two_views_of_one_memory_have_two_gradients() -> None:
     model, memory = nn.Module(), torch.ones(2, 3)
-    model.above = nn.Module()
-    model.above.register_buffer("seen", memory[0])
+    model.register_buffer("seen", memory[0])
     model.one, model.other = nn.Parameter(memory), nn.Parameter(memory.view(3, 2))
     cost = audit(model).cost
     assert (cost.parameters, cost.buffers, first_step(audit(model)).gradients) == (24, 0, 48)
+
+
+def test_what_a_buffer_and_a_parameter_that_is_met_later_both_reach_is_the_parameters() -> None:
+    model: Any = nn.Module()
+    memory = torch.ones(2, 3)
+    model.register_buffer("seen", memory)
+    model.hidden = [nn.Parameter(memory[0])]
+    assert audit(model).cost[:4] == (12, 0, None, 12)
 
 
 def test_what_the_loss_does_not_reach_costs_no_gradient_and_no_state() -> None:
