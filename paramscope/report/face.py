@@ -11,6 +11,8 @@ from paramscope.report.difference import DiffData
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
 
+    from paramscope.analysis.cost import Cost
+
 
 class Report(ReportData):
     """What was seen in a model and what is thought of it; plain values that do not change."""
@@ -34,6 +36,18 @@ class Report(ReportData):
 
         with paused_collector():
             return render(self, format, **options)
+
+    @property
+    def cost(self) -> Cost:
+        """What training takes in bytes, now and `at_first_step`: parameters, gradients, optimizer state, buffers and,
+        where the model was run, activations.
+
+        For state that is not there yet, a fresh optimizer of the same class and options, which has to be imported,
+        steps tensors without elements: its code runs, and the model is left alone.
+        """
+        from paramscope.report.cost import cost_of
+
+        return cost_of(self)
 
     def to_networkx(self, *, fold: bool = True) -> MultiDiGraph[str]:
         """The graph that pictures are made from: modules, tensors, storages, optimizer groups, and their edges.

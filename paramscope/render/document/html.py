@@ -14,7 +14,7 @@ from paramscope.render._lines import lines_of
 from paramscope.render._page import remarks, title, totals
 from paramscope.render._pieces import Name, Pieces, told
 from paramscope.render.document._html_style import PAGE, STYLE
-from paramscope.render.document._sections import Grid, Section, findings, sections, slot_grid
+from paramscope.render.document._sections import Grid, Section, cost_sections, findings, sections, slot_grid
 from paramscope.report.data import ReportData
 
 LINES = 2_000
@@ -34,6 +34,7 @@ def render(
     status: str | Sequence[str] = (),
     sort: str = "model",
     depth: int | None = None,
+    cost: bool = False,
     page: bool = True,
 ) -> str:
     """Slots as a table of at most 2,000 lines, totals, sharing, optimizers and findings.
@@ -41,7 +42,8 @@ def render(
     fold: repeated siblings as one line, which opens, and empty slots left out. path: a glob; only slots that match
     are listed, the totals stay those of the model. status: what the slots have to be: `trainable`, `frozen,hidden`.
     sort: `model`, `path`, `elements`, `bytes`, `status` or `dtype`. depth: modules so many steps below the root are
-    one line. page: a whole page; else only its body with its style, as a notebook wants it.
+    one line. cost: also what training takes in memory. page: a whole page; else only its body with its style, as a
+    notebook wants it.
 
     Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
     """
@@ -54,6 +56,7 @@ def render(
     else:
         blocks.append(f"<p>{escape(nothing(report, selection))}</p>")
     blocks += [f"<p>{escape(' · '.join(figures))}</p>" for figures in totals(report, lines)]
+    blocks += [_section(section) for section in cost_sections(report)] if cost else []
     blocks += [_section(section) for section in sections(report, lines.rows)]
     return whole("\n".join(blocks), "".join(text.name(piece) for piece in title(report)), is_page=page)
 
