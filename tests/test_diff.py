@@ -436,3 +436,11 @@ def test_a_report_of_a_newer_version(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="99"):
         diff(file, nn.Linear(1, 1))
     assert isinstance(diff(nn.Linear(1, 1), nn.Linear(1, 1)).after, Report)
+
+
+def test_what_training_takes_is_compared_where_there_are_optimizers() -> None:
+    model = Net()
+    before = audit(model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
+    found = diff(before, audit(model, optimizer=torch.optim.AdamW(model.parameters(), lr=0.1)))
+    assert any(line.split() == ["state", "0", "B", "1.1", "KiB", "+1.1", "KiB"] for line in lines(found))
+    assert [each.after for each in found.groups] == ["torch.optim.adamw.AdamW"]

@@ -95,6 +95,14 @@ def state_of(snapshot: Snapshot, *, fully: bool = False) -> State:
     return State(slots, tied_parameters(snapshot))
 
 
+def roots_of(snapshot: Snapshot) -> str:
+    """The class name of the root; of several roots names and classes: `gen: Generator, disc: Critic`."""
+    roots = [snapshot.modules[path] for path in snapshot.roots]
+    if len(roots) == 1:
+        return text.class_name(roots[0].type)
+    return ", ".join(f"{each.path}: {text.class_name(each.type)}" for each in roots)
+
+
 def tied_parameters(snapshot: Snapshot) -> tuple[tuple[str, ...], ...]:
     """Groups of registered parameter slots that hold one tensor, in the snapshot's order."""
     tensors = snapshot.slot_columns.tensors

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paramscope import text
-from paramscope.analysis.changes import change_lines, changes_between, state_of
+from paramscope.analysis.changes import change_lines, changes_between, roots_of, state_of
 from paramscope.errors import OutputError
 from paramscope.snapshot import Snapshot
 from paramscope.wire.lock import NAME, Locked, LockError, read_lock, write_lock
@@ -25,9 +25,7 @@ def nearest_lock(folder: Path) -> Path:
 
 def locked(snapshot: Snapshot) -> Locked:
     """What is locked of a model."""
-    roots = [snapshot.modules[path] for path in snapshot.roots]
-    named = [f"{each.path}: {text.class_name(each.type)}" for each in roots]
-    return Locked(text.class_name(roots[0].type) if len(roots) == 1 else ", ".join(named), state_of(snapshot))
+    return Locked(roots_of(snapshot), state_of(snapshot))
 
 
 def name_in(lock: Path, target: str, base: Path, arguments: Mapping[str, Any]) -> str:

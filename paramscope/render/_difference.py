@@ -9,10 +9,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paramscope import text
-from paramscope.analysis.changes import folded
+from paramscope.analysis.changes import folded, roots_of
 from paramscope.analysis.paths import covering, fold_paths
 from paramscope.errors import FormatError, nearest
 from paramscope.render._pieces import Name, Pieces, Prose, flat, joined
+from paramscope.report.cost import cost_of
 
 if TYPE_CHECKING:
     from paramscope.report.difference import DiffData, GroupChange
@@ -32,7 +33,10 @@ _TOTALS = (
     "flops",
     "activation_bytes",
 )
-_WORDS = {"nbytes": "bytes", "activation_bytes": "activations", "flops": "FLOPs"}
+_COSTS = ("gradients", "optimizer_state")
+"""What training takes besides, once the optimizers have stepped."""
+_BYTES = ("nbytes", "activation_bytes", *_COSTS)
+_WORDS = {"nbytes": "bytes", "activation_bytes": "activations", "flops": "FLOPs", "optimizer_state": "state"}
 
 
 class _Point(NamedTuple):
@@ -60,7 +64,7 @@ def render(diff: DiffData, format: str, **options: Any) -> str:
 
 
 def _title(diff: DiffData) -> Pieces:
-    names = [_type(each) for each in (diff.before, diff.after)]
+    names = [roots_of(each.snapshot) for each in (diff.before, diff.after)]
     targets = [each.target or "" for each in (diff.before, diff.after)]
     title: list[str] = [Name(names[0])] if names[0] == names[1] else [Name(names[0]), " → ", Name(names[1])]
     if targets[0] != targets[1] and all(targets):
@@ -68,23 +72,20 @@ def _title(diff: DiffData) -> Pieces:
     return title
 
 
-def _type(report: Any) -> str:
-    roots = [report.modules[path] for path in report.snapshot.roots]
-    found = ", ".join(f"{each.path}: {text.class_name(each.type)}" for each in roots)
-    return text.class_name(roots[0].type) if len(roots) == 1 else found
-
-
 def _totals(diff: DiffData) -> list[list[str]]:
     """(what, before, after, by how much) of the totals that people look at."""
-    rows = []
-    for name in _TOTALS:
-        if name in diff.totals:
-            was, now = diff.totals[name]
-            shown: Callable[[int], str] = text.nbytes if name in ("nbytes", "activation_bytes") else text.count
-            cells = ["–" if each is None else shown(each) for each in (was, now)]
-            by = "" if was is None or now is None else ("+" if now > was else "−") + shown(abs(now - was))
-            rows.append([_WORDS.get(name, name), *cells, by])
-    return rows
+    pairs = {name: diff.totals[name] for name in _TOTALS if name in diff.totals}
+    if diff and diff.before.optimizers and diff.after.optimizers:
+        costs = [cost.at_first_step or cost for cost in map(cost_of, (diff.before, diff.after))]
+        pairs |= {name: (getattr(costs[0], name), getattr(costs[1], name)) for name in _COSTS}
+    return [_row(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
+
+
+def _row(name: str, was: int | None, now: int | None) -> list[str]:
+    shown: Callable[[int], str] = text.nbytes if name in _BYTES else text.count
+    cells = ["–" if each is None else shown(each) for each in (was, now)]
+    by = "" if was is None or now is None else ("+" if now > was else "−") + shown(abs(now - was))
+    return [_WORDS.get(name, name), *cells, by]
 
 
 def _points(diff: DiffData) -> list[_Point]:
@@ -241,7 +242,7 @@ def _json(diff: DiffData) -> str:
 
     kinds = ("added", "removed", "renamed", "reshaped", "retyped", "moved", "froze", "thawed", "hidden", "registered")
     sides = {
-        name: {"target": side.target, "type": _type(side), "slots": side.totals.slots}
+        name: {"target": side.target, "type": roots_of(side.snapshot), "slots": side.totals.slots}
         for name, side in (("before", diff.before), ("after", diff.after))
     }
     whole = {
