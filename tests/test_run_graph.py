@@ -186,6 +186,32 @@ def test_a_layer_is_converted_within_forward() -> None:
     assert len(reached(audit(Converting(), inputs=torch.ones(1, 2)))) == 4
 
 
+def test_what_integer_buffers_say_is_known_and_they_stay_as_they_are() -> None:
+    class Padding(nn.Module):
+        padding: torch.Tensor
+        calls: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2 + 3, 2)
+            self.norm = nn.BatchNorm1d(2)
+            self.register_buffer("padding", torch.tensor(3))
+            self.register_buffer("calls", torch.zeros(1, dtype=torch.long))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            self.calls += 1
+            self.padding = self.padding + 0
+            return self.norm(self.fc(nn.functional.pad(x, (0, int(self.padding)))))
+
+    model = Padding()
+    padding = model.padding
+    assert len(reached(audit(model, inputs=torch.ones(2, 2)))) == 4
+    assert model.padding is padding
+    assert [int(model.calls), int(model.padding), int(model.norm.num_batches_tracked or 0)] == [0, 3, 0]
+    with pytest.raises(RunError, match=r"depends on the elements of a tensor.*self\.padding"):
+        audit(model.to("meta"), inputs=torch.ones(2, 2))
+
+
 def test_what_is_overwritten_with_what_is_unknown_is_unknown() -> None:
     class Writing(nn.Module):
         def __init__(self) -> None:

@@ -44,7 +44,7 @@ _SMALL = 1 << 20
 
 
 class _Telling:
-    """Runs operations on fake tensors. What does not depend on the model's elements, such as a mask of the inputs, a
+    """Runs operations on fake tensors. What does not depend on what is learned, such as a mask of the inputs, a
     table of positions or one number that is drawn, is computed: forward may ask for it, or keep it for good. Nothing
     is written to what was there before. Where forward asks whether numbers are finite, they are."""
 
@@ -305,8 +305,16 @@ def _fakes(whole: nn.Module, mode: FakeTensorMode) -> tuple[dict[int, Any], dict
     return fakes, swapped
 
 
+_INTEGERS = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
+
+
 def _fake(tensor: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
-    """A tensor of the same sizes without elements; what is on the meta device is as if it were on the CPU."""
+    """A tensor of the same sizes without elements; what is on the meta device is as if it were on the CPU. Of a
+    buffer of few integers, such as strides and paddings, a copy: not learned, and forward may ask for them."""
+    is_plain = type(tensor) is torch.Tensor and tensor.layout is torch.strided
+    if is_plain and tensor.dtype in _INTEGERS and tensor.numel() <= _SMALL and not tensor.is_meta:
+        with unset_fake_temporarily():
+            return tensor.clone()
     if tensor.is_meta or tensor.is_inference():
         device = "cpu" if tensor.is_meta else tensor.device
         fake = torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device=device)

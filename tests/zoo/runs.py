@@ -96,7 +96,7 @@ def _built(job: Job, cls: type, where: str) -> nn.Module:
     """A model that drops no layers: which ones, chance decides."""
     model = build(job, cls, where)
     for part in (*model.modules(), *(each.config for each in model.modules() if hasattr(each, "config"))):
-        for name in [each for each in vars(part) if "layerdrop" in each]:
+        for name in [each for each in getattr(part, "__dict__", ()) if "layerdrop" in each]:
             setattr(part, name, 0.0)
     return model
 
