@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import nn
+
 from benchmarks.models import moe
 from benchmarks.startup import run
-from paramscope import Report, audit
+from paramscope import Report, audit, diff
 
 HALF = 334
 """Experts a layer with which the MoE has 100,200 slots, half of them empty."""
@@ -73,9 +75,16 @@ def jobs(repeats: int) -> list[Job]:
             repeats,
         )
         found.append(check._replace(trouble=f"exit code {max(codes)}" if any(codes) else ""))
-    large = audit(moe())
+    grown = moe()
+    large = audit(grown)
     what = f"the unfolded networkx graph of {len(large.slots):,} slots"
     found.append(_job(what, "s", 5.0, lambda: large.to_networkx(fold=False), min(repeats, 3)))
+    again = Report.from_json(large.to_json())
+    what = f"`diff` of two equal reports, {len(large.slots):,} slots"
+    found.append(_job(what, "s", 0.2, lambda: bool(diff(large, again)), repeats))
+    wrapped = audit(nn.DataParallel(grown.requires_grad_(requires_grad=False)))
+    what = f"`diff` of two audits, {len(large.slots):,} slots renamed and frozen, printed"
+    found.append(_job(what, "s", 1.0, lambda: str(diff(large, wrapped)), repeats))
     return found
 
 

@@ -13,7 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from paramscope.api import audit as audit
     from paramscope.api import capture as capture
+    from paramscope.api import diff as diff
     from paramscope.api import watch as watch
+    from paramscope.report.face import Diff as Diff
     from paramscope.report.face import Report as Report
     from paramscope.report.finding import Finding as Finding
     from paramscope.report.finding import Location as Location
@@ -27,8 +29,8 @@ else:
     __getattr__ = imported_late(
         __name__,
         {
-            "api": ("audit", "capture", "watch"),
-            "report.face": ("Report",),
+            "api": ("audit", "capture", "diff", "watch"),
+            "report.face": ("Diff", "Report"),
             "report.finding": ("Finding", "Location", "Severity", "Skipped"),
             "snapshot": ("Snapshot",),
             "version": ("__version__",),
@@ -39,4 +41,16 @@ else:
         return sorted({*__all__, "__version__", *(name for name in globals() if name.startswith("__"))})
 
 
-__all__ = ["Finding", "Location", "Report", "Severity", "Skipped", "Snapshot", "audit", "capture", "watch"]
+__all__ = [
+    "Diff",
+    "Finding",
+    "Location",
+    "Report",
+    "Severity",
+    "Skipped",
+    "Snapshot",
+    "audit",
+    "capture",
+    "diff",
+    "watch",
+]

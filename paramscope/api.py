@@ -7,6 +7,7 @@ audit of a process would set off a full collection, which takes longer than the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from paramscope.collector import paused_collector
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from paramscope.loop.watch import OnFinding, Watch
-    from paramscope.report.face import Report
+    from paramscope.report.face import Diff, Report
     from paramscope.rules.rule import Loaded
     from paramscope.snapshot import RunKind, Snapshot
 
@@ -68,6 +69,43 @@ def audit(
         kind = "graph" if run is None else run
         snapshot = snapshot_of_run(model, optimizer, values=values, run=kind, inputs=inputs, loss=loss)
         return judge(snapshot, target=target)
+
+
+def diff(
+    a: nn.Module | Mapping[str, nn.Module] | Report | Snapshot | str | PathLike[str],
+    b: nn.Module | Mapping[str, nn.Module] | Report | Snapshot | str | PathLike[str],
+) -> Diff:
+    """What changed from one model to another: slots that came, went, froze, thawed, were tied, took another shape,
+    dtype, device or path, what each optimizer steps, totals, findings. True where anything did.
+
+    a, b: models, as `audit` takes them, reports or snapshots of them (`audit(model, optimizer=optimizer)`, to compare
+    what is stepped), or files of saved reports. A slot is found again under another path where wrappers put a name
+    before it, or where all that lay in one module lies in another.
+
+    >>> before = audit(model)                    # doctest: +SKIP
+    >>> model.backbone.requires_grad_(False)     # doctest: +SKIP
+    >>> print(diff(before, model))               # doctest: +SKIP
+
+    Raises NotAModule, and ReportError for a file that is no saved report.
+    """
+    from paramscope.report.face import Diff
+
+    with paused_collector():
+        return Diff(_report(a), _report(b))
+
+
+def _report(seen: Any) -> Report:
+    from paramscope.report.face import Report
+
+    if isinstance(seen, (str, PathLike)):
+        from paramscope.wire.reader import read_report_file
+
+        return read_report_file(fspath(seen), Report)
+    if isinstance(seen, Report):
+        return seen
+    from paramscope.snapshot import Snapshot
+
+    return judge(seen) if isinstance(seen, Snapshot) else audit(seen)
 
 
 def watch(

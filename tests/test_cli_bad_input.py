@@ -443,7 +443,7 @@ def test_a_report_that_is_too_large_is_not_read(
         ("inspct", "error: there is no command 'inspct'\nhelp: Did you mean inspect?\n"),
         (
             "frobnicate",
-            "error: there is no command 'frobnicate'\nhelp: Commands: check, explain, graph, inspect, rules.\n",
+            "error: there is no command 'frobnicate'\nhelp: Commands: check, diff, explain, graph, inspect, lock, rules.\n",
         ),
     ],
 )

@@ -20,17 +20,19 @@ from torch import nn
 from paramscope import Report, audit, capture
 from paramscope.analysis.changes import (
     KINDS,
-    ParameterState,
+    Changes,
+    SlotState,
     State,
     change_lines,
     changes_between,
-    fold_paths,
     state_of,
 )
+from paramscope.analysis.paths import fold_paths
 from paramscope.errors import NotAModule, NotAnOptimizer
+from paramscope.snapshot import Status
 from paramscope.testing import ExpectationError, expect
 from paramscope.testing.memory import CURRENT_MEMORY
-from paramscope.testing.states import state_from_json, state_to_json
+from paramscope.wire.lock import Locked, from_plain, to_plain
 
 
 class Tied(nn.Module):
@@ -244,15 +246,15 @@ def test_like_names_every_kind_of_change() -> None:
     assert [line.split()[0] for line in lines[2:]] == sorted(
         (line.split()[0] for line in lines[2:]), key=lambda kind: [*KINDS, "…"].index(kind)
     )
-    kinds = {change.kind for change in changes_between(state_of(before), state_of(capture(model)))}
-    assert kinds == set(KINDS) - {"registered", "unregistered"}
+    kinds = {change.kind for change in changes_between(state_of(before), state_of(capture(model))).changes}
+    assert kinds == set(KINDS) - {"retyped", "moved", "hidden"}
 
 
 def test_registering_is_a_change_where_the_path_stays() -> None:
-    before = State({"w": ParameterState((2,), "hidden", 2)}, ())
-    after = State({"w": ParameterState((2,), "frozen", 2)}, ())
+    before = State({"w": SlotState("hidden", (2,), "float32", 2)}, ())
+    after = State({"w": SlotState("frozen", (2,), "float32", 2)}, ())
     assert change_lines(changes_between(before, after)) == ["registered  w (2, 2 elements)"]
-    assert change_lines(changes_between(after, before)) == ["unregistered  w (2, 2 elements)"]
+    assert change_lines(changes_between(after, before)) == ["hidden  w (2, 2 elements)"]
 
 
 class Recorder:
@@ -279,7 +281,7 @@ def remembering(memory: Recorder) -> Iterator[None]:
 
 def test_a_memory_is_what_a_failure_compares_with() -> None:
     model = nn.Linear(2, 2)
-    unrelated = State({"other": ParameterState((1,), "frozen", 1)}, ())
+    unrelated = State({"other": SlotState("frozen", (1,), "float32", 1)}, ())
     memory = Recorder([None, None, state_of(capture(model)), unrelated])
     with remembering(memory):
         expect(model, total=6)
@@ -329,64 +331,86 @@ def test_unittest_shows_the_line_of_the_test_alone() -> None:
 
 
 # What is not one of ours, in growing likeness.
+EMPTY = {"type": "", "parameters": 0, "trainable": 0, "slots": {}, "ties": []}
 FOREIGN: list[object] = [
     None,
     [],
     {"format": "paramscope.report", "version": 1},
-    {"format": "paramscope.state", "version": 2, "parameters": {}, "ties": []},
-    {"format": "paramscope.state", "version": 1, "parameters": [], "ties": []},
-    {"format": "paramscope.state", "version": 1, "parameters": {}, "ties": None},
-    {"format": "paramscope.state", "version": 1, "parameters": {"a": "melted 3"}, "ties": []},
-    {"format": "paramscope.state", "version": 1, "parameters": {"a": "frozen 3x"}, "ties": []},
-    {"format": "paramscope.state", "version": 1, "parameters": {"a": "frozen -3"}, "ties": []},
-    {"format": "paramscope.state", "version": 1, "parameters": {"a": ["frozen", 3]}, "ties": []},
-    {"format": "paramscope.state", "version": 1, "parameters": {}, "ties": [["a", 1]]},
-    {"format": "paramscope.state", "version": 1, "parameters": {}, "ties": ["ab"]},
+    {**EMPTY, "more": 1},
+    {**EMPTY, "slots": []},
+    {**EMPTY, "ties": None},
+    {**EMPTY, "slots": {"a": "melted float32 3"}},
+    {**EMPTY, "slots": {"a": "frozen float32 3x"}},
+    {**EMPTY, "slots": {"a": "frozen float32 -3"}},
+    {**EMPTY, "slots": {"a": ["frozen", 3]}},
+    {**EMPTY, "ties": [["a", 1]]},
+    {**EMPTY, "ties": ["ab"]},
+    {**EMPTY, "ties": [["a", "b"]]},
+    {**EMPTY, "parameters": 1},
+    {**EMPTY, "slots": {"a.[0-999999999].b": "frozen float32 3"}},
 ]
 
 
 @pytest.mark.parametrize("value", FOREIGN)
 def test_a_foreign_state_is_no_state(value: object) -> None:
-    assert state_from_json(value) is None
+    assert from_plain(EMPTY) == Locked("", State({}, ()))
+    assert from_plain(value) is None
 
 
-PATHS = st.lists(st.sampled_from(["a", "b", "0", "1", "2", "10", "x1", "007"]), min_size=1, max_size=4).map(".".join)
+STATUSES: tuple[Status, ...] = ("trainable", "frozen", "hidden", "buffer")
+DTYPES = st.sampled_from(["float32", "bfloat16"])
+NAMES = ["a", "b", "0", "1", "2", "10", "x1", "007"]
+PLAIN = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map(".".join)
+PATHS = st.lists(st.sampled_from([*NAMES, "[0-1]", "module"]), min_size=1, max_size=4).map(".".join)
 SHAPES = st.one_of(st.none(), st.lists(st.integers(0, 3), max_size=2).map(tuple))
 
 
 @st.composite
 def states(draw: st.DrawFn) -> State:
-    parameters = {}
+    slots: dict[str, SlotState] = {}
     for path in draw(st.lists(PATHS, unique=True, max_size=12)):
         shape = draw(SHAPES)
         numel = None if shape is None else int(torch.Size(shape).numel())
-        parameters[path] = ParameterState(shape, draw(st.sampled_from(["trainable", "frozen", "hidden"])), numel)
-    groups: dict[int, list[str]] = {}
-    for path in parameters:
-        groups.setdefault(draw(st.integers(0, 6)), []).append(path)
-    return State(parameters, tuple(tuple(group) for group in groups.values() if len(group) > 1))
+        slots[path] = SlotState(draw(st.sampled_from(STATUSES)), shape, draw(DTYPES), numel)
+    groups: dict[tuple[int, SlotState], list[str]] = {}
+    for path, state in slots.items():
+        if state.status in ("trainable", "frozen"):
+            groups.setdefault((draw(st.integers(0, 2)), state), []).append(path)
+    return State(slots, tuple(tuple(group) for group in groups.values() if len(group) > 1))
 
 
 @given(states())
 def test_a_state_survives_json(state: State) -> None:
-    assert state_from_json(json.loads(json.dumps(state_to_json(state)))) == state
+    known = from_plain(json.loads(json.dumps(to_plain(Locked("Net", state)))))
+    assert known is not None
+    assert known.state.slots == state.slots
+    assert set(map(frozenset, known.state.ties)) == set(map(frozenset, state.ties))
 
 
 @given(states(), states())
 def test_changes_backwards_are_the_opposite(before: State, after: State) -> None:
-    pairs = ("unfroze", "froze"), ("untied", "tied"), ("registered", "unregistered"), ("appeared", "vanished")
-    opposite = {"reshaped": "reshaped", **dict(pairs), **{there: here for here, there in pairs}}
-
-    def facts(changes: Any) -> set[tuple[str, frozenset[str]]]:
-        return {(change.kind, frozenset(change.paths)) for change in changes}
-
+    pairs = ("thawed", "froze"), ("untied", "tied"), ("registered", "hidden"), ("added", "removed")
+    opposite = {here: there for pair in pairs for here, there in (pair, pair[::-1])}
     forth, back = changes_between(before, after), changes_between(after, before)
-    assert facts(forth) == {(opposite[kind], paths) for kind, paths in facts(back)}
-    assert not changes_between(before, before)
-    # What changed is enough to tell whether a path is new, gone, or otherwise than it was.
-    named = {path for change in forth for path in change.paths if change.kind not in ("tied", "untied")}
-    every = before.parameters.keys() | after.parameters.keys()
-    assert named == {path for path in every if before.parameters.get(path) != after.parameters.get(path)}
+    assert not changes_between(before, before).changes
+    assert {new: old for old, new in forth.names.items()} == back.names
+
+    def facts(found: Changes, *, is_back: bool) -> set[tuple[str, frozenset[str]]]:
+        # Paths as `after` has them, where it has the slot.
+        told = [
+            (change.kind, [forth.names.get(path, path) if is_back else path for path in change.paths])
+            for change in found.changes
+            if change.kind != "renamed"
+        ]
+        return {(opposite.get(kind, kind) if is_back else kind, frozenset(paths)) for kind, paths in told}
+
+    assert facts(forth, is_back=False) == facts(back, is_back=True)
+    # What changed is enough to tell whether a slot is new, gone, or otherwise than it was.
+    named = {change.paths[-1] for change in forth.changes if change.kind not in ("tied", "untied", "removed")}
+    same = {new for old, new in forth.names.items() if old == new and before.slots[old] == after.slots[new]}
+    assert named == after.slots.keys() - same
+    gone = {change.paths[0] for change in forth.changes if change.kind == "removed"}
+    assert gone == before.slots.keys() - forth.names.keys()
 
 
 def expanded(path: str) -> Iterator[str]:
@@ -403,7 +427,7 @@ def expanded(path: str) -> Iterator[str]:
             yield from expanded(f"{head}{number}{tail}")
 
 
-@given(st.lists(st.tuples(PATHS, st.integers(0, 1)), unique_by=lambda entry: entry[0]))
+@given(st.lists(st.tuples(PLAIN, st.integers(0, 1)), unique_by=lambda entry: entry[0]))
 def test_folded_paths_expand_to_every_path(entries: list[tuple[str, int]]) -> None:
     rows = fold_paths([((path,), facts) for path, facts in entries])
     assert sorted(i for row in rows for i in row.members) == list(range(len(entries)))

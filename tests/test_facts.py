@@ -146,7 +146,10 @@ def test_a_gradient_of_another_shape() -> None:
     model(torch.zeros(1, 3)).sum().backward()
     assert marks(model) == []
     model.weight.data = torch.zeros(5, 3)
-    assert marks(model) == [("weight", "gradient-shape", "grad", (2, 3))]
+    assert marks(model) == [
+        ("weight", "gradient-shape", "grad", (2, 3)),
+        ("weight", "gradient-bytes", "float32", 24),
+    ]
 
 
 def test_buffers_that_learn() -> None:

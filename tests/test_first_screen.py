@@ -74,6 +74,25 @@ def test_the_first_screen_of_a_run(name: str) -> None:
         assert max(map(wcswidth, text.splitlines())) <= width
 
 
+@pytest.mark.parametrize(("width", "also"), [(80, []), (120, ["FLOPs", "kept"])])
+def test_the_first_screen_of_a_step_has_gradients_and_updates(width: int, also: list[str]) -> None:
+    frozen = nn.Linear(1, 1).requires_grad_(requires_grad=False)
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Sequential(nn.Linear(2, 1), frozen))
+    for parameter in model.parameters():
+        nn.init.ones_(parameter)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    x = torch.tensor([[3.0, 4.0]])
+    head, *lines = tree_of(screen(audit(model, optimizer=optimizer, inputs=x, run="step"), width=width))
+    assert head.split() == ["module", "output", "elements", *also, "grad", "norm", "update", "fate"]
+    start, end = head.index("grad norm"), head.index("  fate")
+    cells = [line[start:end].split() for line in lines]
+    # The gradients: of the first weight (3, 4) twice, of the second one (7, 7), of its bias 1.
+    assert cells == [["12.2", "1e-2…7e-2"], ["7.07", "4e-2"], ["9.95", "1e-2…7e-2"], ["9.95", "1e-2…7e-2"], []]
+    assert max(map(wcswidth, lines)) <= width
+    broken = audit(model, inputs=x * torch.inf, run="backward")
+    assert "non-finite" in tree_of(screen(broken, width=width))[1]
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_colours_change_nothing_but_colour(reports: dict[str, Report], name: str) -> None:
     painted = screen(reports[name], color=True)

@@ -13,17 +13,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# From the bottom up: what stands in a line may import what stands in the lines above it, and itself. A report has two
-# floors: its findings and its data below the formats, its face on top of them.
+# From the bottom up: what stands in a line may import what stands in the lines above it, and itself. A report has
+# several floors: its findings and its data below the formats, what asks optimizers above `probe`, its face on top.
 LAYERS = (
     ("collector", "errors", "installed", "late", "text", "tracebacks", "version"),
     ("glob", "report", "report.finding", "snapshot"),
     ("analysis", "source", "config"),
     ("report.data",),
+    ("report.difference",),
     ("report.finding_codes", "rules"),
     ("exceptions",),
     ("wire", "capture"),
     ("probe",),
+    ("report.cost",),
     ("render",),
     ("report.face",),
     ("loop",),

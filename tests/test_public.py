@@ -17,7 +17,7 @@ from paramscope.errors import FindingsError, PathError
 
 def test_every_promised_name_is_there() -> None:
     assert sorted(paramscope.__all__) == [
-        "Finding", "Location", "Report", "Severity", "Skipped", "Snapshot", "audit", "capture", "watch",
+        "Diff", "Finding", "Location", "Report", "Severity", "Skipped", "Snapshot", "audit", "capture", "diff", "watch",
     ]  # fmt: skip
     for name in paramscope.__all__:
         assert getattr(paramscope, name).__doc__

@@ -44,6 +44,8 @@ DEMONSTRATIONS = {
     "unseen": ("inspect", "fixtures/unseen.py:build"),
     "tree": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "-f", "tree"),
     "run": ("inspect", "fixtures/vit.py:build", "--input-size", "1,3,256,256"),
+    "diff": ("diff", "fixtures/backbone.py:frozen", "fixtures/backbone.py:unfrozen", "-O", "adam_of_trainable"),
+    "cost": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "--cost"),
     "optimizer": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "-f", "optimizer"),
 }
 

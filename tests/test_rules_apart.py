@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from paramscope import Finding, audit, capture
-from paramscope.analysis.changes import fold_groups
+from paramscope.analysis.paths import fold_groups
 from paramscope.rules.code import to_code
 from paramscope.rules.facts import Facts
 from paramscope.rules.sharing._forms import Form, view_of

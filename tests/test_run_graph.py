@@ -4,6 +4,7 @@ module did is what torch says that it did; and of the model nothing is changed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from paramscope import Report, audit
 from paramscope.errors import RunError
+
+RUNS: tuple[Any, ...] = ("graph", "backward")
 
 
 def reached(report: Report) -> set[str]:
@@ -119,6 +122,94 @@ def test_what_is_known_of_the_inputs_decides_where_forward_asks() -> None:
 
     assert reached(audit(Asking(), inputs=torch.tensor([[1, 2, 3]]))) == {"long.weight", "long.bias"}
     assert reached(audit(Asking(), inputs=torch.tensor([[1, 0, 0]]))) == {"short.weight", "short.bias"}
+
+
+class Guarded(nn.Module):
+    """Takes the other way where a number is not finite."""
+
+    def __init__(self, ask: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.ask, self.fc, self.other = ask, nn.Linear(2, 2), nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        """Asks it of what a layer returned."""
+        x = self.fc(x)
+        return x if bool(self.ask(x).all()) else self.other(x)
+
+
+@pytest.mark.parametrize(
+    "ask", [torch.isfinite, lambda x: ~torch.isnan(x), lambda x: x.isinf() == 0, lambda x: torch.eq(x, x)]
+)
+def test_numbers_are_taken_to_be_finite_and_it_is_said(ask: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    graph, real = (audit(Guarded(ask), inputs=torch.ones(1, 2), run=run) for run in RUNS)
+    assert reached(graph) == reached(real) == {"fc.weight", "fc.bias"}
+    assert [report.run.notes for report in (graph, real) if report.run] == [
+        ("forward asks whether numbers are finite: without elements, they are taken to be",),
+        (),
+    ]
+
+
+@pytest.mark.parametrize("ask", [lambda x: x > 0, lambda x: x == 1, lambda x: x != 0.0, lambda x: x != x.clone()])
+def test_nothing_else_is_taken_for_granted(ask: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    with pytest.raises(RunError, match="depends on the elements of a tensor"):
+        audit(Guarded(ask), inputs=torch.ones(1, 2))
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_layers_are_dropped_at_random(share: float, run: Any) -> None:
+    class Dropping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            x = self.first(x)
+            return x if torch.rand([]) < share else self.second(x)
+
+    model, state = Dropping(), torch.get_rng_state()
+    assert len(reached(audit(model, inputs=torch.ones(1, 2), run=run))) == (2 if share else 4)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_layer_is_converted_within_forward() -> None:
+    class Converting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            kept = self.first(x) @ self.second.weight
+            self.second = self.second.to(x.dtype)
+            return self.second(kept)
+
+    assert len(reached(audit(Converting(), inputs=torch.ones(1, 2)))) == 4
+
+
+def test_what_integer_buffers_say_is_known_and_they_stay_as_they_are() -> None:
+    class Padding(nn.Module):
+        padding: torch.Tensor
+        calls: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2 + 3, 2)
+            self.norm = nn.BatchNorm1d(2)
+            self.register_buffer("padding", torch.tensor(3))
+            self.register_buffer("calls", torch.zeros(1, dtype=torch.long))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            self.calls += 1
+            self.padding = self.padding + 0
+            return self.norm(self.fc(nn.functional.pad(x, (0, int(self.padding)))))
+
+    model = Padding()
+    padding = model.padding
+    assert len(reached(audit(model, inputs=torch.ones(2, 2)))) == 4
+    assert model.padding is padding
+    assert [int(model.calls), int(model.padding), int(model.norm.num_batches_tracked or 0)] == [0, 3, 0]
+    with pytest.raises(RunError, match=r"depends on the elements of a tensor.*self\.padding"):
+        audit(model.to("meta"), inputs=torch.ones(2, 2))
 
 
 def test_what_is_overwritten_with_what_is_unknown_is_unknown() -> None:

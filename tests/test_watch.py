@@ -107,7 +107,7 @@ def test_what_a_moment_can_say() -> None:
     ]
     model.extra = nn.Linear(1, 1)
     del model.layers[5]
-    assert lines(watched.mark("moved")) == ["appeared extra.* ×2", "vanished layers.5.* ×4"]
+    assert lines(watched.mark("moved")) == ["added extra.* ×2", "removed layers.5.* ×4"]
     model.head(torch.ones(4)).sum().backward()
     assert lines(watched.mark("gradient")) == ["got gradient head.* ×2"]
     model.zero_grad()
@@ -140,7 +140,7 @@ def test_modules_that_stand_in_several_places_and_within_themselves() -> None:
     watched = watch(model)
     model["b"] = model["a"]
     model["c"] = model
-    assert lines(watched.mark("shared")) == ["appeared b.* ×2"]
+    assert lines(watched.mark("shared")) == ["added b.* ×2"]
     model["b"] = nn.Linear(1, 1)
     assert lines(watched.mark("apart")) == [
         "replaced b.* ×2",

@@ -30,6 +30,7 @@ VIEWS: tuple[tuple[str, dict[str, object]], ...] = (
     ("tree", {}),
     ("summary", {}),
     ("optimizer", {}),
+    ("cost", {}),
     ("text", {}),
 )
 

@@ -1,39 +1,54 @@
-"""Two states of a model → what changed, parameter by parameter, with numbered siblings as one line."""
+"""Two states of a model → what changed, slot by slot, with what is alike as one line."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from paramscope import text
-from paramscope.snapshot import Snapshot
+from paramscope.analysis.paths import aligned, covering, fold_paths, sizes, tie_lines
+from paramscope.analysis.renames import found_again
+from paramscope.snapshot import Snapshot, Status
+from paramscope.snapshot.path import heads
 
 ChangeKind = Literal[
-    "unfroze", "froze", "untied", "tied", "reshaped", "registered", "unregistered", "appeared", "vanished"
-]
+    "thawed", "froze", "untied", "tied", "reshaped", "retyped", "moved", "registered", "hidden", "renamed", "added",
+    "removed",
+]  # fmt: skip
 KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 
-ParameterStatus = Literal["trainable", "frozen", "hidden"]
 
+class SlotState(NamedTuple):
+    """What is compared of one slot."""
 
-class ParameterState(NamedTuple):
-    """What is compared of one slot that holds a parameter."""
-
+    status: Status
     shape: tuple[int, ...] | None
     """Sizes, in elements; None while a lazy parameter does not know them."""
-    status: ParameterStatus
+    dtype: str | None
     numel: int | None
     """Number of elements; None when unknown."""
+    device: str | None = None
+    """None where it is not compared."""
+
+    @property
+    def role(self) -> str:
+        """What it is to its module, whether it trains or not."""
+        return "parameter" if self.status in ("trainable", "frozen", "hidden") else self.status
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the root sees it."""
+        return self.status not in ("hidden", "attribute")
 
 
 class State(NamedTuple):
-    """The parameters of a model at one time, registered and hidden, and which of them were tied."""
+    """The slots of a model at one time, and which of them were tied."""
 
-    parameters: Mapping[str, ParameterState]
-    """By slot path, in the model's order."""
+    slots: Mapping[str, SlotState]
+    """By path, in the model's order; none of those that are empty."""
     ties: tuple[tuple[str, ...], ...]
-    """Registered slots that hold one tensor, two paths or more in each group."""
+    """Registered parameter slots that hold one tensor, two paths or more in each group."""
 
 
 class Change(NamedTuple):
@@ -41,267 +56,248 @@ class Change(NamedTuple):
 
     kind: ChangeKind
     paths: tuple[str, ...]
-    """The slot; for `tied` and `untied` all slots of the group that exist on both sides, in the order of the
-    side on which they are tied."""
-    before: ParameterState | None
-    """None where it appeared, and for ties."""
-    after: ParameterState | None
-    """None where it vanished, and for ties."""
+    """The slot, as it is called afterwards, where it still is; for `renamed` the old and the new path; for `tied` and
+    `untied` all slots of the group that exist on both sides."""
+    before: SlotState | None
+    """None where it was added, and for ties."""
+    after: SlotState | None
+    """None where it was removed, and for ties."""
 
 
-class PathRow(NamedTuple):
-    """Paths that are written as one."""
+class Changes(NamedTuple):
+    """All that changed, and between what."""
 
-    path: str
-    """The one path, or one with ranges in it: `layers.[0-6,8-31].weight`."""
-    members: list[int]
-    """Positions of the paths among those that were folded."""
-
-
-class GroupRow(NamedTuple):
-    """Groups of paths that are written as one, number by number."""
-
-    paths: tuple[str, ...]
-    """Those of one group, with a letter for each number that runs: `layers.[i].up` and `layers.[i].down`."""
-    runs: str
-    """What the letters stand for: `i in 0-31`; empty where none runs."""
-    members: list[int]
-    """Positions of the groups among those that were folded."""
+    before: State
+    after: State
+    names: Mapping[str, str]
+    """For each path of `before` that is still there, what it is called in `after`."""
+    changes: tuple[Change, ...]
+    """Ordered by kind, and within one kind as the model is."""
 
 
-def state_of(snapshot: Snapshot) -> State:
-    """What later states are compared with."""
-    parameters: dict[str, ParameterState] = {}
-    for position, path in enumerate(snapshot.slots):
-        status = snapshot.status(position)
-        if status == "trainable" or status == "frozen" or status == "hidden":
-            spec = snapshot.tensor(snapshot.slot_columns.tensors[position]).spec
-            parameters.setdefault(path, ParameterState(spec.shape, status, spec.numel))
-    return State(parameters, tied_parameters(snapshot))
+def state_of(snapshot: Snapshot, *, fully: bool = False) -> State:
+    """What other states are compared with. fully: with what a training program makes on the way, and where it runs:
+    plain tensor attributes, and devices."""
+    slots: dict[str, SlotState] = {}
+    known: dict[tuple[int, ...], SlotState | None] = {}
+    columns, tensors, flags = snapshot.slot_columns, snapshot.tensor_columns, snapshot.module_columns.flags
+    places = zip(snapshot.slots, columns.modules, columns.holds, columns.tensors, strict=True)
+    for position, (path, module, hold, tensor) in enumerate(places):
+        if tensor < 0:
+            continue
+        key = hold, flags[module], tensors.flags[tensor], tensors.specs[tensor]
+        if key not in known:
+            status, spec = snapshot.status(position), snapshot.interned.specs[tensors.specs[tensor]]
+            state = SlotState(status, spec.shape, spec.dtype, spec.numel, spec.device if fully else None)
+            known[key] = state if fully or status != "attribute" else None
+        if (found := known[key]) is not None:
+            slots.setdefault(path, found)
+    return State(slots, tied_parameters(snapshot))
+
+
+def roots_of(snapshot: Snapshot) -> str:
+    """The class name of the root; of several roots names and classes: `gen: Generator, disc: Critic`."""
+    roots = [snapshot.modules[path] for path in snapshot.roots]
+    if len(roots) == 1:
+        return text.class_name(roots[0].type)
+    return ", ".join(f"{each.path}: {text.class_name(each.type)}" for each in roots)
 
 
 def tied_parameters(snapshot: Snapshot) -> tuple[tuple[str, ...], ...]:
     """Groups of registered parameter slots that hold one tensor, in the snapshot's order."""
+    tensors = snapshot.slot_columns.tensors
+    several = {tensor for tensor, count in Counter(tensors).items() if count > 1 and tensor >= 0}
     groups: dict[int, list[str]] = {}
-    for position, path in enumerate(snapshot.slots):
-        if snapshot.status(position) in ("trainable", "frozen"):
-            groups.setdefault(snapshot.slot_columns.tensors[position], []).append(path)
+    for position, tensor in enumerate(tensors) if several else ():
+        if tensor in several and snapshot.status(position) in ("trainable", "frozen"):
+            groups.setdefault(tensor, []).append(snapshot.slots.path_at(position))
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def changes_between(before: State, after: State) -> tuple[Change, ...]:
-    """What differs, by slot path, ordered by kind and within one kind as the model is."""
+def changes_between(before: State, after: State, names: Mapping[str, str] | None = None) -> Changes:
+    """What differs between two states of a model. names: for each path of `before` that is still there, what it is
+    called in `after`, where that is known better than by looking for it."""
+    if names is None:
+        names = found_again(before.slots, after.slots, lambda each: (each.role, each.shape, each.dtype))
     found = [
-        *_slot_changes(before.parameters, after.parameters),
-        *(Change("tied", paths, None, None) for paths in _newly_tied(before, after)),
-        *(Change("untied", paths, None, None) for paths in _newly_tied(after, before)),
+        *_slot_changes(before, after, names),
+        *(Change("tied", paths, None, None) for paths in _newly_tied(before.ties, after.ties, names)),
+        *(Change("untied", paths, None, None) for paths in _newly_untied(before.ties, after, names)),
     ]
-    return tuple(sorted(found, key=lambda change: KINDS.index(change.kind)))
+    return Changes(before, after, names, tuple(sorted(found, key=lambda change: KINDS.index(change.kind))))
 
 
-def _slot_changes(before: Mapping[str, ParameterState], after: Mapping[str, ParameterState]) -> Iterator[Change]:
-    for path, now in after.items():
-        was = before.get(path)
-        if was is None:
-            yield Change("appeared", (path,), None, now)
+def _slot_changes(before: State, after: State, names: Mapping[str, str]) -> Iterator[Change]:
+    old_names = {new: old for old, new in names.items()}
+    known: dict[tuple[int, int], tuple[ChangeKind, ...]] = {}
+    for path, now in after.slots.items():
+        old = old_names.get(path)
+        if old is None:
+            yield Change("added", (path,), None, now)
             continue
-        if was.status != now.status:
-            yield Change(_status_change(was.status, now.status), (path,), was, now)
-        if was.shape != now.shape:
-            yield Change("reshaped", (path,), was, now)
-    for path, was in before.items():
-        if path not in after:
-            yield Change("vanished", (path,), was, None)
+        was = before.slots[old]
+        if old != path:
+            yield Change("renamed", (old, path), was, now)
+        pair = id(was), id(now)  # a model has thousands of slots and dozens of states
+        if pair not in known:
+            known[pair] = () if was == now else tuple(_kinds(was, now))
+        for kind in known[pair]:
+            yield Change(kind, (path,), was, now)
+    for path, was in before.slots.items():
+        if path not in names:
+            yield Change("removed", (path,), was, None)
 
 
-def _status_change(was: ParameterStatus, now: ParameterStatus) -> ChangeKind:
-    if now == "hidden":
-        return "unregistered"
-    if was == "hidden":
-        return "registered"
-    return "unfroze" if now == "trainable" else "froze"
+def _kinds(was: SlotState, now: SlotState) -> Iterator[ChangeKind]:
+    if was.is_registered is not now.is_registered:
+        yield "registered" if now.is_registered else "hidden"
+    elif was.status != now.status and {was.status, now.status} == {"trainable", "frozen"}:
+        yield "thawed" if now.status == "trainable" else "froze"
+    elif was.status != now.status:
+        yield "retyped"
+    if was.dtype != now.dtype:
+        yield "retyped"
+    if was.shape != now.shape:
+        yield "reshaped"
+    if was.device != now.device and None not in (was.device, now.device):
+        yield "moved"
 
 
-def _newly_tied(before: State, after: State) -> Iterator[tuple[str, ...]]:
-    """Slots that exist on both sides, are one tensor after and were not before."""
-    was_in = {path: number for number, group in enumerate(before.ties) for path in group}
-    for group in after.ties:
-        members = tuple(path for path in group if path in before.parameters)
+_Ties = Sequence[tuple[str, ...]]
+
+
+def _newly_tied(before: _Ties, after: _Ties, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    """Slots that exist on both sides, are one tensor after and were not before, as they are called after."""
+    was_in = {names.get(path): number for number, group in enumerate(before) for path in group}
+    there = set(names.values())
+    for group in after:
+        members = tuple(path for path in group if path in there)
         if len({was_in.get(path, path) for path in members}) > 1:
             yield members
 
 
-def change_lines(changes: Iterable[Change]) -> list[str]:
-    """One line for each change, folded: `unfroze  layers.[0-31].weight ×32 (4×4, 512 elements)`."""
-    changes = list(changes)
-    lines: list[tuple[str, str]] = []
+def _newly_untied(before: _Ties, after: State, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    """Slots that exist on both sides, were one tensor before and are not after, as they are called after."""
+    is_in = {path: number for number, group in enumerate(after.ties) for path in group}
+    for group in before:
+        members = {names[path] for path in group if path in names}
+        if len({is_in.get(path, path) for path in members}) > 1:
+            yield tuple(path for path in after.slots if path in members)
+
+
+class Line(NamedTuple):
+    """Changes that are told as one."""
+
+    kind: ChangeKind
+    what: str
+    """Paths, folded: `backbone.*`, `layers.[0-31].weight ×32`."""
+    facts: tuple[str, ...]
+    """What is said behind them: `60 slots`, `11,176,512 elements`, `float32 → bfloat16`."""
+
+    def __str__(self) -> str:
+        return self.what + (f" ({', '.join(self.facts)})" if self.facts else "")
+
+
+def change_lines(found: Changes) -> list[str]:
+    """One line for each change, folded: `thawed  layers.[0-31].weight ×32 (4×4, 512 elements)`."""
+    return aligned((line.kind, str(line)) for line in folded(found))
+
+
+def folded(found: Changes) -> list[Line]:
+    """Changes with those that are alike as one: all that lies in a module, else what differs in numbers alone."""
+    lines: list[Line] = []
     for kind in KINDS:
-        mine = [change for change in changes if change.kind == kind]
-        if kind in ("tied", "untied"):
-            lines += [(kind, line) for line in tie_lines([change.paths for change in mine])]
+        mine = [change for change in found.changes if change.kind == kind]
+        if not mine:
             continue
-        for row in fold_paths([(change.paths, change[2:]) for change in mine]):
-            first = mine[row.members[0]]
-            lines.append((kind, _row(row, first)))
-    return aligned(lines)
-
-
-def tie_lines(groups: Sequence[tuple[str, ...]]) -> list[str]:
-    """Slots that are, or were, one tensor: `h.[0-11].a = h.[0-11].b ×12`, `h.[0-11].scale ×12 (one tensor)`."""
-    lines = []
-    apart = []
-    for group in groups:
-        rows = fold_paths([((path,), None) for path in group])
-        if len(rows) < len(group):
-            lines.append(" = ".join(map(with_facts, rows)) + " (one tensor)")
+        if kind in ("tied", "untied"):
+            lines += (Line(kind, line, ()) for line in tie_lines([change.paths for change in mine]))
+        elif kind == "renamed":
+            lines += _renamed(mine)
         else:
-            apart.append(group)
-    return [with_facts(row) for row in fold_paths([(group, None) for group in apart])] + lines
+            lines += _alike(kind, mine, found)
+    return lines
 
 
-def _row(row: PathRow, change: Change) -> str:
-    before, after = change.before, change.after
-    if change.kind == "reshaped" and before and after:
-        return with_facts(row, f"{text.shape(before.shape)} → {text.shape(after.shape)}")
-    state = after or before
-    if state is None:
-        return with_facts(row)
-    facts = [*sizes(state.shape, state.numel, len(row.members))]
-    if change.kind in ("appeared", "vanished"):
-        facts.append(state.status)
-    return with_facts(row, *facts)
+def _renamed(changes: Sequence[Change]) -> Iterator[Line]:
+    """By what their paths have in common at the end: `* → module.*`."""
+    moves: dict[tuple[str, ...], list[Change]] = {}
+    for change in changes:
+        old, new = change.paths
+        is_longer = new.endswith(f".{old}")  # as under a wrapper: told at once
+        above = ("", new[: -len(old) - 1]) if is_longer else heads(change.paths, least=0)
+        moves.setdefault(above, []).append(change)
+    entries: list[tuple[tuple[str, ...], Hashable]] = []
+    for places, mine in moves.items():
+        below = tuple(f"{each}.*" if each else "*" for each in places)
+        entries.append((mine[0].paths, None) if len(mine) == 1 else (below, len(mine)))
+    counts = [len(mine) for mine in moves.values()]
+    for row in fold_paths(entries, " → "):
+        several = sum(counts[each] for each in row.members)
+        yield Line("renamed", row.path, (text.plural(several, "slot"),) if several > 1 else ())
 
 
-def with_facts(row: PathRow, *facts: str) -> str:
-    """`layers.[0-31].weight ×32 (4×4, 512 elements)`."""
-    repeated = f" ×{text.count(len(row.members))}" if len(row.members) > 1 else ""
-    return row.path + repeated + (f" ({', '.join(facts)})" if facts else "")
+def _alike(kind: ChangeKind, changes: Sequence[Change], found: Changes) -> Iterator[Line]:
+    said: dict[tuple[str, ...], list[Change]] = {}
+    for change in changes:
+        said.setdefault(_said(change), []).append(change)
+    for facts, mine in said.items():
+        by_path = {change.paths[0]: change for change in mine}
+        what, among = _asked(mine[0], found)
+        parts = [(path, (path,)) for path in by_path] if kind == "reshaped" else covering(by_path, among)
+        alike = [len(paths) if len(paths) > 1 else _state(by_path[path]) for path, paths in parts]
+        for row in fold_paths([((path,), each) for (path, _), each in zip(parts, alike, strict=True)]):
+            members = [by_path[path] for each in row.members for path in parts[each][1]]
+            path = row.path + (f" ×{text.count(len(members))}" if 1 < len(members) == len(row.members) else "")
+            yield Line(kind, what if path == "*" else path, (*_size(members, path, found), *facts))
 
 
-def sizes(shape: tuple[int, ...] | None, numel: int | None, repetitions: int) -> tuple[str, ...]:
-    """The shape of one tensor, and the elements of all: `4×4`, `512 elements`."""
-    if numel is None:
-        return ("shape unknown before the first forward",)
-    return text.shape(shape), text.plural(numel * repetitions, "element")
+def _state(change: Change) -> SlotState:
+    """The slot as it is, or was in the end."""
+    state = change.after or change.before
+    assert state is not None
+    return state
 
 
-def aligned(lines: Iterable[tuple[str, str]]) -> list[str]:
-    """Lines of (word, rest), the rests below each other."""
-    lines = list(lines)
-    width = max((len(word) for word, _ in lines), default=0)
-    return [f"{word:<{width}}  {rest}" for word, rest in lines]
+def _said(change: Change) -> tuple[str, ...]:
+    """What is said of a change behind its size."""
+    was, now = change.before, change.after
+    if was is None or now is None:
+        return (_state(change).status,)
+    if change.kind == "retyped":
+        return (f"{was.dtype} → {now.dtype}" if was.dtype != now.dtype else f"{was.status} → {now.status}",)
+    if change.kind == "moved":
+        return (f"{was.device} → {now.device}",)
+    if change.kind == "reshaped":
+        return (f"{text.shape(was.shape)} → {text.shape(now.shape)}",)
+    return ()
 
 
-def fold_paths(entries: Sequence[tuple[tuple[str, ...], Hashable]]) -> list[PathRow]:
-    """Paths that differ only in numbers, and have equal facts, as one row each, in the order of their first.
-
-    entries: (paths, facts) pairs. Several paths in one entry, such as the slots of a tie, are written
-    `a = b`, and a number that stands at the same place in the first of them runs with it: `h.[0-11].a = h.[0-11].b`.
-    """
-    rows = [PathRow(template.filled(numbers), positions) for template, numbers, positions in _folded(entries, " = ")]
-    return sorted(rows, key=lambda row: row.members[0])
-
-
-def fold_groups(groups: Sequence[tuple[str, ...]]) -> list[GroupRow]:
-    """Groups of paths that differ only in numbers as one row each, in the order of their first.
-
-    Each letter of a row has one value at a time, so that it still says which paths are together.
-    """
-    rows = [
-        GroupRow(*template.lettered(numbers), positions)
-        for template, numbers, positions in _folded([(group, None) for group in groups], _BETWEEN)
-    ]
-    return sorted(rows, key=lambda row: row.members[0])
+def _asked(change: Change, found: Changes) -> tuple[str, Collection[str]]:
+    """What such a change can have been of, in words, and the paths: where it was of all of them that lie in a module,
+    it is one of the module."""
+    if change.before is None:
+        return "all", found.after.slots
+    if change.kind == "removed":
+        return "all", found.before.slots
+    words: Callable[[SlotState], str] = {
+        "retyped": lambda each: f"{each.dtype} {each.role}s",
+        "moved": lambda each: f"on {each.device}",
+        "registered": lambda each: "registered" if each.is_registered else "not registered",
+        "hidden": lambda each: "registered" if each.is_registered else "not registered",
+    }.get(change.kind, lambda each: each.status)
+    was, slots = words(change.before), found.before.slots
+    told = f"all {was}" if change.kind == "retyped" else f"all that was {was}"
+    return told, [new for old, new in found.names.items() if words(slots[old]) == was]
 
 
-_Numbers = tuple[tuple[int, ...], ...]
-"""For each variable of a template the numbers that it runs through."""
-_BETWEEN = "\ue001"
-"""Stands between the paths of a group, where a name may hold anything that is printed."""
-_LETTERS = "ijkmnpqrstuvw"
-
-
-def _folded(
-    entries: Sequence[tuple[tuple[str, ...], Hashable]], between: str
-) -> Iterator[tuple[_Template, _Numbers, list[int]]]:
-    """What entries of one template and equal facts come to; and their positions."""
-    alike: dict[Hashable, list[tuple[_Numbers, list[int]]]] = {}
-    shapes: list[_Template] = []
-    for position, (paths, facts) in enumerate(entries):
-        template, numbers = _template(paths, between)
-        shapes.append(template)
-        alike.setdefault((template, facts), []).append((tuple((n,) for n in numbers), [position]))
-    for members in alike.values():
-        for numbers_of, positions in _merged(members):
-            yield shapes[positions[0]], numbers_of, positions
-
-
-_NUMBER = re.compile(r"(?<![0-9])(0|[1-9][0-9]{0,17})(?![0-9])")
-
-
-class _Template(NamedTuple):
-    """Paths without their numbers."""
-
-    pieces: tuple[str, ...]
-    """What stands before, between and behind the numbers."""
-    variables: tuple[int, ...]
-    """For each number which variable it is: two that always agree are one."""
-
-    def filled(self, numbers: Sequence[Sequence[int]]) -> str:
-        parts = []
-        for index, variable in enumerate(self.variables):
-            before, after = self.pieces[index], self.pieces[index + 1]
-            found = text.ranges(numbers[variable])
-            in_brackets = before.endswith(("[", "{")) and after.startswith(("]", "}"))
-            parts += [before, found if len(numbers[variable]) == 1 or in_brackets else f"[{found}]"]
-        return text.name("".join([*parts, self.pieces[-1]]))
-
-    def lettered(self, numbers: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], str]:
-        """The paths with a letter for each variable of several numbers, and what these letters stand for."""
-        running = [variable for variable, found in enumerate(numbers) if len(found) > 1]
-        letters = {variable: _LETTERS[at] if at < len(_LETTERS) else f"i{at}" for at, variable in enumerate(running)}
-        parts = []
-        for index, variable in enumerate(self.variables):
-            before, after = self.pieces[index], self.pieces[index + 1]
-            letter = letters.get(variable)
-            in_brackets = before.endswith(("[", "{")) and after.startswith(("]", "}"))
-            shown = str(numbers[variable][0]) if letter is None else letter if in_brackets else f"[{letter}]"
-            parts += [before, shown]
-        paths = "".join([*parts, self.pieces[-1]]).split(_BETWEEN)
-        runs = [f"{letters[variable]} in {text.ranges(numbers[variable])}" for variable in running]
-        return tuple(map(text.name, paths)), text.listed(runs) if runs else ""
-
-
-def _template(paths: tuple[str, ...], between: str) -> tuple[_Template, list[int]]:
-    """The template of an entry, and its numbers by variable."""
-    pieces = _NUMBER.split(between.join(paths))
-    numbers: list[int] = []
-    variables: list[int] = []
-    in_first = len(_NUMBER.findall(paths[0]))
-    for path in paths:
-        for index, found in enumerate(_NUMBER.findall(path)):
-            number = int(found)
-            if path is not paths[0] and index < in_first and number == numbers[index]:
-                variables.append(index)
-            else:
-                variables.append(len(numbers))
-                numbers.append(number)
-    return _Template(tuple(pieces[::2]), tuple(variables)), numbers
-
-
-def _merged(
-    members: list[tuple[tuple[tuple[int, ...], ...], list[int]]],
-) -> list[tuple[tuple[tuple[int, ...], ...], list[int]]]:
-    """Entries of one template, those that differ in one variable alone joined, the last variable first."""
-    for variable in reversed(range(len(members[0][0]))):
-        joined: dict[Hashable, tuple[list[int], list[int], tuple[tuple[int, ...], ...]]] = {}
-        for numbers, positions in members:
-            others = (*numbers[:variable], *numbers[variable + 1 :])
-            values, together, _ = joined.setdefault(others, ([], [], numbers))
-            values += numbers[variable]
-            together += positions
-        members = [
-            ((*numbers[:variable], tuple(sorted(set(values))), *numbers[variable + 1 :]), sorted(positions))
-            for values, positions, numbers in joined.values()
-        ]
-    return members
+def _size(changes: Sequence[Change], path: str, found: Changes) -> tuple[str, ...]:
+    """How much it is of: the shape of one slot, or how many slots, and the elements of all, each tensor once."""
+    state = _state(changes[0])
+    if changes[0].kind == "reshaped":
+        return ()
+    if not path.endswith("*"):
+        return sizes(state.shape, state.numel, len(changes))
+    first = {path: group[0] for side in (found.before, found.after) for group in side.ties for path in group}
+    once = {first.get(change.paths[0], change.paths[0]): _state(change).numel or 0 for change in changes}
+    return text.plural(len(changes), "slot"), text.plural(sum(once.values()), "element")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
+from itertools import repeat
 from math import prod
 from typing import NamedTuple
 
+from paramscope.analysis.nbytes import nbytes_by
 from paramscope.analysis.untrained_rows import untrained_rows
-from paramscope.snapshot import PARAMETER, REQUIRES_GRAD, Snapshot, TensorSpec
+from paramscope.snapshot import PARAMETER, REQUIRES_GRAD, Snapshot
 from paramscope.snapshot.fates import is_registered
-from paramscope.snapshot.spans import Layout, covered_bytes, layout_of
 
 
 class Totals(NamedTuple):
@@ -84,7 +83,7 @@ def count_totals(snapshot: Snapshot) -> Totals:
         attributes=elements(tensor for tensor in status if status[tensor] == "attribute"),
         by_name=None if snapshot.is_truncated else elements(held.named),
         effective_trainable=trainable - sum(row.numel for row in untrained_rows(snapshot)),
-        nbytes=_nbytes(snapshot),
+        nbytes=sum(nbytes_by(snapshot, repeat(0)).values()),
         local=_local(snapshot, parameters),
         unknown=sum(1 for spec in tensors.specs if specs[spec].shape is None and specs[spec].dtype),
         slots=len(snapshot.slot_columns.names),
@@ -107,56 +106,6 @@ def _held(snapshot: Snapshot) -> _Held:
         else:
             found.buffers.add(tensor)
     return found
-
-
-def _nbytes(snapshot: Snapshot) -> int:
-    """Bytes of all tensors, each byte of a storage once."""
-    tensors, specs, there = snapshot.tensor_columns, snapshot.interned.specs, snapshot.storage_columns.nbytes
-    alone = list(map(_reached_alone, specs))
-    crowded = _crowded(snapshot)
-    together: list[int] = []
-    total = 0
-    for tensor, (storage, spec) in enumerate(zip(tensors.storages, tensors.specs, strict=True)):
-        if storage in crowded or tensor in tensors.parts:
-            together.append(tensor)
-        elif storage < 0:
-            total += specs[spec].nbytes or 0
-        else:
-            # A storage may have been freed under its tensor, as sharding does between uses.
-            total += min(alone[spec], there[storage])
-    return total + _nbytes_together(snapshot, together)
-
-
-@lru_cache(maxsize=4096)
-def _reached_alone(spec: TensorSpec) -> int:
-    layout = layout_of(spec, 0)
-    return 0 if layout is None else covered_bytes([layout])
-
-
-def _crowded(snapshot: Snapshot) -> set[int]:
-    """Storages of which more than one tensor, or part of one, may reach bytes."""
-    tensors = snapshot.tensor_columns
-    crowded = {storage for storage, viewers in Counter(tensors.storages).items() if viewers > 1 and storage >= 0}
-    crowded.update(snapshot.storage_columns.memories)
-    crowded.update(part.storage for parts in tensors.parts.values() for part in parts if part.storage is not None)
-    return crowded
-
-
-def _nbytes_together(snapshot: Snapshot, tensors: Iterable[int]) -> int:
-    """Bytes of tensors that may reach the same ones, and of what tensors are made of."""
-    there, memories = snapshot.storage_columns.nbytes, snapshot.storage_columns.memories
-    by_memory: dict[int, list[Layout]] = {}
-    total = 0
-    for tensor in tensors:
-        for span in snapshot.memory.spans(tensor):
-            by_memory.setdefault(span.memory, []).append(span.layout)
-        total += sum(
-            part.spec.nbytes or 0 for part in snapshot.tensor_columns.parts.get(tensor, ()) if part.storage is None
-        )
-    for memory, layouts in by_memory.items():
-        reached = covered_bytes(layouts)
-        total += reached if memory in memories else min(reached, there[memory])
-    return total
 
 
 def _local(snapshot: Snapshot, parameters: int) -> int | None:

@@ -16,7 +16,7 @@ from paramscope.capture.lookups import copies_itself
 from paramscope.capture.odd_attributes import MISSPELLED, plain_value
 from paramscope.capture.parts import tensor_dict
 from paramscope.capture.register import TensorRegister
-from paramscope.capture.tensors import tensor_facts
+from paramscope.capture.tensors import whole_spec
 from paramscope.capture.walk import Walk
 from paramscope.snapshot import HAS_GRAD, IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, Note, Oddity, OddityKind
 from paramscope.snapshot.fates import LEARNS
@@ -82,9 +82,11 @@ def _odd_gradients(tensors: TensorRegister) -> Iterator[_Oddity]:
         return
     for number, flags in enumerate(tensors.flags):
         if flags & HAS_GRAD:
-            shape, *_ = tensor_facts(_grad_of(tensors.held[number]))
-            if shape is not None and shape != tensors.spec(number).shape:
-                yield _Oddity(number, "gradient-shape", "grad", shape)
+            gradient, spec = whole_spec(_grad_of(tensors.held[number])), tensors.spec(number)
+            if gradient.shape is not None and gradient.shape != spec.shape:
+                yield _Oddity(number, "gradient-shape", "grad", gradient.shape)
+            if (gradient.dtype, gradient.nbytes) != (spec.dtype, spec.nbytes):
+                yield _Oddity(number, "gradient-bytes", gradient.dtype or "", gradient.nbytes)
         elif flags & LEARNS == LEARNS and not flags & IS_PARAMETER:
             base = _base_of(tensors.held[number])
             if base is not None and _requires_grad(base):

@@ -16,9 +16,10 @@ from paramscope.capture.groups import Found, by_id, defaults_of, instance_dict, 
 from paramscope.capture.handed import Handed, Made
 from paramscope.capture.lookups import plain_name
 from paramscope.capture.register import TensorRegister
-from paramscope.capture.stepping import mro_names, read_state, steps_as, what_fits
+from paramscope.capture.state_bytes import state_bytes
+from paramscope.capture.stepping import misfits_of, mro_names, steps_as, what_fits
 from paramscope.capture.tensors import tensor_facts
-from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord, StateRecord
+from paramscope.snapshot import GroupRecord, Membership, OptimizerRecord, StateBytes, StateRecord
 from paramscope.snapshot.hyperparameters import PUT_BY_TORCH
 
 DEPTH_BOUND = 8
@@ -73,11 +74,15 @@ class OptimizerReader:
         name, outer, found, schedulers, made, listed = stepping
         cls, holder = type(outer), type(found.holder)
         steps = steps_as(holder)
+        counted: set[int] = set()
         known = defaults_of(found.holder, outer)
         return OptimizerRecord(
             name,
             qualified_name(cls),
-            tuple(self._group(i, group, found.state, steps, foreign_members) for i, group in enumerate(found.groups)),
+            tuple(
+                self._group(i, group, found.state, steps, foreign_members, counted)
+                for i, group in enumerate(found.groups)
+            ),
             mro_names(cls)[1:],
             () if holder is cls else mro_names(holder),
             steps,
@@ -126,21 +131,27 @@ class OptimizerReader:
         state: Mapping[int, Any],
         steps: str | None,
         foreign_members: ForeignMembers,
+        counted: set[int],
     ) -> GroupRecord:
+        """counted: ids of the state that was counted for members of other groups."""
         held = members(group)
         names = items(group.get("param_names"))
         if len(names) != len(held):
             names = []
         numbers = [self._tensors.numbers.get(id(member)) for member in held]
         fitting = what_fits(steps, is_fused=group.get("fused") is True)
-        slots, foreign, numel, state_nbytes = [], [], 0, 0
+        slots, foreign, numel = [], [], 0
         misfits: list[StateRecord] = []
+        states: dict[tuple[StateBytes, ...], int] = {}
+        state_of: list[int] = []
         for position, (member, number) in enumerate(zip(held, numbers, strict=True)):
             spec = foreign_members.spec(member) if number is None else self._tensors.spec(number)
             numel += spec.numel or 0
-            nbytes, unfit = read_state(state.get(id(member)), fitting, position, spec, member)
-            state_nbytes += nbytes
-            misfits += unfit
+            if state:
+                of_member = state.get(id(member))
+                kept = state_bytes(of_member, counted)
+                state_of.append(states.setdefault(kept, len(states)))
+                misfits += misfits_of(of_member, fitting, position, spec, member)
             if number is not None:
                 slots.append(self._paths[number])
                 continue
@@ -149,7 +160,19 @@ class OptimizerReader:
         options = tuple(
             (key, plain_option(value)) for key, value in group.items() if key not in ("params", "param_names")
         )
-        return GroupRecord(index, options, tuple(slots), tuple(foreign), numel, state_nbytes, tuple(misfits))
+        distinct = tuple(states)
+        nbytes = [sum(each.nbytes for each in kept) for kept in distinct]
+        return GroupRecord(
+            index=index,
+            options=options,
+            slots=tuple(slots),
+            foreign=tuple(foreign),
+            numel=numel,
+            state_nbytes=sum(map(nbytes.__getitem__, state_of)),
+            states=distinct if any(distinct) else (),
+            state_of=tuple(state_of) if any(distinct) else (),
+            misfits=tuple(misfits),
+        )
 
 
 class _Stepping(NamedTuple):

@@ -17,7 +17,7 @@ from torch import nn
 
 from paramscope.capture.memory import meeting_storages
 from paramscope.capture.parts import answers_for_itself, inner_tensors
-from paramscope.capture.tensors import flags_of, is_parameter, make_spec, spec_of
+from paramscope.capture.tensors import flags_of, is_parameter, make_spec, spec_of, spec_of_whole
 from paramscope.snapshot import (
     HAS_GRAD,
     IS_LEAF,
@@ -236,10 +236,7 @@ class TensorRegister:
             flags = flags_of(tensor)
             self.unusual.append(number)
             inner = [(name, part, spec_of(part)) for name, part in inner_tensors(tensor)]
-            # The bytes of what is made of others are theirs.
-            spec = spec_of(tensor, sum(part.nbytes or 0 for _, _, part in inner) if inner else None)
-            if inner and spec.device is None:
-                spec = spec._replace(device=inner[0][2].device)
+            spec = spec_of_whole(tensor, [part for _, _, part in inner])
             self.specs.append(self._intern(spec))
             if spec.dtype is None or answers_for_itself(type(tensor)):
                 self.unreadable.add(number)

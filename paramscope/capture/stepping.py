@@ -6,7 +6,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from paramscope.capture.classes import class_dict, class_mro, definer, is_a, is_tensor_class, qualified_name
-from paramscope.capture.tensors import flags_of, spec_of
+from paramscope.capture.tensors import flags_of, whole_spec
 from paramscope.snapshot import HAS_GRAD, REQUIRES_GRAD, StateRecord, TensorSpec
 
 _ADAM = frozenset({"exp_avg", "exp_avg_sq", "max_exp_avg_sq"})
@@ -78,28 +78,23 @@ def what_fits(steps: str | None, *, is_fused: bool) -> Fitting:
     return Fitting(names, names if is_fused else _LERPED.get(steps or "", _NONE))
 
 
-def read_state(
-    state: Any, fitting: Fitting, position: int, spec: TensorSpec, member: Any
-) -> tuple[int, list[StateRecord]]:
-    """(bytes of the state of one parameter, what of it does not fit the parameter).
+def misfits_of(state: Any, fitting: Fitting, position: int, spec: TensorSpec, member: Any) -> list[StateRecord]:
+    """What of the state of one parameter does not fit the parameter.
 
     spec: the parameter's. member: the parameter.
     """
-    if not is_a(state, dict):
-        return 0, []
-    total = 0
     misfits: list[StateRecord] = []
-    for name, value in dict.items(state):
+    for name, value in dict.items(state) if is_a(state, dict) else ():
+        if type(name) is not str or name not in fitting.by_element | fitting.by_dtype:
+            continue
         if not is_tensor_class(type(value)):
             continue
-        held = spec_of(value)
-        total += held.nbytes or 0
-        if type(name) is str and (
-            (name in fitting.by_element and _is_misfit(held, spec))
-            or (name in fitting.by_dtype and _is_of_other_dtype(held, spec) and _is_stepped(member))
+        held = whole_spec(value)
+        if (name in fitting.by_element and _is_misfit(held, spec)) or (
+            name in fitting.by_dtype and _is_of_other_dtype(held, spec) and _is_stepped(member)
         ):
             misfits.append(StateRecord(position, name, held.shape or (), held.device, held.dtype))
-    return total, misfits
+    return misfits
 
 
 def _is_of_other_dtype(held: TensorSpec, spec: TensorSpec) -> bool:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
 from torch import nn
 
 from paramscope.capture.classes import qualified_name
-from paramscope.capture.parts import answers_for_itself, answers_for_place, fake_device, tensor_dict
+from paramscope.capture.parts import answers_for_itself, answers_for_place, fake_device, inner_tensors, tensor_dict
 from paramscope.snapshot import HAS_GRAD, IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, TensorSpec
 
 # Looked up on the base class: a subclass may define `shape` as a property of its own.
@@ -103,6 +103,28 @@ def spec_of(tensor: Any, nbytes: int | None = None) -> TensorSpec:
         return _told_spec(tensor, cls, nbytes)
     except Exception:  # noqa: BLE001  what a class of the user's raises when it answers after all
         return make_spec(cls, None, None, None, None, None)
+
+
+def whole_spec(tensor: Any) -> TensorSpec:
+    """What can be said of a tensor, with the bytes of what it is made of."""
+    if type(tensor) is torch.Tensor and _layout_of(tensor) is torch.strided and not _is_nested_of(tensor):
+        # Thousands are alike, of gradients and of state.
+        return _strided_spec(_shape_of(tensor), _Base.stride(tensor), _dtype_of(tensor), _device_of(tensor))
+    return spec_of_whole(tensor, [spec_of(part) for _, part in inner_tensors(tensor)])
+
+
+@lru_cache(maxsize=4096)
+def _strided_spec(shape: torch.Size, stride: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> TensorSpec:
+    return make_spec(torch.Tensor, tuple(shape), stride, dtype, device, torch.strided)
+
+
+def spec_of_whole(tensor: Any, parts: Sequence[TensorSpec]) -> TensorSpec:
+    """What can be said of a tensor that is made of others, whose bytes and device it has; of any other, where there
+    are no parts."""
+    if not parts:
+        return spec_of(tensor)
+    spec = spec_of(tensor, sum(part.nbytes or 0 for part in parts))
+    return spec._replace(device=parts[0].device) if spec.device is None else spec
 
 
 def _told_spec(tensor: Any, cls: type, nbytes: int | None) -> TensorSpec:

@@ -39,7 +39,19 @@ class Building(NamedTuple):
         """Whether anything is run."""
         return any(each is not None for each in (self.run, self.inputs, self.sizes, self.loss))
 
+    def as_options(self) -> list[str]:
+        """The options as a command line has them."""
+        single = {"--run": self.run, "--inputs": self.inputs, "--input-size": self.sizes, "--loss": self.loss}
+        return [
+            *(each for optimizer in self.optimizers for each in ("-O", optimizer)),
+            *(each for name, value in self.arguments.items() for each in ("--arg", f"{name}={value!r}")),
+            *(["--meta"] if self.meta else []),
+            *(each for name, said in single.items() if said is not None for each in (name, said)),
+        ]
 
+
+NOTHING = Building((), {}, False, None, None, None, None)  # noqa: FBT003
+"""Of a saved report."""
 FLAGS = "-O, --arg, --meta, --run, --inputs, --input-size and --loss"
 """The options, as an error names them."""
 

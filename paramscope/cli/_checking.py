@@ -214,6 +214,26 @@ def _as_json(checks: Sequence[Checked]) -> str:
     return as_text(chain([head], pieces[0], *between, ["]}\n"]))
 
 
+def held_to_lock(checks: Sequence[Judged], building: Building, file: str | None, *, is_updated: bool) -> list[str]:
+    """How targets differ from what is locked of them, which is updated first where that is wanted. Raises LockError,
+    OutputError."""
+    from pathlib import Path
+
+    from paramscope.load.lock import differences, locked, name_in, nearest_lock, read, update
+
+    here = Path.cwd()
+    lock = Path(file).absolute() if file is not None else nearest_lock(here)
+    reports = [each.checked.report for each in checks]
+    names = [name_in(lock, each.target or "", here, building.arguments) for each in reports]
+    models = {name: locked(each.snapshot) for name, each in zip(names, reports, strict=True)}
+    if is_updated:
+        if update(lock, models):
+            click.echo(f"{lock.name}: {text.plural(len(models), 'model')} written", err=True)
+        return []
+    known = read(lock)
+    return [line for name, now in models.items() for line in differences(name, known.get(name), now, lock)]
+
+
 def stale_lines(checks: Sequence[Judged], plan: Plan) -> list[str]:
     """Exceptions that accepted nothing."""
     ran = []

@@ -20,6 +20,9 @@ from paramscope.cli._building import Building, building_options
 @click.option("-q", "--quiet", is_flag=True, help="In text: a line for each finding and nothing else.")
 @click.option("--baseline", metavar="FILE", help="Accept the findings in this file.")
 @click.option("--write-baseline", metavar="FILE", help="Accept all of today's findings: write them to this file.")
+@click.option("--locked", is_flag=True, help="Also hold models against paramscope.lock, here or in a folder above.")
+@click.option("--update-lock", is_flag=True, help="Write what models are to it, where they are otherwise.")
+@click.option("--lock-file", metavar="FILE", help="Another lock file.")
 @click.option("--values", is_flag=True, help="Also read the values of tensors: NaN, constants, copies.")
 def command(
     targets: tuple[str, ...],
@@ -33,11 +36,14 @@ def command(
     quiet: bool,  # noqa: FBT001
     baseline: str | None,
     write_baseline: str | None,
+    locked: bool,  # noqa: FBT001
+    update_lock: bool,  # noqa: FBT001
+    lock_file: str | None,
     building: Building,
     values: bool,  # noqa: FBT001
 ) -> int:
     """Check TARGETs, saved reports among them, against all rules. Exits 0 if nothing is found at or above
-    --fail-on, 1 if something is, 2 if a target or an option is wrong.
+    --fail-on, 1 if something is, or is not as it was locked, 2 if a target or an option is wrong.
 
     Rules, severities and accepted findings may be declared under [tool.paramscope] in pyproject.toml; a finding is
     also accepted on its line: `# paramscope: ignore[PS104] why this is right`.
@@ -47,6 +53,7 @@ def command(
     paramscope check model.py:small model.py:large --select PS1,PS501 --fail-on error
     paramscope check model.py:build -f sarif -o paramscope.sarif
     paramscope check model.py:build --write-baseline baseline.json
+    paramscope check model.py:build --locked
     paramscope rules; paramscope explain PS101
     """
     from paramscope.cli import _checking as checking
@@ -66,11 +73,15 @@ def command(
     for line in (*plan.warnings, *checking.stale_lines(checks, plan)):
         click.echo(f"warning: {line}", err=True)
     checking.write_job_summary(checks)
+    otherwise = []
+    if locked or update_lock or lock_file is not None:
+        otherwise = checking.held_to_lock(checks, building, lock_file, is_updated=update_lock)
+        write("".join(f"{line}\n" for line in otherwise), None)
     for one in failed[:-1]:
         click.echo(f"error: {one}", err=True)
     if failed:
         raise failed[-1]
-    return checking.exit_code(checks, plan)
+    return checking.exit_code(checks, plan) or int(bool(otherwise))
 
 
 def _codes(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ class _Lists(click.Command):
 )
 @click.option("--sort", metavar="WORD", help="By model (the default), path, elements, bytes, status or dtype.")
 @click.option("--columns", metavar="WORDS", help="Columns of the table: shape,dtype,bytes.")
+@click.option("--cost", is_flag=True, help="What training takes in memory, now and at the first step.")
 @click.option("--style", metavar="STYLE", help="The rows alone, for a paper: latex_booktabs, rst, github, grid, …")
 def command(
     target: str,
@@ -57,6 +58,7 @@ def command(
     depth: int | None,
     sort: str | None,
     columns: str | None,
+    cost: bool,  # noqa: FBT001  # as above
     style: str | None,
     building: Building,
 ) -> None:
@@ -67,6 +69,7 @@ def command(
     paramscope inspect model.py:build -O train.py:make_optimizer -f optimizer
     paramscope inspect model.py:build -f table --path layers.0,head
     paramscope inspect model.py:build --status frozen,hidden --sort elements --columns shape,bytes
+    paramscope inspect model.py:build -O make_optimizer --cost --input-size 8,3,224,224
     paramscope inspect package.module:Net --arg dim=64 --meta
     paramscope inspect model.py:build -o report.json && paramscope inspect report.json
     """
@@ -75,7 +78,7 @@ def command(
     from paramscope.render import options_of, render, takers_of
 
     is_table = sort is not None or columns is not None or style is not None
-    format_ = format_ or _format_of(output, otherwise="table" if is_table else "tree")
+    format_ = format_ or _format_of(output, otherwise="cost" if cost else "table" if is_table else "tree")
     taken = options_of(format_)
     check_writable(output)
     options: dict[str, object] = {}
@@ -84,6 +87,8 @@ def command(
     glob = ",".join(globs) if globs else None
     chosen = {"path": glob, "status": status, "depth": depth, "sort": sort, "columns": columns, "style": style}
     options.update((name, value) for name, value in chosen.items() if value is not None)
+    if cost and format_ != "cost":
+        options["cost"] = True
     for name in options:
         if name not in taken:
             flag = "--no-fold" if name == "fold" else f"--{name}"

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from operator import eq, is_
 from typing import Literal, NamedTuple, get_args
 
-from paramscope.analysis.changes import ParameterState, State, changes_between
+from paramscope.analysis.changes import SlotState, State, changes_between
 from paramscope.loop.look import Look, are_same
 from paramscope.snapshot import Membership
 from paramscope.text import listed, option
 
 ChangeKind = Literal[
-    "appeared",
-    "vanished",
+    "added",
+    "removed",
     "replaced",
     "tied",
     "untied",
@@ -55,9 +55,11 @@ def _slots(before: Look, after: Look) -> Iterator[Change]:
         was = {path: at for at, path in enumerate(before.slots)}
         pairs = [(was[path], at) for at, path in enumerate(after.slots) if path in was]
     if before.slots is not after.slots or not are_same(before.identities, after.identities):
-        for change in changes_between(_state(before), _state(after)):
+        there = set(after.slots)
+        same = {path: path for path in before.slots if path in there}
+        for change in changes_between(_state(before), _state(after), same).changes:
             kind = change.kind
-            if kind == "appeared" or kind == "vanished" or kind == "tied" or kind == "untied":
+            if kind == "added" or kind == "removed" or kind == "tied" or kind == "untied":
                 yield Change(kind, change.paths)
     for old, new in pairs:
         path = (after.slots[new],)
@@ -98,7 +100,7 @@ def _state(look: Look) -> State:
     for path, identity in zip(look.slots, look.identities, strict=True):
         groups.setdefault(id(identity), []).append(path)
     ties = tuple(tuple(group) for group in groups.values() if len(group) > 1)
-    return State(dict.fromkeys(look.slots, ParameterState(None, "trainable", None)), ties)
+    return State(dict.fromkeys(look.slots, SlotState("trainable", None, None, None)), ties)
 
 
 def _modes(before: Look, after: Look) -> Iterator[Change]:

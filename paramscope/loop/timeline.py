@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from paramscope import text
-from paramscope.analysis.changes import aligned, fold_paths
+from paramscope.analysis.paths import aligned, covering, fold_paths
 from paramscope.loop.changes import KINDS, Change
-from paramscope.snapshot.path import join, parent
+from paramscope.snapshot.path import parent
 
 
 class Moment(NamedTuple):
@@ -69,10 +68,9 @@ def _lines(changes: Sequence[Change], slots: Sequence[str]) -> list[str]:
 
 def folded(paths: Sequence[str], slots: Sequence[str], facts: str = "") -> list[str]:
     """Slots as lines: `backbone.* ×60`, `layers.[0-31].weight ×32`. slots: all there are."""
-    groups = _by_module(paths, slots)
-    rows = fold_paths([((path,), None) for path in groups])
-    counts = list(groups.values())
-    return [_row(row.path, sum(counts[at] for at in row.members), facts) for row in rows]
+    parts = covering(paths, {*slots, *paths})
+    rows = fold_paths([((what,), None) for what, _ in parts])
+    return [_row(row.path, sum(len(parts[at][1]) for at in row.members), facts) for row in rows]
 
 
 def _row(path: str, count: int, facts: str) -> str:
@@ -96,31 +94,6 @@ def _modules(paths: Sequence[str]) -> list[str]:
         )
         for row in rows
     ]
-
-
-def _by_module(paths: Sequence[str], slots: Sequence[str]) -> dict[str, int]:
-    """How many of some slots stand at, or below, each path: `module.*` for the highest module of which all slots are
-    among them, and more than one."""
-    there, here = _below({*slots, *paths}), _below(paths)
-    wholes: dict[str, str | None] = {}
-    found: dict[str, int] = {}
-    for path in paths:
-        module = parent(path)
-        if module not in wholes:
-            whole = [each for each in (module, *_above(module)) if here[each] == there[each] > 1]
-            wholes[module] = join(whole[-1], "*") if whole else None
-        name = wholes[module] or path
-        found[name] = found.get(name, 0) + 1
-    return found
-
-
-def _below(slots: Iterable[str]) -> Counter[str]:
-    """How many slots there are at and below each module."""
-    found: Counter[str] = Counter()
-    for module, count in Counter(map(parent, slots)).items():
-        for each in (module, *_above(module)):
-            found[each] += count
-    return found
 
 
 def _above(module: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -37,16 +38,19 @@ class _Roots(nn.Module):
         return work(self.__dict__["_model"])
 
 
+_FINITE = "forward asks whether numbers are finite: without elements, they are taken to be"
 _SMALL = 1 << 20
 """Elements of what is computed although it could be told without elements."""
 
 
 class _Telling:
-    """Runs operations on fake tensors. What does not depend on the model's elements, such as a mask of the inputs or
-    a table of positions, is computed: forward may ask for it, or keep it for good. Nothing is written to what was
-    there before."""
+    """Runs operations on fake tensors. What does not depend on what is learned, such as a mask of the inputs, a
+    table of positions or one number that is drawn, is computed: forward may ask for it, or keep it for good. Nothing
+    is written to what was there before. Where forward asks whether numbers are finite, they are."""
 
     def __init__(self) -> None:
+        self.is_taken_finite = False
+        """Whether it was asked."""
         self._made: dict[int, Any] = {}
         """Storages of what was computed, by their addresses, and held."""
         self._overwritten: dict[int, Any] = {}
@@ -70,9 +74,13 @@ class _Telling:
             raise RuntimeError(f"{packet.__name__} of {dtypes}: they must have the same dtype")
         result = func(*args, **kwargs)
         is_small = isinstance(result, torch.Tensor) and not result.is_meta and result.numel() <= _SMALL
-        if not tensors and is_small and not is_drawn:
+        if not tensors and is_small and (not is_drawn or result.numel() == 1):
             return self._computed(func, args, kwargs)
-        return result
+        told = _if_finite(packet, args) if is_small else None
+        if told is None:
+            return result
+        self.is_taken_finite = True
+        return self._computed(torch.full, (result.shape, told), {"dtype": result.dtype, "device": result.device})
 
     def _computed(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with unset_fake_temporarily():
@@ -96,11 +104,19 @@ class _Telling:
                 self._overwritten[storage._cdata] = storage
 
 
-_OF_ONE_DTYPE = {
-    getattr(torch.ops.aten, name) for name in ("mm", "addmm", "bmm", "baddbmm", "convolution", "mv", "dot")
-}
+def _if_finite(packet: Any, args: tuple[Any, ...]) -> bool | None:
+    """What an operation says of numbers that are all finite, if that is what it asks, as torch.isfinite does."""
+    if packet in (_aten.isnan, _aten.isinf):
+        return False
+    if packet in (_aten.eq, _aten.ne) and args[0] is args[1]:
+        return packet is _aten.eq
+    return True if packet is _aten.ne and isinstance(args[1], float) and args[1] == math.inf else None
+
+
+_aten = torch.ops.aten
+_OF_ONE_DTYPE = {getattr(_aten, name) for name in ("mm", "addmm", "bmm", "baddbmm", "convolution", "mv", "dot")}
 """Operations that a device refuses for two dtypes, and fake kernels do not."""
-_GROUPED = getattr(torch.ops.aten, "_grouped_mm", None)
+_GROUPED = getattr(_aten, "_grouped_mm", None)
 
 
 def _grouped(
@@ -116,20 +132,26 @@ def _grouped(
 @contextmanager
 def _opened(measure: Measure) -> Iterator[None]:
     """Within it, a reentrant checkpoint shows autograd what it runs, which it hides until backward: what it keeps
-    is what it is given. And DistributedDataParallel, which wants gradients with elements, is what it wraps."""
+    is what it is given; DistributedDataParallel, which wants gradients with elements, is what it wraps; and a
+    conversion that changes nothing, as `.to(device)` within forward, is none: torch refuses it of what is in use."""
 
     def run(function: Any, _: Any, *args: Any) -> Any:
         measure.keep(tensors_in(args))
         with torch.autograd.graph.saved_tensors_hooks(_unchanged, _unchanged):
             return function(*args)
 
-    kept = CheckpointFunction.apply, DistributedDataParallel.forward
+    def swap(one: torch.Tensor, other: torch.Tensor) -> None:
+        if (one.dtype, one.device, one.layout) != (other.dtype, other.device, other.layout):
+            kept[2](one, other)  # type: ignore[no-untyped-call]
+
+    kept = CheckpointFunction.apply, DistributedDataParallel.forward, torch.utils.swap_tensors
     CheckpointFunction.apply = run  # type: ignore[method-assign]
     DistributedDataParallel.forward = lambda wrapper, *args, **named: wrapper.module(*args, **named)  # type: ignore[method-assign]
+    torch.utils.swap_tensors = swap
     try:
         yield
     finally:
-        CheckpointFunction.apply, DistributedDataParallel.forward = kept  # type: ignore[method-assign]
+        CheckpointFunction.apply, DistributedDataParallel.forward, torch.utils.swap_tensors = kept  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -172,7 +194,8 @@ def run_graph(
     forward assigns. counts_kept: whether what is kept for backward is counted."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     whole = _Roots(model, roots)
-    measure = Measure(seen.modules, _tensors(seen), _Telling().run)
+    telling = _Telling()
+    measure = Measure(seen.modules, _tensors(seen), telling.run)
     with mode, _quiet(), _opened(measure), _unchecked_distributions():
         fakes, swapped = _fakes(whole, mode)
         measure.ignore(fakes.values())
@@ -204,7 +227,11 @@ def run_graph(
         input_bytes=called.input_bytes,
         uncounted=tuple(measure.uncounted.most_common()),
         is_random=None,
-        notes=(*_opaque_notes(opaque), *(() if counts_kept else (UNCOUNTED,))),
+        notes=(
+            *_opaque_notes(opaque),
+            *((_FINITE,) if telling.is_taken_finite else ()),
+            *(() if counts_kept else (UNCOUNTED,)),
+        ),
         seconds=0.0,
         loose=loose_parameters(reached_leaves, numbers, optimizer),
         tensors=tuple(_tensor_runs(seen, reached, _held_by(seen, measure.opaque))),
@@ -278,8 +305,16 @@ def _fakes(whole: nn.Module, mode: FakeTensorMode) -> tuple[dict[int, Any], dict
     return fakes, swapped
 
 
+_INTEGERS = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
+
+
 def _fake(tensor: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
-    """A tensor of the same sizes without elements; what is on the meta device is as if it were on the CPU."""
+    """A tensor of the same sizes without elements; what is on the meta device is as if it were on the CPU. Of a
+    buffer of few integers, such as strides and paddings, a copy: not learned, and forward may ask for them."""
+    is_plain = type(tensor) is torch.Tensor and tensor.layout is torch.strided
+    if is_plain and tensor.dtype in _INTEGERS and tensor.numel() <= _SMALL and not tensor.is_meta:
+        with unset_fake_temporarily():
+            return tensor.clone()
     if tensor.is_meta or tensor.is_inference():
         device = "cpu" if tensor.is_meta else tensor.device
         fake = torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device=device)

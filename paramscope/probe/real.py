@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -19,6 +20,9 @@ from paramscope.probe.keep import Keeper
 from paramscope.probe.measure import UNCOUNTED, Measure, tensors_in
 from paramscope.probe.ways import Loss, call, is_function, loss_of, made
 from paramscope.snapshot import Phase, Run, TensorRun
+
+_PIECE = 2**20
+"""Elements."""
 
 
 def run_real(
@@ -191,10 +195,18 @@ def _ratios(tensors: list[torch.Tensor], watch: Watch, numbers: set[int]) -> dic
         tensor, before = tensors[number].detach(), watch.before(number)
         if before is None or not (tensor.is_floating_point() or tensor.is_complex()) or before.shape != tensor.shape:
             continue
-        added, norm = norm_of(widened(tensor) - widened(before)), norm_of(before)
+        pieces = list(zip(_pieces(tensor), _pieces(before), strict=True))
+        added = math.hypot(*(norm_of(widened(now) - widened(was)) for now, was in pieces))
+        norm = math.hypot(*(norm_of(was) for _, was in pieces))
         if 0 < norm < torch.inf and added < torch.inf:
             found[number] = added / norm
     return found
+
+
+def _pieces(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """A tensor in pieces of whole rows, so that what is computed of one takes memory that the next can have."""
+    rows = tensor.reshape(1) if tensor.ndim == 0 else tensor
+    return torch.split(rows, max(1, _PIECE // max(1, rows[:1].numel())))
 
 
 def _is_evaluated(seen: Seen) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -12,6 +14,8 @@ from paramscope.snapshot import ModuleRun, Run
 
 HEADERS = ("output", "FLOPs", "kept")
 """Of the cells of a module."""
+GRADIENT_HEADERS = ("grad norm", "update")
+"""Of the cells of what holds slots."""
 _MODULES = ("output", "flops", "activations", "reached")
 _GRADIENTS = (*_MODULES, "grad", "grad_norm", "changed_by")
 COLUMNS = {"graph": _MODULES, "backward": _GRADIENTS, "step": (*_GRADIENTS, "update_ratio")}
@@ -39,6 +43,25 @@ def cells(report: ReportData, modules: Sequence[int]) -> tuple[str, str, str]:
     often = f" ({calls[0]}{f'-{calls[-1]}' if len(calls) > 1 else ''} calls)" if calls != [1] else ""
     rest = f" ({len(ran)} of {len(modules)} called)" if len(ran) < len(modules) else ""
     return f"{text.plain(output)}{several}{often}{rest}", *_figures(ran)
+
+
+def gradient_cells(report: ReportData, slots: Sequence[int]) -> tuple[str, str]:
+    """What backward and the step did to some slots, under GRADIENT_HEADERS: the norm of all their gradients together,
+    the least and the greatest share of a weight that the step added."""
+    snapshot = report.snapshot
+    tensors = {snapshot.slot_columns.tensors[slot] for slot in slots}
+    told = [found for tensor in tensors if (found := snapshot.run_of_tensor(tensor))]
+    ran = [each for each in told if each.reached is not None]  # what can have a gradient
+    norms = [each.grad_norm for each in ran if each.grad_norm is not None]
+    norm = f"{math.hypot(*norms):.3g}" if norms else ""
+    ratios = [each.update_ratio for each in ran if each.update_ratio is not None]
+    ends = (_power(ratio) for ratio in (min(ratios), max(ratios))) if ratios else ()
+    return "non-finite" if any(each.grad == "non-finite" for each in ran) else norm, "…".join(dict.fromkeys(ends))
+
+
+def _power(ratio: float) -> str:
+    """`1e-3`, `2e+1`, `0`."""
+    return re.sub(r"(?<=[+-])0", "", f"{ratio:.0e}") if ratio else "0"
 
 
 def _figures(ran: Sequence[ModuleRun]) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Report: the data with its face, which renders itself, writes itself and reads itself back."""
+"""Report and Diff: the data with its face, which renders itself, writes itself and reads itself back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from paramscope.collector import paused_collector
 from paramscope.report.data import ReportData
+from paramscope.report.difference import DiffData
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
+
+    from paramscope.analysis.cost import Cost
 
 
 class Report(ReportData):
@@ -34,6 +37,18 @@ class Report(ReportData):
         with paused_collector():
             return render(self, format, **options)
 
+    @property
+    def cost(self) -> Cost:
+        """What training takes in bytes, now and `at_first_step`: parameters, gradients, optimizer state, buffers and,
+        where the model was run, activations.
+
+        For state that is not there yet, a fresh optimizer of the same class and options, which has to be imported,
+        steps tensors without elements: its code runs, and the model is left alone.
+        """
+        from paramscope.report.cost import cost_of
+
+        return cost_of(self)
+
     def to_networkx(self, *, fold: bool = True) -> MultiDiGraph[str]:
         """The graph that pictures are made from: modules, tensors, storages, optimizer groups, and their edges.
 
@@ -56,3 +71,24 @@ class Report(ReportData):
         from paramscope.wire.reader import read_report
 
         return read_report(text, cls)
+
+
+class Diff(DiffData):
+    """What is no longer as it was between two reports; true where there is such. Plain values that do not change."""
+
+    def __str__(self) -> str:
+        return self.render("text")
+
+    def _repr_html_(self) -> str:
+        return self.render("html", page=False)
+
+    def render(self, format: str, **options: Any) -> str:
+        """The diff as `text` (width: columns; color), `markdown`, which fits a comment on a pull request, `html`
+        (page: whether a whole one) or `json`.
+
+        Raises FormatError for another format, or an option that it does not take.
+        """
+        from paramscope.render._difference import render
+
+        with paused_collector():
+            return render(self, format, **options)

@@ -123,7 +123,7 @@ def _codes(paths: tuple[str, ...]) -> str:
 
 def _names(paths: tuple[str, ...]) -> str:
     """Paths as a sentence names them: folded, the first few."""
-    from paramscope.analysis.changes import fold_paths
+    from paramscope.analysis.paths import fold_paths
 
     rows = fold_paths([((path,), None) for path in paths])
     shown = [printable(row.path) or "the root" for row in rows[:_NAMED]]
@@ -134,7 +134,7 @@ def _names(paths: tuple[str, ...]) -> str:
 
 def _and_so(problems: list[Problem], asked: list[int]) -> str:
     """For which others the same holds, each group of places by itself."""
-    from paramscope.analysis.changes import fold_groups
+    from paramscope.analysis.paths import fold_groups
 
     groups = [tuple(problem.paths[at] for at in asked if at < len(problem.paths)) for problem in problems]
     rows = fold_groups(groups)

@@ -45,6 +45,7 @@ from paramscope.snapshot.records import Setting as Setting
 from paramscope.snapshot.records import SharingKind as SharingKind
 from paramscope.snapshot.records import SharingRecord as SharingRecord
 from paramscope.snapshot.records import SlotRecord as SlotRecord
+from paramscope.snapshot.records import StateBytes as StateBytes
 from paramscope.snapshot.records import StateRecord as StateRecord
 from paramscope.snapshot.records import Status as Status
 from paramscope.snapshot.records import StorageRecord as StorageRecord

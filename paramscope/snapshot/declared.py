@@ -193,6 +193,12 @@ def declared_shapes(settings: Mapping[str, Any]) -> Shapes:
     return {name: shape for name, shape in shapes.items() if _is_shape(shape)}
 
 
+def makes_sparse_gradients(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a layer with these settings gives what it holds under a name sparse gradients."""
+    is_embedding = str(settings.get("layer")).startswith("torch.nn.modules.sparse.")
+    return is_embedding and name == "weight" and settings.get("sparse") is True
+
+
 def is_unread(settings: Mapping[str, Any], held: Mapping[str, Shape]) -> bool:
     """Whether shapes differ from what a layer declares in nothing that its forward asks the layer for, and fit one
     another: `Linear` multiplies with the weight that it has, whatever `in_features` says.

@@ -23,6 +23,7 @@ OddityKind = Literal[
     "class-shadow",
     "inference",
     "gradient-shape",
+    "gradient-bytes",
     "offloaded",
     "own-forward",
     "recomputed",
@@ -82,6 +83,7 @@ class Oddity(NamedTuple):
     - `class-shadow`: a class attribute hides what is registered under its name; that name, and what hides it.
     - `inference`: a tensor made under `inference_mode`.
     - `gradient-shape`: a `.grad` of another shape than the tensor; `grad`, and that shape.
+    - `gradient-bytes`: a `.grad` of another dtype or of other bytes than the tensor; its dtype, and its bytes.
     - `offloaded`: the module's tensors come and go by a hook; where the hook is kept.
     - `own-forward`: the instance has a `forward` of its own.
     - `recomputed`: a hook or a parametrization computes this attribute anew before each forward; what does, such as

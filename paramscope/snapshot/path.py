@@ -84,12 +84,12 @@ def numberless(path: str) -> str:
     return _NUMBER.sub("#", path)
 
 
-def heads(paths: Sequence[str]) -> tuple[str, ...]:
+def heads(paths: Sequence[str], *, least: int = 1) -> tuple[str, ...]:
     """What is left of paths without the last names that all of them end in: of all that two modules have in common,
-    these modules."""
+    these modules. least: names that are left of each path."""
     steps = [path.split(".") for path in paths]
     same = 0
-    while all(len(each) > same + 1 for each in steps) and len({each[-1 - same] for each in steps}) == 1:
+    while all(len(each) > same + least for each in steps) and len({each[-1 - same] for each in steps}) == 1:
         same += 1
     return tuple(".".join(each[: len(each) - same]) for each in steps)
 

@@ -302,6 +302,14 @@ class StateRecord(NamedTuple):
     dtype: str | None
 
 
+class StateBytes(NamedTuple):
+    """What an optimizer keeps for one parameter in one dtype on one device."""
+
+    dtype: str | None
+    device: str | None
+    nbytes: int
+
+
 class GroupRecord(NamedTuple):
     """One param group of an optimizer."""
 
@@ -316,6 +324,10 @@ class GroupRecord(NamedTuple):
     """Elements of all members of known size."""
     state_nbytes: int
     """Bytes of optimizer state held for the members."""
+    states: tuple[tuple[StateBytes, ...], ...]
+    """What is held for a member, each distinct one once."""
+    state_of: tuple[int, ...]
+    """For each member, in the group's order, the index of what is held for it; empty where nothing is for any."""
     misfits: tuple[StateRecord, ...]
     """Of the state that a torch.optim class keeps for each element of a parameter, what has another shape or device
     than it, or a dtype with which the next step raises."""

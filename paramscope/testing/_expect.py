@@ -140,7 +140,8 @@ def _comparison(before: State | None, snapshot: Snapshot, title: str) -> Unmet |
     if before is None:
         return None
     after = state_of(snapshot)
-    if before.parameters.keys().isdisjoint(after.parameters):
+    found = changes_between(before, after)
+    if not found.names:
         return None
-    lines = change_lines(changes_between(before, after))
+    lines = change_lines(found)
     return Unmet(title, tuple(lines)) if lines else None

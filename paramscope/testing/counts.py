@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from paramscope import text
-from paramscope.analysis.changes import aligned, fold_paths, with_facts
+from paramscope.analysis.paths import aligned, fold_paths, with_facts
 from paramscope.report.face import Report
 from paramscope.snapshot import SlotRecord
 from paramscope.testing.explain import NUMBER, Part, accounts_for

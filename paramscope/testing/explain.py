@@ -6,7 +6,7 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from paramscope.analysis.changes import PathRow, fold_paths, with_facts
+from paramscope.analysis.paths import PathRow, fold_paths, with_facts
 from paramscope.snapshot.path import parent
 
 

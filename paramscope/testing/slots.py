@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from paramscope import text
-from paramscope.analysis.changes import PathRow, aligned, fold_paths, sizes, tie_lines, tied_parameters, with_facts
+from paramscope.analysis.changes import tied_parameters
+from paramscope.analysis.paths import PathRow, aligned, fold_paths, sizes, tie_lines, with_facts
 from paramscope.glob import close_to, compile_glob, parts_without
 from paramscope.snapshot import SlotRecord, Snapshot
 from paramscope.testing.message import Unmet, quoted
@@ -20,7 +21,7 @@ def check_frozen(snapshot: Snapshot, globs: Sequence[str]) -> Iterator[Unmet]:
     if unfrozen:
         yield Unmet(
             f"{quoted('frozen', globs)}: {len(unfrozen):,} of {text.plural(len(matched), 'parameter')} not frozen",
-            tuple(aligned(slot_lines([("unfroze", unfrozen)]))),
+            tuple(aligned(slot_lines([("thawed", unfrozen)]))),
         )
 
 
@@ -37,7 +38,7 @@ def check_trainable_only(snapshot: Snapshot, globs: Sequence[str]) -> Iterator[U
             parts.append(f"{text.plural(len(unfroze), 'other parameter')} trainable")
         if froze:
             parts.append(f"{len(froze):,} of {text.plural(len(wanted), 'matched parameter')} frozen")
-        lines = slot_lines([("unfroze", unfroze), ("froze", froze)], tied=tied_parameters(snapshot))
+        lines = slot_lines([("thawed", unfroze), ("froze", froze)], tied=tied_parameters(snapshot))
         yield Unmet(f"{quoted('trainable_only', globs)}: {', '.join(parts)}", tuple(aligned(lines)))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from paramscope import text
-from paramscope.analysis.changes import aligned, fold_paths, sizes, tied_parameters, with_facts
+from paramscope.analysis.changes import tied_parameters
+from paramscope.analysis.paths import aligned, fold_paths, sizes, with_facts
 from paramscope.report.face import Report
 from paramscope.snapshot import ForeignRecord, SlotRecord
 from paramscope.testing.message import Unmet, quoted

@@ -10,13 +10,14 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
+from paramscope.analysis.cost import COST
 from paramscope.collector import paused_collector
 from paramscope.errors import ReportError, nearest
 from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding, Location
 from paramscope.snapshot import NO_SUCH_SLOTS, Interned, Snapshot
 from paramscope.wire.columns import ModuleReader, SlotReader, TensorReader, damaged, read_storages
-from paramscope.wire.records import FORMAT, VERSION, Module, Report, Slot, Storage, to_record
+from paramscope.wire.records import FORMAT, VERSION, Module, Report, Slot, Storage, to_cost, to_record
 
 Made = TypeVar("Made", bound=ReportData)
 MAX_BYTES = 1 << 30
@@ -181,6 +182,8 @@ def _report(
         tuple(_at_its_file(each, files) for each in to_record(listed)) for listed in (found.findings, found.ignored)
     )
     report = make(snapshot, findings=findings, ignored=ignored, skipped=to_record(found.skipped), target=found.target)
+    if (cost := found.cost) is not None:
+        snapshot.once(COST, lambda: to_cost(cost))
     if to_record(found.totals) != report.totals:
         raise damaged("totals", "do not agree with the slots: the file was edited")
     return report
@@ -238,6 +241,7 @@ def _snapshot(
     if snapshot.declared_ties != ties:
         raise damaged("declared_ties", "do not agree with the slots")
     _check_names(snapshot)
+    _check_states(snapshot)
     return _with_run(snapshot, found, modules)
 
 
@@ -252,6 +256,19 @@ def _with_run(snapshot: Snapshot, found: Report, modules: ModuleReader) -> Snaps
         if ran.module not in modules.positions:
             raise damaged(f"run.modules[{number}]", f"names a module that is not there: {ran.module!r}")
     return snapshot.with_run(to_record(found.run))
+
+
+def _check_states(snapshot: Snapshot) -> None:
+    """That what is kept for each member of a group is there, and adds up."""
+    for optimizer in snapshot.optimizers:
+        for group in optimizer.groups:
+            count, sums = len(group.state_of), [sum(each.nbytes for each in kept) for kept in group.states]
+            if count not in (0, len(group.slots) + len(group.foreign)) or any(
+                at >= len(sums) for at in group.state_of
+            ):
+                raise damaged(f"optimizer {optimizer.name!r}", "has state for other members than its own")
+            if sum(map(sums.__getitem__, group.state_of)) != group.state_nbytes:
+                raise damaged(f"optimizer {optimizer.name!r}", "has state that does not add up")
 
 
 def _check_names(snapshot: Snapshot) -> None:

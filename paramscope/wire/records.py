@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import astuple
 
 from paramscope import snapshot
-from paramscope.analysis import totals
+from paramscope.analysis import cost, totals
 from paramscope.report import finding
 
 FORMAT = "paramscope.report"
@@ -197,6 +197,13 @@ class State(Wire, frozen=True):
     dtype: str | None
 
 
+class StateBytes(Wire, frozen=True):
+    record = snapshot.StateBytes
+    dtype: str | None
+    device: str | None
+    nbytes: Natural
+
+
 class Group(Wire, frozen=True):
     record = snapshot.GroupRecord
     index: Natural
@@ -205,6 +212,8 @@ class Group(Wire, frozen=True):
     foreign: tuple[Foreign, ...]
     numel: Natural
     state_nbytes: Natural
+    states: tuple[tuple[StateBytes, ...], ...]
+    state_of: tuple[Natural, ...]
     misfits: tuple[State, ...]
 
     def __post_init__(self) -> None:
@@ -337,6 +346,38 @@ class Run(Wire, frozen=True):
     modules: tuple[ModuleRun, ...]
 
 
+class Sums(Wire, frozen=True):
+    record = cost.Sums
+    parameters: Natural | None
+    gradients: Natural | None
+    optimizer_state: Natural | None
+    buffers: Natural | None
+    activations: Natural | None
+
+
+class Foreseen(Wire, frozen=True):
+    record = cost.Foreseen
+    optimizer: str
+    type: str
+    how: cost.How
+    why: str
+
+
+class Cost(Wire, frozen=True):
+    record = cost.Cost
+    parameters: Natural | None
+    gradients: Natural | None
+    optimizer_state: Natural | None
+    buffers: Natural | None
+    activations: Natural | None
+    unknown: dict[str, str]
+    by_dtype: dict[str, Sums]
+    by_device: dict[str, Sums]
+    by_module: dict[str, Sums]
+    foreseen: tuple[Foreseen, ...]
+    at_first_step: "Cost | None"
+
+
 class Producer(Struct, frozen=True):
     paramscope: str
     torch: str
@@ -375,6 +416,8 @@ class Report(Struct, frozen=True, kw_only=True):
     values: tuple[Value, ...] | None = None
     run: Run | None = None
     """What was run, and what it showed; null where nothing was."""
+    cost: Cost | None = None
+    """What training takes; null where it was not asked for."""
 
 
 def to_record(value: Any) -> Any:
@@ -386,6 +429,21 @@ def to_record(value: Any) -> Any:
     return tuple(map(to_record, value)) if type(value) in (tuple, list) else value
 
 
+def to_cost(found: Cost) -> cost.Cost:
+    """What was read of a cost, which keeps its objects."""
+    by_dtype, by_device, by_module = (
+        {name: to_record(each) for name, each in split.items()}
+        for split in (found.by_dtype, found.by_device, found.by_module)
+    )
+    return to_record(found)._replace(  # type: ignore[no-any-return]  # a Cost
+        unknown=found.unknown,
+        by_dtype=by_dtype,
+        by_device=by_device,
+        by_module=by_module,
+        at_first_step=found.at_first_step and to_cost(found.at_first_step),
+    )
+
+
 def to_plain(value: Any) -> Any:
     """What the package has → the dicts, lists and plain values that `json` writes."""
     wire = _WIRE.get(type(value))
@@ -393,6 +451,8 @@ def to_plain(value: Any) -> Any:
         return {name: to_plain_field(name, getattr(value, name)) for name in wire.__struct_fields__}
     if type(value) is tuple:
         return list(map(to_plain, value))
+    if type(value) is dict:
+        return {name: to_plain(each) for name, each in value.items()}
     return value.value if isinstance(value, Enum) else value
 
 

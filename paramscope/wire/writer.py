@@ -14,6 +14,7 @@ from paramscope.version import __version__
 from paramscope.wire.records import FORMAT, VERSION, Report, to_plain
 
 if TYPE_CHECKING:
+    from paramscope.analysis.cost import Cost
     from paramscope.report.data import ReportData
 
 quote: Callable[[str], str] = encode_basestring_ascii
@@ -22,10 +23,11 @@ _AT_FIRST = 1_000
 """Records whose text is put together before it is added to the rest: less than a megabyte."""
 
 
-def write_report(report: ReportData, *, end: str = "") -> str:
-    """The report as JSON text. end: what is to stand behind it, such as a line break."""
+def write_report(report: ReportData, *, cost: Cost | None = None, end: str = "") -> str:
+    """The report as JSON text. cost: what training takes, if that is to be in it. end: what is to stand behind it,
+    such as a line break."""
     with paused_collector():
-        return as_text(chain(report_pieces(report), (end,)))
+        return as_text(chain(report_pieces(report, cost), (end,)))
 
 
 def as_text(pieces: Iterable[str]) -> str:
@@ -48,7 +50,7 @@ def _growing(pieces: Iterator[str]) -> Iterator[str]:
         count += count // 16
 
 
-def report_pieces(report: ReportData) -> Iterator[str]:
+def report_pieces(report: ReportData, cost: Cost | None = None) -> Iterator[str]:
     """The same, piece by piece: no list is ever held as text."""
     snapshot = report.snapshot
     roots = [snapshot.modules[path] for path in snapshot.roots]
@@ -81,6 +83,7 @@ def report_pieces(report: ReportData) -> Iterator[str]:
         "skipped": report.skipped,
         "values": snapshot.values,
         "run": snapshot.run,
+        "cost": cost,
     }
     before = "{"
     for name in Report.__struct_fields__:

@@ -6,7 +6,7 @@ for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 
 MARKER = (
     'paramscope(target="model.py:build", *, optimizer="train.py:make", args={}, meta=False, trainable=…, total=…, '
-    "hidden=…, frozen=[…], trainable_only=[…], tied=[…], stepped=…, findings=()): builds a model and expects of it "
-    "what paramscope.testing.expect does."
+    "hidden=…, frozen=[…], trainable_only=[…], tied=[…], stepped=…, findings=(), locked=True): builds a model and "
+    "expects of it what paramscope.testing.expect does, and that it is as paramscope.lock has it."
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("paramscope")
+    group.addoption(
+        "--paramscope-update",
+        action="store_true",
+        help="Write what models marked with locked=True are to paramscope.lock, instead of holding them to it.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,6 +61,23 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
         if found := failures(item, marks):
             pytest.fail("\n".join(found), pytrace=False)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist is done."""
+    if node.config.getoption("--paramscope-update") and hasattr(node, "workeroutput"):
+        from pytest_paramscope.locking import take
+
+        take(node.config, node.workeroutput)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """All tests have run, those of workers included."""
+    if session.config.getoption("--paramscope-update"):
+        from pytest_paramscope.locking import finish
+
+        finish(session.config)
 
 
 def pytest_unconfigure() -> None:

@@ -16,7 +16,7 @@ from paramscope.testing.memory import CURRENT_MEMORY
 if TYPE_CHECKING:
     from paramscope.analysis.changes import State
 
-VERSION = 1
+VERSION = 2
 
 
 def current_cached_memory() -> CachedMemory | None:
@@ -45,16 +45,17 @@ class CachedMemory:
             self._series = outer
 
     def recall(self) -> State | None:
-        from paramscope.testing.states import state_from_json
+        from paramscope.wire.lock import from_plain
 
         self._counts[self._series] = self._counts.get(self._series, 0) + 1
-        return state_from_json(self._load().get(self._current()))
+        known = from_plain(self._load().get(self._current()))
+        return known and known.state
 
     def remember(self, state: State) -> None:
         """Writes the state at once, where it is new: most never change, and so no end of a test has to be awaited."""
-        from paramscope.testing.states import state_to_json
+        from paramscope.wire.lock import Locked, to_plain
 
-        known, current, fresh = self._load(), self._current(), state_to_json(state)
+        known, current, fresh = self._load(), self._current(), to_plain(Locked("", state))
         if self._cache is None or known.get(current) == fresh:
             return
         known[current] = fresh

@@ -16,9 +16,10 @@ from paramscope.errors import ParamscopeError, nearest
 from paramscope.load.target import load_target
 from paramscope.testing import ExpectationError, expect
 from pytest_paramscope.cache import current_cached_memory
+from pytest_paramscope.locking import differences
 from pytest_paramscope.randomness import untouched_randomness
 
-OWN = ("target", "optimizer", "args", "meta")
+OWN = ("target", "optimizer", "args", "meta", "locked")
 EXPECTATIONS = tuple(
     name for name, each in inspect.signature(expect).parameters.items() if each.kind is each.KEYWORD_ONLY
 )
@@ -41,8 +42,14 @@ def _failures(item: pytest.Item, mark: pytest.Mark) -> Iterator[str]:
         expected = {name: value for name, value in mark.kwargs.items() if name not in OWN}
         if expected.get("stepped") is not None and optimizer is None:
             raise ExpectationError("stepped= says what an optimizer steps, and there is none", OPTIMIZER_ADVICE)
-        with memory.series(mark.kwargs["target"]) if memory else nullcontext():
-            expect(model, optimizer=optimizer, **expected)
+        if expected or not mark.kwargs.get("locked"):
+            with memory.series(mark.kwargs["target"]) if memory else nullcontext():
+                expect(model, optimizer=optimizer, **expected)
+        if mark.kwargs.get("locked"):
+            target = mark.kwargs["target"]
+            found = differences(item, model, target, _base(item, target), mark.kwargs.get("args") or {})
+            if found:
+                yield "\n".join(found)
     except ParamscopeError as error:
         yield f"@pytest.mark.paramscope: {error}"
     except AssertionError as error:
@@ -77,6 +84,7 @@ def _check_usage(mark: pytest.Mark) -> None:
     _check_type(mark, "optimizer", str, OPTIMIZER_ADVICE)
     _check_type(mark, "args", Mapping, "Give arguments by name: args={'dim': 64}.")
     _check_type(mark, "meta", bool, "Write meta=True.")
+    _check_type(mark, "locked", bool, "Write locked=True.")
 
 
 def _check_type(mark: pytest.Mark, name: str, kind: type, advice: str, *, required: bool = False) -> None:

@@ -409,6 +409,27 @@ def sharded(ranks: int) -> Any:
     return model
 
 
+def test_what_training_costs_each_rank_on_four_ranks() -> None:
+    start(4)
+    model = nn.Sequential(nn.Linear(16, 8), nn.Linear(8, 3))
+    fully_shard(model, mesh=init_device_mesh("cpu", (4,)))
+    optimizer = torch.optim.AdamW(model.parameters())
+    first = audit(model, optimizer=optimizer).cost.at_first_step
+    assert first is not None
+    model(torch.ones(2, 16)).sum().backward()
+    optimizer.step()
+    after = audit(model, optimizer=optimizer).cost
+
+    def nbytes(tensors: Any) -> int:
+        return sum((each.to_local() if isinstance(each, DTensor) else each).nbytes for each in tensors)
+
+    kept = nbytes(each for state in optimizer.state.values() for each in state.values())
+    assert first.parameters == after.parameters == nbytes(model.parameters())
+    assert first.gradients == after.gradients == nbytes(each.grad for each in model.parameters())
+    assert first.optimizer_state == after.optimizer_state == kept
+    assert kept > 2 * nbytes(model.parameters())
+
+
 def test_no_rule_warns_of_a_correct_model_in_any_state_on_one_rank() -> None:
     start()
     model = sharded(1)

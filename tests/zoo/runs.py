@@ -14,6 +14,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +34,10 @@ from zoo.task import limit_memory
 
 REAL = 50_000_000
 """Elements up to which a model is also run for real."""
+DEPENDS = "what forward does depends on the elements of a tensor"
+"""The problem of an error that is a limit of ours."""
+PATIENCE = 20.0
+"""Seconds after which no other inputs are tried."""
 _TOKENS, _SAMPLES = 16, 16_000
 
 
@@ -64,9 +69,9 @@ def run(job: Job, say: Say) -> Ran:
         cls = find(job)
         job = job._replace(cls=cls.__name__)
         try:
-            model = build(job, cls, "meta")
+            model = _built(job, cls, "meta")
         except NotBuilt:
-            model = build(job, cls, "cpu")
+            model = _built(job, cls, "cpu")
         size = sum(each.numel() for each in model.parameters())
     except NotBuilt as error:
         return Ran(job, str(error), False, "", 0, 0, "", (), time.perf_counter() - start)
@@ -87,21 +92,31 @@ def run(job: Job, say: Say) -> Ran:
     return Ran(job, "", True, report.run.inputs, len(reached), reached.count(False), compared, codes, seconds)
 
 
+def _built(job: Job, cls: type, where: str) -> nn.Module:
+    """A model that drops no layers: which ones, chance decides."""
+    model = build(job, cls, where)
+    for part in (*model.modules(), *(each.config for each in model.modules() if hasattr(each, "config"))):
+        for name in [each for each in getattr(part, "__dict__", ()) if "layerdrop" in each]:
+            setattr(part, name, 0.0)
+    return model
+
+
 def _graph(model: nn.Module) -> tuple[Report | None, str, dict[str, Any]]:
     """(report, why there is none, inputs) of the first inputs that the model takes."""
-    why_not = ""
-    for inputs in _candidates(model):
+    why_not, start = "", time.perf_counter()
+    for inputs in takewhile(lambda _: time.perf_counter() - start < PATIENCE, _candidates(model)):
         try:
             return audit(model, inputs=inputs), "", inputs
         except RunError as error:  # noqa: PERF203
-            why_not = why_not or _reason(error)
+            reason = _reason(error)
+            why_not = reason if not why_not or reason == DEPENDS else why_not
     return None, why_not or "its inputs are not known", {}
 
 
 def _compared(job: Job, cls: type, inputs: dict[str, Any]) -> str:
     """How what a real backward reaches differs from what `graph` does, on one model with memory."""
     try:
-        model = build(job, cls, "cpu")
+        model = _built(job, cls, "cpu")
     except NotBuilt as error:
         return f"not built with memory: {error}"
     try:
@@ -117,51 +132,93 @@ def _compared(job: Job, cls: type, inputs: dict[str, Any]) -> str:
 
 def _reason(error: RunError) -> str:
     cause = error.__cause__
-    if cause is None or "elements of a tensor" in error.problem:
+    if cause is None or DEPENDS in error.problem:
         return error.problem.partition(", at ")[0]
     return reason_of(cause)
 
 
 def _candidates(model: Any) -> Iterator[dict[str, Any]]:
     """Inputs that a model may take, the likeliest first."""
-    forward = inspect.signature(model.forward).parameters
-    known = {name: make(model.config) for name, make in _MAKERS.items() if name in forward}
+    parameters = inspect.signature(model.forward).parameters
+    known = {name: made for name in parameters if (made := _guesses(name, parameters, model.config))}
+    needed = [name for name, each in parameters.items() if each.default is each.empty and each.kind in _NAMED]
+    if model.config.is_encoder_decoder and "decoder_input_ids" in known:
+        needed.append("decoder_input_ids")
     main = getattr(model, "main_input_name", "input_ids")
-    decoded = {
-        name: known[name] for name in ("decoder_input_ids",) if name in known and model.config.is_encoder_decoder
-    }
-    for names in ((main,), ("pixel_values",), ("input_ids",), ("input_ids", "pixel_values"), ("input_values",)):
-        if all(name in known for name in names):
-            yield {name: known[name] for name in names} | decoded
-    yield {}
+    together = [[main] if isinstance(main, str) else main]
+    together += [[name] for name in _MAIN] + [["input_ids", name] for name in _MAIN[1:]]
+    together.append([name for name in known if name.endswith("_ids")])
+    together.append([name for name in known if not name.endswith("embeds")])
+    first: dict[str, Any] = {}
+    tried = []
+    for names in together:
+        chosen = sorted({*names, *needed})
+        if chosen in tried or not all(name in known for name in chosen):
+            continue
+        tried.append(chosen)
+        for at in range(max((len(known[name]) for name in chosen), default=0)):
+            guess = {name: known[name][min(at, len(known[name]) - 1)] for name in chosen}
+            first = first or guess
+            yield guess
+    if type(model).dummy_inputs is not transformers.PreTrainedModel.dummy_inputs:
+        yield model.dummy_inputs
+    # Batches that norms can tell apart, and of which as many books of codes are made as is usual.
+    yield {name: torch.cat([each] * 4) for name, each in first.items()}
 
 
-def _config(config: Any, *names: str, default: Any) -> Any:
-    parts = [config, *(getattr(config, name, None) for name in ("vision_config", "audio_config", "encoder"))]
-    found = [getattr(part, name, None) for part in parts if part is not None for name in names]
-    return next((each for each in found if each is not None), default)
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_MAIN = ("input_ids", "pixel_values", "pixel_values_videos", "input_values", "input_features")
 
 
-def _image(config: Any) -> torch.Tensor:
-    size = _config(config, "image_size", default=224)
-    sides = (
-        (size, size) if isinstance(size, int) else tuple(size)[-2:] if isinstance(size, (tuple, list)) else (224, 224)
-    )
-    return torch.zeros(1, _config(config, "num_channels", "in_channels", default=3), *sides)
+def _config(config: Any, *names: str, default: Any = None) -> Any:
+    """What a configuration says under one of some names, or what one within it does, the outermost first."""
+    parts = [config]
+    for part in parts:
+        for name in names:
+            if getattr(part, name, None) is not None:
+                return getattr(part, name)
+        parts += [each for each in vars(part).values() if isinstance(each, transformers.PreTrainedConfig)]
+    return default
 
 
-def _features(config: Any) -> torch.Tensor:
-    bins = _config(config, "num_mel_bins", "input_feat_per_channel", "feature_size", default=80)
-    return torch.zeros(1, bins, 2 * _config(config, "max_source_positions", default=1_500))
+def _guesses(name: str, beside: Iterable[str], config: Any) -> list[torch.Tensor]:
+    """What forward may want under a name, the likeliest first. beside: the names of all that it takes."""
+    width, bins = _config(config, "hidden_size", "d_model", default=768), _bins(config)
+    channels = _config(config, "num_channels", "in_channels", "in_chans", default=3)
+    if name in ("pixel_values", "hidden_states") and any(each.endswith("grid_thw") for each in beside):
+        side, steps = _config(config, "patch_size", default=14), _config(config, "temporal_patch_size", default=1)
+        patches = torch.zeros(_TOKENS, channels, steps, side, side)
+        return [patches.flatten(1), patches[:, :, 0], torch.zeros(_TOKENS, width)]
+    if name.startswith("pixel_values"):
+        size = _config(config, "image_size", "crop_size", default=224)
+        sides = list(size.values()) if isinstance(size, dict) else size
+        image = torch.zeros(1, channels, *([sides] * 2 if isinstance(sides, int) else list(sides)[-2:]))
+        video = image[:, None].repeat(1, _config(config, "num_frames", "frames_per_clip", default=2), 1, 1, 1)
+        return [video] if name == "pixel_values_videos" else [image, video]
+    if name.endswith("grid_thw"):
+        return [torch.tensor([[1, 4, _TOKENS // 4]])]
+    if name.endswith("_ids"):
+        return [torch.ones(1, _TOKENS // 2 if name == "decoder_input_ids" else _TOKENS, dtype=torch.long)]
+    if name in ("inputs_embeds", "hidden_states", "query_embeds"):
+        return [torch.zeros(1, _TOKENS, each) for each in (width, _config(config, "input_dim", default=bins))]
+    if name == "input_values":
+        sound = torch.zeros(1, _SAMPLES)
+        return [sound, sound[:, None], torch.zeros(1, _config(config, "max_length", default=1_024), bins)]
+    if name in ("input_features", "input_features_mask", "spectrogram", "mel_spectrogram"):
+        frames = 2 * _config(config, "max_source_positions", default=1_500)
+        features = torch.zeros(1, bins, frames)
+        return [torch.ones(1, frames, dtype=torch.bool)] if "mask" in name else [features, features.mT]
+    if name.startswith("past_"):
+        steps = _config(config, "context_length", "prediction_length", default=64)
+        steps += max(_config(config, "lags_sequence", default=[0]))
+        one = torch.ones(1, steps)
+        times = torch.ones(1, steps, _config(config, "num_time_features", "num_input_channels", default=1))
+        return [times] if "time" in name else [one, times]
+    return [torch.zeros(1, _TOKENS, 4)] if name == "bbox" else []
 
 
-_MAKERS: dict[str, Any] = {
-    "input_ids": lambda _: torch.ones(1, _TOKENS, dtype=torch.long),
-    "decoder_input_ids": lambda _: torch.ones(1, _TOKENS // 2, dtype=torch.long),
-    "pixel_values": _image,
-    "input_values": lambda _: torch.zeros(1, _SAMPLES),
-    "input_features": _features,
-}
+def _bins(config: Any) -> int:
+    return int(_config(config, "num_mel_bins", "input_feat_per_channel", "feature_size", "model_in_dim", default=80))
 
 
 def page(outcomes: Iterable[Ran | Lost], minutes: float) -> str:
@@ -189,9 +246,11 @@ def page(outcomes: Iterable[Ran | Lost], minutes: float) -> str:
         f"torch {torch.__version__}.",
         "",
         "For every model type the base model and one head are built from the default configuration, and run once with "
-        f'`run="graph"`: {_TOKENS} tokens, one image, or one second of sound, as the configuration says. The inputs are '
-        "guessed from the signature of forward, and where they are wrong the model's own error is counted below. What "
-        "is reached is compared with a real backward where the model is small enough.",
+        f'`run="graph"`: {_TOKENS} tokens, one image, or one second of sound, as the configuration says, or '
+        "what else is guessed from the signature of forward and the configuration. Where no guess fits, it is counted "
+        "below: that forward depends on elements, if a guess gets so far, or the model's own error with the first one. "
+        "No layers are dropped at random. What is reached is compared with a real backward where the model is small "
+        "enough.",
         "",
         tabulate(
             [(what, f"{number:,}") for what, number in figures],

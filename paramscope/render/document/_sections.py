@@ -9,6 +9,8 @@ from paramscope import text
 from paramscope.analysis.fold import Row
 from paramscope.render import _page as page
 from paramscope.render._columns import COLUMNS, elements, line_codes, line_name, shape
+from paramscope.render._cost import remarks as cost_remarks
+from paramscope.render._cost import tables as cost_tables
 from paramscope.render._line import Line
 from paramscope.render._pieces import Name, Pieces, Prose, joined, listed
 from paramscope.render._ran import COLUMNS as RUN_COLUMNS
@@ -95,6 +97,15 @@ def sections(report: ReportData, rows: list[Row]) -> list[Section]:
         Section(["Notes"], None, _first(page.notes(report), "note")),
     ]
     return [section for section in found if section.grid or section.points]
+
+
+def cost_sections(report: ReportData) -> list[Section]:
+    """What training takes in memory."""
+    grids = [Grid(each.headers, frozenset(range(1, len(each.headers))), each.rows) for each in cost_tables(report)]
+    return [
+        *(Section([f"Cost {grid.headers[0]}" if at else "Cost"], grid, []) for at, grid in enumerate(grids)),
+        Section(["How the cost is known"], None, cost_remarks(report)),
+    ]
 
 
 def _group_grid(report: ReportData, optimizer: OptimizerRecord) -> Grid:

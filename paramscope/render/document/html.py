@@ -14,7 +14,7 @@ from paramscope.render._lines import lines_of
 from paramscope.render._page import remarks, title, totals
 from paramscope.render._pieces import Name, Pieces, told
 from paramscope.render.document._html_style import PAGE, STYLE
-from paramscope.render.document._sections import Grid, Section, findings, sections, slot_grid
+from paramscope.render.document._sections import Grid, Section, cost_sections, findings, sections, slot_grid
 from paramscope.report.data import ReportData
 
 LINES = 2_000
@@ -34,6 +34,7 @@ def render(
     status: str | Sequence[str] = (),
     sort: str = "model",
     depth: int | None = None,
+    cost: bool = False,
     page: bool = True,
 ) -> str:
     """Slots as a table of at most 2,000 lines, totals, sharing, optimizers and findings.
@@ -41,35 +42,41 @@ def render(
     fold: repeated siblings as one line, which opens, and empty slots left out. path: a glob; only slots that match
     are listed, the totals stay those of the model. status: what the slots have to be: `trainable`, `frozen,hidden`.
     sort: `model`, `path`, `elements`, `bytes`, `status` or `dtype`. depth: modules so many steps below the root are
-    one line. page: a whole page; else only its body with its style, as a notebook wants it.
+    one line. cost: also what training takes in memory. page: a whole page; else only its body with its style, as a
+    notebook wants it.
 
     Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
     """
     selection = Selection(fold, path, words(status), sort, depth)
     lines = lines_of(report, selection)
-    blocks = [f'<p class="ps-title">{_html(title(report))}</p>']
+    blocks = [f'<p class="ps-title">{html_of(title(report))}</p>']
     blocks += _findings(report)
     if lines.shown:
         blocks += _slots(report, lines.shown)
     else:
         blocks.append(f"<p>{escape(nothing(report, selection))}</p>")
     blocks += [f"<p>{escape(' · '.join(figures))}</p>" for figures in totals(report, lines)]
+    blocks += [_section(section) for section in cost_sections(report)] if cost else []
     blocks += [_section(section) for section in sections(report, lines.rows)]
-    body = "\n".join(blocks)
-    if not page:
+    return whole("\n".join(blocks), "".join(text.name(piece) for piece in title(report)), is_page=page)
+
+
+def whole(body: str, title: str, *, is_page: bool) -> str:
+    """A page, or only its body with its style."""
+    if not is_page:
         return f'<div class="paramscope">\n<style>\n{STYLE}</style>\n{body}\n</div>\n'
-    head = "".join(text.name(piece) for piece in title(report))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # Whatever is overlooked runs nothing and loads nothing.
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(head)}</title>\n<style>\n{PAGE}{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{PAGE}{STYLE}</style>\n</head>\n<body>\n"
         f'<div class="paramscope">\n{body}\n</div>\n</body>\n</html>\n'
     )
 
 
-def _html(pieces: Pieces) -> str:
+def html_of(pieces: Pieces) -> str:
+    """A text."""
     return "".join(
         f"<code>{_data(piece)}</code>" if isinstance(piece, Name) else escape(piece) for piece in told(pieces)
     )
@@ -87,7 +94,7 @@ def _findings(report: ReportData) -> list[str]:
     # What follows the findings says how many there are more, or were ignored.
     kinds = [*severities, *["info"] * 2]
     return [
-        f'<div class="ps-{kind}">{_html(point)}</div>' for kind, point in zip(kinds, findings(report), strict=False)
+        f'<div class="ps-{kind}">{html_of(point)}</div>' for kind, point in zip(kinds, findings(report), strict=False)
     ]
 
 
@@ -96,11 +103,11 @@ def _slots(report: ReportData, lines: list[Line]) -> list[str]:
     openings = _Openings(report)
     wide = {0: [openings.html(line, cell[0]) for line, cell in zip(lines, grid.rows, strict=False)]}
     kinds = [found if (found := line.common("status")) in _STATUSES else "unknown" for line in lines[:LINES]]
-    drawn = _grid(grid, wide, [f' class="ps-{kind}"' for kind in kinds])
+    drawn = drawn_grid(grid, wide, [f' class="ps-{kind}"' for kind in kinds])
     if len(lines) > LINES:
         more = text.plural(len(lines) - LINES, "more line")
         drawn += f"\n<p>… and {more}: choose with path, status or depth, or take another format</p>"
-    told = "; ".join(map(_html, remarks(lines, grid.headers)))
+    told = "; ".join(map(html_of, remarks(lines, grid.headers)))
     return [drawn, f'<p class="ps-quiet">{told}</p>'] if told else [drawn]
 
 
@@ -113,16 +120,16 @@ class _Openings:
 
     def html(self, line: Line, cell: Pieces) -> str:
         if len(line.slots) < 2 or self._left <= 0:
-            return _html(cell)
+            return html_of(cell)
         shown = min(_EACH, self._left, len(line.slots))
         self._left -= shown
         items = "".join(f"<li><code>{_data(self._path_at(slot))}</code></li>" for slot in line.slots[:shown])
         if len(line.slots) > shown:
             items += f"<li>… and {len(line.slots) - shown:,} more</li>"
-        return f"<details><summary>{_html(cell)}</summary><ul>{items}</ul></details>"
+        return f"<details><summary>{html_of(cell)}</summary><ul>{items}</ul></details>"
 
 
-def _grid(grid: Grid, wide: dict[int, list[str]], attributes: Sequence[str]) -> str:
+def drawn_grid(grid: Grid, wide: dict[int, list[str]], attributes: Sequence[str]) -> str:
     """A table. wide: finished cells of columns that may take more than one line."""
     classes = {**dict.fromkeys(grid.right, ' class="ps-right"'), **dict.fromkeys(wide, ' class="ps-wide"')}
     heads = "".join(f'<th scope="col"{classes.get(i, "")}>{head}</th>' for i, head in enumerate(grid.headers))
@@ -139,7 +146,7 @@ def _cells(
     for i, (head, cell) in enumerate(zip(grid.headers, row, strict=True)):
         # In a narrow place cells stand below one another, each with its heading.
         label = f' data-label="{head}"' if i not in wide and head != "status" else ""
-        drawn = wide[i][number] if i in wide else _html(cell)
+        drawn = wide[i][number] if i in wide else html_of(cell)
         if head == "status":
             drawn = f'<span class="ps-status">{drawn}</span>'
         elif drawn == "no":
@@ -151,8 +158,8 @@ def _section(section: Section) -> str:
     parts = []
     if section.grid:
         last = len(section.grid.headers) - 1
-        parts.append(_grid(section.grid, {last: [_html(row[last]) for row in section.grid.rows]}, []))
+        parts.append(drawn_grid(section.grid, {last: [html_of(row[last]) for row in section.grid.rows]}, []))
     if section.points:
-        parts.append(f"<ul>{''.join(f'<li>{_html(point)}</li>' for point in section.points)}</ul>")
-    heading = f"<summary>{_html(section.heading)}</summary>"
+        parts.append(f"<ul>{''.join(f'<li>{html_of(point)}</li>' for point in section.points)}</ul>")
+    heading = f"<summary>{html_of(section.heading)}</summary>"
     return f'<details class="ps-section" open>{heading}\n{"".join(parts)}\n</details>'

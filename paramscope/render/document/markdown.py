@@ -11,7 +11,7 @@ from paramscope.render._lines import Lines, lines_of
 from paramscope.render._page import remarks, title, totals
 from paramscope.render._pieces import Pieces
 from paramscope.render.document._markdown_text import markdown, table
-from paramscope.render.document._sections import Grid, Section, findings, sections, slot_grid
+from paramscope.render.document._sections import Grid, Section, cost_sections, findings, sections, slot_grid
 from paramscope.report.data import ReportData
 
 MOST = 65_536
@@ -32,13 +32,14 @@ def render(
     status: str | Sequence[str] = (),
     sort: str = "model",
     depth: int | None = None,
+    cost: bool = False,
 ) -> str:
     """A comment of at most 65,536 characters: slots, totals, sharing, optimizers and findings.
 
     fold: repeated siblings as one line, and empty slots left out. path: a glob; only slots that match are listed,
     the totals stay those of the model. status: what the slots have to be: `trainable`, `frozen,hidden`. sort:
     `model`, `path`, `elements`, `bytes`, `status` or `dtype`. depth: modules so many steps below the root are
-    one line.
+    one line. cost: also what training takes in memory.
 
     Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
     """
@@ -49,6 +50,8 @@ def render(
     if problems:
         before.append(_points(f"**{text.plural(len(report.findings), 'finding')}**", problems, _PARTS["findings"]))
     after = ["  \n".join(" · ".join(figures) for figures in totals(report, lines))]
+    if cost:
+        after += [_section(section) for section in cost_sections(report)]
     after += _sections(report, lines)
     tried = slot_grid(report, lines.shown, _LINES)
     told = [markdown(each) for each in remarks(lines.shown, tried.headers)] if lines.shown else []

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from paramscope import text
 from paramscope.render._columns import elements, fates, share
 from paramscope.render._line import Line
-from paramscope.render._ran import HEADERS
+from paramscope.render._ran import GRADIENT_HEADERS, HEADERS, gradient_cells
 from paramscope.render.terminal._layout import GAP, Screen, column_width, padded_cell, paint
 from paramscope.render.terminal._page import style_of
 from paramscope.report.data import ReportData
@@ -88,14 +88,19 @@ def _ends(
     shares = [share(item.line, report) for item in items]
     is_wide = width >= _BAR_FROM
     output, *figures = zip(*(item.ran for item in items), strict=True) if report.run else [()]
+    named = [*zip(HEADERS[1:], figures, strict=False)]
     if report.run is not None:
         yield HEADERS[0], [_cut(cell, width // part) for cell in output], False
+        if report.run.kind != "graph":
+            told = zip(*(gradient_cells(report, item.line.slots) for item in items), strict=True)
+            # What the other run shows without memory makes room for what it cannot.
+            named = [*(named if is_wide else []), *zip(GRADIENT_HEADERS, told, strict=True)]
     if any(counts):
         yield "elements", counts, True
-    for name, column in zip(HEADERS[1:], figures, strict=False):
+    for name, column in named:
         if any(column):
             yield name, column, True
-    if any(shares) and (report.run is None or is_wide):
+    if any(shares) and (report.run is None or (is_wide and report.run.kind == "graph")):
         yield "of all", shares, True
     if is_wide and report.run is None:
         yield "", [_bar(item.line, report) for item in items], False

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from paramscope import text
+from paramscope.analysis.tops import tops_of
 from paramscope.render._line import PARAMETERS
 from paramscope.render._page import COUNTED_ABOVE
 from paramscope.render.terminal._layout import Screen, grid, joined, paint, sentence
 from paramscope.render.terminal._page import note_lines, title, total_lines
 from paramscope.report.data import ReportData
-from paramscope.snapshot import REGISTERED
 
 _LISTED = 50
 """Rows of a table."""
-_STEP = re.compile(r"\.|\[|\{|->|::")
 
 
 class _Sum(NamedTuple):
@@ -83,8 +81,7 @@ def _counted(report: ReportData) -> dict[_Key, tuple[set[int], set[int]]]:
     """(new tensors, tensors that were counted before) of each kind."""
     snapshot = report.snapshot
     columns, specs = snapshot.slot_columns, snapshot.tensor_columns.specs
-    modules = snapshot.module_columns
-    tops = list(map(_top(report), modules.paths, modules.flags))
+    tops = [top or "the root itself" for top in tops_of(snapshot)]
     counts: dict[_Key, tuple[set[int], set[int]]] = {}
     seen: set[int] = set()
     for slot, tensor in enumerate(columns.tensors):
@@ -95,29 +92,6 @@ def _counted(report: ReportData) -> dict[_Key, tuple[set[int], set[int]]]:
         (again if tensor in seen else new).add(tensor)
         seen.add(tensor)
     return counts
-
-
-def _top(report: ReportData) -> Callable[[str, int], str]:
-    """The first step of a module's path; the root's name where there are several."""
-    roots = sorted(report.snapshot.roots, key=len, reverse=True)
-
-    def top(module: str, flags: int) -> str:
-        if len(roots) > 1:
-            # A hidden module lies behind another step than a dot.
-            return next(
-                (
-                    root
-                    for root in roots
-                    if _STEP.split(module[len(root) :], maxsplit=1)[0] == "" and module.startswith(root)
-                ),
-                module,
-            )
-        if not module:
-            return "the root itself"
-        # Of what is registered only a dot is a step: its names may hold anything else.
-        return module.partition(".")[0] if flags & REGISTERED else _STEP.split(module, maxsplit=1)[0]
-
-    return top
 
 
 def _sums(

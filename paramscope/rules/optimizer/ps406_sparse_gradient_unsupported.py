@@ -32,14 +32,15 @@ When it is wrong to follow it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts, SlotKind
 from paramscope.rules.optimizer._lines import builder_of
 from paramscope.rules.optimizer._members import class_name, distinct, groups, is_set, number_of, torch_class
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.snapshot import GroupRecord, Membership, Setting
+from paramscope.snapshot import GroupRecord, Membership
+from paramscope.snapshot.declared import makes_sparse_gradients
 
 RULE = Rule("PS406", "sparse-gradient-unsupported", Severity.ERROR, needs="optimizer")
 
@@ -58,7 +59,7 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             for at in dict.fromkeys(kind.groups):
                 held.setdefault(at, []).append(kind)
     for at, kinds in held.items():
-        sparse = [kind for kind in kinds if _makes_sparse_gradients(kind.name, kind.owner.settings)]
+        sparse = [kind for kind in kinds if makes_sparse_gradients(kind.name, kind.owner.settings)]
         if sparse:
             yield from _sparse(facts, at, sparse)
         optimizer, _ = groups(facts)[at]
@@ -66,16 +67,11 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
             yield from _dense(facts, at, [kind for kind in kinds if kind not in sparse])
 
 
-def _makes_sparse_gradients(name: str, settings: Mapping[str, Setting]) -> bool:
-    is_embedding = str(settings.get("layer")).startswith("torch.nn.modules.sparse.")
-    return is_embedding and name == "weight" and settings.get("sparse") is True
-
-
 def _is_used_densely(facts: Facts, slot: int) -> bool:
     """Whether another layer holds the tensor as well, so that its gradients add up to a dense one."""
     tensor = facts.snapshot.slot_columns.tensors[slot]
     slots = map(facts.slots.at, facts.slots_of_tensor[tensor] if tensor in facts.tied else ())
-    return not all(_makes_sparse_gradients(each.name, dict(facts.modules[each.module].settings)) for each in slots)
+    return not all(makes_sparse_gradients(each.name, dict(facts.modules[each.module].settings)) for each in slots)
 
 
 def _sparse(facts: Facts, at: Membership, kinds: list[SlotKind]) -> Iterator[Problem | Undecided]:

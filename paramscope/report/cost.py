@@ -1,0 +1,236 @@
+"""A report → what training its model takes in memory: now, and once the optimizers have stepped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from paramscope import text
+from paramscope.analysis.cost import COST, Answer, Cost, Foreseen, Member, Moment, Place
+from paramscope.analysis.nbytes import nbytes_by
+from paramscope.analysis.tops import tops_of
+from paramscope.report.data import ReportData
+from paramscope.snapshot import (
+    HAS_GRAD,
+    NO_OPTIMIZER,
+    ForeignRecord,
+    GroupRecord,
+    OptimizerRecord,
+    Snapshot,
+    StateBytes,
+    TensorSpec,
+)
+from paramscope.snapshot.declared import makes_sparse_gradients
+from paramscope.snapshot.fates import LEARNS, is_steppable
+
+NOT_IN_MODEL = "not in the model"
+"""In place of a module, for the state of what the model does not have."""
+_PARAMETERS = ("trainable", "frozen", "hidden")
+_LBFGS = "torch.optim.lbfgs.LBFGS"
+
+
+def cost_of(report: ReportData) -> Cost:
+    """What training the model takes. Optimizers are asked, the first time, what their first step will leave."""
+    return report.snapshot.once(COST, lambda: _Tensors(report.snapshot).cost())
+
+
+class _Kept(NamedTuple):
+    """One member of a group."""
+
+    module: str
+    state: tuple[StateBytes, ...]
+    """What is kept for it; empty where nothing is yet."""
+    becomes: Member | str | None
+    """What a step will keep something for, or why that is not known; None where no step will touch it."""
+
+
+class _Tensors:
+    """The tensors of a snapshot, as they are counted."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        columns, slots, tops = snapshot.tensor_columns, snapshot.slot_columns, tops_of(snapshot)
+        self._flags, self._parts = columns.flags, columns.parts
+        self._specs = [snapshot.interned.specs[spec] for spec in columns.specs]
+        self._modules = [""] * len(self._specs)
+        self._are_parameters = bytearray(len(self._specs))
+        for slot in range(len(slots.tensors) - 1, -1, -1):
+            if (tensor := slots.tensors[slot]) >= 0:
+                self._modules[tensor] = tops[slots.modules[slot]]
+                self._are_parameters[tensor] |= snapshot.status(slot) in _PARAMETERS
+        self._sparse = _with_sparse_gradients(snapshot)
+        self._are_reached = bytearray(map(self._is_reached, range(len(self._specs))))
+
+    def cost(self) -> Cost:
+        """What there is now, with what there will be."""
+        now = self._held()
+        first = Moment(now.found.copy(), now.unknown.copy())
+        self._add_gradients(now, first)
+        foreseen = tuple(self._add_state(optimizer, now, first) for optimizer in self._snapshot.optimizers)
+        if not foreseen:
+            now.unknown["optimizer_state"] = first.unknown["optimizer_state"] = NO_OPTIMIZER
+        now.unknown["activations"] = "kept between forward and backward alone"
+        self._add_activations(first)
+        return now.cost(at_first_step=first.cost(foreseen))
+
+    def _held(self) -> Moment:
+        """Parameters and buffers."""
+        held = Moment(Counter(), {})
+        places = [
+            Place("parameters" if is_parameter else "buffers", spec.dtype, spec.device, module)
+            for is_parameter, spec, module in zip(self._are_parameters, self._specs, self._modules, strict=True)
+        ]
+        # What parameters and buffers both reach is the parameters'.
+        kinds = sorted(dict.fromkeys(places), key=lambda place: place.part != "parameters")
+        numbers = {place: number for number, place in enumerate(kinds)}
+        sums = nbytes_by(self._snapshot, map(numbers.__getitem__, places))
+        held.found.update({place: sums[number] for place, number in numbers.items()})
+        unsized = Counter(
+            place.part
+            for tensor, (place, spec) in enumerate(zip(places, self._specs, strict=True))
+            if spec.nbytes is None and tensor not in self._parts
+        )
+        for part, number in unsized.items():
+            held.unknown[part] = f"{text.plural(number, 'tensor')} of unknown size"
+        return held
+
+    def _is_reached(self, tensor: int) -> bool:
+        """Whether a tensor has a gradient, or the first backward gives it one. Without a run, all that can have one
+        is taken to get it."""
+        flags, ran = self._flags[tensor], self._snapshot.run_of_tensor(tensor)
+        is_entitled = flags & LEARNS == LEARNS and self._specs[tensor].is_differentiable
+        return bool(flags & HAS_GRAD) or (is_entitled and (ran is None or ran.reached is not False))
+
+    def _add_gradients(self, now: Moment, first: Moment) -> None:
+        odd = [each for each in self._snapshot.oddities if each.kind == "gradient-bytes"]
+        positions = self._snapshot.slots.positions(each.path for each in odd)
+        held = {self._snapshot.slot_columns.tensors[at]: each for at, each in zip(positions, odd, strict=True)}
+        for tensor, spec in enumerate(self._specs):
+            if not self._are_reached[tensor]:
+                continue
+            place = Place("gradients", spec.dtype, spec.device, self._modules[tensor])
+            if self._flags[tensor] & HAS_GRAD:
+                nbytes: Any = spec.nbytes
+                if tensor in held:
+                    place, nbytes = place._replace(dtype=held[tensor].name), held[tensor].value
+                for moment in (now, first):
+                    if nbytes is None:
+                        moment.unknown.setdefault("gradients", "one is of unknown size")
+                    else:
+                        moment.found[place] += nbytes
+            elif tensor in self._sparse:
+                first.unknown.setdefault("gradients", "those of sparse embeddings depend on the inputs")
+            elif isinstance(plain := self._plain(tensor), str):
+                first.unknown.setdefault("gradients", plain)
+            else:
+                first.found[place] += plain.nbytes or 0
+
+    def _plain(self, tensor: int) -> TensorSpec | str:
+        """What a tensor, or its shard that is here, says of its elements; the reason where it has none of its own."""
+        spec, parts = self._specs[tensor], self._parts.get(tensor, ())
+        if [part.name for part in parts] == ["_local_tensor"]:
+            return parts[0].spec
+        if parts:
+            return f"what a {text.class_name(spec.type)} needs is not known"
+        return "a tensor is of unknown size" if spec.nbytes is None else spec
+
+    def _add_state(self, optimizer: OptimizerRecord, now: Moment, first: Moment) -> Foreseen:
+        """Of one optimizer."""
+        seen: set[tuple[bool, int]] = set()
+        # Vectors over all members, also those that get no gradient, which lie with the first of them.
+        is_flat = _LBFGS in (optimizer.type, *optimizer.bases, *optimizer.inner)
+        groups = [list(self._members(group, seen, is_flat=is_flat)) for group in optimizer.groups]
+        there = [kept for members in groups for kept in members if kept.state]
+        for kept in there:
+            for state in kept.state:
+                place = Place("optimizer_state", state.dtype, state.device, kept.module)
+                now.found[place] += state.nbytes
+                first.found[place] += state.nbytes
+        wanted = [[kept for kept in members if kept.becomes and not kept.state] for members in groups]
+        if not any(wanted) or (is_flat and there):
+            return Foreseen(optimizer.name, optimizer.type, "held", "")
+        answer = _answer(optimizer, [[kept.becomes for kept in members] for members in wanted])
+        if answer.how == "unknown":
+            first.unknown.setdefault("optimizer_state", answer.why)
+        else:
+            for members, states in zip(wanted, answer.states, strict=True):
+                for kept in members:
+                    for state in states[kept.becomes]:  # type: ignore[index]  # one of those that were asked for
+                        place = Place("optimizer_state", state.dtype, state.device, kept.module)
+                        first.found[place] += state.nbytes
+        return Foreseen(optimizer.name, optimizer.type, answer.how, answer.why)
+
+    def _members(self, group: GroupRecord, seen: set[tuple[bool, int]], *, is_flat: bool) -> Iterator[_Kept]:
+        """The members of a group that were not seen in the same optimizer before. is_flat: whether state is kept for
+        all of them."""
+        slots = iter(self._snapshot.slots.positions(group.slots))
+        foreign = {each.position: each for each in group.foreign}
+        for position in range(len(group.slots) + len(foreign)):
+            state = group.states[group.state_of[position]] if group.state_of else ()
+            each = foreign.get(position)
+            tensor = self._snapshot.slot_columns.tensors[next(slots)] if each is None else each.tensor
+            if (each is None, tensor) in seen:
+                continue
+            seen.add((each is None, tensor))
+            if each is None:
+                is_stepped = is_steppable(self._flags[tensor]) and self._are_reached[tensor]
+                yield _Kept(self._modules[tensor], state, self._becomes(tensor) if is_stepped or is_flat else None)
+            else:
+                # What was replaced in the model gets no gradient any more.
+                is_stepped = each.requires_grad and each.replaced_by is None
+                yield _Kept(NOT_IN_MODEL, state, _foreign_becomes(each) if is_stepped or is_flat else None)
+
+    def _becomes(self, tensor: int) -> Member | str:
+        plain = self._plain(tensor)
+        if isinstance(plain, str):
+            return plain
+        return Member(plain.shape or (), plain.dtype or "", plain.device or "", tensor in self._sparse)
+
+    def _add_activations(self, first: Moment) -> None:
+        """What the forward that was run kept: by module that of those below the root, the rest as the root's own."""
+        run, roots = self._snapshot.run, self._snapshot.roots
+        if run is None:
+            first.unknown["activations"] = "no inputs were given"
+            return
+        rest = run.activation_bytes
+        tops = dict(zip(self._snapshot.module_columns.paths, tops_of(self._snapshot), strict=True))
+        for ran in run.modules:
+            if ran.module == (tops[ran.module] if len(roots) > 1 or ran.module else None):
+                first.found[Place("activations", None, None, ran.module)] += ran.activation_bytes
+                rest -= ran.activation_bytes
+        first.found[Place("activations", None, None, "")] += rest
+
+
+def _foreign_becomes(foreign: ForeignRecord) -> Member | str:
+    if foreign.shape is None or foreign.nbytes is None:
+        return "a tensor is of unknown size"
+    return Member(foreign.shape, foreign.dtype or "", foreign.device or "", has_sparse_gradient=False)
+
+
+def _answer(optimizer: OptimizerRecord, members: Sequence[Sequence[Member | str | None]]) -> Answer:
+    """What the first step of an optimizer will leave for members of each of its groups."""
+    reason = next((each for of_group in members for each in of_group if isinstance(each, str)), None)
+    if reason is not None:
+        return Answer((), "unknown", reason)
+    try:
+        from paramscope.probe.state import first_state
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        return Answer((), "unknown", "to ask the optimizer takes torch, which is not installed")
+    return first_state(
+        optimizer, [dict.fromkeys(each for each in of_group if isinstance(each, Member)) for of_group in members]
+    )
+
+
+def _with_sparse_gradients(snapshot: Snapshot) -> set[int]:
+    """Tensors that sparse embeddings alone hold: with another layer's, their gradients add up to dense ones."""
+    settings, modules, slots = snapshot.interned.settings, snapshot.module_columns.settings, snapshot.slot_columns
+    sparse = {number for number, each in enumerate(settings) if makes_sparse_gradients("weight", dict(each))}
+    if not sparse:
+        return set()
+    held: dict[bool, set[int]] = {True: set(), False: set()}
+    for tensor, module, name in zip(slots.tensors, slots.modules, slots.names, strict=True):
+        held[modules[module] in sparse and name == "weight"].add(tensor)
+    return held[True] - held[False]
