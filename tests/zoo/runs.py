@@ -221,8 +221,8 @@ def _bins(config: Any) -> int:
     return int(_config(config, "num_mel_bins", "input_feat_per_channel", "feature_size", "model_in_dim", default=80))
 
 
-def page(outcomes: Iterable[Ran | Lost], minutes: float) -> str:
-    """The page."""
+def page(outcomes: Iterable[Ran | Lost], minutes: float, again: str = "") -> str:
+    """The page. again: model types that were run once more after the sweep."""
     everything = sorted(outcomes, key=lambda each: each.job)
     lost = [each for each in everything if isinstance(each, Lost)]
     built = [each for each in everything if isinstance(each, Ran) and each.is_built]
@@ -243,7 +243,7 @@ def page(outcomes: Iterable[Ran | Lost], minutes: float) -> str:
         "# `graph` over every architecture of transformers",
         "",
         f"Made by `make zoo-runs` in {minutes:.0f} minutes; not edited by hand. transformers {transformers.__version__}, "
-        f"torch {torch.__version__}.",
+        f"torch {torch.__version__}." + (f" Run once more since: {again.replace(',', ', ')}." if again else ""),
         "",
         "For every model type the base model and one head are built from the default configuration, and run once with "
         f'`run="graph"`: {_TOKENS} tokens, one image, or one second of sound, as the configuration says, or '
@@ -309,18 +309,25 @@ def main() -> int:
     parser.add_argument("--types", help="model types, separated by commas; all, if left out")
     parser.add_argument("--write", type=Path, metavar="PAGE.md")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="keep the results, pickled")
+    parser.add_argument("--again", metavar="TYPES", help="run only these, and take the rest from the kept results")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     start = time.monotonic()
-    todo = jobs(options.types.split(",") if options.types else None)
-    outcomes = []
+    chosen = options.again or options.types
+    todo = jobs(chosen.split(",") if chosen else None)
+    minutes, outcomes = pickle.loads(options.keep.read_bytes()) if options.again else (0.0, [])
+    types = {job.type for job in todo}
+    outcomes = [each for each in outcomes if each.job.type not in types]
+    before = len(outcomes)
     for outcome in sweep(todo, run, prepare=limit_memory, workers=options.workers):
         outcomes.append(outcome)
-        if len(outcomes) % 50 == 0 or len(outcomes) == len(todo):
-            echo(f"{len(outcomes)} of {len(todo)} after {time.monotonic() - start:.0f} s", err=True)
-            if options.keep:
-                options.keep.write_bytes(pickle.dumps(outcomes))
-    text = page(outcomes, (time.monotonic() - start) / 60)
+        done = len(outcomes) - before
+        if done % 50 == 0 or done == len(todo):
+            echo(f"{done} of {len(todo)} after {time.monotonic() - start:.0f} s", err=True)
+    minutes = minutes or (time.monotonic() - start) / 60
+    if options.keep:
+        options.keep.write_bytes(pickle.dumps((minutes, outcomes)))
+    text = page(outcomes, minutes, options.again or "")
     echo(text.partition("## Findings")[0])
     if options.write:
         options.write.write_text(text, encoding="utf-8")
