@@ -126,6 +126,7 @@ def test_what_was_run_is_saved(capsys: pytest.CaptureFixture[str]) -> None:
         (["--input-size", "2 scale=3"], "--input-size names some inputs and not others"),
         (["--input-size", "ids=2 ids=3"], "--input-size names ids twice"),
         (["--input-size", " "], "--input-size is empty"),
+        (["--input-size", "9999999999,99999"], "making an input of 9999999999×99999 raised RuntimeError"),
     ],
 )
 def test_what_does_not_fit(arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,5 +72,5 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _advice(error: Exception) -> str:
     if is_out_of_memory(error):
-        return 'run="graph" takes no memory; a smaller batch takes less.'
+        return 'run="graph" takes no memory but for the inputs; a smaller batch takes less.'
     return next((advice for said, advice in _ADVICE.items() if said in str(error)), "")

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from paramscope import text
 from paramscope.errors import RunError
+from paramscope.probe.failing import running
 
 _SPEC = re.compile(
     r"(?:(?P<name>[A-Za-z_]\w*)=)?(?P<sizes>\d+(?:,\d+)*|scalar)(?::(?P<dtype>[a-z]+\w*))?(?::(?P<below>\d+))?"
@@ -76,6 +78,7 @@ def _made(size: Size, model: Any) -> Any:
     like = next((each for each in parameters if each.is_floating_point()), torch.empty(0))
     device = "cpu" if like.is_meta else like.device
     dtype = getattr(torch, size.dtype) if size.dtype else like.dtype
-    if dtype.is_floating_point or dtype.is_complex:
-        return torch.randn(size.sizes, device=device).to(dtype)
-    return torch.randint(0, size.below or 1, size.sizes, device=device).to(dtype)
+    with running(f"making an input of {text.shape(size.sizes)}"):
+        if dtype.is_floating_point or dtype.is_complex:
+            return torch.randn(size.sizes, device=device).to(dtype)
+        return torch.randint(0, size.below or 1, size.sizes, device=device).to(dtype)
