@@ -30,14 +30,14 @@ class GroupRow(NamedTuple):
     """Positions of the groups among those that were folded."""
 
 
-def tie_lines(groups: Sequence[tuple[str, ...]]) -> list[str]:
+def tie_lines(groups: Sequence[tuple[str, ...]], what: str = "one tensor") -> list[str]:
     """Slots that are, or were, one tensor: `h.[0-11].a = h.[0-11].b ×12`, `h.[0-11].scale ×12 (one tensor)`."""
     lines = []
     apart = []
     for group in groups:
         rows = fold_paths([((path,), None) for path in group])
         if len(rows) < len(group):
-            lines.append(" = ".join(map(with_facts, rows)) + " (one tensor)")
+            lines.append(" = ".join(map(with_facts, rows)) + f" ({what})")
         else:
             apart.append(group)
     return [with_facts(row) for row in fold_paths([(group, None) for group in apart])] + lines
@@ -82,22 +82,24 @@ def covering(paths: Iterable[str], among: Iterable[str]) -> list[tuple[str, tupl
     among: all that there is.
     """
     paths = list(paths)
-    there, mine = (Counter(above for path in side for above in _above(path)) for side in (among, paths))
+    there, mine = (Counter(above for path in side for above in modules_above(path)) for side in (among, paths))
     found: dict[str, list[str]] = {}
     for path in paths:
-        whole = next((each for each in _above(path) if mine[each] == there[each] > 1), None)
+        whole = next((each for each in modules_above(path) if mine[each] == there[each] > 1), None)
         found.setdefault(path if whole is None else f"{whole}.*", []).append(path)
     return [(what if len(each) == 1 else _below(each), tuple(each)) for what, each in found.items()]
 
 
 def _below(paths: Sequence[str]) -> str:
     """All that lies in the lowest module that holds some paths; `*` for the root."""
-    above = [list(_above(path)) for path in (min(paths), max(paths))]  # what these have in common all others have
+    above = [
+        list(modules_above(path)) for path in (min(paths), max(paths))
+    ]  # what these have in common all others have
     lowest = max((each for each in above[0] if each in above[1]), key=len)
     return f"{lowest}.*" if lowest else "*"
 
 
-def _above(path: str) -> Iterator[str]:
+def modules_above(path: str) -> Iterator[str]:
     """The modules above a slot, the root first."""
     yield ""
     for end, character in enumerate(path):
