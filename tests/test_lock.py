@@ -154,6 +154,7 @@ def test_a_lock_is_found_from_a_folder_below(project: Path, monkeypatch: pytest.
         ("[]", "is no lock file"),
         ('{"format": "other", "version": 1, "models": {}}', "its format is other"),
         ('{"format": "paramscope.lock", "version": 9, "models": {}}', "version 9"),
+        ("{\n||||||| base\n}", "paramscope.lock:2: it is half merged"),
         ('{\n<<<<<<< HEAD\n"format"\n=======\n>>>>>>> main\n}', "paramscope.lock:2: it is half merged"),
         ("[" * 100_000, "is no lock file"),
     ],
@@ -230,3 +231,33 @@ def test_a_mark_that_cannot_be_understood(pytester: pytest.Pytester) -> None:
 def test_what_cannot_be_read_is_refused_as_an_error() -> None:
     with pytest.raises(LockError, match="half merged"):
         read_lock("<<<<<<< ours\n", "paramscope.lock")
+
+
+def test_one_folder_has_one_name_whatever_link_leads_to_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "there").mkdir()
+    (project / "model.py").rename(project / "there" / "model.py")
+    (project / "link").symlink_to(project / "there")
+    run("lock", "link/model.py:build")
+    assert list(json.loads(Path("paramscope.lock").read_text())["models"]) == ["there/model.py:build"]
+    assert run("check", "there/model.py:build", "--lock-file", "link/../paramscope.lock", "-q")[0] == 0
+
+
+def test_a_lock_that_is_a_link_stays_one(project: Path) -> None:
+    Path("real.lock").write_text('{"format": "paramscope.lock", "version": 1, "models": {}}')
+    Path("paramscope.lock").symlink_to("real.lock")
+    run("lock", "model.py:build")
+    assert Path("paramscope.lock").is_symlink()
+    assert "model.py:build" in Path("real.lock").read_text()
+
+
+def test_what_a_program_reads_stays_whole(project: Path) -> None:
+    run("lock", "model.py:build", "--arg", "dim=8")
+    code, out, err = run("check", "model.py:build", "--locked", "-f", "json")
+    assert (code, json.loads(out)["format"]) == (1, "paramscope.report")
+    assert "model.py:build is not in paramscope.lock" in err
+
+
+def test_a_saved_report_is_not_what_is_locked(project: Path) -> None:
+    run("inspect", "model.py:build", "-o", "saved.json")
+    code, _, err = run("lock", "saved.json")
+    assert (code, err.splitlines()[0]) == (2, "error: saved.json names no code that builds a model")
