@@ -223,6 +223,20 @@ def test_pytest_writes_it_once_at_any_number_of_workers(pytester: pytest.Pyteste
     )
 
 
+def test_pytest_does_not_write_over_what_it_cannot_read(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(model=MODEL, test_model=TEST)
+    (pytester.path / "paramscope.lock").write_text("{\n<<<<<<< ours\n")
+    found = pytester.runpytest_subprocess("-q", "--paramscope-update")
+    found.assert_outcomes(failed=3)
+    found.stdout.fnmatch_lines(["*paramscope.lock:2: it is half merged*"])
+    (pytester.path / "paramscope.lock").unlink()
+    (pytester.path / "paramscope.lock").symlink_to("none/there.lock")
+    found = pytester.runpytest_subprocess("-q", "--paramscope-update")
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines(["*cannot be written: No such file or directory*"])
+    found.stderr.no_fnmatch_line("*Traceback*")
+
+
 def test_a_mark_that_cannot_be_understood(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(model=MODEL, test_model=TEST.replace("locked=True)", "locked=1)"))
     pytester.runpytest_subprocess("-q").stdout.fnmatch_lines(["*locked= cannot be 1*", "*Write locked=True.*"])
