@@ -493,6 +493,15 @@ def test_neither_hooks_nor_what_a_target_runs_speak_between(
     assert git(repository, "worktree", "list").count("\n") == 1
 
 
+def test_a_hook_that_compares_leaves_the_commit_as_it_is(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (repository / "code" / "model.py").write_text(MODEL.replace("range(3)", "range(4)"))
+    git(repository, "add", ".")
+    staged = git(repository, "ls-files", "--stage")
+    monkeypatch.setenv("GIT_INDEX_FILE", str(repository / ".git" / "index"))  # as git sets it for a hook
+    assert run("diff", "HEAD", "--exit-code", "--", "model.py:build")[0] == 1
+    assert git(repository, "ls-files", "--stage") == staged
+
+
 def test_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -41,8 +41,10 @@ def report_at(revision: str | None, target: str, options: Sequence[str]) -> Repo
 
 def _git(*arguments: str) -> str:
     """What git answers. Raises TargetError with what it complains of."""
+    # In a hook it is the index of the commit that is being made, and a checkout would write over it.
+    environment = {name: value for name, value in os.environ.items() if name != "GIT_INDEX_FILE"}
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *arguments], env=environment, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise TargetError("there is no git to ask for revisions", "Install it, or compare saved reports.") from None
     if done.returncode:
