@@ -127,6 +127,63 @@ def test_a_module_that_is_called_otherwise_is_found_again() -> None:
     assert lines(found)[-1] == "renamed  transformer.h.* → transformer.blocks.* (144 slots)"
 
 
+def test_items_that_were_put_in_or_taken_out_move_those_behind_them() -> None:
+    few = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 4), nn.Linear(4, 2))
+    many = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 4), nn.Linear(4, 2))
+    found = diff(few, many)
+    assert found.renamed == (("2.weight", "4.weight"), ("2.bias", "4.bias"))
+    assert {path[0] for path in found.added} == {"2", "3"}
+    back = diff(many, few)
+    assert back.renamed == (("4.weight", "2.weight"), ("4.bias", "2.bias"))
+    assert found.reshaped == back.reshaped == found.removed == back.added == ()
+    wider = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 16)), nn.Sequential(nn.Linear(8, 16), nn.Linear(16, 32))
+    assert diff(*wider).renamed == ()
+    longer = nn.Sequential(*wider[0]), nn.Sequential(nn.Linear(8, 16), nn.Linear(16, 32), nn.Linear(32, 64))
+    assert diff(*longer).renamed == ()
+
+
+def layers(attention: str, count: int, **others: nn.Module) -> nn.Module:
+    parts = {"q": nn.Linear(4, 4), "o": nn.Linear(4, 4)}
+    each = [nn.ModuleDict({attention: nn.ModuleDict(copy.deepcopy(parts))}) for _ in range(count)]
+    return nn.ModuleDict({"layers": nn.ModuleList(each), **others})
+
+
+@pytest.mark.parametrize(("count", "others"), [(40, {"head": nn.Linear(4, 4)}), (38, {})])
+def test_the_same_part_of_many_layers_is_called_otherwise(count: int, others: dict[str, nn.Module]) -> None:
+    found = diff(layers("attn", 40), layers("self_attn", count, **others).bfloat16())
+    assert len(found.renamed) == 4 * count
+    assert (
+        f"renamed  layers.[0-{count - 1}].attn.* → layers.[0-{count - 1}].self_attn.* ({4 * count} slots)"
+        in lines(found)
+    )
+    assert all(path.startswith("head.") for path in found.added)
+    assert len(found.removed) == 4 * (40 - count)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"fc": nn.Linear(8, 8)}, {"bn": nn.BatchNorm1d(8)}),
+        ({"head": nn.Linear(8, 3)}, {"adapter": nn.ModuleDict({"head": nn.Linear(3, 5)})}),
+        ({"fc": nn.Linear(8, 3)}, {"fc2": nn.Linear(8, 5)}),
+    ],
+)
+def test_what_is_alike_in_part_is_not_the_same(old: dict[str, nn.Module], new: dict[str, nn.Module]) -> None:
+    stem = nn.Linear(8, 8)
+    found = diff(nn.ModuleDict({"stem": stem, **old}), nn.ModuleDict({"stem": stem, **new}))
+    assert found.renamed == ()
+    assert len(found.removed) == 2
+    assert diff(nn.Linear(4, 4), nn.Sequential(nn.Linear(7, 9), nn.Linear(9, 4))).renamed == ()
+
+
+def test_a_part_that_moved_is_not_told_as_the_whole() -> None:
+    stem, head = nn.Linear(8, 8), nn.Linear(8, 3)
+    before = nn.ModuleDict({"stem": stem, "head": head})
+    after = nn.ModuleDict({"stem": stem, "inner": nn.ModuleDict({"head": head})})
+    assert "renamed  head.* → inner.head.* (2 slots)" in lines(diff(before, after))
+    assert "renamed  inner.head.* → head.* (2 slots)" in lines(diff(after, before))
+
+
 def test_compiled_and_parallel_models_are_the_same_ones() -> None:
     model = Net()
     compiled = torch.compile(model, backend="eager")
@@ -160,6 +217,9 @@ def test_ties_that_come_and_go() -> None:
     )
     assert found.tied == ()
     assert diff(model, before).tied == found.untied
+    shared = nn.Linear(2, 2)
+    apart = diff(nn.Sequential(shared, shared), nn.Sequential(shared, nn.Linear(2, 2)))
+    assert "untied  [0-1].weight ×2 (was one tensor)" in lines(apart)
     assert {each.code for each in found.findings_new} == {"PS304"}
     assert {each.code for each in found.findings_gone} == {"PS602"}
 
@@ -223,6 +283,8 @@ def test_what_an_optimizer_steps() -> None:
     optimizer.param_groups[0]["params"].append(model.backbone[0].weight)
     optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(2))]})
     found = diff(before, audit(model, optimizer=optimizer))
+    assert lines(diff(before, model))[-1].endswith("of AdamW: 2 slots; after, none was given")
+    assert diff(before, model).findings_gone == ()
     first, second = found.groups
     assert first.options == (("lr", 1e-3, 1e-5),)
     assert first.joined == ("backbone.0.weight",)
@@ -301,7 +363,7 @@ def test_a_diff_is_a_value() -> None:
 
 def test_json_holds_every_path() -> None:
     model = Net()
-    before = audit(model)
+    before = audit(model, optimizer=torch.optim.SGD(model.backbone.parameters(), lr=0.1))
     model.backbone.requires_grad_(False)
     model.extra = nn.Linear(2, 2)
     found = diff(before, audit(model, optimizer=torch.optim.SGD(model.head.parameters(), lr=0.1)))
@@ -408,6 +470,38 @@ def test_revisions_that_cannot_be_compared(repository: Path, monkeypatch: pytest
     assert (code, "there is no git" in err) == (2, True)
 
 
+def test_a_whole_path_names_what_the_revision_has(repository: Path) -> None:
+    file = repository / "code" / "model.py"
+    code, out, _ = run("diff", "HEAD~1", "HEAD", "--", f"{file}:build")
+    assert (code, "froze  0.*" in out) == (0, True)
+    code, _, err = run("diff", "HEAD", "--", f"{repository.parent / 'elsewhere.py'}:build")
+    assert (code, "elsewhere.py does not lie in" in err) == (2, True)
+
+
+def test_neither_hooks_nor_what_a_target_runs_speak_between(
+    repository: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hook = repository / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    told = "import atexit, os\nos.system('echo one')\natexit.register(print, 'two')\n"
+    (repository / "code" / "model.py").write_text(told + MODEL)
+    code, _, err = run("diff", "HEAD", "--", "model.py:build")
+    assert (code, err) == (0, "")
+    assert capfd.readouterr().out == ""
+    assert git(repository, "worktree", "list").count("\n") == 1
+
+
+def test_a_hook_that_compares_leaves_the_commit_as_it_is(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (repository / "code" / "model.py").write_text(MODEL.replace("range(3)", "range(4)"))
+    git(repository, "add", ".")
+    staged = git(repository, "ls-files", "--stage")
+    monkeypatch.setenv("GIT_INDEX_FILE", str(repository / ".git" / "index"))  # as git sets it for a hook
+    assert run("diff", "HEAD", "--exit-code", "--", "model.py:build")[0] == 1
+    assert git(repository, "ls-files", "--stage") == staged
+
+
 def test_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
@@ -444,3 +538,6 @@ def test_what_training_takes_is_compared_where_there_are_optimizers() -> None:
     found = diff(before, audit(model, optimizer=torch.optim.AdamW(model.parameters(), lr=0.1)))
     assert any(line.split() == ["state", "0", "B", "1.1", "KiB", "+1.1", "KiB"] for line in lines(found))
     assert [each.after for each in found.groups] == ["torch.optim.adamw.AdamW"]
+    # What one of the two classes alone has comes with it.
+    options = [line for line in lines(found) if line.startswith("option ")]
+    assert options == ["option     optimizer[0].groups[0]: weight_decay 0 → 0.01"]

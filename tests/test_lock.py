@@ -154,6 +154,7 @@ def test_a_lock_is_found_from_a_folder_below(project: Path, monkeypatch: pytest.
         ("[]", "is no lock file"),
         ('{"format": "other", "version": 1, "models": {}}', "its format is other"),
         ('{"format": "paramscope.lock", "version": 9, "models": {}}', "version 9"),
+        ("{\n||||||| base\n}", "paramscope.lock:2: it is half merged"),
         ('{\n<<<<<<< HEAD\n"format"\n=======\n>>>>>>> main\n}', "paramscope.lock:2: it is half merged"),
         ("[" * 100_000, "is no lock file"),
     ],
@@ -222,6 +223,20 @@ def test_pytest_writes_it_once_at_any_number_of_workers(pytester: pytest.Pyteste
     )
 
 
+def test_pytest_does_not_write_over_what_it_cannot_read(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(model=MODEL, test_model=TEST)
+    (pytester.path / "paramscope.lock").write_text("{\n<<<<<<< ours\n")
+    found = pytester.runpytest_subprocess("-q", "--paramscope-update")
+    found.assert_outcomes(failed=3)
+    found.stdout.fnmatch_lines(["*paramscope.lock:2: it is half merged*"])
+    (pytester.path / "paramscope.lock").unlink()
+    (pytester.path / "paramscope.lock").symlink_to("none/there.lock")
+    found = pytester.runpytest_subprocess("-q", "--paramscope-update")
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines(["*cannot be written: No such file or directory*"])
+    found.stderr.no_fnmatch_line("*Traceback*")
+
+
 def test_a_mark_that_cannot_be_understood(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(model=MODEL, test_model=TEST.replace("locked=True)", "locked=1)"))
     pytester.runpytest_subprocess("-q").stdout.fnmatch_lines(["*locked= cannot be 1*", "*Write locked=True.*"])
@@ -230,3 +245,33 @@ def test_a_mark_that_cannot_be_understood(pytester: pytest.Pytester) -> None:
 def test_what_cannot_be_read_is_refused_as_an_error() -> None:
     with pytest.raises(LockError, match="half merged"):
         read_lock("<<<<<<< ours\n", "paramscope.lock")
+
+
+def test_one_folder_has_one_name_whatever_link_leads_to_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "there").mkdir()
+    (project / "model.py").rename(project / "there" / "model.py")
+    (project / "link").symlink_to(project / "there")
+    run("lock", "link/model.py:build")
+    assert list(json.loads(Path("paramscope.lock").read_text())["models"]) == ["there/model.py:build"]
+    assert run("check", "there/model.py:build", "--lock-file", "link/../paramscope.lock", "-q")[0] == 0
+
+
+def test_a_lock_that_is_a_link_stays_one(project: Path) -> None:
+    Path("real.lock").write_text('{"format": "paramscope.lock", "version": 1, "models": {}}')
+    Path("paramscope.lock").symlink_to("real.lock")
+    run("lock", "model.py:build")
+    assert Path("paramscope.lock").is_symlink()
+    assert "model.py:build" in Path("real.lock").read_text()
+
+
+def test_what_a_program_reads_stays_whole(project: Path) -> None:
+    run("lock", "model.py:build", "--arg", "dim=8")
+    code, out, err = run("check", "model.py:build", "--locked", "-f", "json")
+    assert (code, json.loads(out)["format"]) == (1, "paramscope.report")
+    assert "model.py:build is not in paramscope.lock" in err
+
+
+def test_a_saved_report_is_not_what_is_locked(project: Path) -> None:
+    run("inspect", "model.py:build", "-o", "saved.json")
+    code, _, err = run("lock", "saved.json")
+    assert (code, err.splitlines()[0]) == (2, "error: saved.json names no code that builds a model")

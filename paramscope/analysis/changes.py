@@ -96,9 +96,9 @@ def state_of(snapshot: Snapshot, *, fully: bool = False) -> State:
 
 
 def roots_of(snapshot: Snapshot) -> str:
-    """The class name of the root; of several roots names and classes: `gen: Generator, disc: Critic`."""
+    """The class name of the root; of roots in a dict names and classes: `gen: Generator, disc: Critic`."""
     roots = [snapshot.modules[path] for path in snapshot.roots]
-    if len(roots) == 1:
+    if len(roots) == 1 and not roots[0].path:
         return text.class_name(roots[0].type)
     return ", ".join(f"{each.path}: {text.class_name(each.type)}" for each in roots)
 
@@ -118,7 +118,12 @@ def changes_between(before: State, after: State, names: Mapping[str, str] | None
     """What differs between two states of a model. names: for each path of `before` that is still there, what it is
     called in `after`, where that is known better than by looking for it."""
     if names is None:
-        names = found_again(before.slots, after.slots, lambda each: (each.role, each.shape, each.dtype))
+        names = found_again(
+            before.slots,
+            after.slots,
+            lambda each: (each.role, each.shape, each.dtype),
+            lambda each: (each.role, each.shape),
+        )
     found = [
         *_slot_changes(before, after, names),
         *(Change("tied", paths, None, None) for paths in _newly_tied(before.ties, after.ties, names)),
@@ -211,21 +216,22 @@ def folded(found: Changes) -> list[Line]:
         if not mine:
             continue
         if kind in ("tied", "untied"):
-            lines += (Line(kind, line, ()) for line in tie_lines([change.paths for change in mine]))
+            what = "one tensor" if kind == "tied" else "was one tensor"
+            lines += (Line(kind, line, ()) for line in tie_lines([change.paths for change in mine], what))
         elif kind == "renamed":
-            lines += _renamed(mine)
+            lines += _renamed(mine, is_whole=all(old != new for old, new in found.names.items()))
         else:
             lines += _alike(kind, mine, found)
     return lines
 
 
-def _renamed(changes: Sequence[Change]) -> Iterator[Line]:
-    """By what their paths have in common at the end: `* → module.*`."""
+def _renamed(changes: Sequence[Change], *, is_whole: bool) -> Iterator[Line]:
+    """By what their paths have in common at the end: `* → module.*`, where no slot kept its path (is_whole)."""
     moves: dict[tuple[str, ...], list[Change]] = {}
     for change in changes:
         old, new = change.paths
-        is_longer = new.endswith(f".{old}")  # as under a wrapper: told at once
-        above = ("", new[: -len(old) - 1]) if is_longer else heads(change.paths, least=0)
+        is_longer = is_whole and new.endswith(f".{old}")  # as under a wrapper: told at once
+        above = ("", new[: -len(old) - 1]) if is_longer else heads(change.paths, least=not is_whole)
         moves.setdefault(above, []).append(change)
     entries: list[tuple[tuple[str, ...], Hashable]] = []
     for places, mine in moves.items():

@@ -31,14 +31,14 @@ class GroupRow(NamedTuple):
     """Positions of the groups among those that were folded."""
 
 
-def tie_lines(groups: Sequence[tuple[str, ...]]) -> list[str]:
+def tie_lines(groups: Sequence[tuple[str, ...]], what: str = "one tensor") -> list[str]:
     """Slots that are, or were, one tensor: `h.[0-11].a = h.[0-11].b ×12`, `h.[0-11].scale ×12 (one tensor)`."""
     lines = []
     apart = []
     for group in groups:
         rows = fold_paths([((path,), None) for path in group])
         if len(rows) < len(group):
-            lines.append(" = ".join(map(with_facts, rows)) + " (one tensor)")
+            lines.append(" = ".join(map(with_facts, rows)) + f" ({what})")
         else:
             apart.append(group)
     return [with_facts(row) for row in fold_paths([(group, None) for group in apart])] + lines
@@ -89,7 +89,7 @@ def covering(paths: Iterable[str], among: Iterable[str]) -> list[tuple[str, tupl
     for path in paths:
         module = parent(path)
         if module not in wholes:
-            above = [each for each in _above(module) if mine[each] == there[each] > 1]
+            above = [each for each in at_and_above(module) if mine[each] == there[each] > 1]
             wholes[module] = f"{above[0]}.*" if above else None
         found.setdefault(wholes[module] or path, []).append(path)
     return [(what if len(each) == 1 else _below(each), tuple(each)) for what, each in found.items()]
@@ -98,7 +98,7 @@ def covering(paths: Iterable[str], among: Iterable[str]) -> list[tuple[str, tupl
 def _below(paths: Sequence[str]) -> str:
     """All that lies in the lowest module that holds some paths; `*` for the root."""
     # What the first and the last have in common all others have, too.
-    above = [list(_above(parent(path))) for path in (min(paths), max(paths))]
+    above = [list(at_and_above(parent(path))) for path in (min(paths), max(paths))]
     lowest = max((each for each in above[0] if each in above[1]), key=len)
     return f"{lowest}.*" if lowest else "*"
 
@@ -107,12 +107,12 @@ def _counts(slots: Iterable[str]) -> Counter[str]:
     """How many slots there are below each module."""
     found: Counter[str] = Counter()
     for module, count in Counter(map(parent, slots)).items():
-        for each in _above(module):
+        for each in at_and_above(module):
             found[each] += count
     return found
 
 
-def _above(module: str) -> Iterator[str]:
+def at_and_above(module: str) -> Iterator[str]:
     """A module and those that it lies in, the root first."""
     if module:
         yield ""

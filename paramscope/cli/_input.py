@@ -70,6 +70,8 @@ def build(target: str, building: Building) -> tuple[Any, Any]:
     """(model, optimizer) of a TARGET, as `audit` takes them. Raises TargetError."""
     from paramscope.load.target import import_target, load_target
 
+    if target.endswith(".json"):
+        raise TargetError(f"{target} names no code that builds a model", "Name it: path/model.py:build.")
     with waiting(f"importing {target.rpartition(':')[0] or target}", _TRAINS):
         import_target(target)
     with waiting(f"building {target}"):

@@ -76,7 +76,11 @@ def command(
     otherwise = []
     if locked or update_lock or lock_file is not None:
         otherwise = checking.held_to_lock(checks, building, lock_file, is_updated=update_lock)
-        write("".join(f"{line}\n" for line in otherwise), None)
+        lines = "".join(f"{line}\n" for line in otherwise)
+        if format_ == "text" or output is not None:
+            write(lines, None)
+        else:  # what is read by a program stays whole
+            click.echo(lines, nl=False, err=True)
     for one in failed[:-1]:
         click.echo(f"error: {one}", err=True)
     if failed:

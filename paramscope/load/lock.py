@@ -32,7 +32,9 @@ def name_in(lock: Path, target: str, base: Path, arguments: Mapping[str, Any]) -
     """What a lock calls a model: its TARGET, a file as it lies from the lock, and what it was built with."""
     place, colon, attribute = target.rpartition(":")
     if place.endswith(".py") or "/" in place:
-        place = os.path.relpath(base / place, lock.parent).replace(os.sep, "/")
+        file = base / place
+        # Folders are told by what they are: the same one may be reached through a link.
+        place = os.path.relpath(file.parent.resolve() / file.name, lock.parent.resolve()).replace(os.sep, "/")
     return " ".join([f"{place}{colon}{attribute}", *(f"{key}={value!r}" for key, value in sorted(arguments.items()))])
 
 
@@ -54,6 +56,7 @@ def update(lock: Path, models: Mapping[str, Locked]) -> bool:
     """
     known = read(lock) if lock.exists() else {}
     written = write_lock({**known, **models}).encode("utf-8")
+    lock = lock.resolve()  # a link stays one
     part = lock.with_name(f".{lock.name}.{os.getpid()}")
     try:
         if lock.exists() and lock.read_bytes() == written:

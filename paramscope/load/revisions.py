@@ -27,20 +27,24 @@ def report_at(revision: str | None, target: str, options: Sequence[str]) -> Repo
         top = Path(_git("rev-parse", "--show-toplevel"))
         commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         tree = os.path.join(folder, "tree")
-        _git("worktree", "add", "--quiet", "--detach", tree, commit)
+        # Hooks prepare a tree that people work in, and say what they like.
+        _git("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach", tree, commit)
         try:
             here = Path(tree) / Path.cwd().resolve().relative_to(top.resolve())
             if not here.is_dir():
                 raise TargetError(f"{revision} has no folder {os.path.relpath(here, tree)}", "Go to one that it has.")
-            return _built(target, options, here, _surroundings(top, Path(tree)), file, revision)
+            asked, *others = (_from_here(each, top.resolve()) for each in (target, *options))
+            return _built(asked, others, here, _surroundings(top, Path(tree)), file, revision)
         finally:
             _git("worktree", "remove", "--force", tree)
 
 
 def _git(*arguments: str) -> str:
     """What git answers. Raises TargetError with what it complains of."""
+    # In a hook it is the index of the commit that is being made, and a checkout would write over it.
+    environment = {name: value for name, value in os.environ.items() if name != "GIT_INDEX_FILE"}
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *arguments], env=environment, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise TargetError("there is no git to ask for revisions", "Install it, or compare saved reports.") from None
     if done.returncode:
@@ -48,6 +52,18 @@ def _git(*arguments: str) -> str:
         said = done.stderr.strip().removeprefix("fatal: ") or f"there is no revision {asked!r}"
         raise TargetError(said, "Name two revisions, or one: paramscope diff HEAD~1 HEAD -- model.py:build")
     return done.stdout.strip()
+
+
+def _from_here(target: str, top: Path) -> str:
+    """A target that a revision has too, where a whole path names one of the working tree. Raises TargetError."""
+    place, colon, attribute = target.rpartition(":")
+    file = Path(place)
+    if not file.is_absolute():
+        return target
+    folder = file.parent.resolve()
+    if not folder.is_relative_to(top):
+        raise TargetError(f"{place} does not lie in {top}", "Name what its revisions hold.")
+    return f"{os.path.relpath(folder / file.name, Path.cwd().resolve())}{colon}{attribute}"
 
 
 def _surroundings(top: Path, tree: Path) -> dict[str, str]:
@@ -63,8 +79,15 @@ def _built(
 ) -> Report:
     command = [sys.executable, "-m", "paramscope", "inspect", target, *options, "-f", "json", "-o", file]
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **surroundings}, stderr=subprocess.PIPE, text=True, check=False
+        command,
+        cwd=folder,
+        env={**os.environ, **surroundings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
     )
     if done.returncode:
-        raise TargetError(f"{target} cannot be built at {revision}", detail=done.stderr.strip())
+        raise TargetError(f"{target} cannot be built at {revision}", detail=done.stdout.strip())
     return read_report_file(file, Report).having(target=f"{target} at {revision}")

@@ -114,11 +114,18 @@ def _of_group(diff: DiffData, change: GroupChange) -> Iterator[_Point]:
         slots, word = (change.joined, "new group") if change.after else (change.left, "lost group")
         foreign = sum(change.foreign)
         others = f", {text.plural(foreign, 'tensor')} that the model does not have" if foreign else ""
-        yield _Point(word, [*where, " of ", Name(kinds[0]), f": {text.plural(len(slots), 'slot')}{others}"])
+        said = [*where, " of ", Name(kinds[0]), f": {text.plural(len(slots), 'slot')}{others}"]
+        if not (diff.before.optimizers and diff.after.optimizers):
+            side = "after" if change.after is None else "before"
+            word, said = "optimizer", [*said, f"; {side}, none was given"]
+        yield _Point(word, said)
         return
     if change.before != change.after:
         yield _Point("optimizer", [*where, ": ", Name(kinds[0]), " → ", Name(kinds[1])])
+    is_other = change.before != change.after
     for name, was, now in change.options:
+        if is_other and None in (was, now):  # what only one of the classes has
+            continue
         yield _Point("option", [*where, ": ", Name(name), " ", Prose(f"{text.option(was)} → {text.option(now)}")])
     for word, slots, there in (("joined", change.joined, diff.after), ("left", change.left, diff.before)):
         names = diff.changes.names if there is diff.before else {}
@@ -164,8 +171,8 @@ def _text(diff: DiffData, *, width: int = 100, color: bool = False) -> str:
             drawn = hanging(flat(point.what), label, width)
             lines += [paint(drawn[0], _STYLES.get(point.word, ""), screen) if point.word else drawn[0], *drawn[1:]]
     for word, finding in _findings(diff):
-        drawn = lines_of(finding, screen, with_help=word == "new")
-        lines += ["", f"{word}: {drawn[0]}", *(drawn[1:] if word == "new" else [])]
+        drawn = lines_of(finding, screen, label=f"{word}: ", with_help=word == "new")
+        lines += ["", *(drawn if word == "new" else drawn[:1])]
     return "\n".join(lines) + "\n"
 
 

@@ -160,19 +160,22 @@ class DiffData:
 
     @property
     def findings_new(self) -> tuple[Finding, ...]:
-        """Findings of the second report that the first has not, of the same rule at the same places."""
+        """Findings of the second report that the first has not, of the same rule at the same places; none of a rule
+        that one of the two skipped."""
         return self._findings[0]
 
     @property
     def findings_gone(self) -> tuple[Finding, ...]:
-        """Findings of the first report that the second has not."""
+        """Findings of the first report that the second has not; none of a rule that one of the two skipped."""
         return self._findings[1]
 
     @cached_property
     def _findings(self) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
         names = self.changes.names
-        was = {_place(each, names): each for each in self.before.findings}
-        now = {_place(each, {}): each for each in self.after.findings}
+        # Where no optimizer was given nothing is found of one, and nothing is gone.
+        skipped = {each.code for side in (self.before, self.after) for each in side.skipped}
+        was = {_place(each, names): each for each in self.before.findings if each.code not in skipped}
+        now = {_place(each, {}): each for each in self.after.findings if each.code not in skipped}
         return (
             tuple(each for key, each in now.items() if key not in was),
             tuple(each for key, each in was.items() if key not in now),

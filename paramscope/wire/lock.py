@@ -83,7 +83,7 @@ def read_lock(data: str | bytes, file: str) -> dict[str, Locked]:
     advice = "Write it anew: paramscope lock TARGET…"
     whole = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     for number, line in enumerate(whole.splitlines(), 1):
-        if line.startswith((b"<<<<<<< ", b">>>>>>> ")):
+        if line.startswith((b"<<<<<<< ", b"||||||| ", b"=======", b">>>>>>> ")):
             raise LockError(
                 f"{file}:{number}: it is half merged: {text.name(line.decode('utf-8', 'replace'))}", advice
             )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from paramscope import api
+from paramscope.errors import ParamscopeError
 from paramscope.load import lock as locks
 from paramscope.wire.lock import NAME, Locked, from_plain, to_plain
 
@@ -25,12 +26,12 @@ def differences(item: pytest.Item, model: Any, target: str, base: Path, argument
     lock = item.config.rootpath / NAME
     name = locks.name_in(lock, target, base, arguments)
     now = locks.locked(api.capture(model))
-    if item.config.getoption(UPDATE):
-        item.config.stash.setdefault(_NEW, {})[name] = now
-        return []
-    stash = item.config.stash
+    stash, is_updated = item.config.stash, item.config.getoption(UPDATE)
     if _KNOWN not in stash:
-        stash[_KNOWN] = locks.read(lock)
+        stash[_KNOWN] = locks.read(lock) if lock.exists() or not is_updated else {}
+    if is_updated:
+        stash.setdefault(_NEW, {})[name] = now
+        return []
     return locks.differences(name, stash[_KNOWN].get(name), now, lock)
 
 
@@ -45,8 +46,11 @@ def finish(config: pytest.Config) -> None:
         return
     if hasattr(config, "workeroutput"):
         config.workeroutput[_OUTPUT] = {name: to_plain(each) for name, each in new.items()}
-    else:
+        return
+    try:
         locks.update(config.rootpath / NAME, new)
+    except ParamscopeError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def take(config: pytest.Config, output: Mapping[str, Any]) -> None:

@@ -16,11 +16,17 @@ _STYLES = {Severity.ERROR: "hidden", Severity.WARNING: "warning", Severity.INFO:
 
 
 def lines_of(
-    finding: Finding, screen: Screen, *, reason: str = "", with_help: bool = True, with_unlocated: bool = False
+    finding: Finding,
+    screen: Screen,
+    *,
+    label: str = "",
+    reason: str = "",
+    with_help: bool = True,
+    with_unlocated: bool = False,
 ) -> list[str]:
-    """A finding as a terminal shows it: where and what in the first line, then why, and what to write instead;
-    with_unlocated: why no line is known, too."""
-    head = f"{finding.place}: {finding.severity.value} {plain(finding.code)} {plain(finding.name)}"
+    """A finding as a terminal shows it: where and what in the first line, behind a label, then why, and what to write
+    instead; with_unlocated: why no line is known, too."""
+    head = f"{label}{finding.place}: {finding.severity.value} {plain(finding.code)} {plain(finding.name)}"
     lines = [paint(line, _STYLES[finding.severity], screen) for line in text.wrap_words(head, screen.width)]
     said = {
         "": finding.message,
