@@ -19,7 +19,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _WRAPPERS = re.compile(
-    r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|base_layer|base_model\.model)\."
+    r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|base_layer|original_module|base_model\.model)\."
 )
 """Names that DDP, `torch.compile`, FSDP, checkpointing and peft put into the paths of what they wrap."""
 _REWRITTEN = (

@@ -91,7 +91,7 @@ def _revisions(revisions: tuple[str, ...], targets: list[str], building: Buildin
     if not 1 <= len(revisions) <= 2 or len(targets) != 1:
         raise SidesError(
             "it takes one or two revisions, and one target behind --",
-            "paramscope diff HEAD~1 HEAD -- model.py:build",
+            "Options stand before --: paramscope diff HEAD~1 HEAD -O make -- model.py:build",
         )
     found = []
     for revision in (*revisions, None)[:2]:

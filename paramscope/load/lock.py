@@ -13,7 +13,7 @@ from paramscope.errors import OutputError
 from paramscope.snapshot import Snapshot
 from paramscope.wire.lock import NAME, Locked, LockError, read_lock, write_lock
 
-ADVICE = "if that is right, write it anew with paramscope check --update-lock, or pytest --paramscope-update"
+_WRITE = "paramscope check --update-lock, or pytest --paramscope-update"
 _MOST_BYTES = 1 << 28
 """Bytes of a lock that is read: 256 MiB."""
 
@@ -72,7 +72,7 @@ def update(lock: Path, models: Mapping[str, Locked]) -> bool:
 def differences(name: str, was: Locked | None, now: Locked, lock: Path) -> list[str]:
     """How a model differs from what is locked of it, below a line that says so; nothing where it does not."""
     if was is None:
-        return [f"{text.name(name)} is not in {_shown(lock)}: {ADVICE}"]
+        return [f"{text.name(name)} is not in {_shown(lock)}: add it with {_WRITE}"]
     if was == now:
         return []
     lines = change_lines(changes_between(was.state, now.state))
@@ -81,7 +81,10 @@ def differences(name: str, was: Locked | None, now: Locked, lock: Path) -> list[
     # What is in another order alone is not said: nothing of it is another.
     if not lines:
         return []
-    return [f"{text.name(name)} is not as {_shown(lock)} has it: {ADVICE}", *(f"  {line}" for line in lines)]
+    return [
+        f"{text.name(name)} is not as {_shown(lock)} has it: if that is right, write it anew with {_WRITE}",
+        *(f"  {line}" for line in lines),
+    ]
 
 
 def _shown(lock: Path) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from paramscope.errors import TargetError
 from paramscope.report.face import Report
+from paramscope.report.finding import Finding, Location
 from paramscope.wire.reader import read_report_file
 
 
@@ -34,7 +35,8 @@ def report_at(revision: str | None, target: str, options: Sequence[str]) -> Repo
             if not here.is_dir():
                 raise TargetError(f"{revision} has no folder {os.path.relpath(here, tree)}", "Go to one that it has.")
             asked, *others = (_from_here(each, top.resolve()) for each in (target, *options))
-            return _built(asked, others, here, _surroundings(top, Path(tree)), file, revision)
+            report = _built(asked, others, here, _surroundings(top, Path(tree)), file, revision)
+            return report.having(findings=tuple(_at_home(each, tree, str(top)) for each in report.findings))
         finally:
             _git("worktree", "remove", "--force", tree)
 
@@ -64,6 +66,15 @@ def _from_here(target: str, top: Path) -> str:
     if not folder.is_relative_to(top):
         raise TargetError(f"{place} does not lie in {top}", "Name what its revisions hold.")
     return f"{os.path.relpath(folder / file.name, Path.cwd().resolve())}{colon}{attribute}"
+
+
+def _at_home(finding: Finding, tree: str, top: str) -> Finding:
+    """A finding at the file of the working tree: that of the worktree is gone when somebody reads of it."""
+    location, start = finding.location, os.path.join(os.path.realpath(tree), "")
+    if location is None or not os.path.realpath(location.path).startswith(start):
+        return finding
+    home = os.path.join(top, os.path.realpath(location.path)[len(start) :])
+    return finding._replace(location=Location(home, location.line))
 
 
 def _surroundings(top: Path, tree: Path) -> dict[str, str]:

@@ -54,7 +54,9 @@ def gradient_cells(report: ReportData, slots: Sequence[int]) -> tuple[str, str]:
     ran = [each for each in told if each.reached is not None]  # what can have a gradient
     norms = [each.grad_norm for each in ran if each.grad_norm is not None]
     norm = f"{math.hypot(*norms):.3g}" if norms else ""
-    ratios = [each.update_ratio for each in ran if each.update_ratio is not None]
+    # What was all zeros, as one of the two of a fresh adapter, has moved by more than any share of it.
+    moved = [each for each in ran if each.update_ratio is not None or "step" in each.changed_by]
+    ratios = [math.inf if each.update_ratio is None else each.update_ratio for each in moved]
     ends = (_power(ratio) for ratio in (min(ratios), max(ratios))) if ratios else ()
     return "non-finite" if any(each.grad == "non-finite" for each in ran) else norm, "…".join(dict.fromkeys(ends))
 

@@ -21,7 +21,7 @@ def check_frozen(snapshot: Snapshot, globs: Sequence[str]) -> Iterator[Unmet]:
     if unfrozen:
         yield Unmet(
             f"{quoted('frozen', globs)}: {len(unfrozen):,} of {text.plural(len(matched), 'parameter')} not frozen",
-            tuple(aligned(slot_lines([("thawed", unfrozen)]))),
+            tuple(aligned(slot_lines([("trainable", unfrozen)]))),
         )
 
 
@@ -38,7 +38,7 @@ def check_trainable_only(snapshot: Snapshot, globs: Sequence[str]) -> Iterator[U
             parts.append(f"{text.plural(len(unfroze), 'other parameter')} trainable")
         if froze:
             parts.append(f"{len(froze):,} of {text.plural(len(wanted), 'matched parameter')} frozen")
-        lines = slot_lines([("thawed", unfroze), ("froze", froze)], tied=tied_parameters(snapshot))
+        lines = slot_lines([("trainable", unfroze), ("frozen", froze)], tied=tied_parameters(snapshot))
         yield Unmet(f"{quoted('trainable_only', globs)}: {', '.join(parts)}", tuple(aligned(lines)))
 
 
@@ -64,7 +64,7 @@ def check_tied(snapshot: Snapshot, groups: Sequence[frozenset[str]]) -> Iterator
     tied = [group for group in found if len({expected.get(path, path) for path in group}) > 1]
     if tied or untied:
         lines = [
-            *(("untied", line) for line in tie_lines(untied)),
+            *(("not tied", line) for line in tie_lines(untied)),
             *(("tied", line) for line in tie_lines(tied)),
         ]
         parts = []
@@ -126,7 +126,7 @@ def _kind_of(glob: str, snapshot: Snapshot) -> str:
 def slot_lines(
     words: Iterable[tuple[str, Sequence[SlotRecord]]], *, tied: Iterable[tuple[str, ...]] = ()
 ) -> list[tuple[str, str]]:
-    """(`unfroze`, `layers.[0-31].weight ×32 (4×4, 512 elements)`), for each word and its slots.
+    """(`trainable`, `layers.[0-31].weight ×32 (4×4, 512 elements)`), for each word and its slots.
 
     tied: groups of paths; a slot in one says what it is tied to.
     """

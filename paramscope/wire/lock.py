@@ -80,7 +80,7 @@ def to_plain(model: Locked) -> dict[str, Any]:
 
 def read_lock(data: str | bytes, file: str) -> dict[str, Locked]:
     """The models of a lock file by their targets. file: its name, for errors. Raises LockError."""
-    advice = "Write it anew: paramscope lock TARGET…"
+    advice = "Restore it, or delete it and write it anew: paramscope lock TARGET…"
     whole = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     for number, line in enumerate(whole.splitlines(), 1):
         if line.startswith((b"<<<<<<< ", b"||||||| ", b"=======", b">>>>>>> ")):
@@ -100,7 +100,7 @@ def read_lock(data: str | bytes, file: str) -> dict[str, Locked]:
         model = _from_model(each)
         if isinstance(model, str):
             problem = f"{file}: {text.name(target)}: {model}"
-            raise LockError(problem, "It was edited by hand. " + advice)
+            raise LockError(problem, f"It was edited by hand. {advice}")
         found[target] = model
     return found
 

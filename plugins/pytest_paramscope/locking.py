@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from paramscope import api
+from paramscope import api, text
 from paramscope.errors import ParamscopeError
 from paramscope.load import lock as locks
 from paramscope.wire.lock import NAME, Locked, from_plain, to_plain
@@ -48,9 +48,12 @@ def finish(config: pytest.Config) -> None:
         config.workeroutput[_OUTPUT] = {name: to_plain(each) for name, each in new.items()}
         return
     try:
-        locks.update(config.rootpath / NAME, new)
+        is_new = locks.update(config.rootpath / NAME, new)
     except ParamscopeError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(f"\n{NAME}: {text.plural(len(new), 'model')}, {'written' if is_new else 'as it was'}")
 
 
 def take(config: pytest.Config, output: Mapping[str, Any]) -> None:
