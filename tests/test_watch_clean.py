@@ -426,6 +426,39 @@ def test_weights_that_are_pruned_by_hand_after_each_step() -> None:
             optimizer.step()
 
 
+@pytest.mark.parametrize("kind", [torch.optim.Adagrad, torch.optim.RMSprop, torch.optim.Adam])
+def test_steps_that_are_divided_by_a_far_larger_gradient_before(kind: Any) -> None:
+    model = nn.Linear(3, 1)
+    optimizer = kind(model.parameters(), lr=1e-3)
+    with silent(model, optimizer):
+        for number in range(200):
+            optimizer.zero_grad()
+            loss = (model(torch.randn(8, 3)) - 1).square().mean()
+            (loss * (1e7 if number < 2 else 1e-2)).backward()
+            optimizer.step()
+
+
+class Given(torch.optim.SGD):
+    """Its step takes something else than a closure."""
+
+    def step(self, given: Any) -> None:  # type: ignore[override]
+        """As SGD, if that is what it is for."""
+        if given == 0.5 or list(given.parameters()) == self.param_groups[0]["params"]:
+            super().step()
+
+
+@pytest.mark.parametrize("is_model", [False, True])
+def test_what_a_step_takes_and_is_no_closure(*, is_model: bool) -> None:
+    model = net()
+    optimizer = Given(model.parameters(), lr=0.1)
+    with silent(model, optimizer) as watched:
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            loss_of(model).backward()
+            optimizer.step(model if is_model else 0.5)
+    assert str(watched).startswith(f"{STEPS} steps\n")
+
+
 class Patient(torch.optim.SGD):
     """Its step calls that of SGD, whose hooks torch calls, too."""
 

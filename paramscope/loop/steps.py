@@ -37,10 +37,12 @@ class Stepping:
         self._sentinels: list[Sentinel] = []
 
     def close(self) -> None:
-        """Listens no more."""
+        """Listens no more, and refers to no tensor."""
         for sentinel in self._sentinels:
             sentinel.close()
         self._sentinels = []
+        self._elements = Elements()
+        self.look = self.look._replace(identities=[])
 
     def before(self, look: Look, live: Live, roots: Sequence[str], frozen: set[str]) -> Step:
         """What shows when all gradients are there. roots: paths of the watched modules. frozen: slots that were so in
