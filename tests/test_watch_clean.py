@@ -251,8 +251,11 @@ def test_a_model_in_eval_mode_from_the_first_step_and_norms_that_are_put_in_it_l
                 optimizer.step()
 
 
-def test_eval_mode_of_what_has_nothing_that_asks_for_it() -> None:
-    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.0), nn.Linear(8, 1))
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_eval_mode_of_what_has_nothing_that_asks_for_it(*, is_compiled: bool) -> None:
+    model: Any = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.0), nn.Linear(8, 1))
+    if is_compiled:
+        model = torch.compile(model, backend="eager")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     with silent(model, optimizer):
         for number in range(STEPS):

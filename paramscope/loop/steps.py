@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from paramscope.capture.classes import class_dict, definer, is_a
 from paramscope.capture.code import speaks_of
 from paramscope.capture.groups import members
 from paramscope.capture.states import instance_dict
@@ -218,7 +219,11 @@ def _thawed(look: Look, frozen: set[str]) -> tuple[str, ...]:
 
 
 def _asks_for_mode(module: Any) -> bool:
-    """Whether the code of a module's class asks for `self.training`; a dropout of nothing does so in vain."""
+    """Whether the code of a module's class asks for `self.training`; a dropout of nothing does so in vain, and a
+    wrapper that has a property of this name, as that of torch.compile, passes on what another module says."""
+    holder = definer(type(module), "training")
+    if holder is not None and is_a(class_dict(holder)["training"], property):
+        return False
     state = instance_dict(module)
     is_nothing = any(type(share) in (int, float) and share == 0 for share in map(state.get, ("p", "dropout")))
     return not is_nothing and speaks_of(type(module), "training", below=torch.nn.Module)
