@@ -116,6 +116,23 @@ def test_gradients_that_are_given_by_hand() -> None:
             optimizer.step()
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_gradients_that_are_given_by_hand_over_those_of_backward(*, is_replaced: bool) -> None:
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with silent(model, optimizer):
+        for _ in range(STEPS):
+            loss = loss_of(model)
+            loss.backward(retain_graph=True)  # as where losses are weighed by their gradients, GradNorm
+            given = torch.autograd.grad(loss, list(model.parameters()))
+            for parameter, gradient in zip(model.parameters(), given, strict=True):
+                if is_replaced:
+                    parameter.grad = gradient
+                else:
+                    parameter.grad.copy_(-gradient)
+            optimizer.step()
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_gradient_scaler_that_skips_steps(*, fused: bool) -> None:
     model = net()

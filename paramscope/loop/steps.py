@@ -55,7 +55,7 @@ class Stepping:
         accumulated = max((each.accumulated for each in self._sentinels), default=0)
         if accumulated:
             self.accumulated.append(accumulated)
-        carried = tuple(each.path for each in self._sentinels if each.is_carried)
+        carried = tuple(each.path for each in self._sentinels if each.is_carried())
         if not self._sentinels:
             self._sentinels = choose(
                 [(look.slots[at], live.tensors[at]) for at in self._members if look.has_grad[at]]
