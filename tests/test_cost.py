@@ -320,10 +320,67 @@ class Unmakeable(Lion):
         super().__init__(params, 0.1)
 
 
+class Aside(Lion):
+    """Its momentum lies beside its state."""
+
+    def step(self, closure: Any) -> Any:  # type: ignore[override]  # as SAM and others have it
+        loss = super().step(closure)
+        self.beside = [self.state.pop(each) for each in self.param_groups[0]["params"]]
+        return loss
+
+
+class Named(Lion):
+    """It keeps something under a name."""
+
+    def step(self, closure: Any) -> Any:  # type: ignore[override]  # as SAM and others have it
+        named: Any = self.state
+        named["all"] = {"calls": torch.zeros(())}
+        return super().step(closure)
+
+
+class Grouped(Lion):
+    """It keeps something with the options of its groups."""
+
+    def step(self, closure: Any) -> Any:  # type: ignore[override]  # as SAM and others have it
+        self.param_groups[0]["calls"] = torch.zeros(())
+        return super().step(closure)
+
+
+class Flat(Lion):
+    """The first parameter has the state of all."""
+
+    def step(self, closure: Any) -> Any:  # type: ignore[override]  # as SAM and others have it
+        loss = super().step(closure)
+        first, *others = self.param_groups[0]["params"]
+        self.state[first]["kept"] = torch.cat(
+            [self.state[first]["kept"].flatten(), *(self.state.pop(each)["kept"].flatten() for each in others)]
+        )
+        return loss
+
+
+class Shared(Lion):
+    """All parameters have one table."""
+
+    def step(self, closure: Any) -> Any:  # type: ignore[override]  # as SAM and others have it
+        loss = super().step(closure)
+        table = torch.zeros(256)
+        for each in self.param_groups[0]["params"]:
+            self.state[each]["table"] = table
+        return loss
+
+
+_ELSEWHERE = "it keeps tensors elsewhere than in the state of its parameters"
+
+
 @pytest.mark.parametrize(
     ("kind", "size", "how", "why"),
     [
         (Lion, 3, "measured", ""),
+        (Aside, 3, "unknown", _ELSEWHERE),
+        (Named, 3, "unknown", _ELSEWHERE),
+        (Grouped, 3, "unknown", _ELSEWHERE),
+        (Flat, 3, "unknown", "the shape and dtype of a parameter do not tell what it keeps for it"),
+        (Shared, 3, "estimated", "what it keeps for several parameters at once is left out"),
         (Native, 3, "measured", ""),
         (
             Native,
@@ -414,6 +471,13 @@ def test_unknown_is_none_with_a_reason() -> None:
         None,
         "those of sparse embeddings depend on the inputs",
     )
+
+
+def test_state_that_is_sparse_depends_on_the_inputs() -> None:
+    model = Sparse()
+    foreseen = first_step(audit(model, optimizer=torch.optim.SGD(model.parameters(), momentum=0.9)))
+    assert foreseen.optimizer_state is None
+    assert [each.how for each in foreseen.foreseen] == ["unknown"]
 
 
 def test_sparse_gradients_that_are_there_are_counted() -> None:

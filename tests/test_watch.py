@@ -214,6 +214,20 @@ def test_nothing_of_the_model_is_kept(*, is_interrupted: bool, is_closed: bool) 
         _ = watched.report
 
 
+def test_a_watch_that_is_closed_refers_to_no_tensor() -> None:
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, optimizer, steps=True) as watched:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(2, 4)).sum().backward()
+            optimizer.step()
+        watched.mark("here")
+    optimizer.zero_grad()
+    torch.utils.swap_tensors(model.weight, nn.Parameter(torch.zeros(1, 4)))  # refuses what is referred to weakly
+    assert "here" in str(watched)
+
+
 def test_an_exception_in_the_loop_detaches() -> None:
     model = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

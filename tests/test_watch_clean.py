@@ -116,6 +116,23 @@ def test_gradients_that_are_given_by_hand() -> None:
             optimizer.step()
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_gradients_that_are_given_by_hand_over_those_of_backward(*, is_replaced: bool) -> None:
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with silent(model, optimizer):
+        for _ in range(STEPS):
+            loss = loss_of(model)
+            loss.backward(retain_graph=True)  # as where losses are weighed by their gradients, GradNorm
+            given = torch.autograd.grad(loss, list(model.parameters()))
+            for parameter, gradient in zip(model.parameters(), given, strict=True):
+                if is_replaced:
+                    parameter.grad = gradient
+                else:
+                    parameter.grad.copy_(-gradient)
+            optimizer.step()
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_gradient_scaler_that_skips_steps(*, fused: bool) -> None:
     model = net()
@@ -251,8 +268,11 @@ def test_a_model_in_eval_mode_from_the_first_step_and_norms_that_are_put_in_it_l
                 optimizer.step()
 
 
-def test_eval_mode_of_what_has_nothing_that_asks_for_it() -> None:
-    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.0), nn.Linear(8, 1))
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_eval_mode_of_what_has_nothing_that_asks_for_it(*, is_compiled: bool) -> None:
+    model: Any = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.0), nn.Linear(8, 1))
+    if is_compiled:
+        model = torch.compile(model, backend="eager")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     with silent(model, optimizer):
         for number in range(STEPS):
@@ -424,6 +444,39 @@ def test_weights_that_are_pruned_by_hand_after_each_step() -> None:
             optimizer.zero_grad()
             model(torch.randn(8, 64)).square().mean().backward()
             optimizer.step()
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adagrad, torch.optim.RMSprop, torch.optim.Adam])
+def test_steps_that_are_divided_by_a_far_larger_gradient_before(kind: Any) -> None:
+    model = nn.Linear(3, 1)
+    optimizer = kind(model.parameters(), lr=1e-3)
+    with silent(model, optimizer):
+        for number in range(200):
+            optimizer.zero_grad()
+            loss = (model(torch.randn(8, 3)) - 1).square().mean()
+            (loss * (1e7 if number < 2 else 1e-2)).backward()
+            optimizer.step()
+
+
+class Given(torch.optim.SGD):
+    """Its step takes something else than a closure."""
+
+    def step(self, given: Any) -> None:  # type: ignore[override]
+        """As SGD, if that is what it is for."""
+        if given == 0.5 or list(given.parameters()) == self.param_groups[0]["params"]:
+            super().step()
+
+
+@pytest.mark.parametrize("is_model", [False, True])
+def test_what_a_step_takes_and_is_no_closure(*, is_model: bool) -> None:
+    model = net()
+    optimizer = Given(model.parameters(), lr=0.1)
+    with silent(model, optimizer) as watched:
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            loss_of(model).backward()
+            optimizer.step(model if is_model else 0.5)
+    assert str(watched).startswith(f"{STEPS} steps\n")
 
 
 class Patient(torch.optim.SGD):

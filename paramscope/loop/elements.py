@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Any, NamedTuple
 from weakref import ref
 
 import torch
 
-from paramscope.loop.values import is_readable, not_finite, samples
+from paramscope.loop.values import greatest, is_readable, samples
 
 _SLOTS = 256
 """Slots of which some elements are read in one step; of more, others from one close look to the next."""
@@ -72,23 +73,27 @@ class Elements:
         self._since: dict[str, int] = {}
         self._sampled: list[_Before] = []
         self._finite: list[tuple[str, ref[Any]]] = []
+        self._greatest: dict[str, float] = {}
+        """By slot, the greatest magnitude that was seen in its gradients."""
         self._at = 0
         """Position of the slot at which the next look for NaN begins."""
 
     def before(self, number: int, slots: Sequence[Slot]) -> tuple[str, ...]:
         """Reads what the step will be held against. The slots whose gradients are not finite."""
-        self._sampled, self._finite = [], []
         able = [slot for slot in slots if is_readable(slot.tensor) and is_readable(slot.grad)]
+        looked: list[Slot] = []
+        if able and (able[0].tensor.device.type == "cpu" or is_close(number)):
+            looked = self._in_turn(able)
+        self._finite = [(slot.path, ref(slot.tensor)) for slot in looked]
+        norms = greatest([slot.grad for slot in looked])
+        for slot, norm in zip(looked, norms, strict=True):
+            self._note(slot.path, (norm,))
         if is_close(number):
             start = number // _EVERY * _SLOTS % len(able) if len(able) > _SLOTS else 0
             self._sampled = self._read((able[start:] + able[:start])[:_SLOTS])
         else:
             self._sampled = self._read([slot for slot in able if slot.is_frozen][:_SLOTS])
-        if not able or not (able[0].tensor.device.type == "cpu" or is_close(number)):
-            return ()
-        looked = self._in_turn(able)
-        self._finite = [(slot.path, ref(slot.tensor)) for slot in looked]
-        return tuple(looked[at].path for at in not_finite([slot.grad for slot in looked]))
+        return tuple(slot.path for slot, norm in zip(looked, norms, strict=True) if not isfinite(norm))
 
     def outside(self, slots: Sequence[Slot]) -> dict[str, int]:
         """Steps since which slots that the optimizer does not hold are the same, each of them large enough to move
@@ -118,7 +123,8 @@ class Elements:
             self._still = still
         finite = [(path, tensor()) for path, tensor in self._finite]
         whole = [(path, tensor) for path, tensor in finite if tensor is not None and is_readable(tensor)]
-        bad = tuple(whole[at][0] for at in not_finite([tensor for _, tensor in whole]))
+        norms = greatest([tensor for _, tensor in whole])
+        bad = tuple(path for (path, _), norm in zip(whole, norms, strict=True) if not isfinite(norm))
         self._sampled, self._finite = [], []
         return Moved(still, tuple(frozen), bad)
 
@@ -135,14 +141,19 @@ class Elements:
         self._at = start + len(found)
         return found
 
+    def _note(self, path: str, gradient: Iterable[float]) -> None:
+        self._greatest[path] = max(self._greatest.get(path, 0.0), *filter(isfinite, map(abs, gradient)), 0.0)
+
     def _read(self, slots: list[Slot]) -> list[_Before]:
         weights, grads = samples([slot.tensor for slot in slots]), samples([slot.grad for slot in slots])
+        for slot, grad in zip(slots, grads, strict=True):
+            self._note(slot.path, grad)
         return [
             _Before(
                 slot.path,
                 ref(slot.tensor),
                 weight,
-                _is_seen(slot, weight, grad),
+                _is_seen(slot, weight, grad, self._greatest[slot.path]),
                 slot.is_frozen,
                 slot.tensor.clone() if slot.path in self._still else None,
             )
@@ -150,13 +161,14 @@ class Elements:
         ]
 
 
-def _is_seen(slot: Slot, weights: list[float], grads: list[float]) -> bool:
-    """Whether a step of this rate, along the gradient or along its sign alone, moves an element by more than rounding
-    may lose. Not one that is zero: sparse and pruned weights may be kept there."""
+def _is_seen(slot: Slot, weights: list[float], grads: list[float], most: float) -> bool:
+    """Whether a step of this rate, along the gradient or along what it is of the greatest so far, moves an element by
+    more than rounding may lose: many optimizers divide by those before. Not one that is zero: sparse and pruned
+    weights may be kept there."""
     if not slot.rate:
         return False
-    scale = slot.rate / (_MARGIN * torch.finfo(slot.tensor.dtype).eps)
+    scale = slot.rate / (_MARGIN * torch.finfo(slot.tensor.dtype).eps * max(most, 1.0))
     return any(
-        weight and _LEAST < abs(grad) < float("inf") and scale * min(abs(grad), 1.0) > abs(weight)
+        weight and _LEAST < abs(grad) < float("inf") and scale * abs(grad) > abs(weight)
         for weight, grad in zip(weights, grads, strict=True)
     )

@@ -64,7 +64,8 @@ class Hooks:
         # What a step before left, which raised, is over.
         self._depth, self._is_begun = 1, False
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
-        if closure is None:
+        # An optimizer of somebody's own may take something else there: a number, the model.
+        if not callable(closure) or isinstance(closure, torch.nn.Module):
             self._is_begun = self._begin()
             return None
 

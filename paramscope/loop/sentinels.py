@@ -22,8 +22,8 @@ class Sentinel:
         self.path = path
         self.accumulated = 0
         """Since the last step."""
-        self.is_carried = False
-        """Whether all that the gradient was at the last step was still in it when backward last added to it."""
+        self._carrying: ref[Any] | None = None
+        """The gradient, if all that it was at the last step was still in it when backward last added to it."""
         self._expected: Any = None
         """Some elements as they are if nothing but backward has changed the gradient since the last step."""
         self._sum: Any = None
@@ -34,9 +34,17 @@ class Sentinel:
             tensor.register_post_accumulate_grad_hook(self._added),
         )
 
+    def is_carried(self) -> bool:
+        """Whether the gradient holds what it was at the last step, and what backward added since. It may have been
+        scaled or clipped then, which keeps signs; but not replaced."""
+        tensor, carrying = self._tensor(), None if self._carrying is None else self._carrying()
+        if tensor is None or carrying is None or tensor.grad is not carrying or not is_readable(carrying):
+            return False
+        return bool(sample(carrying).sign().equal(self._expected.sign()))
+
     def restart(self, *, is_close: bool) -> None:
         """After a step. is_close: whether the next one is looked at closely."""
-        self.accumulated, self.is_carried, self._expected = 0, False, None
+        self.accumulated, self._carrying, self._expected = 0, None, None
         tensor = self._tensor()
         grad = tensor.grad if is_close and tensor is not None else None
         if grad is not None and is_readable(grad):
@@ -61,7 +69,7 @@ class Sentinel:
     def _added(self, tensor: Any) -> None:
         self.accumulated += 1
         self._expected, self._sum = self._sum, None
-        self.is_carried = self._expected is not None
+        self._carrying = None if self._expected is None else ref(tensor.grad)
 
 
 def choose(slots: list[tuple[str, Any]]) -> list[Sentinel]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from paramscope.capture.classes import class_dict, definer, is_a
 from paramscope.capture.code import speaks_of
 from paramscope.capture.groups import members
 from paramscope.capture.states import instance_dict
@@ -37,10 +38,12 @@ class Stepping:
         self._sentinels: list[Sentinel] = []
 
     def close(self) -> None:
-        """Listens no more."""
+        """Listens no more, and refers to no tensor."""
         for sentinel in self._sentinels:
             sentinel.close()
         self._sentinels = []
+        self._elements = Elements()
+        self.look = self.look._replace(identities=[])
 
     def before(self, look: Look, live: Live, roots: Sequence[str], frozen: set[str]) -> Step:
         """What shows when all gradients are there. roots: paths of the watched modules. frozen: slots that were so in
@@ -52,7 +55,7 @@ class Stepping:
         accumulated = max((each.accumulated for each in self._sentinels), default=0)
         if accumulated:
             self.accumulated.append(accumulated)
-        carried = tuple(each.path for each in self._sentinels if each.is_carried)
+        carried = tuple(each.path for each in self._sentinels if each.is_carried())
         if not self._sentinels:
             self._sentinels = choose(
                 [(look.slots[at], live.tensors[at]) for at in self._members if look.has_grad[at]]
@@ -216,7 +219,11 @@ def _thawed(look: Look, frozen: set[str]) -> tuple[str, ...]:
 
 
 def _asks_for_mode(module: Any) -> bool:
-    """Whether the code of a module's class asks for `self.training`; a dropout of nothing does so in vain."""
+    """Whether the code of a module's class asks for `self.training`; a dropout of nothing does so in vain, and a
+    wrapper that has a property of this name, as that of torch.compile, passes on what another module says."""
+    holder = definer(type(module), "training")
+    if holder is not None and is_a(class_dict(holder)["training"], property):
+        return False
     state = instance_dict(module)
     is_nothing = any(type(share) in (int, float) and share == 0 for share in map(state.get, ("p", "dropout")))
     return not is_nothing and speaks_of(type(module), "training", below=torch.nn.Module)

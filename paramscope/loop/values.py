@@ -1,4 +1,4 @@
-"""Tensors → a few of their elements, and whether all are finite: the only place here where elements are read."""
+"""Tensors → a few of their elements, and the greatest: the only place here where elements are read."""
 
 from __future__ import annotations
 
@@ -49,16 +49,14 @@ def samples(tensors: Sequence[Any]) -> list[list[float]]:
     return found
 
 
-def not_finite(tensors: Sequence[Any]) -> list[int]:
-    """Positions of those that hold NaN or infinity."""
-    found: list[int] = []
+def greatest(tensors: Sequence[Any]) -> list[float]:
+    """The greatest magnitude of all elements of each: no sum, it is finite where every element is, and only there."""
+    found = [0.0] * len(tensors)
     for positions in _by_device(tensors):
-        # The greatest of all elements is no sum: it does not overflow where every element is finite.
-        greatest = torch._foreach_norm([tensors[at] for at in positions], math.inf)
-        found += [
-            at for at, each in zip(positions, torch.stack(greatest).tolist(), strict=True) if not math.isfinite(each)
-        ]
-    return sorted(found)
+        norms = torch._foreach_norm([tensors[at] for at in positions], math.inf)
+        for at, norm in zip(positions, torch.stack(norms).tolist(), strict=True):
+            found[at] = norm
+    return found
 
 
 def _by_device(tensors: Sequence[Any]) -> Iterable[list[int]]:

@@ -132,6 +132,8 @@ class Watch:
     def close(self) -> None:
         """Detaches from the optimizers and the model. What was recorded stays."""
         self._is_closed = True
+        # torch.utils.swap_tensors refuses what is referred to, also weakly.
+        self._last = self._last._replace(identities=[])
         for hooks, stepping in zip(self._hooks, self._steppings, strict=True):
             hooks.close()
             stepping.close()

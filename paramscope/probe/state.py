@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from math import prod
@@ -51,10 +51,16 @@ def first_state(optimizer: OptimizerRecord, members: Sequence[Collection[Member]
             except Exception:  # noqa: BLE001  what the class raises, on tensors that its kernels may not know
                 why.clear()
                 states = _stepped(known[0], optimizer, members, "cpu", why)
+    except _OtherwiseError as error:
+        return Answer((), "unknown", str(error))
     except Exception as error:  # noqa: BLE001  as above
         said = str(error).partition("\n")[0]
         return Answer((), "unknown", f"a fresh one could not step: {type(error).__name__}: {said}")
     return Answer(states, "estimated" if why else "measured", "; ".join(dict.fromkeys(why)))
+
+
+class _OtherwiseError(Exception):
+    """What is kept cannot be told for each parameter by what it is."""
 
 
 def _below(cls: type) -> Iterator[type]:
@@ -89,11 +95,13 @@ def _stepped(
     cls: type, optimizer: OptimizerRecord, members: Sequence[Collection[Member]], device: str, why: list[str]
 ) -> tuple[dict[Member, tuple[StateBytes, ...]], ...]:
     """The state of members after a step of a fresh optimizer. why: takes why that is no measure of the real one."""
-    params = [{member: _parameter(member, device) for member in wanted} for wanted in members]
+    params = [
+        {member: [_parameter(member, device, rows) for rows in (1, 2)] for member in of_group} for of_group in members
+    ]
     groups = [
-        {"params": list(made.values()), **_as_given(group.options, why)}
-        for group, made in zip(optimizer.groups, params, strict=True)
-        if made
+        {"params": [param for alike in of_group.values() for param in alike], **_as_given(group.options, why)}
+        for group, of_group in zip(optimizer.groups, params, strict=True)
+        if of_group
     ]
     taken = inspect.signature(cls).parameters
     defaults = {name: value for name, value in optimizer.defaults or () if name in taken}
@@ -107,17 +115,46 @@ def _stepped(
     if device == "cpu" and any(member.numel > _REAL for wanted in members for member in wanted):
         why.append(f"its step fails on tensors without elements, and was tried on {_REAL:,} elements of each")
     is_on_device = any(value for group in optimizer.groups for name, value in group.options if name in _KERNELS[1:3])
+    if _keeps_elsewhere(made):
+        raise _OtherwiseError("it keeps tensors elsewhere than in the state of its parameters")
     return tuple(
         {
-            member: _placed(state_bytes(made.state.get(param), set()), member, param, is_on_device=is_on_device)
-            for member, param in of_group.items()
+            member: _placed(_kept(made.state, alike, why), member, alike[0], is_on_device=is_on_device)
+            for member, alike in of_group.items()
         }
         for of_group in params
     )
 
 
-def _parameter(member: Member, device: str) -> torch.nn.Parameter:
-    """One with a gradient; on the CPU, of a large one a piece."""
+def _keeps_elsewhere(made: Any) -> bool:
+    """Whether an optimizer has tensors that are in no state of a parameter, and are none."""
+    members = {id(param) for group in made.param_groups for param in group["params"]}
+    own = [value for name, value in vars(made).items() if name not in ("state", "param_groups", "defaults")]
+    other = [value for key, value in made.state.items() if id(key) not in members]
+    more = [
+        value
+        for group in made.param_groups
+        for name, value in group.items()
+        if name != "params" and name not in made.defaults
+    ]
+    return bool(state_bytes([own, other, more], members))
+
+
+def _kept(states: Mapping[Any, Any], alike: Sequence[Any], why: list[str]) -> tuple[StateBytes, ...]:
+    """What is kept for one of two parameters that are alike."""
+    first, second = (states.get(param) for param in alike)
+    counted: set[int] = set()
+    kept = state_bytes(first, counted)
+    if state_bytes(second, set()) != kept:
+        raise _OtherwiseError("the shape and dtype of a parameter do not tell what it keeps for it")
+    own = state_bytes(second, counted)
+    if own != kept:
+        why.append("what it keeps for several parameters at once is left out")
+    return own
+
+
+def _parameter(member: Member, device: str, rows: int) -> torch.nn.Parameter:
+    """One with a gradient; on the CPU, of a large one a piece. rows: of the gradient, where that is sparse."""
     shape = list(member.shape)
     while device == "cpu" and prod(shape) > _REAL:
         widest = shape.index(max(shape))
@@ -125,8 +162,9 @@ def _parameter(member: Member, device: str) -> torch.nn.Parameter:
     dtype = getattr(torch, member.dtype)
     param = torch.nn.Parameter(torch.ones(shape, dtype=dtype, device=device))
     if member.has_sparse_gradient:
-        at, rows = torch.zeros((1, 1), dtype=torch.int64, device=device), torch.ones_like(param[:1])
-        param.grad = torch.sparse_coo_tensor(at, rows, shape, check_invariants=False)
+        at = torch.zeros((1, rows), dtype=torch.int64, device=device)
+        values = torch.ones((rows, *shape[1:]), dtype=dtype, device=device)
+        param.grad = torch.sparse_coo_tensor(at, values, shape, check_invariants=False)
     else:
         param.grad = torch.ones_like(param)
     return param

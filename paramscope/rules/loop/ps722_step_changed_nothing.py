@@ -40,9 +40,10 @@ def step(number):
 ```
 
 When it is wrong to follow it
-: Where an optimizer saves up gradients over five steps or more and moves then, or where another program moves the
-  weights. Silent where the learning rate is zero, where a gradient scaler skips the step, where the optimizer looks
-  for where to go (LBFGS), and where all of it could be lost to rounding, as in 16 bits.
+: Where an optimizer saves up gradients over five steps or more and moves then, or keeps all of a weight at a bound
+  itself; or where another program moves the weights. Silent where the learning rate is zero, where a gradient scaler
+  skips the step, where the optimizer looks for where to go (LBFGS), and where all of it could be lost to rounding, as
+  in 16 bits, or where far larger gradients came before.
 """
 
 from __future__ import annotations

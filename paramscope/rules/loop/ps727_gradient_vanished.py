@@ -44,7 +44,8 @@ def step(number):
 ```
 
 When it is wrong to follow it
-: Where a part is trained in the first phase only: freeze it then. Silent for what has gradients now and then, as
+: Where a part is trained in the first phase only: freeze it then; or where parts that were trained together take
+  turns from then on, by ten steps and more. Silent for what has gradients now and then, as
   experts, tasks in turn and dropped layers have, where other slots had their first gradient since, and where
   gradients are zeroed rather than set to None.
 """
