@@ -397,7 +397,7 @@ def test_findings_are_plain_values() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with watch(model, optimizer, steps=True, on_finding="collect") as watched:
         assert (watched.findings, repr(watched)) == ((), "<Watch of 0 marks, 0 findings>")
-        assert str(watched) == "0 steps\nno findings"
+        assert str(watched) == "0 steps"
         dropped(model, optimizer)
     (finding,) = watched.findings
     assert type(finding) is Finding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -382,3 +383,32 @@ def test_rules_of_loops_are_known_and_no_check_runs_them() -> None:
         train(model, optimizer, before=lambda number: model.eval() if number == 4 else None)
     assert '"PS724"' in str(watched.report.render("sarif"))
     assert "PS724" in str(watched.report.render("junit"))
+
+
+def test_values_that_are_not_finite_are_named_at_once_and_all() -> None:
+    """More of them than are looked at in one step: where one is found, all are looked at."""
+    model = nn.Sequential(*(nn.Linear(1_500, 1_500) for _ in range(6)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    with watch(model, optimizer, steps=True, on_finding="collect") as watched:
+        for step in range(6):
+            optimizer.zero_grad()
+            model(torch.full((2, 1_500), math.nan if step == 3 else 1.0)).sum().backward()
+            optimizer.step()
+    first, second = watched.findings
+    assert {first.code, second.code} == {"PS726"}
+    assert first.paths == tuple(f"{i}.weight" for i in range(6))
+    assert "step 4" in first.message
+    assert "step 5" in second.message  # the weights are not finite any more
+
+
+def test_steps_without_any_gradient_are_counted() -> None:
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, optimizer, steps=True, on_finding="collect") as watched:
+        assert str(watched) == "0 steps"
+        for _ in range(3):
+            model(torch.ones(1, 2)).sum().backward()
+            optimizer.zero_grad()
+            optimizer.step()
+    assert str(watched) == "3 steps, 3 of them without any gradient\nno findings"
+    assert str(watch(model, optimizer)) == "no marks yet"

@@ -9,7 +9,7 @@ from weakref import ref
 
 import torch
 
-from paramscope.loop.values import greatest, is_readable, samples
+from paramscope.loop.values import is_readable, norms, samples
 
 _SLOTS = 256
 """Slots of which some elements are read in one step; of more, others from one close look to the next."""
@@ -73,8 +73,10 @@ class Elements:
         self._since: dict[str, int] = {}
         self._sampled: list[_Before] = []
         self._finite: list[tuple[str, ref[Any]]] = []
+        """Those that are looked at in this step, and all that are stepped."""
+        self._all: list[tuple[str, ref[Any]]] = []
         self._greatest: dict[str, float] = {}
-        """By slot, the greatest magnitude that was seen in its gradients."""
+        """By slot, the greatest magnitude that was seen in its gradients: of an element, or of all, as a mean."""
         self._at = 0
         """Position of the slot at which the next look for NaN begins."""
 
@@ -84,16 +86,25 @@ class Elements:
         looked: list[Slot] = []
         if able and (able[0].tensor.device.type == "cpu" or is_close(number)):
             looked = self._in_turn(able)
+        bad = self._not_finite(looked)
+        if bad and len(looked) < len(able):
+            looked = able  # one is reason to look at all: which they are says where it comes from
+            bad = self._not_finite(looked)
         self._finite = [(slot.path, ref(slot.tensor)) for slot in looked]
-        norms = greatest([slot.grad for slot in looked])
-        for slot, norm in zip(looked, norms, strict=True):
-            self._note(slot.path, (norm,))
+        self._all = [(slot.path, ref(slot.tensor)) for slot in able] if looked else []
         if is_close(number):
             start = number // _EVERY * _SLOTS % len(able) if len(able) > _SLOTS else 0
             self._sampled = self._read((able[start:] + able[:start])[:_SLOTS])
         else:
             self._sampled = self._read([slot for slot in able if slot.is_frozen][:_SLOTS])
-        return tuple(slot.path for slot, norm in zip(looked, norms, strict=True) if not isfinite(norm))
+        return bad
+
+    def _not_finite(self, slots: Sequence[Slot]) -> tuple[str, ...]:
+        """Those whose gradients are not finite; of the others it is noted how large they are."""
+        found = norms([slot.grad for slot in slots])
+        for slot, norm in zip(slots, found, strict=True):
+            self._note(slot.path, (norm / slot.grad.numel() ** 0.5,))
+        return tuple(slot.path for slot, norm in zip(slots, found, strict=True) if not isfinite(norm))
 
     def outside(self, slots: Sequence[Slot]) -> dict[str, int]:
         """Steps since which slots that the optimizer does not hold are the same, each of them large enough to move
@@ -121,11 +132,10 @@ class Elements:
                 still[each.path] = self._still.get(each.path, 0) + 1
         if sampled:
             self._still = still
-        finite = [(path, tensor()) for path, tensor in self._finite]
-        whole = [(path, tensor) for path, tensor in finite if tensor is not None and is_readable(tensor)]
-        norms = greatest([tensor for _, tensor in whole])
-        bad = tuple(path for (path, _), norm in zip(whole, norms, strict=True) if not isfinite(norm))
-        self._sampled, self._finite = [], []
+        bad = _bad(self._finite)
+        if bad and len(self._finite) < len(self._all):
+            bad = _bad(self._all)
+        self._sampled, self._finite, self._all = [], [], []
         return Moved(still, tuple(frozen), bad)
 
     def _in_turn(self, slots: list[Slot]) -> list[Slot]:
@@ -159,6 +169,13 @@ class Elements:
             )
             for slot, weight, grad in zip(slots, weights, grads, strict=True)
         ]
+
+
+def _bad(slots: Iterable[tuple[str, ref[Any]]]) -> tuple[str, ...]:
+    """Those whose elements are not finite."""
+    there = [(path, tensor) for path, held in slots if (tensor := held()) is not None and is_readable(tensor)]
+    found = norms([tensor for _, tensor in there])
+    return tuple(path for (path, _), norm in zip(there, found, strict=True) if not isfinite(norm))
 
 
 def _is_seen(slot: Slot, weights: list[float], grads: list[float], most: float) -> bool:

@@ -25,6 +25,8 @@ class Stepping:
         """words: what tells it from others, after `step 3`."""
         self.held = held
         self.number = 0
+        self.idle = 0
+        """Steps in which nothing that is stepped had a gradient."""
         self.accumulated: list[int] = []
         """Of each step from the second on, how often backward added to its gradients."""
         self._words = words
@@ -51,6 +53,7 @@ class Stepping:
         self.number += 1
         before, self.look = self.look, look
         self._members = self._members_of(before, look)
+        self.idle += not any(look.has_grad[at] for at in self._members)
         self._has_held = self._has_held or bool(self._members)
         accumulated = max((each.accumulated for each in self._sentinels), default=0)
         if accumulated:

@@ -1,4 +1,4 @@
-"""Tensors → a few of their elements, and the greatest: the only place here where elements are read."""
+"""Tensors → a few of their elements, and norms: the only place here where elements are read."""
 
 from __future__ import annotations
 
@@ -49,12 +49,21 @@ def samples(tensors: Sequence[Any]) -> list[list[float]]:
     return found
 
 
-def greatest(tensors: Sequence[Any]) -> list[float]:
-    """The greatest magnitude of all elements of each: no sum, it is finite where every element is, and only there."""
+def norms(tensors: Sequence[Any]) -> list[float]:
+    """The Euclidean norm of each, or, where that overflows, its greatest magnitude: finite where all elements are."""
+    found = _norms(tensors, 2.0)
+    # NOTE: the greatest magnitude tells it at once, in twenty times the time.
+    odd = [at for at, norm in enumerate(found) if not math.isfinite(norm)]
+    for at, most in zip(odd, _norms([tensors[at] for at in odd], math.inf), strict=True):
+        found[at] = most
+    return found
+
+
+def _norms(tensors: Sequence[Any], order: float) -> list[float]:
     found = [0.0] * len(tensors)
     for positions in _by_device(tensors):
-        norms = torch._foreach_norm([tensors[at] for at in positions], math.inf)
-        for at, norm in zip(positions, torch.stack(norms).tolist(), strict=True):
+        told = torch._foreach_norm([tensors[at] for at in positions], order)
+        for at, norm in zip(positions, torch.stack(told).tolist(), strict=True):
             found[at] = norm
     return found
 

@@ -23,6 +23,8 @@ from paramscope.loop.look import Held, look
 from paramscope.loop.reducers import Reducers
 from paramscope.loop.steps import Stepping
 from paramscope.loop.timeline import Moment, Timeline, folded
+from paramscope.render.terminal._finding_lines import lines_of
+from paramscope.render.terminal._layout import Screen
 from paramscope.report.finding import Finding
 from paramscope.rules.discovery import discover
 from paramscope.rules.findings import to_findings
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from paramscope.report.face import Report
 
 OnFinding = Literal["warn", "raise", "collect"]
+_COLUMNS = 100
+"""Of findings as text."""
 _OURS = __name__.partition(".")[0]
 
 
@@ -148,8 +152,11 @@ class Watch:
 
     def __str__(self) -> str:
         parts = [self._steps_seen(), str(self.timeline), *self._unheard_lines()]
-        parts += map(str, self._findings) if self._findings or not self._steppings else ["no findings"]
-        return "\n".join(part for part in parts if part)
+        screen = Screen(_COLUMNS, color=False)
+        parts += ["\n".join(lines_of(each, screen)) for each in self._findings]
+        if not self._findings and any(stepping.number for stepping in self._steppings):
+            parts.append("no findings")
+        return "\n".join(part for part in parts if part) or "no marks yet"
 
     def __repr__(self) -> str:
         return f"<Watch of {len(self._moments)} marks, {len(self._findings)} findings>"
@@ -216,8 +223,9 @@ class Watch:
         for stepping in self._steppings:
             of = f" of optimizer {text.name(stepping.held.name)}" if len(self._steppings) > 1 else ""
             counts = sorted(set(stepping.accumulated))
-            passes = f", each of {text.ranges(counts)} backward passes" if counts and counts != [1] else ""
-            lines.append(f"{text.plural(stepping.number, 'step')}{of}{passes}")
+            passes = f", each of {' or '.join(map(str, counts))} backward passes" if counts and counts != [1] else ""
+            idle = f", {stepping.idle:,} of them without any gradient" if stepping.idle else ""
+            lines.append(f"{text.plural(stepping.number, 'step')}{of}{passes}{idle}")
         return "\n".join(lines)
 
     def _unheard_lines(self) -> list[str]:

@@ -63,7 +63,7 @@ def check(step: Step) -> Iterator[Problem]:
             (path,),
             "The {0|gradient|gradients} of {0} {0|holds|hold} NaN or infinity when "
             f"the optimizer begins {step.words}.",
-            "Look for what divides by, or takes the logarithm or the root of, zero: "
+            "Look for NaN in the inputs, and for what divides by, or takes the logarithm or the root of, zero: "
             "torch.autograd.set_detect_anomaly(True) names the operation.",
             blame=None,
             alike=("gradient", step.words),
