@@ -502,6 +502,37 @@ def test_a_hook_that_compares_leaves_the_commit_as_it_is(repository: Path, monke
     assert git(repository, "ls-files", "--stage") == staged
 
 
+NET = """from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear(2, 2)
+        self.two = nn.Linear(2, 2)
+"""
+
+
+def test_lines_are_those_of_the_working_tree(repository: Path) -> None:
+    for text in (NET, NET + "        self.two.weight = self.one.weight\n"):
+        (repository / "code" / "model.py").write_text(text)
+        git(repository, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qam", "tied")
+    for sides in (("HEAD~1", "HEAD"), ("HEAD", "HEAD~1")):
+        code, out, _ = run("diff", *sides, "--", "model.py:Net")
+        assert code == 0
+        assert ": model.py:8: info PS602" in out
+        assert "paramscope-" not in out  # the worktree that it was built in, and that is gone
+
+
+def test_what_peft_keeps_beside_a_copy_that_trains_is_the_module_that_was_there(repository: Path) -> None:
+    before = nn.ModuleDict({"head": nn.Linear(2, 2)})
+    after = nn.ModuleDict(
+        {"head": nn.ModuleDict({"original_module": nn.Linear(2, 2).requires_grad_(False), "copy": nn.Linear(2, 2)})}
+    )
+    found = diff(before, after)
+    assert ("head.weight", "head.original_module.weight") in found.renamed
+    assert found.removed == ()
+
+
 def test_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -182,7 +182,7 @@ def test_a_lock_that_was_edited_by_hand(project: Path, old: str, new: str, said:
     Path("paramscope.lock").write_text(text.replace(old, new))
     code, _, err = run("check", "model.py:build", "--locked", "-q")
     assert (code, said in err) == (2, True), err
-    assert "paramscope lock" in err
+    assert "delete it and write it anew: paramscope lock" in err
 
 
 def test_no_lock_at_all(project: Path) -> None:
