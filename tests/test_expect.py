@@ -154,7 +154,7 @@ def test_ties_are_compared_group_by_group() -> None:
     biases = {"layers.0.bias", "layers.1.bias"}
     assert refused(model, tied=[pair, weights, biases]).splitlines() == [
         "tied: 1 expected tie missing",
-        "  untied  layers.[0-1].bias ×2 (one tensor)",
+        "  not tied  layers.[0-1].bias ×2 (one tensor)",
     ]
 
 
