@@ -75,16 +75,15 @@ def jobs(repeats: int) -> list[Job]:
             repeats,
         )
         found.append(check._replace(trouble=f"exit code {max(codes)}" if any(codes) else ""))
-    grown = moe()
-    large = audit(grown)
+    large = audit(moe())
     what = f"the unfolded networkx graph of {len(large.slots):,} slots"
     found.append(_job(what, "s", 5.0, lambda: large.to_networkx(fold=False), min(repeats, 3)))
-    again = Report.from_json(large.to_json())
-    what = f"`diff` of two equal reports, {len(large.slots):,} slots"
-    found.append(_job(what, "s", 0.2, lambda: bool(diff(large, again)), repeats))
-    wrapped = audit(nn.DataParallel(grown.requires_grad_(requires_grad=False)))
-    what = f"`diff` of two audits, {len(large.slots):,} slots renamed and frozen, printed"
-    found.append(_job(what, "s", 1.0, lambda: str(diff(large, wrapped)), repeats))
+    again = Report.from_json(text)
+    what = f"`diff` of two equal reports, {slots:,} slots"
+    found.append(_job(what, "s", 0.2, lambda: bool(diff(saved, again)), repeats))
+    wrapped = audit(nn.DataParallel(model.requires_grad_(requires_grad=False)))
+    what = f"`diff` of two audits, {slots:,} slots renamed and frozen, printed"
+    found.append(_job(what, "s", 1.0, lambda: str(diff(saved, wrapped)), repeats))
     return found
 
 
