@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paramscope.cli._building import NOTHING, Building, building_options
-from paramscope.errors import FormatError, ParamscopeError
+from paramscope.errors import ParamscopeError
 
 if TYPE_CHECKING:
     from paramscope.report.face import Report
@@ -56,10 +56,10 @@ def command(
     """
     from paramscope.api import diff
     from paramscope.cli._output import check_writable, ending, terminal_width, wants_color, write
+    from paramscope.render._difference import renderer
 
     format_ = format_ or _ENDINGS.get(ending(output), "text")
-    if format_ not in ("text", "markdown", "json", "html"):
-        raise FormatError(f"a diff cannot be written as {format_!r}", "Choose from text, markdown, json, html.")
+    renderer(format_)  # to build two models takes longer than finding out that there is no such format
     check_writable(output)
     targets: list[str] | None = context.meta.get(_REVISIONS)
     before, after = _revisions(sides, targets, building) if targets is not None else _targets(sides, building)

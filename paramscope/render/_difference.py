@@ -48,11 +48,7 @@ class _Point(NamedTuple):
 
 def render(diff: DiffData, format: str, **options: Any) -> str:
     """A diff in one of four formats. Raises FormatError."""
-    draw = _FORMATS.get(format)
-    if draw is None:
-        near = nearest(format, _FORMATS)
-        advice = f"Did you mean {near[0]}?" if near else f"Formats: {', '.join(_FORMATS)}."
-        raise FormatError(f"a diff has no format {format!r}", advice)
+    draw = renderer(format)
     try:
         return draw(diff, **options)
     except TypeError:
@@ -61,6 +57,16 @@ def render(diff: DiffData, format: str, **options: Any) -> str:
         raise FormatError(
             f"the format {format} of a diff takes no option {min(options)!r}", "Leave it out."
         ) from None
+
+
+def renderer(format: str) -> Callable[..., str]:
+    """The function that draws a diff in one format. Raises FormatError."""
+    draw = _FORMATS.get(format)
+    if draw is None:
+        near = nearest(format, _FORMATS)
+        advice = f"Did you mean {near[0]}?" if near else f"Formats: {', '.join(_FORMATS)}."
+        raise FormatError(f"a diff has no format {format!r}", advice)
+    return draw
 
 
 def _title(diff: DiffData) -> Pieces:
@@ -120,14 +126,16 @@ def _of_group(diff: DiffData, change: GroupChange) -> Iterator[_Point]:
             word, said = "optimizer", [*said, f"; {side}, none was given"]
         yield _Point(word, said)
         return
-    if change.before != change.after:
-        yield _Point("optimizer", [*where, ": ", Name(kinds[0]), " → ", Name(kinds[1])])
     is_other = change.before != change.after
+    if is_other:
+        yield _Point("optimizer", [*where, ": ", Name(kinds[0]), " → ", Name(kinds[1])])
     for name, was, now in change.options:
         if is_other and None in (was, now):  # what only one of the classes has
             continue
         yield _Point("option", [*where, ": ", Name(name), " ", Prose(f"{text.option(was)} → {text.option(now)}")])
     for word, slots, there in (("joined", change.joined, diff.after), ("left", change.left, diff.before)):
+        if not slots:  # all that might have joined or left is looked at for it
+            continue
         names = diff.changes.names if there is diff.before else {}
         among = [names.get(each, each) for each in there.slots if there.slots[each].stepped is not None]
         parts = covering(slots, among)

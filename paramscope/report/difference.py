@@ -82,7 +82,7 @@ class DiffData:
         return larger < _MANY or len(found.names) >= _SAME * larger
 
     def _paths(self, kind: ChangeKind) -> tuple[str, ...]:
-        return tuple(change.paths[0] for change in self.changes.changes if change.kind == kind)
+        return tuple(paths[0] for paths in self._groups(kind))
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -196,8 +196,9 @@ def _group_changes(before: ReportData, after: ReportData, names: Mapping[str, st
         there = [firsts.get(path, path) for path in there]
         here = list(new.slots) if new else []
         options = tuple(_options(old, new)) if old and new else ()
-        joined = tuple(path for path in here if path not in set(there))
-        left = tuple(path for path in there if path not in set(here))
+        was_in, is_in = set(there), set(here)
+        joined = tuple(path for path in here if path not in was_in)
+        left = tuple(path for path in there if path not in is_in)
         foreign = len(old.foreign) if old else 0, len(new.foreign) if new else 0
         if old_type != new_type or options or joined or left or foreign[0] != foreign[1]:
             yield GroupChange(*key, old_type, new_type, options, joined, left, foreign)
