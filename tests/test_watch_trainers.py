@@ -40,6 +40,14 @@ def never_cleared(model: Any, number: int) -> None:
     """Nothing to do beforehand: those who train leave out `zero_grad`."""
 
 
+def lost(model: Any, number: int) -> None:
+    """Nothing to do beforehand: those who train have an optimizer whose step is lost."""
+
+
+def anothers(model: Any, number: int) -> None:
+    """Nothing to do beforehand: those who train have the optimizer of another model."""
+
+
 def replaced(model: Any, number: int) -> None:
     """A new head."""
     if number == 7:
@@ -78,6 +86,8 @@ def cut(model: Any, number: int) -> None:
 
 
 PLANTED: dict[str, tuple[Plant, str, int]] = {
+    "lost": (lost, "PS722", 5),
+    "another's": (anothers, "PS722", 6),
     "replaced": (replaced, "PS723", 7),
     "assigned": (assigned, "PS723", 7),
     "evaluated": (evaluated, "PS724", 7),
@@ -106,6 +116,26 @@ class Net(nn.Module):
         return found if labels is None else {"loss": nn.functional.cross_entropy(found, labels), "logits": found}
 
 
+class Lost(torch.optim.AdamW):
+    """Its step makes new tensors, and drops them."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+        """Moves nothing."""
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter = parameter - group["lr"] * parameter.grad
+        return loss
+
+
+def optimizer_of(model: nn.Module, plant: Plant | None) -> torch.optim.Optimizer:
+    """Of what trains."""
+    held = Net() if plant is anothers else model
+    return (Lost if plant is lost else torch.optim.AdamW)([p for p in held.parameters() if p.requires_grad], lr=1e-3)
+
+
 class Module(lightning.LightningModule):
     """The net, trained by Lightning."""
 
@@ -130,7 +160,7 @@ class Module(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Of what trains, with a schedule."""
-        optimizer = torch.optim.AdamW([p for p in self.parameters() if p.requires_grad], lr=1e-3)
+        optimizer = optimizer_of(self, self.plant)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, 2 * STEPS)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -234,6 +264,7 @@ class Quiet(Trainer):
 def hf_run(plant: Plant | None, model: Any, dataset: Any, tmp_path: Path, **options: Any) -> Any:
     """A run of twenty steps; its watch."""
     bug = Bug(plant)
+    optimizers = (optimizer_of(model, plant) if plant in (lost, anothers) else None, None)
     arguments = TrainingArguments(
         str(tmp_path),
         max_steps=STEPS,
@@ -248,7 +279,7 @@ def hf_run(plant: Plant | None, model: Any, dataset: Any, tmp_path: Path, **opti
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = (Quiet if plant is evaluated else Trainer)(
-            model, arguments, train_dataset=dataset, eval_dataset=dataset[:4], callbacks=[bug]
+            model, arguments, train_dataset=dataset, eval_dataset=dataset[:4], callbacks=[bug], optimizers=optimizers
         )
         if plant is never_cleared:
             model.zero_grad = lambda *given: None

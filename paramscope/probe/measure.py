@@ -106,6 +106,10 @@ class Measure:
         """Some tensors are kept for backward."""
         self.activation_bytes += sum(map(self._know, tensors))
 
+    def let_go(self) -> None:
+        """Nothing more is counted: backward takes the memory of what it is done with."""
+        self._known.clear()
+
     @contextmanager
     def measuring(self, *, counts_kept: bool = True) -> Iterator[None]:
         """Within it, everything is counted. counts_kept: also what is kept for backward."""

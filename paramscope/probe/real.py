@@ -21,8 +21,8 @@ from paramscope.probe.measure import UNCOUNTED, Measure, tensors_in
 from paramscope.probe.ways import Loss, call, is_function, loss_of, made
 from paramscope.snapshot import Phase, Run, TensorRun
 
-_PIECE = 2**20
-"""Elements."""
+_PIECE = 2**17
+"""Elements that are subtracted at once: the difference stays in the cache of a core until its norm is taken."""
 
 
 def run_real(
@@ -55,6 +55,7 @@ def run_real(
         measure = Measure(seen.modules, [*tensors, *tensors_in(inputs)])
         with measure.measuring(counts_kept=False):
             called = call(model, inputs)
+    measure.let_go()
     first = _outputs(called.output) if _is_evaluated(seen) and not is_function(inputs) else None
     told = loss_of(called.output, loss)
     changed["forward"] = _changes(watch)
@@ -195,18 +196,21 @@ def _ratios(tensors: list[torch.Tensor], watch: Watch, numbers: set[int]) -> dic
         tensor, before = tensors[number].detach(), watch.before(number)
         if before is None or not (tensor.is_floating_point() or tensor.is_complex()) or before.shape != tensor.shape:
             continue
-        pieces = list(zip(_pieces(tensor), _pieces(before), strict=True))
-        added = math.hypot(*(norm_of(widened(now) - widened(was)) for now, was in pieces))
-        norm = math.hypot(*(norm_of(was) for _, was in pieces))
+        added, norm = _norms(tensor, before)
         if 0 < norm < torch.inf and added < torch.inf:
             found[number] = added / norm
     return found
 
 
-def _pieces(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """A tensor in pieces of whole rows, so that what is computed of one takes memory that the next can have."""
-    rows = tensor.reshape(1) if tensor.ndim == 0 else tensor
-    return torch.split(rows, max(1, _PIECE // max(1, rows[:1].numel())))
+def _norms(now: torch.Tensor, before: torch.Tensor) -> tuple[float, float]:
+    """Euclidean norms of what was added, and of what was there."""
+    pieces = [torch.split(each.reshape(-1), _PIECE) for each in (now, before)]
+    difference = widened(pieces[0][0]).clone()
+    added, norm = [], []
+    for one, other in zip(*pieces, strict=True):
+        added.append(norm_of(torch.sub(widened(one), widened(other), out=difference[: len(one)])))
+        norm.append(norm_of(other))
+    return math.hypot(*added), math.hypot(*norm)
 
 
 def _is_evaluated(seen: Seen) -> bool:
