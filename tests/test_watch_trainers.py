@@ -120,7 +120,7 @@ class Lost(torch.optim.AdamW):
     """Its step makes new tensors, and drops them."""
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         """Moves nothing."""
         with torch.enable_grad():
             loss = None if closure is None else closure()
