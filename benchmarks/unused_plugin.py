@@ -10,6 +10,7 @@ import importlib
 import statistics
 import time
 from collections.abc import Generator
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,8 +34,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
             manager.unregister(name=NAME)
         else:
             start = time.process_time()
-            manager.register(importlib.import_module(MODULE), NAME)
-            if not _with:
+            plugin = importlib.import_module(MODULE)
+            if _with:  # pytest takes an option once
+                manager.register(SimpleNamespace(**{**vars(plugin), "pytest_addoption": None}), NAME)
+            else:
+                manager.register(plugin, NAME)
                 _entering.append(time.process_time() - start)
     start = time.process_time()
     result = yield
