@@ -16,7 +16,7 @@ import torch
 from support.comments import MARKDOWN, check_markdown
 from support.csv_checks import check_csv
 from support.hostile_models import check_text
-from support.pages import Page, check_html
+from support.pages import Page, check_html, markup_of
 from torch import nn
 from wcwidth import wcswidth
 
@@ -203,7 +203,7 @@ CHECKS: dict[str, Callable[[str, Report], None]] = {
 def seen(format: str, text: str) -> str:
     """What a reader of the format sees."""
     if format == "html":
-        return "\n".join(Page(text).texts)
+        return "\n".join(Page(markup_of(text)).texts)
     if format == "markdown":
         return "\n".join(each.content for token in MARKDOWN.parse(text) for each in token.children or ())
     if format in ("json", "sarif"):

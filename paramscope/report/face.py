@@ -23,9 +23,7 @@ class Report(ReportData):
         return text
 
     def _repr_html_(self) -> str:
-        text = self.render("html", page=False)
-        assert isinstance(text, str)
-        return text
+        return self.to_html(page=False)
 
     def render(self, format: str, **options: Any) -> str | bytes:
         """The report in one of the formats of `paramscope.render`; bytes for pictures.
@@ -58,6 +56,15 @@ class Report(ReportData):
 
         with paused_collector():
             return build_graph(self, fold=fold)
+
+    def to_html(self, **options: Any) -> str:
+        """The report as a page of its own, with a map and a table that can be searched; it loads nothing.
+
+        options: of the format html. Raises FormatError for one that it does not take.
+        """
+        text = self.render("html", **options)
+        assert isinstance(text, str)
+        return text
 
     def to_json(self) -> str:
         """The report as versioned JSON, from which `from_json` makes an equal one."""

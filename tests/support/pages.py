@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import cache
 from html.parser import HTMLParser
 
-from paramscope import Report
+from torch import nn
+
+from paramscope import Report, audit
 from paramscope.render.document._html_style import PAGE, STYLE
+
+_SCRIPT = re.compile(r'<script(?: type="application/json" id="ps-data")?>(.*?)</script>\n', re.DOTALL)
+_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+_POLICY = re.compile(r'"Content-Security-Policy" content="(.*?)"')
 
 
 class Page(HTMLParser):
@@ -58,9 +66,32 @@ LABELS = {
 }
 
 
+def markup_of(text: str) -> str:
+    """A page without what runs in it: its data holds no markup, and its scripts, its style and its policy are those of
+    any other page."""
+    scripts = _SCRIPT.findall(text)
+    if not scripts:
+        return text
+    data, *own = scripts
+    assert isinstance(json.loads(data), dict)
+    assert "<" not in data
+    assert (own, _STYLE.findall(text), _POLICY.findall(text)) == _any_other()
+    return _POLICY.sub(
+        "\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"",
+        _STYLE.sub(lambda _: f"<style>{PAGE}{STYLE}</style>", _SCRIPT.sub("", text)),
+    )
+
+
+@cache
+def _any_other() -> tuple[list[str], list[str], list[str]]:
+    """(scripts, styles, policies) of the page of a harmless model."""
+    text = audit(nn.Linear(2, 2)).to_html()
+    return _SCRIPT.findall(text)[1:], _STYLE.findall(text), _POLICY.findall(text)
+
+
 def check_html(text: str, report: Report) -> None:
     """Nothing but our own elements and attributes."""
-    page = Page(text)
+    page = Page(markup_of(text))
     assert page.tags <= TAGS, page.tags - TAGS
     for name, value in page.attributes:
         if name == "class":
@@ -81,4 +112,6 @@ OTHERS = {
     ("content", "default-src 'none'; style-src 'unsafe-inline'"),
     ("scope", "col"),
     ("open", ""),
+    ("id", "ps-app"),
+    ("id", "ps-theme"),
 }

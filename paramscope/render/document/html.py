@@ -1,4 +1,5 @@
-"""Report → HTML without script: a folded table whose rows open, for notebooks and as a page of its own."""
+"""Report → HTML: a folded table whose rows open and which needs no script, for notebooks; a page of its own has a
+map, a table and findings that lead to one another, besides."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from paramscope.render._line import Line
 from paramscope.render._lines import lines_of
 from paramscope.render._page import remarks, title, totals
 from paramscope.render._pieces import Name, Pieces, told
+from paramscope.render.document._app import NO_APP, App, app_of
 from paramscope.render.document._html_style import PAGE, STYLE
 from paramscope.render.document._sections import Grid, Section, cost_sections, findings, sections, slot_grid
 from paramscope.report.data import ReportData
@@ -23,6 +25,8 @@ INSIDE = 4_000
 """Paths that all the lines that open hold together."""
 _EACH = 100
 """Paths that one of them holds."""
+_SORTS = {"path": "name", "elements": "-elements", "bytes": "-bytes", "status": "status", "dtype": "dtype"}
+"""How the page's table is sorted."""
 _STATUSES = (*STATUSES, "mixed", "")
 
 
@@ -36,6 +40,7 @@ def render(
     depth: int | None = None,
     cost: bool = False,
     page: bool = True,
+    script: bool = True,
 ) -> str:
     """Slots as a table of at most 2,000 lines, totals, sharing, optimizers and findings.
 
@@ -43,35 +48,44 @@ def render(
     are listed, the totals stay those of the model. status: what the slots have to be: `trainable`, `frozen,hidden`.
     sort: `model`, `path`, `elements`, `bytes`, `status` or `dtype`. depth: modules so many steps below the root are
     one line. cost: also what training takes in memory. page: a whole page; else only its body with its style, as a
-    notebook wants it.
+    notebook wants it. script: whether a whole page has the map and the table that can be searched, for those who let
+    it run; it loads nothing, and its file is 1.7 MB larger.
 
     Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
     """
     selection = Selection(fold, path, words(status), sort, depth)
     lines = lines_of(report, selection)
-    blocks = [f'<p class="ps-title">{html_of(title(report))}</p>']
-    blocks += _findings(report)
-    if lines.shown:
-        blocks += _slots(report, lines.shown)
-    else:
-        blocks.append(f"<p>{escape(nothing(report, selection))}</p>")
-    blocks += [f"<p>{escape(' · '.join(figures))}</p>" for figures in totals(report, lines)]
-    blocks += [_section(section) for section in cost_sections(report)] if cost else []
-    blocks += [_section(section) for section in sections(report, lines.rows)]
-    return whole("\n".join(blocks), "".join(text.name(piece) for piece in title(report)), is_page=page)
+    named, figures = f'<p class="ps-title">{html_of(title(report))}</p>', totals(report, lines)
+    sums = [f"<p>{escape(' · '.join(each))}</p>" for each in figures]
+    listed = _findings(report)
+    listed += _slots(report, lines.shown) if lines.shown else [f"<p>{escape(nothing(report, selection))}</p>"]
+    rest = [_section(section) for section in cost_sections(report)] if cost else []
+    rest += [_section(section) for section in sections(report, lines.rows)]
+    heading = "".join(text.name(piece) for piece in title(report))
+    if not (page and script):
+        return whole("\n".join([named, *listed, *sums, *rest]), heading, is_page=page)
+    start = {
+        "q": path or "",
+        "status": ",".join(selection.status),
+        "sort": _SORTS.get(sort, ""),
+        "fold": "1" if fold else "0",
+    }
+    printed = ['<div class="ps-printed">', *listed, "</div>"]
+    body = ['<div id="ps-theme"></div>', named, *sums, '<div id="ps-app"></div>', *printed, *rest]
+    return whole("\n".join(body), heading, app=app_of(report, start))
 
 
-def whole(body: str, title: str, *, is_page: bool) -> str:
-    """A page, or only its body with its style."""
+def whole(body: str, title: str, *, is_page: bool = True, app: App = NO_APP) -> str:
+    """A page, or only its body with its style. app: what runs in it."""
     if not is_page:
         return f'<div class="paramscope">\n<style>\n{STYLE}</style>\n{body}\n</div>\n'
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # Whatever is overlooked runs nothing and loads nothing.
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(title)}</title>\n<style>\n{PAGE}{STYLE}</style>\n</head>\n<body>\n"
-        f'<div class="paramscope">\n{body}\n</div>\n</body>\n</html>\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{app.policy}">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{PAGE}{STYLE}{app.style}</style>\n</head>\n<body>\n"
+        f'<div class="paramscope">\n{body}\n</div>\n{app.scripts}</body>\n</html>\n'
     )
 
 

@@ -1,0 +1,247 @@
+// The map: each module as an area as large as what it holds, the largest ones opened first.
+"use strict";
+const AREAS = 400; // more of them are too small to be seen
+const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#7f7f7f"];
+const STATUS_COLORS = {
+  trainable: "#0072b2", frozen: "#8fb8d0", buffer: "#009e73", attribute: "#cc79a7", hidden: "#d55e00", unknown: "#e69f00",
+  empty: "#7f7f7f", mixed: "#7f7f7f",
+};
+const SCALE = ["#fde725", "#5ec962", "#21918c", "#3b528b", "#440154"];
+
+const SIZES = { elements: "parameters and buffers", bytes: "bytes" };
+const COLORS = { status: "status", dtype: "dtype" };
+if (slots.device.values.length > 1) COLORS.device = "device";
+if (data.stepped) COLORS.groups = "optimizer group";
+if (slots.reached) COLORS.reached = "reached by the loss";
+if (slots.grad && data.kind !== "graph") COLORS.norm = "gradient norm";
+if (data.kind === "step") COLORS.update = "update / weight";
+if (modules.flops) {
+  SIZES.flops = "FLOPs";
+  SIZES.kept = "kept for backward";
+}
+if (slots.cost) {
+  SIZES.cost = "bytes of training";
+  COLORS.cost = "bytes of training";
+}
+const FIGURES = new Set(["norm", "update", "cost"]);
+const OF_MODULES = new Set(["flops", "kept"]);
+const UNITS = { elements: count, bytes, flops: short, kept: bytes, cost: bytes };
+
+// What each slot weighs, each tensor once; and each module with all that is in it.
+const weights = new Map();
+function weightsOf(size) {
+  if (weights.has(size)) return weights.get(size);
+  const of = { slot: new Float64Array(SLOTS), module: new Float64Array(MODULES) };
+  if (OF_MODULES.has(size)) {
+    for (let module = 0; module < MODULES; module += 1) of.module[module] = modules[size].at(module);
+    for (let module = MODULES - 1; module >= 0; module -= 1) { // a list of modules is not called itself
+      const inside = CHILDREN[module].reduce((sum, each) => sum + of.module[each], 0);
+      of.module[module] = Math.max(of.module[module], modules.calls[module] ? 0 : inside);
+    }
+  } else {
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      of.slot[slot] = slots.first[slot] ? slots[size].at(slot) : 0;
+      of.module[slots.module[slot]] += of.slot[slot];
+    }
+    for (let module = MODULES - 1; module >= 0; module -= 1) {
+      if (parentOf(module) >= 0) of.module[parentOf(module)] += of.module[module];
+    }
+  }
+  weights.set(size, of);
+  return of;
+}
+
+// Of each module how much of it is of each category.
+const shares = new Map();
+function sharesOf(size, color) {
+  const key = `${size} ${color}`;
+  if (shares.has(key)) return shares.get(key);
+  const { slot: weight } = weightsOf(size);
+  const kinds = slots[color].values.length;
+  const of = new Float64Array(MODULES * kinds);
+  for (let slot = 0; slot < SLOTS; slot += 1) of[slots.module[slot] * kinds + slots[color].codes[slot]] += weight[slot];
+  for (let module = MODULES - 1; module >= 0; module -= 1) {
+    const parent = parentOf(module);
+    if (parent >= 0) for (let kind = 0; kind < kinds; kind += 1) of[parent * kinds + kind] += of[module * kinds + kind];
+  }
+  shares.set(key, of);
+  return of;
+}
+
+function figureOf(color, slot) {
+  return color === "cost" ? slots.cost.at(slot) : slots[color][slot];
+}
+
+// The ends of a scale, as logarithms.
+const ends = new Map();
+function endsOf(color) {
+  if (!ends.has(color)) {
+    let [low, high] = [Infinity, -Infinity];
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      const figure = figureOf(color, slot);
+      if (figure > 0 && figure < Infinity) [low, high] = [Math.min(low, Math.log10(figure)), Math.max(high, Math.log10(figure))];
+    }
+    ends.set(color, low <= high ? [low, high] : [0, 1]);
+  }
+  return ends.get(color);
+}
+
+function scaleColor(color, figure) {
+  if (!(figure > 0)) return "#7f7f7f";
+  const [low, high] = endsOf(color);
+  const at = high > low ? ((Math.min(Math.log10(figure), high) - low) / (high - low)) * (SCALE.length - 1) : 0;
+  return echarts.color.lerp(at / (SCALE.length - 1), SCALE);
+}
+
+function categoryColor(color, value) {
+  if (color === "status") return STATUS_COLORS[value] ?? "#7f7f7f";
+  if (color === "reached") return { yes: "#0072b2", no: "#d55e00", "": "#7f7f7f" }[value];
+  if (value === "") return "#7f7f7f";
+  return PALETTE[slots[color].values.filter(Boolean).indexOf(value) % PALETTE.length];
+}
+
+const NOTHING = { groups: "in no group", reached: "no gradient", dtype: "none", device: "none", status: "none" };
+const categoryName = (color, value) => value || NOTHING[color];
+
+// The areas below a module, largest first, until there are AREAS: what is not opened is split by colour.
+function areasOf(root, size, color) {
+  const weight = weightsOf(size);
+  const made = [];
+  const tree = { module: root, value: root < 0 ? ROOTS.reduce((sum, each) => sum + weight.module[each], 0) : weight.module[root] };
+  const open = [tree];
+  let areas = 1;
+  while (open.length && areas < AREAS) {
+    let largest = 0;
+    for (let at = 1; at < open.length; at += 1) if (open[at].value > open[largest].value) largest = at;
+    const [area] = open.splice(largest, 1);
+    const isWhole = area !== tree && !CHILDREN[area.module].length; // a layer and its weight are one area
+    const inside = isWhole ? [] : insideOf(area.module, weight, size);
+    if (!inside.length || areas + inside.length > 3 * AREAS) continue;
+    area.children = inside;
+    areas += inside.length;
+    made.push(area);
+    open.push(...inside.filter((each) => each.module !== undefined));
+  }
+  paint(tree, size, color);
+  return tree;
+}
+
+function insideOf(module, weight, size) {
+  const found = (module < 0 ? ROOTS : CHILDREN[module]).map((each) => ({ module: each, value: weight.module[each] }));
+  if (!OF_MODULES.has(size) && module >= 0) found.push(...OWN[module].map((slot) => ({ slot, value: weight.slot[slot] })));
+  return found.filter((each) => each.value > 0).sort((one, other) => other.value - one.value);
+}
+
+// A module in which all lies in one other is passed through.
+function throughOf(root, size) {
+  for (let at = root; ; ) {
+    const inside = insideOf(at, weightsOf(size), size);
+    if (inside.length !== 1 || inside[0].module === undefined) return at;
+    at = inside[0].module;
+  }
+}
+
+function paint(area, size, color) {
+  const { module, slot } = area;
+  while (area.children?.length === 1 && area.children[0].children && area.module >= 0 && area.children[0].module !== undefined) {
+    const [only] = area.children;
+    Object.assign(area, { module: only.module, children: only.children, through: (area.through ?? "") + nameOf(area.module) + "." });
+  }
+  area.name = (area.through ?? "") + (slot !== undefined ? slots.name.at(slot).replace(/^\./, "") : area.module < 0 ? "all" : nameOf(area.module));
+  if (area.children) {
+    area.children.forEach((each) => paint(each, size, color));
+    area.itemStyle = { color: "transparent" };
+    return;
+  }
+  if (slot !== undefined) {
+    const value = FIGURES.has(color) ? figureOf(color, slot) : slots[color].at(slot);
+    area.said = said(color, value);
+    area.itemStyle = { color: FIGURES.has(color) ? scaleColor(color, value) : categoryColor(color, value) };
+    return;
+  }
+  if (OF_MODULES.has(size) || FIGURES.has(color)) {
+    let most = 0;
+    if (FIGURES.has(color)) for (const each of slotsBelow(module)) most = Math.max(most, figureOf(color, each) || 0);
+    area.said = !FIGURES.has(color) ? "" : most ? `≤ ${said(color, most)}` : "none";
+    area.itemStyle = { color: FIGURES.has(color) ? scaleColor(color, most) : PALETTE[0] };
+    return;
+  }
+  const of = sharesOf(size, color);
+  const kinds = slots[color].values.length;
+  const parts = slots[color].values.map((value, kind) => ({ value: of[module * kinds + kind], name: value })).filter((each) => each.value > 0);
+  if (parts.length === 1) {
+    area.said = categoryName(color, parts[0].name);
+    area.itemStyle = { color: categoryColor(color, parts[0].name) };
+    return;
+  }
+  area.itemStyle = { color: "transparent" };
+  area.children = parts.map((part) => ({
+    module, value: part.value, name: categoryName(color, part.name), isPart: true, said: categoryName(color, part.name),
+    itemStyle: { color: categoryColor(color, part.name) },
+  }));
+}
+
+function said(color, value) {
+  if (!FIGURES.has(color)) return categoryName(color, value);
+  return Number.isNaN(value) ? "none" : color === "cost" ? bytes(value) : Number(value).toPrecision(3);
+}
+
+function* slotsBelow(module) {
+  yield* OWN[module];
+  for (const each of CHILDREN[module]) yield* slotsBelow(each);
+}
+
+const nameOf = (module) => modules.name.at(module).replace(/^\./, "");
+const pathOf = (area) => (area.slot !== undefined ? slotPath(area.slot) : area.module < 0 ? "" : modulePaths[area.module]);
+
+// Two letters of ink that can be read on a colour.
+function ink(color) {
+  const [r, g, b] = echarts.color.parse(color) ?? [255, 255, 255];
+  return 0.299 * r + 0.587 * g + 0.114 * b > 150 ? "#111" : "#fff";
+}
+
+function chartOptions(tree, whole) {
+  const style = getComputedStyle(document.documentElement);
+  const [text, line, ground, frame] = ["--ps-text", "--ps-edge", "--ps-ground", "--ps-frame"].map((name) => style.getPropertyValue(name).trim());
+  const finish = (area) => {
+    const color = area.itemStyle.color;
+    if (color !== "transparent") area.label = { color: ink(color) };
+    area.children?.forEach(finish);
+  };
+  finish(tree);
+  const label = ({ data: area }) => [area.name, short(area.value), ...(area.said && !area.isPart ? [area.said] : [])].join("\n");
+  const tooltip = {
+    confine: true, backgroundColor: ground, borderColor: line, textStyle: { color: text, fontSize: 12 },
+    formatter: ({ data: area }) => {
+      const made = h("div", {}, h("b", {}, pathOf(area) || data.title), h("br"),
+        `${UNITS[state.size](area.value)} · ${percent(area.value, whole)} of all`, area.said ? h("br") : "", area.said ?? "");
+      return made;
+    },
+  };
+  const common = { data: tree.children ?? [tree], nodeClick: false, animationDurationUpdate: 250 };
+  const series =
+    state.chart === "treemap"
+      ? {
+          type: "treemap", ...common, roam: false, breadcrumb: { show: false }, left: 0, right: 0, top: 0, bottom: 0, visibleMin: 1,
+          label: { formatter: label, fontSize: 11, overflow: "truncate", lineOverflow: "truncate", lineHeight: 14, padding: 2 },
+          upperLabel: { show: true, height: 17, color: text, fontSize: 11, formatter: ({ data: area }) => `${area.name}  ${short(area.value)}` },
+          itemStyle: { borderColor: line, borderWidth: 2, gapWidth: 1 }, sort: false,
+          levels: [
+            { itemStyle: { borderColor: ground, borderWidth: 0, gapWidth: 3 }, upperLabel: { show: false } },
+            { itemStyle: { borderColor: frame, borderWidth: 2, gapWidth: 2 } }, { itemStyle: { borderColor: line } }, { itemStyle: { borderColor: frame } }, { itemStyle: { borderColor: line } }, { itemStyle: { borderColor: frame } },
+          ],
+        }
+      : {
+          type: "sunburst", ...common, radius: ["12%", "98%"], sort: "desc",
+          label: { formatter: ({ data: area }) => area.name, minAngle: 6, fontSize: 11, overflow: "truncate", width: 70, color: text },
+          itemStyle: { borderColor: ground, borderWidth: 1 }, emphasis: { focus: "none" },
+        };
+  if (state.chart === "sunburst") {
+    const fill = (area) => {
+      if (area.itemStyle.color === "transparent") area.itemStyle = { color: line };
+      area.children?.forEach(fill);
+    };
+    fill(tree);
+  }
+  return { tooltip, series: [series], aria: { enabled: false } };
+}

@@ -1,0 +1,237 @@
+// The page: what stands around map and table, and what a change of view draws anew.
+"use strict";
+let chart;
+let ready = Promise.resolve(); // until the table shows what is looked at
+const app = document.getElementById("ps-app");
+const place = (name) => document.getElementById(`ps-${name}`);
+
+function say(words) {
+  place("said").textContent = words;
+}
+
+function choice(name, label, options) {
+  return h("label", { class: "ps-choice" }, `${label} `,
+    h("select", { "data-state": name, onchange: (event) => look({ [name]: event.target.value }) },
+      Object.entries(options).map(([value, words]) => h("option", { value, selected: state[name] === value }, words))));
+}
+
+function chip(name, value, words = value) {
+  return h("button", { type: "button", class: `ps-chip ps-${words}`, "data-chip": name, "data-value": value, "aria-pressed": "false",
+    onclick: () => {
+      const chosen = new Set(listOf(state[name]));
+      chosen.has(value) ? chosen.delete(value) : chosen.add(value);
+      look({ [name]: [...chosen].join(",") });
+    } }, name === "status" ? h("span", { class: `ps-dot ps-${value}` }, words) : words);
+}
+
+function build() {
+  const statuses = slots.status.values.filter((_, code) => slots.status.codes.includes(code));
+  const dtypes = slots.dtype.values.filter(Boolean);
+  const groups = [...new Set(slots.groups.values.flatMap((each) => each.split(" ")))].filter(Boolean);
+  const has = [data.findings.length && "findings", data.sharing.length && "ties", data.stepped && "not stepped", slots.reached && "not reached"].filter(Boolean);
+  app.append(
+    h("section", { class: "ps-card ps-map", "aria-label": "map of the model" },
+      h("div", { class: "ps-bar" },
+        h("nav", { id: "ps-crumbs", "aria-label": "where the map is" }),
+        h("span", { class: "ps-grow" }),
+        choice("chart", "map", { treemap: "treemap", sunburst: "sunburst", ...(data.sharing.length ? { ties: "ties" } : {}) }),
+        choice("size", "sized by", SIZES), choice("color", "coloured by", COLORS)),
+      h("div", { id: "ps-chart", role: "img" }),
+      h("div", { id: "ps-legend" }),
+      h("div", { id: "ps-largest" })),
+    h("aside", { class: "ps-card ps-findings", "aria-label": "findings" }, h("h2", {}, findingsTitle()), h("div", { id: "ps-list" }, data.findings.map(findingBox))),
+    h("section", { class: "ps-card ps-slots", "aria-label": "table of the model" },
+      h("div", { class: "ps-bar" },
+        h("input", { id: "ps-search", type: "search", placeholder: "search: attn, or a glob: *.bias, layers.[0-3]", "aria-label": "search paths", spellcheck: "false", oninput: (event) => look({ q: event.target.value }) }),
+        h("span", { class: "ps-chips", role: "group", "aria-label": "filters" },
+          statuses.length > 1 ? statuses.map((each) => chip("status", each)) : "",
+          dtypes.length > 1 ? dtypes.map((each) => chip("dtype", each)) : "", has.map((each) => chip("has", each))),
+        groups.length > 1 ? choice("group", "group", { "": "all", ...Object.fromEntries(groups.map((each) => [each, each])) }) : "",
+        h("button", { type: "button", id: "ps-fold", onclick: () => look({ fold: state.fold === "1" ? "0" : "1", open: "", row: "" }) }),
+        h("span", { id: "ps-found", "aria-live": "polite" })),
+      h("div", { id: "ps-table", role: "treegrid", "aria-label": "modules and slots" }),
+      h("p", { class: "ps-hint" }, "arrow keys move and open, c copies a path; fates: g gets gradients, s is stepped, v is saved, m is moved by .to()", slots.reached ? ", r is reached by the loss" : "", "; - not, ? unknown")),
+    h("div", { id: "ps-said", role: "status" }),
+  );
+  place("theme").append(h("button", { type: "button", id: "ps-light", onclick: () => look({ theme: { "": "dark", dark: "light", light: "" }[state.theme] }) }));
+  for (const code of document.querySelectorAll(".ps-section code, .ps-section code .ps-one")) link(code);
+}
+
+// What is named in what is told below the table leads to its row.
+function link(code) {
+  const words = code.textContent;
+  const [slot, module] = [slotAt(words), words ? moduleAt(words) : undefined];
+  const folded = slot === undefined && module === undefined && words ? trees["1"].find((each) => each.label === words) : undefined;
+  if (slot === undefined && module === undefined && !folded) return;
+  const go = folded ? { [folded.kind === 0 ? "module" : "slot"]: folded.members[0] } : slot !== undefined ? { slot } : { module };
+  code.classList.add("ps-link");
+  code.tabIndex = 0;
+  code.setAttribute("role", "link");
+  const follow = (event) => {
+    if (event.type === "keydown" && event.key !== "Enter") return;
+    event.preventDefault();
+    event.stopPropagation();
+    reveal(go);
+  };
+  code.addEventListener("click", follow);
+  code.addEventListener("keydown", follow);
+}
+
+function findingsTitle() {
+  const counts = new Map();
+  for (const { severity } of data.findings) counts.set(severity, (counts.get(severity) ?? 0) + 1);
+  const told = [...counts].map(([severity, number]) => `${number} ${severity}${number > 1 && severity !== "info" ? "s" : ""}`);
+  return told.length ? `Findings: ${told.join(", ")}` : "No findings";
+}
+
+const ICONS = { error: "✕", warning: "!", info: "i" };
+function findingBox(finding, number) {
+  const most = 6;
+  const paths = finding.paths.map((path, i) => {
+    const [slot, module] = [finding.slots[i], finding.modules[i]];
+    if (slot < 0 && module < 0) return h("code", {}, path);
+    return h("button", { type: "button", class: "ps-path", onclick: () => reveal(slot >= 0 ? { slot } : { module }) }, path);
+  });
+  const more = paths.length - most;
+  const rest = more > 0 ? h("button", { type: "button", class: "ps-more", onclick: (event) => event.target.replaceWith(...paths.slice(most)) }, `${count(more)} more`) : "";
+  return h("article", { class: `ps-finding ps-is-${finding.severity}`, id: `ps-finding-${number}`, tabindex: "-1" },
+    h("h3", {}, h("span", { class: "ps-icon", "aria-hidden": "true" }, ICONS[finding.severity]), `${finding.severity} `, h("b", {}, finding.code), ` ${finding.name}`),
+    finding.place ? h("div", { class: "ps-place" }, h("code", {}, finding.place)) : "",
+    h("p", {}, finding.message), finding.help ? h("p", { class: "ps-help" }, finding.help) : "", h("div", { class: "ps-paths" }, paths.slice(0, most), rest));
+}
+
+function showFinding(number) {
+  const box = place(`finding-${number}`);
+  box.scrollIntoView({ block: "nearest" });
+  box.focus({ preventScroll: true });
+  box.classList.add("ps-flash");
+  setTimeout(() => box.classList.remove("ps-flash"), 1200);
+}
+
+function drawMap() {
+  const root = state.root ? (moduleAt(state.root) ?? -1) : ROOTS.length === 1 ? ROOTS[0] : -1;
+  const size = SIZES[state.size] ? state.size : "elements";
+  const color = COLORS[state.color] ? state.color : "status";
+  const shown = throughOf(root, size);
+  drawCrumbs(shown);
+  const isOfTies = state.chart === "ties" && data.sharing.length > 0;
+  const tree = isOfTies ? null : areasOf(shown, size, color);
+  const whole = weightsOf(size).module[ROOTS[0]] && ROOTS.reduce((sum, each) => sum + weightsOf(size).module[each], 0);
+  chart ??= makeChart();
+  chart.setOption(isOfTies ? tiesOptions() : chartOptions(tree, whole), true);
+  place("legend").replaceChildren(...(isOfTies ? [] : legend(color)));
+  const inside = isOfTies ? [] : insideOf(shown, weightsOf(size), size);
+  place("largest").replaceChildren(...inside.slice(0, 12).map((each) => {
+    const words = each.slot !== undefined ? slots.name.at(each.slot) : modules.name.at(each.module);
+    return h("button", { type: "button", class: "ps-share", style: { backgroundSize: `${(100 * each.value) / inside[0].value}% 100%` }, title: `${pathOf(each)}: ${UNITS[size](each.value)}`, onclick: () => goInto(each) },
+      h("span", {}, words.replace(/^\./, "")), h("span", {}, percent(each.value, whole)));
+  }), inside.length > 12 ? h("span", {}, `and ${count(inside.length - 12)} more`) : "");
+  place("chart").setAttribute("aria-label", isOfTies ? "slots that share memory" : `${state.chart} of ${state.root || "the model"} by ${SIZES[size]}; the buttons below it name the largest parts`);
+}
+
+function goInto(area) {
+  if (area.slot !== undefined) reveal({ slot: area.slot });
+  else if (area.module >= 0 && (CHILDREN[area.module].length || OWN[area.module].length > 1)) look({ root: modulePaths[area.module], row: "" }, { isStep: true });
+  else if (area.module >= 0) reveal({ module: area.module });
+}
+
+function makeChart() {
+  const made = echarts.init(place("chart"), null, { renderer: "canvas" });
+  made.on("click", ({ data: area, dataType }) => {
+    if (dataType === "edge" || !area) return;
+    if (area.slot === undefined && area.module === moduleAt(state.root)) return;
+    goInto(area);
+  });
+  new ResizeObserver(() => made.resize()).observe(place("chart"));
+  return made;
+}
+
+function drawCrumbs(root) {
+  const above = [];
+  for (let at = root; at >= 0; at = parentOf(at)) above.unshift(at);
+  if (above.length === 0 || modulePaths[above[0]] !== "") above.unshift(-1);
+  place("crumbs").replaceChildren(...above.flatMap((each, i) => {
+    const words = each < 0 || !modulePaths[each] ? "model" : modules.name.at(each).replace(/^\./, "");
+    const isLast = i === above.length - 1;
+    const crumb = h("button", { type: "button", "aria-current": isLast ? "location" : null, onclick: () => look({ root: each < 0 ? "" : modulePaths[each] }, { isStep: true }) }, words);
+    return i ? [h("span", { "aria-hidden": "true" }, "›"), crumb] : [crumb];
+  }));
+}
+
+function legend(color) {
+  if (FIGURES.has(color)) {
+    const [low, high] = endsOf(color).map((each) => said(color, 10 ** each));
+    return [h("span", {}, low), h("span", { class: "ps-scale", style: { background: `linear-gradient(90deg,${SCALE.join(",")})` } }), h("span", {}, high), swatch("#7f7f7f", "none, or zero")];
+  }
+  if (OF_MODULES.has(state.size)) return [];
+  const met = new Set(slots[color].codes);
+  return slots[color].values.filter((value, code) => met.has(code) && value !== "empty").map((value) => swatch(categoryColor(color, value), categoryName(color, value)));
+}
+
+const swatch = (color, words) => h("span", { class: "ps-swatch" }, h("i", { style: { background: color } }), words);
+
+function tiesOptions() {
+  const style = getComputedStyle(document.documentElement);
+  const text = style.getPropertyValue("--ps-text").trim();
+  const most = 60;
+  const met = new Map();
+  const links = [];
+  data.sharing.slice(0, most).forEach(({ kind, slots: ends, bytes: shared }) => {
+    ends.forEach((slot) => met.set(slot, { name: String(slot), slot, value: slotPath(slot), symbolSize: 14, itemStyle: { color: STATUS_COLORS[slots.status.at(slot)] }, label: { formatter: slotPath(slot) } }));
+    ends.slice(1).forEach((slot, i) => links.push({ source: String(ends[i]), target: String(slot), value: `${kind}, ${bytes(shared)}` }));
+  });
+  return {
+    tooltip: { confine: true, formatter: ({ dataType, data: each }) => h("div", {}, dataType === "edge" ? each.value : each.value) },
+    series: [{
+      type: "graph", layout: "force", roam: true, data: [...met.values()], links, force: { repulsion: 260, edgeLength: 120 }, animationDurationUpdate: 0,
+      label: { show: true, position: "right", color: text, fontSize: 11, width: 220, overflow: "truncate" },
+      edgeLabel: { show: true, fontSize: 10, color: text, formatter: ({ data: each }) => each.value }, lineStyle: { width: 2, color: "#e69f00" },
+    }],
+  };
+}
+
+function drawTable() {
+  const start = performance.now();
+  const found = filter();
+  sumUp(linesOf());
+  ready = fillTable().then(() => {
+    document.documentElement.dataset.psTable = (performance.now() - start).toFixed(1);
+  });
+  const left = current.left ? `; ${count(current.left)} more lines: narrow the search` : "";
+  place("found").textContent = isFiltered() ? `${count(found)} of ${count(SLOTS)} slots${left}` : `${count(SLOTS)} slots${left}`;
+}
+
+function showControls() {
+  place("fold").textContent = state.fold === "1" ? "a line for each" : "fold what repeats";
+  place("light").textContent = { "": "◐ auto", dark: "● dark", light: "○ light" }[state.theme];
+  place("light").setAttribute("aria-label", `theme: ${state.theme || "as the system has it"}`);
+  if (place("search").value !== state.q) place("search").value = state.q;
+  for (const each of app.querySelectorAll("[data-chip]")) each.setAttribute("aria-pressed", listOf(state[each.dataset.chip]).includes(each.dataset.value));
+  for (const each of app.querySelectorAll("select[data-state]")) each.value = state[each.dataset.state];
+  if (state.theme) document.documentElement.dataset.theme = state.theme;
+  else delete document.documentElement.dataset.theme;
+}
+
+listeners.push((changed) => {
+  showControls();
+  const has = (...names) => names.some((name) => changed.has(name));
+  if (has("root", "chart", "size", "color", "theme")) drawMap();
+  if (has("q", "status", "dtype", "has", "group", "sort", "open", "fold")) drawTable();
+  else if (has("row")) table.getRows("visible").forEach((row) => row.reformat());
+  if (has("sort")) table.getColumns().forEach((column) => column.updateDefinition({ titleFormatter: column.getDefinition().titleFormatter }).catch(() => undefined));
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawMap);
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
+
+trees["1"] = foldedLines();
+build();
+document.documentElement.classList.add("ps-live");
+showControls();
+drawMap();
+makeTable(place("table")).then(() => {
+  drawTable();
+  return ready;
+}).then(() => {
+  document.documentElement.dataset.psReady = performance.now().toFixed(0);
+  if (state.row) table.scrollToRow(state.row, "center", false).catch(() => undefined);
+});

@@ -1,0 +1,206 @@
+"""Report → what the page's script reads: columns of small numbers, packed, and the values that they point at.
+
+A hundred thousand slots take two megabytes so, and nothing of them has to be parsed before it is shown.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from array import array
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
+
+from paramscope import text
+from paramscope.analysis.fold import Node
+from paramscope.render import _page as page
+from paramscope.render._chosen import STATUSES
+from paramscope.render._findings import by_severity
+from paramscope.render._line import told_fates
+from paramscope.render._lines import SHARING_GLYPHS
+from paramscope.render._pieces import flat
+from paramscope.report.data import ReportData
+from paramscope.report.finding_codes import folded, named
+from paramscope.snapshot import SlotRecord
+
+_FATES = "gsvmr"
+_TYPES = {"u8": ("B", 2**8), "u16": ("H", 2**16), "u32": ("I", 2**32)}
+_RUN: dict[str, Callable[[SlotRecord], Any]] = {
+    "reached": lambda slot: {None: "", True: "yes", False: "no"}[slot.reached],
+    "grad": lambda slot: slot.grad or "",
+    "changed": lambda slot: " ".join(slot.changed_by or ()),
+}
+_FIGURES: dict[str, Callable[[SlotRecord], float | None]] = {
+    "norm": lambda slot: slot.grad_norm,
+    "update": lambda slot: slot.update_ratio,
+}
+
+
+def script_data(report: ReportData, start: dict[str, str]) -> str:
+    """JSON that stands in a script element and cannot end it. start: what the page's view is at first, as its address
+    tells it."""
+    found = {
+        "title": flat(page.title(report)),
+        "start": start,
+        "totals": report.totals.parameters,
+        "kind": report.run.kind if report.run else None,
+        "stepped": bool(report.optimizers),
+        "modules": _modules(report),
+        "slots": _slots(report),
+        "lines": _lines(folded(report.snapshot, named(report))),
+        "findings": _findings(report),
+        "sharing": _sharing(report),
+    }
+    # NOTE: `<` ends the element, or opens a comment in it; JSON may write it so, too.
+    return json.dumps(found, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _modules(report: ReportData) -> dict[str, Any]:
+    snapshot = report.snapshot
+    paths, parents = snapshot.module_columns.paths, snapshot.tree.parents
+    above = [paths[parent] if parent >= 0 else "" for parent in parents]
+    types = [text.name(text.class_name(each)) for each in snapshot.interned.types]
+    found = {
+        "parent": _packed([parent + 1 for parent in parents]),
+        "name": _coded(map(_below, paths, above)),
+        "type": _coded(map(types.__getitem__, snapshot.module_columns.types)),
+    }
+    if report.run:
+        ran = [snapshot.run_of_module(module) for module in range(len(paths))]
+        found["calls"] = _packed([each.calls if each else 0 for each in ran])
+        found["output"] = _coded(text.name(each.output) if each else "" for each in ran)
+        found["flops"] = _coded(each.flops if each else 0 for each in ran)
+        found["kept"] = _coded(each.activation_bytes if each else 0 for each in ran)
+    return found
+
+
+def _slots(report: ReportData) -> dict[str, Any]:
+    snapshot, columns = report.snapshot, report.snapshot.slot_columns
+    records = list(report.slots.records())
+    first: dict[int, int] = {}
+    for slot, tensor in enumerate(columns.tensors):
+        first.setdefault(tensor, slot)
+    paths = snapshot.module_columns.paths
+    found = {
+        "module": _packed(columns.modules),
+        "name": _coded(map(_below, report.slots, map(paths.__getitem__, columns.modules))),
+        "role": _coded(slot.role for slot in records),
+        "status": _coded((slot.status for slot in records), STATUSES),
+        "shape": _coded(_shape(slot) for slot in records),
+        "dtype": _coded(slot.dtype or "" for slot in records),
+        "device": _coded(slot.device or "" for slot in records),
+        "fates": _coded(map(_fates, records)),
+        "groups": _coded(_groups(slot) for slot in records),
+        "elements": _coded(slot.numel or 0 for slot in records),
+        "bytes": _coded(slot.nbytes or 0 for slot in records),
+        # What is counted: a tensor in the first slot that holds it.
+        "first": _packed([int(first[tensor] == slot) for slot, tensor in enumerate(columns.tensors)]),
+    }
+    if report.run:
+        found |= {name: _coded(map(tell, records)) for name, tell in _RUN.items()}
+        found |= {name: _figures(map(tell, records)) for name, tell in _FIGURES.items()}
+    return found
+
+
+def _lines(roots: list[Node]) -> dict[str, Any]:
+    """The folded tree, each module before what it holds: `kind` is 0 for modules, 1 for slots."""
+    kinds, depths, labels, counts, members = [], [], [], [], array("I")
+    stack: list[tuple[Any, int]] = [(node, 0) for node in reversed(roots)]
+    while stack:
+        each, depth = stack.pop()
+        is_module = isinstance(each, Node)
+        held = each.modules if is_module else each.slots
+        kinds.append(int(not is_module))
+        depths.append(depth)
+        labels.append(text.name(each.path))
+        counts.append(len(held))
+        members.extend(held)
+        if is_module:
+            stack.extend((child, depth + 1) for child in reversed(each.children))
+            stack.extend((row, depth + 1) for row in reversed(each.rows))
+    return {
+        "kind": _packed(kinds),
+        "depth": _packed(depths),
+        "label": labels,
+        "count": _packed(counts),
+        "member": _packed(members),
+    }
+
+
+def _findings(report: ReportData) -> list[dict[str, Any]]:
+    slots, modules = report.slots, report.modules
+    found = []
+    for each in by_severity(report.findings):
+        where = each.location
+        found.append(
+            {
+                "severity": each.severity.value,
+                "code": text.name(each.code),
+                "name": text.name(each.name),
+                "message": text.plain(each.message),
+                "help": text.plain(each.help or ""),
+                "place": text.name(f"{where.file}:{where.line}") if where else "",
+                "paths": [text.name(path) if path else "the root" for path in each.paths],
+                "slots": [slots.position(path) if path in slots else -1 for path in each.paths],
+                "modules": [modules.position(path) if path in modules else -1 for path in each.paths],
+            }
+        )
+    return found
+
+
+def _sharing(report: ReportData) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": record.kind,
+            "glyph": SHARING_GLYPHS[record.kind],
+            "slots": report.slots.positions(record.slots),
+            "bytes": record.nbytes,
+        }
+        for record in report.sharing
+    ]
+
+
+def _below(path: str, above: str) -> str:
+    """What a path adds to that of the module above, dot included."""
+    return text.name(path[len(above) :] if path.startswith(above) else path)
+
+
+def _shape(slot: SlotRecord) -> str:
+    return "" if slot.status == "empty" else text.shape(slot.shape)
+
+
+def _fates(slot: SlotRecord) -> str:
+    if slot.status == "empty":
+        return ""
+    said = zip(_FATES, told_fates(slot), strict=False)
+    return "".join("?" if value is None else letter if value else "-" for letter, value in said)
+
+
+def _groups(slot: SlotRecord) -> str:
+    return " ".join(f"{text.name(each.optimizer)}:{each.group}" for each in slot.groups)
+
+
+def _coded(values: Iterable[Hashable], known: Sequence[Hashable] = ()) -> dict[str, Any]:
+    """Each distinct value once, and for each value where that is."""
+    codes = {value: code for code, value in enumerate(known)}
+    found = [codes.setdefault(value, len(codes)) for value in values]
+    return {"values": list(codes), "codes": _packed(found)}
+
+
+def _packed(numbers: Sequence[int]) -> list[str]:
+    """Numbers that are not negative, each in as many bytes as the largest takes."""
+    most = max(numbers, default=0)
+    kind = next(kind for kind, (_, end) in _TYPES.items() if most < end)
+    return [kind, _bytes(array(_TYPES[kind][0], numbers))]
+
+
+def _figures(numbers: Iterable[float | None]) -> list[str]:
+    """Numbers of any size, in 24 bits; NaN for what is not known."""
+    return ["f32", _bytes(array("f", (float("nan") if number is None else number for number in numbers)))]
+
+
+def _bytes(numbers: array[Any]) -> str:
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.b64encode(numbers.tobytes()).decode()
