@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 export PYTHONDONTWRITEBYTECODE :=
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test lint types check cover hostile zoo zoo-runs crater bench bench-quick pictures goldens schema docs clean
+.PHONY: demo test test-browser vendor lint types check cover hostile zoo zoo-runs crater bench bench-quick pictures goldens schema docs clean
 
 demo: .venv/.package
 	$(BIN)/paramscope inspect fixtures/vit.py:build -O fixtures/vit.py:adam
@@ -30,6 +30,12 @@ check cover: export OMP_NUM_THREADS := 1
 
 check: .venv/.test
 	$(BIN)/python -m pytest $(SPREAD) -q
+
+# What a reader does with the HTML report, in the system's Chromium (apt-get install chromium), or in the one that
+# CHROMIUM names.
+test-browser: export OMP_NUM_THREADS := 1
+test-browser: .venv/.test
+	$(BIN)/python -m pytest $(SPREAD) -q tests/browser
 
 # The same tests, at 2.3 times their cost: which lines and branches they run, and that these do not become fewer.
 cover: .venv/.test
@@ -69,6 +75,10 @@ pictures: .venv/.test
 docs: .venv/.package
 	$(BIN)/python -m paramscope.rules.docs
 	$(BIN)/python docs/facts.py
+
+# The libraries of the HTML report as npm has them, of the versions that vendored.json names: npm is all it takes.
+vendor:
+	$(PYTHON) docs/vendor.py
 
 schema: .venv/.package
 	$(BIN)/python -m paramscope.wire.schema

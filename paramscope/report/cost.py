@@ -35,6 +35,13 @@ def cost_of(report: ReportData) -> Cost:
     return report.snapshot.once(COST, lambda: _Tensors(report.snapshot).cost())
 
 
+def nbytes_by_slot(report: ReportData) -> dict[str, int]:
+    """What each tensor takes in training from the first step on: its own bytes, its gradient's, its state's; by the
+    path of the first slot that holds it."""
+    first = _Tensors(report.snapshot, by_slot=True).cost().at_first_step
+    return {} if first is None else {path: sums.total or 0 for path, sums in first.by_module.items()}
+
+
 class _Kept(NamedTuple):
     """One member of a group."""
 
@@ -48,7 +55,8 @@ class _Kept(NamedTuple):
 class _Tensors:
     """The tensors of a snapshot, as they are counted."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, *, by_slot: bool = False) -> None:
+        """by_slot: the path of a tensor's first slot stands in place of that of its module."""
         self._snapshot = snapshot
         columns, slots, tops = snapshot.tensor_columns, snapshot.slot_columns, tops_of(snapshot)
         self._flags, self._parts = columns.flags, columns.parts
@@ -57,7 +65,7 @@ class _Tensors:
         self._are_parameters = bytearray(len(self._specs))
         for slot in range(len(slots.tensors) - 1, -1, -1):
             if (tensor := slots.tensors[slot]) >= 0:
-                self._modules[tensor] = tops[slots.modules[slot]]
+                self._modules[tensor] = snapshot.slots.path_at(slot) if by_slot else tops[slots.modules[slot]]
                 self._are_parameters[tensor] |= snapshot.status(slot) in _PARAMETERS
         self._sparse = _with_sparse_gradients(snapshot)
         self._are_reached = bytearray(map(self._is_reached, range(len(self._specs))))

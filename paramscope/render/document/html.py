@@ -72,7 +72,7 @@ def render(
     }
     printed = ['<div class="ps-printed">', *listed, "</div>"]
     body = ['<div id="ps-theme"></div>', named, *sums, '<div id="ps-app"></div>', *printed, *rest]
-    return whole("\n".join(body), heading, app=app_of(report, start))
+    return whole("\n".join(body), heading, app=app_of(report, start, cost=cost))
 
 
 def whole(body: str, title: str, *, is_page: bool = True, app: App = NO_APP) -> str:

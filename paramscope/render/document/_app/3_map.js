@@ -25,6 +25,7 @@ if (slots.cost) {
 }
 const FIGURES = new Set(["norm", "update", "cost"]);
 const OF_MODULES = new Set(["flops", "kept"]);
+const SHORT = { elements: short, bytes, flops: short, kept: bytes, cost: bytes };
 const UNITS = { elements: count, bytes, flops: short, kept: bytes, cost: bytes };
 
 // What each slot weighs, each tensor once; and each module with all that is in it.
@@ -147,7 +148,7 @@ function paint(area, size, color) {
     const [only] = area.children;
     Object.assign(area, { module: only.module, children: only.children, through: (area.through ?? "") + nameOf(area.module) + "." });
   }
-  area.name = (area.through ?? "") + (slot !== undefined ? slots.name.at(slot).replace(/^\./, "") : area.module < 0 ? "all" : nameOf(area.module));
+  area.title = (area.through ?? "") + (slot !== undefined ? slots.name.at(slot).replace(/^\./, "") : area.module < 0 ? "all" : nameOf(area.module));
   if (area.children) {
     area.children.forEach((each) => paint(each, size, color));
     area.itemStyle = { color: "transparent" };
@@ -176,7 +177,7 @@ function paint(area, size, color) {
   }
   area.itemStyle = { color: "transparent" };
   area.children = parts.map((part) => ({
-    module, value: part.value, name: categoryName(color, part.name), isPart: true, said: categoryName(color, part.name),
+    module, value: part.value, title: categoryName(color, part.name), isPart: true, said: categoryName(color, part.name),
     itemStyle: { color: categoryColor(color, part.name) },
   }));
 }
@@ -200,21 +201,29 @@ function ink(color) {
   return 0.299 * r + 0.587 * g + 0.114 * b > 150 ? "#111" : "#fff";
 }
 
-function chartOptions(tree, whole) {
+// NOTE: ECharts looks texts that it has measured up in plain objects, where `__proto__` and `constructor` are found: no
+// text is one of these behind a space without width.
+const drawnName = (name) => `\u200b${name}`;
+
+const TOOLTIP = "max-width:26em;white-space:normal;overflow-wrap:anywhere";
+
+function chartOptions(tree, whole, size) {
   const style = getComputedStyle(document.documentElement);
   const [text, line, ground, frame] = ["--ps-text", "--ps-edge", "--ps-ground", "--ps-frame"].map((name) => style.getPropertyValue(name).trim());
+  let number = 0;
   const finish = (area) => {
+    area.name = `a${(number += 1)}`;
     const color = area.itemStyle.color;
     if (color !== "transparent") area.label = { color: ink(color) };
     area.children?.forEach(finish);
   };
   finish(tree);
-  const label = ({ data: area }) => [area.name, short(area.value), ...(area.said && !area.isPart ? [area.said] : [])].join("\n");
+  const label = ({ data: area }) => [drawnName(area.title), SHORT[size](area.value), ...(area.said && !area.isPart ? [area.said] : [])].join("\n");
   const tooltip = {
-    confine: true, backgroundColor: ground, borderColor: line, textStyle: { color: text, fontSize: 12 },
+    confine: true, extraCssText: TOOLTIP, backgroundColor: ground, borderColor: line, textStyle: { color: text, fontSize: 12 },
     formatter: ({ data: area }) => {
       const made = h("div", {}, h("b", {}, pathOf(area) || data.title), h("br"),
-        `${UNITS[state.size](area.value)} · ${percent(area.value, whole)} of all`, area.said ? h("br") : "", area.said ?? "");
+        `${UNITS[size](area.value)} · ${percent(area.value, whole)} of all`, area.said ? h("br") : "", area.said ?? "");
       return made;
     },
   };
@@ -224,7 +233,7 @@ function chartOptions(tree, whole) {
       ? {
           type: "treemap", ...common, roam: false, breadcrumb: { show: false }, left: 0, right: 0, top: 0, bottom: 0, visibleMin: 1,
           label: { formatter: label, fontSize: 11, overflow: "truncate", lineOverflow: "truncate", lineHeight: 14, padding: 2 },
-          upperLabel: { show: true, height: 17, color: text, fontSize: 11, formatter: ({ data: area }) => `${area.name}  ${short(area.value)}` },
+          upperLabel: { show: true, height: 17, color: text, fontSize: 11, formatter: ({ data: area }) => `${drawnName(area.title)}  ${SHORT[size](area.value)}` },
           itemStyle: { borderColor: line, borderWidth: 2, gapWidth: 1 }, sort: false,
           levels: [
             { itemStyle: { borderColor: ground, borderWidth: 0, gapWidth: 3 }, upperLabel: { show: false } },
@@ -233,7 +242,7 @@ function chartOptions(tree, whole) {
         }
       : {
           type: "sunburst", ...common, radius: ["12%", "98%"], sort: "desc",
-          label: { formatter: ({ data: area }) => area.name, minAngle: 6, fontSize: 11, overflow: "truncate", width: 70, color: text },
+          label: { formatter: ({ data: area }) => drawnName(area.title), minAngle: 6, fontSize: 11, overflow: "truncate", width: 70, color: text },
           itemStyle: { borderColor: ground, borderWidth: 1 }, emphasis: { focus: "none" },
         };
   if (state.chart === "sunburst") {

@@ -257,10 +257,7 @@ function cellOf(column) {
 }
 
 function heading(name, title) {
-  return () => {
-    const sorted = state.sort.replace(/^-/, "") === name ? (state.sort.startsWith("-") ? "▾" : "▴") : "";
-    return h("button", { type: "button", class: "ps-sort", "data-sort": name, title: `sort by ${title}` }, title, h("span", { class: "ps-arrow", "aria-hidden": "true" }, sorted));
-  };
+  return () => h("button", { type: "button", class: "ps-sort", "data-sort": name, title: `sort by ${title}` }, title, h("span", { class: "ps-arrow", "aria-hidden": "true" }));
 }
 
 function makeTable(place) {
@@ -286,6 +283,7 @@ function makeTable(place) {
         const element = row.getElement();
         const { of } = row.getData();
         element.setAttribute("role", "row");
+        element.dataset.line = of.id;
         element.setAttribute("aria-level", of.depth + 1);
         element.tabIndex = of.id === (state.row || current.shown[0]?.id) ? 0 : -1;
         element.classList.toggle("ps-chosen", of.id === state.row);
@@ -298,7 +296,11 @@ function makeTable(place) {
       if (canOpen(of)) toggle(of);
       look({ row: of.id });
     });
-    table.on("tableBuilt", resolve);
+    keepFocus(place);
+    table.on("tableBuilt", () => {
+      place.setAttribute("role", "treegrid");
+      resolve();
+    });
   });
 }
 
@@ -307,6 +309,17 @@ function fillTable() {
   shownAt.clear();
   current.shown.forEach((each, at) => shownAt.set(each.id, at));
   return table.replaceData(current.shown.map(rowOf));
+}
+
+// The line that has the focus keeps it when its row is drawn anew.
+let focused;
+function keepFocus(place) {
+  place.addEventListener("focusin", (event) => (focused = event.target.closest(".tabulator-row")?.dataset.line));
+  place.addEventListener("focusout", (event) => event.relatedTarget && (focused = undefined));
+  addEventListener("pointerdown", () => (focused = undefined));
+  table.on("renderComplete", () => {
+    if (shownAt.has(focused) && document.activeElement === document.body) table.getRow(focused)?.getElement().focus({ preventScroll: true });
+  });
 }
 
 function keys(event) {
@@ -325,9 +338,14 @@ function keys(event) {
   event.preventDefault();
 }
 
+// Shows a line that is listed.
+async function goTo(id, where) {
+  if (shownAt.has(id)) await table.scrollToRow(id, where, false).catch(() => undefined); // it may be gone by now
+}
+
 async function focusRow(of) {
   look({ row: of.id });
-  await table.scrollToRow(of.id, "nearest", false).catch(() => undefined);
+  await goTo(of.id, "nearest");
   table.getRow(of.id)?.getElement().focus({ preventScroll: true });
 }
 
@@ -343,7 +361,7 @@ async function reveal({ slot, module }) {
   look({ open: [...told].join(","), row: target.id });
   await ready;
   document.getElementById("ps-table").scrollIntoView({ block: "nearest" });
-  await table.scrollToRow(target.id, "center", false).catch(() => undefined);
+  await goTo(target.id, "center");
 }
 
 function lineOfSlot(slot) {

@@ -1,6 +1,7 @@
 // The page: what stands around map and table, and what a change of view draws anew.
 "use strict";
 let chart;
+let drawn = 0; // how often the table was
 let ready = Promise.resolve(); // until the table shows what is looked at
 const app = document.getElementById("ps-app");
 const place = (name) => document.getElementById(`ps-${name}`);
@@ -34,7 +35,7 @@ function build() {
       h("div", { class: "ps-bar" },
         h("nav", { id: "ps-crumbs", "aria-label": "where the map is" }),
         h("span", { class: "ps-grow" }),
-        choice("chart", "map", { treemap: "treemap", sunburst: "sunburst", ...(data.sharing.length ? { ties: "ties" } : {}) }),
+        choice("chart", "map", { treemap: "treemap", sunburst: "sunburst", ...(data.sharing.length ? { ties: "ties" } : {}), ...(data.cost ? { cost: "cost" } : {}) }),
         choice("size", "sized by", SIZES), choice("color", "coloured by", COLORS)),
       h("div", { id: "ps-chart", role: "img" }),
       h("div", { id: "ps-legend" }),
@@ -115,18 +116,21 @@ function drawMap() {
   const shown = throughOf(root, size);
   drawCrumbs(shown);
   const isOfTies = state.chart === "ties" && data.sharing.length > 0;
-  const tree = isOfTies ? null : areasOf(shown, size, color);
+  const isOfCost = state.chart === "cost" && data.cost;
+  const other = isOfTies ? tiesOptions : isOfCost ? costOptions : null;
+  for (const each of app.querySelectorAll(".ps-map select:not([data-state=chart])")) each.parentElement.hidden = Boolean(other);
+  const tree = other ? null : areasOf(shown, size, color);
   const whole = weightsOf(size).module[ROOTS[0]] && ROOTS.reduce((sum, each) => sum + weightsOf(size).module[each], 0);
   chart ??= makeChart();
-  chart.setOption(isOfTies ? tiesOptions() : chartOptions(tree, whole), true);
-  place("legend").replaceChildren(...(isOfTies ? [] : legend(color)));
-  const inside = isOfTies ? [] : insideOf(shown, weightsOf(size), size);
+  chart.setOption(other ? other() : chartOptions(tree, whole, size), true);
+  place("legend").replaceChildren(...(other ? [] : legend(color)));
+  const inside = other ? [] : insideOf(shown, weightsOf(size), size);
   place("largest").replaceChildren(...inside.slice(0, 12).map((each) => {
     const words = each.slot !== undefined ? slots.name.at(each.slot) : modules.name.at(each.module);
     return h("button", { type: "button", class: "ps-share", style: { backgroundSize: `${(100 * each.value) / inside[0].value}% 100%` }, title: `${pathOf(each)}: ${UNITS[size](each.value)}`, onclick: () => goInto(each) },
       h("span", {}, words.replace(/^\./, "")), h("span", {}, percent(each.value, whole)));
   }), inside.length > 12 ? h("span", {}, `and ${count(inside.length - 12)} more`) : "");
-  place("chart").setAttribute("aria-label", isOfTies ? "slots that share memory" : `${state.chart} of ${state.root || "the model"} by ${SIZES[size]}; the buttons below it name the largest parts`);
+  place("chart").setAttribute("aria-label", isOfTies ? "slots that share memory" : isOfCost ? "bytes that training takes, by module" : `${state.chart} of ${state.root || "the model"} by ${SIZES[size]}; the buttons below it name the largest parts`);
 }
 
 function goInto(area) {
@@ -138,10 +142,20 @@ function goInto(area) {
 function makeChart() {
   const made = echarts.init(place("chart"), null, { renderer: "canvas" });
   made.on("click", ({ data: area, dataType }) => {
-    if (dataType === "edge" || !area) return;
+    if (dataType === "edge" || !(area?.slot >= 0 || area?.module >= 0)) return;
     if (area.slot === undefined && area.module === moduleAt(state.root)) return;
     goInto(area);
   });
+  // Where an area lies, for those who look at the page from outside.
+  place("chart").whereIs = (path) => {
+    const found = made.getModel().getSeriesByIndex(0).getData();
+    for (let at = 0; at < found.count(); at += 1) {
+      const area = found.getRawDataItem(at);
+      const lies = found.getItemLayout(at);
+      if (area && !area.isPart && lies && pathOf(area) === path) return [lies.x + 12, lies.y + 8];
+    }
+    return null;
+  };
   new ResizeObserver(() => made.resize()).observe(place("chart"));
   return made;
 }
@@ -177,11 +191,11 @@ function tiesOptions() {
   const met = new Map();
   const links = [];
   data.sharing.slice(0, most).forEach(({ kind, slots: ends, bytes: shared }) => {
-    ends.forEach((slot) => met.set(slot, { name: String(slot), slot, value: slotPath(slot), symbolSize: 14, itemStyle: { color: STATUS_COLORS[slots.status.at(slot)] }, label: { formatter: slotPath(slot) } }));
+    ends.forEach((slot) => met.set(slot, { name: String(slot), slot, value: slotPath(slot), symbolSize: 14, itemStyle: { color: STATUS_COLORS[slots.status.at(slot)] }, label: { formatter: () => drawnName(slotPath(slot)) } }));
     ends.slice(1).forEach((slot, i) => links.push({ source: String(ends[i]), target: String(slot), value: `${kind}, ${bytes(shared)}` }));
   });
   return {
-    tooltip: { confine: true, formatter: ({ dataType, data: each }) => h("div", {}, dataType === "edge" ? each.value : each.value) },
+    tooltip: { confine: true, extraCssText: TOOLTIP, formatter: ({ dataType, data: each }) => h("div", {}, dataType === "edge" ? each.value : each.value) },
     series: [{
       type: "graph", layout: "force", roam: true, data: [...met.values()], links, force: { repulsion: 260, edgeLength: 120 }, animationDurationUpdate: 0,
       label: { show: true, position: "right", color: text, fontSize: 11, width: 220, overflow: "truncate" },
@@ -190,15 +204,51 @@ function tiesOptions() {
   };
 }
 
+// What training takes from the first step on, the module that takes most on top.
+function costOptions() {
+  const style = getComputedStyle(document.documentElement);
+  const [text, line, ground] = ["--ps-text", "--ps-edge", "--ps-ground"].map((name) => style.getPropertyValue(name).trim());
+  const { parts, modules: names, bytes: taken } = data.cost;
+  const sums = taken.map((each) => each.reduce((sum, part) => sum + part, 0));
+  const order = sums.map((_, at) => at).sort((one, other) => sums[one] - sums[other]).slice(-30);
+  return {
+    tooltip: {
+      confine: true, extraCssText: TOOLTIP, trigger: "axis", axisPointer: { type: "shadow" }, backgroundColor: ground, borderColor: line, textStyle: { color: text },
+      formatter: ([{ dataIndex }]) => h("div", {}, h("b", {}, names[order[dataIndex]]), ...parts.flatMap((part, i) => (taken[order[dataIndex]][i] ? [h("br"), `${part}: ${bytes(taken[order[dataIndex]][i])}`] : []))),
+    },
+    legend: { top: 0, textStyle: { color: text } },
+    grid: { left: 8, right: 70, top: 34, bottom: 8, containLabel: true },
+    xAxis: { type: "value", axisLabel: { color: text, formatter: bytes }, splitLine: { lineStyle: { color: line } } },
+    yAxis: { type: "category", data: order.map((_, at) => String(at)), axisTick: { show: false }, axisLabel: { color: text, width: 160, overflow: "truncate", formatter: (at) => drawnName(names[order[at]]) } },
+    series: parts.map((part, i) => ({
+      type: "bar", stack: "all", name: part, barMaxWidth: 34, data: order.map((at) => taken[at][i]), itemStyle: { color: PALETTE[i] },
+      label: { show: i === parts.length - 1, position: "right", color: text, formatter: ({ dataIndex }) => bytes(sums[order[dataIndex]]) },
+    })),
+  };
+}
+
 function drawTable() {
   const start = performance.now();
+  document.documentElement.dataset.psBusy = "1";
   const found = filter();
   sumUp(linesOf());
+  const turn = (drawn += 1);
   ready = fillTable().then(() => {
+    if (turn !== drawn) return;
+    showOrder();
     document.documentElement.dataset.psTable = (performance.now() - start).toFixed(1);
+    delete document.documentElement.dataset.psBusy;
   });
   const left = current.left ? `; ${count(current.left)} more lines: narrow the search` : "";
   place("found").textContent = isFiltered() ? `${count(found)} of ${count(SLOTS)} slots${left}` : `${count(SLOTS)} slots${left}`;
+}
+
+function showOrder() {
+  const [sorted, arrow] = [state.sort.replace(/^-/, ""), state.sort.startsWith("-") ? "▾" : "▴"];
+  for (const each of app.querySelectorAll("[data-sort]")) {
+    each.lastChild.textContent = each.dataset.sort === sorted ? arrow : "";
+    each.closest("[role=columnheader]")?.setAttribute("aria-sort", each.dataset.sort !== sorted ? "none" : state.sort.startsWith("-") ? "descending" : "ascending");
+  }
 }
 
 function showControls() {
@@ -218,7 +268,6 @@ listeners.push((changed) => {
   if (has("root", "chart", "size", "color", "theme")) drawMap();
   if (has("q", "status", "dtype", "has", "group", "sort", "open", "fold")) drawTable();
   else if (has("row")) table.getRows("visible").forEach((row) => row.reformat());
-  if (has("sort")) table.getColumns().forEach((column) => column.updateDefinition({ titleFormatter: column.getDefinition().titleFormatter }).catch(() => undefined));
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawMap);
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
@@ -233,5 +282,5 @@ makeTable(place("table")).then(() => {
   return ready;
 }).then(() => {
   document.documentElement.dataset.psReady = performance.now().toFixed(0);
-  if (state.row) table.scrollToRow(state.row, "center", false).catch(() => undefined);
+  goTo(state.row, "center");
 });

@@ -32,10 +32,11 @@ class App(NamedTuple):
 NO_APP = App("", "", "default-src 'none'; style-src 'unsafe-inline'")
 
 
-def app_of(report: ReportData, start: dict[str, str]) -> App:
-    """The map and the table of a report. start: what the page's view is at first, as its address tells it."""
+def app_of(report: ReportData, start: dict[str, str], *, cost: bool) -> App:
+    """The map and the table of a report. start: what the page's view is at first, as its address tells it. cost: also
+    what training takes in memory."""
     style, scripts, policy = _parts()
-    data = f'<script type="application/json" id="ps-data">{script_data(report, start)}</script>\n'
+    data = f'<script type="application/json" id="ps-data">{script_data(report, start, cost=cost)}</script>\n'
     return App(style, data + scripts, policy)
 
 

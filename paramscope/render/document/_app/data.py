@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 from paramscope import text
+from paramscope.analysis.cost import Sums
 from paramscope.analysis.fold import Node
 from paramscope.render import _page as page
 from paramscope.render._chosen import STATUSES
@@ -20,6 +21,7 @@ from paramscope.render._findings import by_severity
 from paramscope.render._line import told_fates
 from paramscope.render._lines import SHARING_GLYPHS
 from paramscope.render._pieces import flat
+from paramscope.report.cost import cost_of, nbytes_by_slot
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import folded, named
 from paramscope.snapshot import SlotRecord
@@ -37,10 +39,10 @@ _FIGURES: dict[str, Callable[[SlotRecord], float | None]] = {
 }
 
 
-def script_data(report: ReportData, start: dict[str, str]) -> str:
+def script_data(report: ReportData, start: dict[str, str], *, cost: bool) -> str:
     """JSON that stands in a script element and cannot end it. start: what the page's view is at first, as its address
-    tells it."""
-    found = {
+    tells it. cost: also what training takes in memory."""
+    found: dict[str, Any] = {
         "title": flat(page.title(report)),
         "start": start,
         "totals": report.totals.parameters,
@@ -52,6 +54,10 @@ def script_data(report: ReportData, start: dict[str, str]) -> str:
         "findings": _findings(report),
         "sharing": _sharing(report),
     }
+    if cost:
+        taken = nbytes_by_slot(report)
+        found["slots"]["cost"] = _coded(taken.get(path, 0) for path in report.slots)
+        found["cost"] = _cost(report)
     # NOTE: `<` ends the element, or opens a comment in it; JSON may write it so, too.
     return json.dumps(found, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
@@ -159,6 +165,17 @@ def _sharing(report: ReportData) -> list[dict[str, Any]]:
         }
         for record in report.sharing
     ]
+
+
+def _cost(report: ReportData) -> dict[str, Any]:
+    """Bytes of each part at the first step, by module."""
+    now = cost_of(report)
+    sums = (now.at_first_step or now).by_module
+    return {
+        "parts": [part.replace("_", " ") for part in Sums._fields],
+        "modules": [text.name(name) or "the root" for name in sums],
+        "bytes": [[number or 0 for number in each] for each in sums.values()],
+    }
 
 
 def _below(path: str, above: str) -> str:

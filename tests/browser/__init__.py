@@ -1,0 +1,1 @@
+"""Tests that take a real browser: `make test-browser`."""

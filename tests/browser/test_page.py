@@ -1,0 +1,336 @@
+"""The page of a report in a real browser: everything that a reader can do with it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import torch
+from playwright.sync_api import Page, expect
+from torch import nn
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from benchmarks.models import moe
+from browser.conftest import Open, rows, settled, until
+from paramscope import Report, audit
+from paramscope.snapshot import RunKind
+
+
+def language(run: RunKind | None = None) -> Report:
+    """A GPT-2 whose embedding and first block are frozen, with two groups that hold all of it."""
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(GPT2Config(n_layer=4, n_embd=64, n_head=2, vocab_size=500))
+    model.transformer.wte.requires_grad_(False)
+    model.transformer.h[0].requires_grad_(False)
+    matrices = [each for each in model.parameters() if each.dim() > 1]
+    rest = [each for each in model.parameters() if each.dim() < 2]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups)
+    ids = torch.randint(0, 500, (1, 8))
+    return audit(model, optimizer=optimizer, run=run, inputs={"input_ids": ids, "labels": ids} if run else None)
+
+
+def thawed() -> Report:
+    """A Llama of 70 billion parameters, frozen but for one block of 80."""
+    sizes = {"hidden_size": 8_192, "intermediate_size": 28_672, "num_hidden_layers": 80, "vocab_size": 128_256}
+    with torch.device("meta"):
+        model = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=64, num_key_value_heads=8))
+    for path, parameter in model.named_parameters():
+        parameter.requires_grad_(path.startswith("model.layers.7."))
+    return audit(model)
+
+
+@pytest.fixture(scope="module")
+def net() -> Report:
+    return language()
+
+
+def chart_point(page: Page, path: str) -> tuple[float, float]:
+    """Where the area of a module lies in the window."""
+    found = page.evaluate("path => document.getElementById('ps-chart').whereIs(path)", path)
+    assert found, f"{path} has no area"
+    box = page.locator("#ps-chart").bounding_box()
+    assert box
+    return box["x"] + found[0], box["y"] + found[1]
+
+
+def crumbs(page: Page) -> list[str]:
+    """Where the map is."""
+    settled(page)
+    return page.locator("#ps-crumbs button").all_inner_texts()
+
+
+def row(page: Page, name: str) -> str:
+    """A selector of the line of a name."""
+    return f".tabulator-row:has(.ps-name[title='{name}'])"
+
+
+@pytest.mark.parametrize("build", [language, thawed, lambda: audit(moe())], ids=["gpt2", "llama", "moe"])
+def test_it_opens(build: object, opened: Open) -> None:
+    page = opened(build())  # type: ignore[operator]
+    assert rows(page)[0].startswith("▾model")
+    assert len(rows(page)) > 4
+    assert page.locator("#ps-chart canvas").count() == 1
+    assert not page.locator(".ps-printed").is_visible()
+
+
+def test_a_run_has_its_columns_and_colours(opened: Open) -> None:
+    page = opened(language("step"), "#color=norm&size=flops")
+    heads = page.locator("#ps-table .tabulator-col").all_inner_texts()
+    for head in ("output", "FLOPs", "kept", "reached", "grad", "grad norm", "update"):
+        assert any(head == each.strip() for each in heads), head
+    assert page.locator("#ps-legend .ps-scale").is_visible()
+    # What is no part of a run is no choice elsewhere.
+    assert "gradient norm" not in opened(language()).locator("select[data-state=color]").inner_text()
+
+
+def test_search(net: Report, opened: Open) -> None:
+    page = opened(net)
+    page.fill("#ps-search", "C_ATTN")
+    settled(page)
+    expect(page.locator("#ps-found")).to_have_text("8 of 54 slots")
+    assert all(re.search("model|transformer|h |attn|weight|bias|GPT2Block", each) for each in rows(page))
+    assert not any("mlp" in each for each in rows(page))
+    page.fill("#ps-search", "transformer.h.[1-2].*.bias")
+    expect(page.locator("#ps-found")).to_have_text("12 of 54 slots")
+    page.fill("#ps-search", "nothing is called this")
+    expect(page.locator("#ps-table .tabulator-placeholder")).to_be_visible()
+    page.fill("#ps-search", "")
+    expect(page.locator("#ps-found")).to_have_text("54 slots")
+
+
+@pytest.mark.parametrize(
+    "words", ["[", "[0-", "*[", "\\", "(", "a[0-9", "[9-0]", "?", ",", "  ", "'\"<b>", "[0-99999999999999999999]"]
+)
+def test_whatever_is_searched_for(words: str, net: Report, opened: Open) -> None:
+    page = opened(net)
+    page.fill("#ps-search", words)
+    settled(page)
+    assert re.fullmatch(r"(\d+ of )?54 slots", page.locator("#ps-found").inner_text())
+
+
+def test_globs_mean_what_they_mean_elsewhere(net: Report, opened: Open) -> None:
+    page = opened(net)
+    for glob in (
+        "*.bias",
+        "transformer.h.[0,2]",
+        "*.h.?.mlp",
+        "transformer.wte.weight,*.ln_f.*",
+        "transformer.h.[0-3:2].*attn*",
+        "transformer.h.[0-1] ×2 !PS209",
+    ):
+        page.fill("#ps-search", glob)
+        settled(page)
+        assert page.locator("#ps-found").inner_text().split()[0] == str(
+            len([each for each in net.select(glob) if each.status != "empty"])
+        ), glob
+
+
+def test_filters(net: Report, opened: Open) -> None:
+    page = opened(net)
+    page.click("[data-chip=status][data-value=frozen]")
+    expect(page.locator("#ps-found")).to_have_text(f"{sum(each.frozen for each in net.slots.values())} of 54 slots")
+    assert page.locator("[data-chip=status][data-value=frozen]").get_attribute("aria-pressed") == "true"
+    page.click("[data-chip=has][data-value=ties]")
+    expect(page.locator("#ps-found")).to_have_text("2 of 54 slots")
+    page.click("[data-chip=status][data-value=frozen]")
+    page.click("[data-chip=has][data-value=ties]")
+    page.click("[data-chip=has][data-value=findings]")
+    assert any("!PS" in each for each in rows(page))
+    page.click("[data-chip=has][data-value=findings]")
+    page.select_option("select[data-state=group]", "0:1")
+    settled(page)
+    held = {path for group in net.optimizers[0].groups if group.index == 1 for path in group.slots}
+    expect(page.locator("#ps-found")).to_have_text(f"{len(held)} of 54 slots")
+
+
+def test_lines_open_and_close(net: Report, opened: Open) -> None:
+    page = opened(net)
+    before = rows(page)
+    place = page.locator(row(page, "transformer.h.[1-3].ln_1"))
+    assert place.get_attribute("aria-expanded") in ("true", "false")
+    was = place.get_attribute("aria-expanded") == "true"
+    place.click()
+    after = rows(page)
+    assert (len(after) < len(before)) is was
+    page.locator(row(page, "transformer.h.[1-3].ln_1")).click()
+    assert rows(page) == before
+    page.click("#ps-fold")
+    assert len(rows(page)) > len(before) or "×" not in "".join(rows(page))
+    assert "×" not in "".join(rows(page))
+
+
+def test_a_line_of_several_slots_lists_them(net: Report, opened: Open) -> None:
+    page = opened(net, "#q=ln_1.weight")
+    page.locator(row(page, "transformer.h.[1-3].ln_1.weight")).click()
+    found = rows(page)
+    for number in (1, 2, 3):
+        assert any(f"transformer.h.{number}.ln_1.weight" in each for each in found), found
+
+
+def test_sorting(net: Report, opened: Open) -> None:
+    page = opened(net)
+
+    def figures() -> list[int]:
+        settled(page)
+        of_transformer = ".tabulator-row[aria-level='3']:not(:has(.ps-name[title='lm_head.weight']))"
+        cells = page.locator(f"{of_transformer} [tabulator-field=elements]").all_inner_texts()
+        return [int(each.replace(",", "").strip("()\n ")) for each in cells]
+
+    as_built = figures()
+    page.click("[data-sort=elements]")
+    assert figures() == sorted(as_built, reverse=True) != as_built
+    page.click("[data-sort=elements]")
+    assert figures() == sorted(as_built)
+    assert page.locator("[role=columnheader][aria-sort=ascending]").inner_text().startswith("elements")
+    page.click("[data-sort=elements]")
+    assert figures() == as_built
+
+
+def test_the_map_goes_into_a_module_and_back(net: Report, opened: Open) -> None:
+    page = opened(net)
+    assert crumbs(page) == ["model", "transformer"]
+    page.mouse.click(*chart_point(page, "transformer.h"))
+    assert crumbs(page) == ["model", "transformer", "h"]
+    page.click("#ps-largest button >> nth=0")
+    assert len(crumbs(page)) == 4
+    page.click("#ps-crumbs button >> text=transformer")
+    assert crumbs(page) == ["model", "transformer"]
+    page.go_back()
+    assert len(crumbs(page)) == 4
+    page.select_option("select[data-state=chart]", "sunburst")
+    settled(page)
+    page.select_option("select[data-state=color]", "groups")
+    assert "0:0" in page.locator("#ps-legend").inner_text()
+
+
+def test_a_finding_leads_to_its_line_and_back(net: Report, opened: Open) -> None:
+    page = opened(net)
+    assert page.locator(".ps-finding").count() == len(net.findings)
+    page.locator(".ps-finding .ps-path >> text=transformer.h.0.attn.c_attn.weight").first.click()
+    settled(page)
+    chosen = page.locator(".tabulator-row.ps-chosen")
+    expect(chosen).to_have_count(1)
+    assert "weight" in chosen.inner_text()
+    assert chosen.is_visible()
+    chosen.locator(".ps-mark").first.click()
+    expect(page.locator(".ps-finding:focus")).to_have_count(1)
+
+
+def test_a_tie_leads_to_its_other_end(net: Report, opened: Open) -> None:
+    page = opened(net)
+    page.locator(f"{row(page, 'transformer.wte.weight')} .ps-tie").click()
+    settled(page)
+    chosen = page.locator(".tabulator-row.ps-chosen .ps-name")
+    assert chosen.get_attribute("title") == "lm_head.weight"
+    page.locator(".tabulator-row.ps-chosen .ps-tie").click()
+    settled(page)
+    assert page.locator(".tabulator-row.ps-chosen .ps-name").get_attribute("title") == "transformer.wte.weight"
+    page.select_option("select[data-state=chart]", "ties")
+    settled(page)
+
+
+def test_the_address_restores_what_was_looked_at(net: Report, opened: Open) -> None:
+    page = opened(net)
+    page.fill("#ps-search", "attn")
+    page.click("[data-chip=status][data-value=trainable]")
+    page.select_option("select[data-state=color]", "groups")
+    page.click("[data-sort=bytes]")
+    page.click("#ps-largest button >> nth=0")
+    settled(page)
+    page.locator(".tabulator-row >> nth=3").click()
+    settled(page)
+    address = page.evaluate("location.hash")
+    again = opened(net, address)
+    assert rows(again) == rows(page)
+    assert crumbs(again) == crumbs(page)
+    assert again.input_value("#ps-search") == "attn"
+    assert again.locator("select[data-state=color]").input_value() == "groups"
+    assert again.locator("#ps-legend").inner_text() == page.locator("#ps-legend").inner_text()
+    assert again.locator(".ps-chosen .ps-name").inner_text() == page.locator(".ps-chosen .ps-name").inner_text()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["#root=no.such&row=n999&open=x,y&sort=q&color=zz&size=--&chart=pie", "#q=%E0%A4%A", "#=&&==", "#theme=<b>"],
+)
+def test_an_address_that_means_nothing(address: str, net: Report, opened: Open) -> None:
+    page = opened(net, address)
+    assert page.locator("#ps-chart canvas").count() == 1
+
+
+def ground(page: Page) -> int:
+    """How light the page's ground is, 0 to 255."""
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(map(int, re.findall(r"\d+", colour)[:3])) // 3
+
+
+def test_dark_and_light(net: Report, opened: Open) -> None:
+    assert ground(opened(net)) > 200
+    page = opened(net, color_scheme="dark")
+    assert ground(page) < 60
+    page.click("#ps-light")
+    page.click("#ps-light")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    assert ground(page) > 200
+    assert ground(opened(net, "#theme=dark")) < 60
+
+
+def test_the_keyboard_alone(net: Report, opened: Open) -> None:
+    page = opened(net)
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "ps-search":
+            break
+    page.keyboard.type("attn")
+    settled(page)
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if "tabulator-row" in page.evaluate("document.activeElement.className"):
+            break
+    assert "model" in page.evaluate("document.activeElement.innerText")
+    page.keyboard.press("ArrowDown")
+    settled(page)
+    focus = "document.activeElement.querySelector('.ps-name')?.title"
+    until(page, f"{focus} === 'transformer'")
+    page.keyboard.press("ArrowLeft")
+    settled(page)
+    until(page, "document.activeElement.getAttribute('aria-expanded') === 'false'")
+    shut = rows(page)
+    page.keyboard.press("ArrowRight")
+    settled(page)
+    until(page, "document.activeElement.getAttribute('aria-expanded') === 'true'")
+    assert len(rows(page)) > len(shut)
+    page.keyboard.press("End")
+    settled(page)
+    until(page, f"{focus} && {focus} !== 'transformer'")
+    page.keyboard.press("Home")
+    until(page, "document.activeElement.querySelector('.ps-name')?.innerText.includes('GPT2LMHeadModel')")
+    assert page.locator("[role=treegrid] [role=row][aria-level='2']").count() >= 1
+
+
+def test_without_script_the_table_is_read(net: Report, opened: Open) -> None:
+    page = opened(net, java_script_enabled=False)
+    assert page.locator("table").first.is_visible()
+    assert not page.locator("#ps-app").is_visible()
+
+
+def test_it_is_printed_as_a_table(net: Report, opened: Open) -> None:
+    page = opened(net)
+    page.emulate_media(media="print")
+    assert page.locator(".ps-printed table").first.is_visible()
+    assert not page.locator("#ps-app").is_visible()
+
+
+def test_what_is_told_below_leads_to_the_table(net: Report, opened: Open) -> None:
+    page = opened(net)
+    page.locator(".ps-section .ps-link >> text=lm_head.weight").first.click()
+    settled(page)
+    assert page.locator(".ps-chosen .ps-name").get_attribute("title") == "lm_head.weight"
+
+
+@pytest.mark.parametrize("build", [lambda: nn.Module(), lambda: nn.Linear(2, 2), lambda: nn.LazyLinear(3), lambda: {"a": nn.Linear(1, 1), "b": nn.ReLU()}, lambda: nn.BatchNorm1d(2).requires_grad_(False)], ids=["empty", "linear", "lazy", "roots", "frozen"])  # fmt: skip
+def test_small_models(build: object, opened: Open) -> None:
+    page = opened(audit(build()))  # type: ignore[operator]
+    assert page.locator("#ps-app").is_visible()
