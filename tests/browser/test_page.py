@@ -32,12 +32,21 @@ def language(run: RunKind | None = None) -> Report:
 
 
 def thawed() -> Report:
-    """A Llama of 70 billion parameters, frozen but for one block of 80."""
+    """A Llama of 70 billion parameters, its head tied, frozen but for one block of 80."""
     sizes = {"hidden_size": 8_192, "intermediate_size": 28_672, "num_hidden_layers": 80, "vocab_size": 128_256}
     with torch.device("meta"):
         model = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=64, num_key_value_heads=8))
     for path, parameter in model.named_parameters():
         parameter.requires_grad_(path.startswith("model.layers.7."))
+    model.lm_head.weight = model.model.embed_tokens.weight
+    return audit(model)
+
+
+def experts() -> Report:
+    """50 layers of 667 experts, of which one is frozen in part and two are tied."""
+    model: Any = moe()
+    model[3][5].w1.weight.requires_grad_(False)
+    model[7][1].w2.weight = model[8][1].w2.weight
     return audit(model)
 
 
@@ -46,10 +55,22 @@ def net() -> Report:
     return language()
 
 
-def chart_point(page: Page, path: str) -> tuple[float, float]:
-    """Where the area of a module lies in the window."""
-    found = page.evaluate("path => document.getElementById('ps-chart').whereIs(path)", path)
-    assert found, f"{path} has no area"
+def chart_point(page: Page, module: int) -> tuple[float, float]:
+    """Where the area of a module lies in the window. ECharts keeps for each area where it lies in the one around it."""
+    find = """module => {
+        const data = echarts.getInstanceByDom(document.getElementById("ps-chart")).getModel().getSeriesByIndex(0).getData();
+        for (let at = 0; at < data.count(); at += 1) {
+            if (data.getRawDataItem(at)?.module !== module) continue;
+            let [x, y] = [12, 8];
+            for (let node = data.tree.getNodeByDataIndex(at); node; node = node.parentNode) {
+                x += node.getLayout().x;
+                y += node.getLayout().y;
+            }
+            return [x, y];
+        }
+    }"""
+    found = page.evaluate(find, module)
+    assert found, "it has no area"
     box = page.locator("#ps-chart").bounding_box()
     assert box
     return box["x"] + found[0], box["y"] + found[1]
@@ -66,13 +87,78 @@ def row(page: Page, name: str) -> str:
     return f".tabulator-row:has(.ps-name[title='{name}'])"
 
 
-@pytest.mark.parametrize("build", [language, thawed, lambda: audit(moe())], ids=["gpt2", "llama", "moe"])
-def test_it_opens(build: object, opened: Open) -> None:
-    page = opened(build())  # type: ignore[operator]
+MODELS = {
+    # (report, a search, a module of the map, the ends of a tie)
+    "gpt2": (language, "c_attn", "transformer.h", ["transformer.wte.weight", "lm_head.weight"]),
+    "llama": (thawed, "gate_proj", "model.layers.7", ["model.embed_tokens.weight", "lm_head.weight"]),
+    "moe": (experts, "3.5.w1", "3", ["7.1.w2.weight", "8.1.w2.weight"]),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_everything_on_large_models(name: str, opened: Open) -> None:
+    build, words, area, tie = MODELS[name]
+    report = build()
+    page = opened(report)
+    # It opens.
     assert rows(page)[0].startswith("▾model")
-    assert len(rows(page)) > 4
     assert page.locator("#ps-chart canvas").count() == 1
     assert not page.locator(".ps-printed").is_visible()
+    # Search.
+    page.fill("#ps-search", words)
+    settled(page)
+    matching = [path for path, slot in report.slots.items() if words in path and slot.status != "empty"]
+    expect(page.locator("#ps-found")).to_contain_text(f"{len(matching):,} of ")
+    page.fill("#ps-search", "")
+    # Filter.
+    page.click("[data-chip=status][data-value=frozen]")
+    expect(page.locator("#ps-found")).to_contain_text(f"{sum(each.frozen for each in report.slots.values()):,} of ")
+    page.click("[data-chip=status][data-value=frozen]")
+    settled(page)
+    # Open and close a line.
+    inside = page.locator(".tabulator-row[aria-expanded]:not([aria-level='1']) .ps-name").first.get_attribute("title")
+    place = page.locator(row(page, str(inside)))
+    was = place.get_attribute("aria-expanded")
+    place.click()
+    settled(page)
+    assert {was, place.get_attribute("aria-expanded")} == {"true", "false"}
+    # Go into the map and back.
+    before = crumbs(page)
+    page.mouse.click(*chart_point(page, report.modules.position(area)))
+    assert len(crumbs(page)) > len(before)
+    page.click("#ps-crumbs button >> nth=0")
+    assert crumbs(page) == before
+    # Follow a finding, and a tie from one end to the other.
+    page.locator(".ps-finding .ps-path").first.click()
+    settled(page)
+    expect(page.locator(".ps-chosen")).to_have_count(1)
+    page.fill("#ps-search", tie[0])
+    settled(page)
+    page.locator(".ps-tie").first.click()
+    settled(page)
+    for end in ("", page.locator(".ps-chosen .ps-name").get_attribute("title")):
+        if end:
+            page.locator(".ps-chosen .ps-tie").click()
+            settled(page)
+        expect(page.locator(".ps-chosen .ps-name")).to_have_attribute(
+            "title", re.compile("|".join(map(re.escape, {*tie} - {end})))
+        )
+    # Restore it from its address, in the dark.
+    again = opened(report, page.evaluate("location.hash"), color_scheme="dark")
+    assert rows(again) == rows(page)
+    assert again.locator(".ps-chosen .ps-name").inner_text() == page.locator(".ps-chosen .ps-name").inner_text()
+    assert ground(again) < 60
+    # By keyboard alone.
+    again.focus("#ps-search")
+    again.keyboard.press("ControlOrMeta+A")
+    again.keyboard.type(words)
+    settled(again)
+    for _ in range(80):
+        again.keyboard.press("Tab")
+        if "tabulator-row" in again.evaluate("document.activeElement.className"):
+            break
+    again.keyboard.press("End")
+    until(again, "document.activeElement.getAttribute('aria-level') > 1")
 
 
 def test_a_run_has_its_columns_and_colours(opened: Open) -> None:
@@ -191,7 +277,7 @@ def test_sorting(net: Report, opened: Open) -> None:
 def test_the_map_goes_into_a_module_and_back(net: Report, opened: Open) -> None:
     page = opened(net)
     assert crumbs(page) == ["model", "transformer"]
-    page.mouse.click(*chart_point(page, "transformer.h"))
+    page.mouse.click(*chart_point(page, net.modules.position("transformer.h")))
     assert crumbs(page) == ["model", "transformer", "h"]
     page.click("#ps-largest button >> nth=0")
     assert len(crumbs(page)) == 4

@@ -5,6 +5,7 @@ const DEFAULTS = {
   q: "", status: "", dtype: "", has: "", group: "", sort: "", open: "", fold: "1", row: "", // the table
   theme: "",
 };
+const FILTERS = ["q", "status", "dtype", "has", "group"];
 const listeners = [];
 let state = fromAddress();
 
@@ -24,6 +25,9 @@ function toAddress() {
 function look(changes, { isStep = false } = {}) {
   const before = state;
   state = { ...state, ...changes };
+  if (FILTERS.some((name) => name in changes)) { // what was shut may hold what is looked for now
+    state.open = listOf(state.open).filter((id) => !id.startsWith("-")).join(",");
+  }
   try {
     history[isStep ? "pushState" : "replaceState"](null, "", toAddress());
   } catch {
@@ -58,7 +62,7 @@ function isBelowFound(module) {
 }
 
 const listOf = (words) => (words ? words.split(",") : []);
-const isFiltered = () => Boolean(state.q.trim() || state.status || state.dtype || state.has || state.group);
+const isFiltered = () => FILTERS.some((name) => state[name].trim());
 
 function filter() {
   const matches = matcher(state.q);

@@ -191,16 +191,22 @@ function opened(lines, roots) {
     lines_shown += next.length;
     level = next;
   }
-  for (const id of told) open.has(id) ? open.delete(id) : open.add(id); // what is told is what differs from that
+  for (const id of told) id.startsWith("-") ? open.delete(id.slice(1)) : open.add(id);
   return open;
 }
 
-function toggle(of, wanted) {
+function toggle(of) {
+  tellOpen([of], !current.open.has(of.id));
+}
+
+// Opens or shuts lines, whatever is open without that.
+function tellOpen(lines, isOpen, changes = {}) {
   const told = new Set(listOf(state.open));
-  const isNow = current.open.has(of.id);
-  if (wanted !== undefined && wanted === isNow) return;
-  told.has(of.id) ? told.delete(of.id) : told.add(of.id);
-  look({ open: [...told].join(",") });
+  for (const { id } of lines) {
+    told.delete(isOpen ? `-${id}` : id);
+    told.add(isOpen ? id : `-${id}`);
+  }
+  look({ open: [...told].join(","), ...changes });
 }
 
 const WIDTHS = { status: 112, shape: 132, elements: 142, output: 220, fates: 72, groups: 84, norm: 136, update: 136 };
@@ -272,7 +278,7 @@ function makeTable(place) {
   return new Promise((resolve) => {
     table = new Tabulator(place, {
       data: [], index: "id", maxHeight: "70vh", layout: "fitColumns", renderVerticalBuffer: 300, headerSortClickElement: "icon",
-      placeholder: "No slot is like that.", columnDefaults: { headerSort: false, resizable: "header", headerHozAlign: "left" },
+      placeholder: "No slot is like that.", keybindings: false, columnDefaults: { headerSort: false, resizable: "header", headerHozAlign: "left" },
       columns: [
         { title: "name", field: "name", frozen: true, minWidth: 320, formatter: nameCell, titleFormatter: heading("name", "name"), variableHeight: false },
         ...slotColumns.map((each) => ({
@@ -285,7 +291,7 @@ function makeTable(place) {
         element.setAttribute("role", "row");
         element.dataset.line = of.id;
         element.setAttribute("aria-level", of.depth + 1);
-        element.tabIndex = of.id === (state.row || current.shown[0]?.id) ? 0 : -1;
+        element.tabIndex = of.id === (shownAt.has(state.row) ? state.row : current.shown[0]?.id) ? 0 : -1;
         element.classList.toggle("ps-chosen", of.id === state.row);
         element.setAttribute("aria-selected", of.id === state.row);
         if (canOpen(of)) element.setAttribute("aria-expanded", current.open.has(of.id));
@@ -330,8 +336,8 @@ function keys(event) {
   if (at === undefined) return;
   const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: current.shown.length - 1, PageDown: at + 12, PageUp: at - 12 }[event.key];
   if (to !== undefined) focusRow(current.shown[Math.max(0, Math.min(current.shown.length - 1, to))]);
-  else if (event.key === "ArrowRight") current.open.has(of.id) || !canOpen(of) ? focusRow(current.shown[Math.min(at + 1, current.shown.length - 1)]) : toggle(of, true);
-  else if (event.key === "ArrowLeft") current.open.has(of.id) ? toggle(of, false) : of.parent && focusRow(of.parent);
+  else if (event.key === "ArrowRight") current.open.has(of.id) || !canOpen(of) ? focusRow(current.shown[Math.min(at + 1, current.shown.length - 1)]) : toggle(of);
+  else if (event.key === "ArrowLeft") current.open.has(of.id) ? toggle(of) : of.parent && focusRow(of.parent);
   else if (event.key === "Enter" || event.key === " ") canOpen(of) ? toggle(of) : look({ row: of.id });
   else if (event.key === "c") copy(of.label);
   else return;
@@ -346,7 +352,9 @@ async function goTo(id, where) {
 async function focusRow(of) {
   look({ row: of.id });
   await goTo(of.id, "nearest");
-  table.getRow(of.id)?.getElement().focus({ preventScroll: true });
+  const element = table.getRow(of.id)?.getElement();
+  for (let turn = 0; element && !element.isConnected && turn < 30; turn += 1) await new Promise(requestAnimationFrame); // drawn once it is scrolled to
+  element?.focus({ preventScroll: true });
 }
 
 // Opens what a slot or a module lies in, and goes there.
@@ -354,11 +362,9 @@ async function reveal({ slot, module }) {
   const target = slot !== undefined ? lineOfSlot(slot) : lineOfModule(module);
   if (!target) return;
   if (slot !== undefined && !wantedSlots[slot]) look({ q: "", status: "", dtype: "", has: "", group: "" });
-  const missing = [];
-  for (let at = target.parent; at; at = at.parent) if (!current.open.has(at.id)) missing.push(at.id);
-  const told = new Set(listOf(state.open));
-  missing.forEach((id) => (told.has(id) ? told.delete(id) : told.add(id)));
-  look({ open: [...told].join(","), row: target.id });
+  const above = [];
+  for (let at = target.parent; at; at = at.parent) above.push(at);
+  tellOpen(above.filter((each) => !current.open.has(each.id)), true, { row: target.id });
   await ready;
   document.getElementById("ps-table").scrollIntoView({ block: "nearest" });
   await goTo(target.id, "center");
@@ -376,7 +382,7 @@ function otherEnd(number, of) {
   const held = new Set(of.members);
   const last = ends.findLastIndex((slot) => held.has(slot));
   const next = [...ends.slice(last + 1), ...ends].find((slot) => !held.has(slot));
-  if (next !== undefined) reveal({ slot: next });
+  reveal({ slot: next ?? ends.find((slot) => `s${slot}` !== state.row) }); // of a line that holds both, one by itself
 }
 
 function copy(words) {

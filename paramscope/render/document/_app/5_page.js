@@ -146,16 +146,6 @@ function makeChart() {
     if (area.slot === undefined && area.module === moduleAt(state.root)) return;
     goInto(area);
   });
-  // Where an area lies, for those who look at the page from outside.
-  place("chart").whereIs = (path) => {
-    const found = made.getModel().getSeriesByIndex(0).getData();
-    for (let at = 0; at < found.count(); at += 1) {
-      const area = found.getRawDataItem(at);
-      const lies = found.getItemLayout(at);
-      if (area && !area.isPart && lies && pathOf(area) === path) return [lies.x + 12, lies.y + 8];
-    }
-    return null;
-  };
   new ResizeObserver(() => made.resize()).observe(place("chart"));
   return made;
 }
