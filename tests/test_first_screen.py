@@ -258,7 +258,8 @@ def test_a_map_says_what_becomes_of_each_block() -> None:
     model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(5)), nn.ReLU())
     model[0].requires_grad_(False)
     model[1].bias.requires_grad_(False)
-    optimizer = torch.optim.SGD([model[1].weight, *model[2].parameters(), model[3].weight])
+    stepped = [*model[1].parameters(), *model[2].parameters(), *model[3].parameters()]
+    optimizer = torch.optim.SGD(stepped[:-1])
     known = block_map(screen(audit(model, optimizer=optimizer), width=100, blocks=True))
     assert known == [
         "blocks: █ trains, ▒ in part, ░ frozen, ! not all that trains is stepped, - no registered parameter",
@@ -298,6 +299,27 @@ def test_a_map_of_very_many_blocks_has_few_lines(width: int, each: int) -> None:
     assert cells_of(lines) == "█" * odd + "▒" + "█" * (trains - odd - 1) + "░" * frozen
 
 
+def test_what_has_no_parameters_does_not_count_among_many() -> None:
+    layers = [nn.ReLU() if at % 2 else nn.Linear(1, 1, device="meta") for at in range(2_000)]
+    nn.ModuleList(layers[1_000:]).requires_grad_(False)
+    assert cells_of(block_map(screen(audit(nn.Sequential(*layers)), blocks=True))) == "█" * 100 + "░" * 100
+
+
+def test_of_blocks_within_blocks_the_outermost_that_differ_are_mapped() -> None:
+    model = nn.Module()
+    model.layers = nn.ModuleList(repeated(6, {2} if at == 3 else set(), "experts") for at in range(5))
+    lines = block_map(screen(audit(model), blocks=True))
+    assert lines == ["blocks: █ trains, ▒ in part", "  layers  0 ███▒█ 4"]
+    # Where all layers are in part frozen, their experts tell.
+    model.layers = nn.ModuleList(repeated(6, {at % 2}, "experts") for at in range(5))
+    assert block_map(screen(audit(model), blocks=True))[1:] == [
+        "  layers.0.experts and 2 alike",
+        "    0 ░█████ 5",
+        "  layers.1.experts and 1 alike",
+        "    0 █░████ 5",
+    ]
+
+
 def test_many_families_that_differ_are_listed_in_part() -> None:
     model = nn.ModuleDict({f"{chr(97 + at)}_net": repeated(5 + at, {at}) for at in range(9)})
     lines = block_map(screen(audit(model), blocks=True))
@@ -312,6 +334,8 @@ def test_a_map_fits_whatever_the_blocks_are_called(width: int) -> None:
         model._modules[name] = repeated(120, {3})
         lines = block_map(screen(audit(model), width=width, blocks=True))
         assert lines[0] == "blocks: █ trains, ░ frozen"
+        assert all(line.isprintable() for line in lines)
+        assert len(lines) <= 20
         assert max(map(wcswidth, lines)) <= width
         assert cells_of(lines).count("░") == 1
 
