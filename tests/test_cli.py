@@ -199,6 +199,20 @@ def test_the_module_runs_as_a_program(folder: Path) -> None:
     assert done.stdout.startswith("paramscope 0.")
 
 
+def on_a_terminal(command: list[str], environment: dict[str, str]) -> bytes:
+    """What a command that succeeds writes to a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux tells that the other end is closed
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    return shown
+
+
 @pytest.mark.parametrize(
     ("environment", "colored"),
     [({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
@@ -207,19 +221,49 @@ def test_color_on_a_terminal_only(folder: Path, environment: dict[str, str], col
     assert run("inspect", "net.py:build", "-o", "report.json") == 0
     command = [sys.executable, "-m", "paramscope", "inspect", "report.json"]
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(command, stdout=theirs, env={**kept, **environment}) as process:
-        os.close(theirs)
-        shown = b""
-        with contextlib.suppress(OSError):  # how Linux tells that the other end is closed
-            while part := os.read(ours, 4096):
-                shown += part
-    os.close(ours)
-    assert process.returncode == 0
+    shown = on_a_terminal(command, {**kept, **environment})
     assert b"lin: Linear" in shown
     assert (b"\x1b[" in shown) is colored
     piped = subprocess.run(command, capture_output=True, env={**kept, **environment}, check=True)
     assert b"\x1b[" not in piped.stdout
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "drawn"),
+    [
+        ({}, [], "████░█"),
+        ({"NO_COLOR": "1"}, [], "████░█"),
+        ({"PYTHONIOENCODING": "ascii"}, [], "####.#"),
+        ({"TERM": "dumb"}, [], ""),
+        ({"TERM": "dumb"}, ["--bars"], "████░█"),
+        ({}, ["--no-bars"], ""),
+    ],
+)
+def test_a_map_of_blocks_and_bars_on_a_terminal_only(
+    folder: Path, environment: dict[str, str], options: list[str], drawn: str
+) -> None:
+    (folder / "blocks.py").write_text(
+        "from torch import nn\ndef build():\n    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(6)))\n"
+        "    model[4].requires_grad_(False)\n    return model\n"
+    )
+    assert run("inspect", "blocks.py:build", "-o", "report.json") == 0
+    command = [sys.executable, "-m", "paramscope", "inspect", "report.json", *options]
+    kept = {name: value for name, value in os.environ.items() if name != "TERM"}
+    surroundings = {**kept, "TERM": "xterm", "COLUMNS": "120", **environment}
+    shown = re.sub("\x1b\\[[0-9;]*m", "", on_a_terminal(command, surroundings).decode())
+    lines = [line for line in shown.splitlines() if line.startswith("  Sequential  0 ")]
+    assert lines == ([f"  Sequential  0 {drawn} 5"] if drawn else [])
+    assert bool(re.search(r"100\.0%  (█|#){12} ", shown)) is bool(drawn)
+    piped = subprocess.run(command, capture_output=True, env=surroundings, check=True).stdout.decode()
+    assert ("  Sequential  0 " in piped) is ("--bars" in options)
+    written = subprocess.run([*command, "-o", "tree.txt"], env=surroundings, check=True)
+    assert written.returncode == 0
+    assert ("  Sequential  0 " in (folder / "tree.txt").read_text()) is ("--bars" in options)
+
+
+def test_a_format_without_bars_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", "net.py:build", "-f", "json", "--bars") == 2
+    assert "error: the format json takes no --bars\nhelp: These do: table, tree." in capsys.readouterr().err
 
 
 def test_a_target_needs_no_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

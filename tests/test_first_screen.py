@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.first_models import MODELS
+from support.first_models import MODELS, PARTLY
+from support.names import NAMES
 from torch import nn
 from wcwidth import wcswidth
 
 from paramscope import Report, audit
+from paramscope.errors import FormatError
 
 GOLDENS = Path(__file__).parent / "goldens" / "screen"
 FITS = {"resnet18": 45, "llama_70b": 24, "deepseek_v3": 34}
@@ -205,3 +207,170 @@ def test_an_optimizer_is_one_line() -> None:
     groups = ({"params": list(model[0].parameters())}, {"params": list(model[1].parameters()), "lr": 0.1})
     optimizer = torch.optim.AdamW(groups)
     assert "\noptimizer 0: AdamW, 2 groups, 12 elements\n" in screen(audit(model, optimizer=optimizer))
+
+
+def block_map(text: str) -> list[str]:
+    """The lines of the map of blocks, its legend first; none where there is no map."""
+    found = [block.splitlines() for block in text.split("\n\n") if block.startswith("blocks: ")]
+    return found[0] if found else []
+
+
+def cells_of(lines: list[str]) -> str:
+    """The characters of a map of one family, less the gaps between tens."""
+    rows = [re.search(r"(?:^|  )\d+ (\D+) \d+$", line) for line in lines[1:]]
+    return "".join(re.sub("(.{10}) ", r"\1", row[1]) for row in rows if row)
+
+
+def repeated(number: int, frozen: set[int], name: str = "layers") -> nn.Module:
+    """A model of small blocks."""
+    model = nn.Module()
+    model.add_module(name, nn.ModuleList(nn.Linear(1, 1, bias=False) for _ in range(number)))
+    for at, block in enumerate(model.get_submodule(name).children()):
+        block.requires_grad_(at not in frozen)
+    return model
+
+
+@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("name", PARTLY)
+def test_the_first_screen_maps_blocks_that_differ(name: str, width: int) -> None:
+    report = audit(PARTLY[name]())
+    text = screen(report, width=width, blocks=True)
+    golden = GOLDENS / f"{name}_blocks_{width}.txt"
+    if os.environ.get("PARAMSCOPE_UPDATE_GOLDENS"):
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8"), "PARAMSCOPE_UPDATE_GOLDENS=1 writes it anew"
+    assert max(map(wcswidth, text.splitlines())) <= width
+    assert not block_map(screen(report, width=width))
+    drawn = {
+        "gpt2_half_frozen": "░" * 6 + "█" * 6,
+        "llama_70b_thawed": "░" * 7 + "█" + "░" * 72,
+        "moe_experts_frozen": "██░███████▒█",
+    }
+    assert cells_of(block_map(text)) == drawn[name]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_blocks_that_are_alike_have_no_map(reports: dict[str, Report], name: str) -> None:
+    assert screen(reports[name], blocks=True) == screen(reports[name])
+
+
+def test_a_map_says_what_becomes_of_each_block() -> None:
+    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(5)), nn.ReLU())
+    model[0].requires_grad_(False)
+    model[1].bias.requires_grad_(False)
+    stepped = [*model[1].parameters(), *model[2].parameters(), *model[3].parameters()]
+    optimizer = torch.optim.SGD(stepped[:-1])
+    known = block_map(screen(audit(model, optimizer=optimizer), width=100, blocks=True))
+    assert known == [
+        "blocks: █ trains, ▒ in part, ░ frozen, ! not all that trains is stepped, - no registered parameter",
+        "  Sequential  0 ░▒█!!- 5",
+    ]
+    # What is stepped is unknown.
+    assert cells_of(block_map(screen(audit(model), blocks=True))) == "░▒███-"
+
+
+def test_few_blocks_and_numbers_that_are_no_places_have_no_map() -> None:
+    assert block_map(screen(audit(repeated(4, {1})), blocks=True))
+    assert not block_map(screen(audit(repeated(3, {1})), blocks=True))
+    for numbers, drawn in (((1, 2, 4, 7), "█░ █  █"), ((0, 30, 60, 90), ""), ((10**17, 10**17 + 1, 10**17 + 2), "")):
+        layers = {f"layer{number}": nn.Linear(1, 1) for number in (*numbers, numbers[-1] + 1)[: 4 if drawn else 5]}
+        [*layers.values()][1].requires_grad_(False)
+        text = screen(audit(nn.ModuleDict(layers)), blocks=True)
+        assert cells_of(block_map(text)) == drawn
+        assert bool(block_map(text)) is bool(drawn)
+
+
+def test_what_was_asked_for_is_mapped() -> None:
+    report = audit(repeated(30, {7, 21}))
+    assert cells_of(block_map(screen(report, path="layers.[5-9]", blocks=True))) == "██░██"
+    assert "  layers  5 " in screen(report, path="layers.[5-9]", blocks=True)
+    assert not block_map(screen(report, status="frozen", blocks=True))
+
+
+@pytest.mark.parametrize(("width", "each"), [(40, 200), (80, 50), (160, 20)])
+def test_a_map_of_very_many_blocks_has_few_lines(width: int, each: int) -> None:
+    report = audit(repeated(10_000, {1_300, *range(5_000, 10_000)}))
+    lines = block_map(screen(report, width=width, blocks=True))
+    assert len(lines) <= 8
+    assert lines[-1].strip() == f"a character: {each} blocks"
+    assert max(map(wcswidth, lines)) <= width
+    trains, frozen = 5_000 // each, 5_000 // each
+    odd = 1_300 // each
+    assert cells_of(lines) == "█" * odd + "▒" + "█" * (trains - odd - 1) + "░" * frozen
+
+
+def test_what_has_no_parameters_does_not_count_among_many() -> None:
+    layers = [nn.ReLU() if at % 2 else nn.Linear(1, 1, device="meta") for at in range(2_000)]
+    nn.ModuleList(layers[1_000:]).requires_grad_(False)
+    assert cells_of(block_map(screen(audit(nn.Sequential(*layers)), blocks=True))) == "█" * 100 + "░" * 100
+
+
+def test_of_blocks_within_blocks_the_outermost_that_differ_are_mapped() -> None:
+    model = nn.Module()
+    model.layers = nn.ModuleList(repeated(6, {2} if at == 3 else set(), "experts") for at in range(5))
+    lines = block_map(screen(audit(model), blocks=True))
+    assert lines == ["blocks: █ trains, ▒ in part", "  layers  0 ███▒█ 4"]
+    # Where all layers are in part frozen, their experts tell.
+    model.layers = nn.ModuleList(repeated(6, {at % 2}, "experts") for at in range(5))
+    assert block_map(screen(audit(model), blocks=True))[1:] == [
+        "  layers.0.experts and 2 alike",
+        "    0 ░█████ 5",
+        "  layers.1.experts and 1 alike",
+        "    0 █░████ 5",
+    ]
+
+
+def test_many_families_that_differ_are_listed_in_part() -> None:
+    model = nn.ModuleDict({f"{chr(97 + at)}_net": repeated(5 + at, {at}) for at in range(9)})
+    lines = block_map(screen(audit(model), blocks=True))
+    assert len(lines) == 8
+    assert lines[-1] == "  … and 3 more"
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_a_map_fits_whatever_the_blocks_are_called(width: int) -> None:
+    for name in NAMES.values():
+        model = nn.Module()
+        model._modules[name] = repeated(120, {3})
+        lines = block_map(screen(audit(model), width=width, blocks=True))
+        assert lines[0] == "blocks: █ trains, ░ frozen"
+        assert all(line.isprintable() for line in lines)
+        assert len(lines) <= 20
+        assert max(map(wcswidth, lines)) <= width
+        assert cells_of(lines).count("░") == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "drawn"), [("utf-8", "██░█"), ("cp437", "██░█"), ("ascii", "##.#"), ("latin-1", "##.#")]
+)
+def test_a_terminal_without_blocks_has_a_map_and_bars_in_ascii(encoding: str, drawn: str) -> None:
+    report = audit(repeated(4, {2}))
+    text = screen(report, width=120, blocks=True, encoding=encoding)
+    assert cells_of(block_map(text)) == drawn
+    for line in block_map(text):
+        line.encode(encoding)
+    if encoding == "ascii":
+        assert re.search(r"100\.0%  #{12}  ~\?vm\n", text)
+        assert re.search(r" 25\.0%  ###  +-\?vm\n", text)
+    with pytest.raises(FormatError, match="there is no encoding 'morse'"):
+        screen(report, blocks=True, encoding="morse")
+
+
+def test_bars_can_be_left_out(reports: dict[str, Report]) -> None:
+    assert "█" in screen(reports["gan"], width=160)
+    assert "█" not in screen(reports["gan"], width=160, bars=False)
+
+
+def test_a_map_is_painted_as_the_tree_is() -> None:
+    model = repeated(6, {2, 3})
+    report = audit(model, optimizer=torch.optim.SGD(list(model.parameters())[:5]))
+    painted = screen(report, color=True, blocks=True)
+    assert "  layers  0 ██\x1b[36m░░\x1b[0m█\x1b[33m!\x1b[0m 5\n" in painted
+    assert re.sub("\x1b\\[[0-9;]*m", "", painted) == screen(report, blocks=True)
+
+
+def test_a_map_takes_its_lines_from_the_tree() -> None:
+    report = audit(PARTLY["gpt2_half_frozen"]())
+    with_map, without = screen(report, height=30, blocks=True), screen(report, height=30)
+    assert len(with_map.partition("\n\nfindings")[0].splitlines()) <= 30
+    assert len(tree_of(with_map)) <= len(tree_of(without))

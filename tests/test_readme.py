@@ -42,7 +42,7 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 DEMONSTRATIONS = {
     "demo": ("inspect", "fixtures/vit.py:build", "-O", "fixtures/vit.py:adam"),
     "unseen": ("inspect", "fixtures/unseen.py:build"),
-    "tree": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "-f", "tree"),
+    "tree": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "--bars"),
     "run": ("inspect", "fixtures/vit.py:build", "--input-size", "1,3,256,256"),
     "diff": ("diff", "fixtures/backbone.py:frozen", "fixtures/backbone.py:unfrozen", "-O", "adam_of_trainable"),
     "cost": ("inspect", "fixtures/finetune.py:build", "-O", "fixtures/finetune.py:adamw", "--cost"),

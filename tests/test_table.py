@@ -249,3 +249,21 @@ def test_every_kind_of_sharing_is_spelled_out() -> None:
     ]
     assert "\nc +2 %3" in text
     assert "\nf @4" in text
+
+
+def test_shares_have_bars_where_they_are_asked_for_and_there_is_room() -> None:
+    model = nn.Sequential(nn.Linear(3, 1, bias=False), nn.Linear(1, 1, bias=False))
+    report = audit(model)
+
+    def rows(**options: object) -> list[str]:
+        text = report.render("table", **{"columns": "share,shape", "bars": True, "width": 100, **options})
+        assert isinstance(text, str)
+        return [line for line in text.splitlines() if ".weight" in line]
+
+    assert rows() == ["0.weight  75.0% █████████  1×3", "1.weight  25.0% ███        1×1"]
+    assert rows(encoding="ascii") == ["0.weight  75.0% #########  1×3", "1.weight  25.0% ###        1×1"]
+    plain = ["0.weight   75.0%  1×3", "1.weight   25.0%  1×1"]
+    assert rows(bars=False) == rows(width=99) == plain
+    assert not any("█" in line for line in rows(columns="shape"))
+    wide = nn.ModuleDict({"a" * 80: model})
+    assert "█" not in str(audit(wide).render("table", columns="share,shape", bars=True, width=100))

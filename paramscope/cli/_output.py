@@ -49,10 +49,18 @@ def ending(output: str | None) -> str:
 
 
 def wants_color(output: str | None) -> bool:
-    """Only on a terminal, and not where NO_COLOR is set (to anything) or TERM is dumb."""
-    if output is not None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return False
-    return sys.stdout.isatty()
+    """Only on a terminal that is not dumb, and not where NO_COLOR is set (to anything)."""
+    return is_terminal(output) and not os.environ.get("NO_COLOR")
+
+
+def is_terminal(output: str | None) -> bool:
+    """Whether a person looks at the result as it is written: not in a file or a pipe, nor where TERM is dumb."""
+    return output is None and os.environ.get("TERM") != "dumb" and sys.stdout.isatty()
+
+
+def encoding(output: str | None) -> str:
+    """Of what is written: files are UTF-8."""
+    return "utf-8" if output is not None else sys.stdout.encoding or "utf-8"
 
 
 def check_writable(output: str | None) -> None:
@@ -80,7 +88,7 @@ def write(result: str | bytes, output: str | None) -> None:
             sys.stdout.buffer.write(result)
             sys.stdout.buffer.flush()
         else:
-            for piece in _encoded(result, sys.stdout.encoding or "utf-8"):
+            for piece in _encoded(result, encoding(None)):
                 click.echo(piece, nl=False)
         return
     import tempfile

@@ -47,6 +47,11 @@ class _Lists(click.Command):
 @click.option("--sort", metavar="WORD", help="By model (the default), path, elements, bytes, status or dtype.")
 @click.option("--columns", metavar="WORDS", help="Columns of the table: shape,dtype,bytes.")
 @click.option("--cost", is_flag=True, help="What training takes in memory, now and at the first step.")
+@click.option(
+    "--bars/--no-bars",
+    default=None,
+    help="Bars beside shares, and a map of which of repeated blocks train; by default on a terminal.",
+)
 @click.option("--style", metavar="STYLE", help="The rows alone, for a paper: latex_booktabs, rst, github, grid, …")
 def command(
     target: str,
@@ -59,6 +64,7 @@ def command(
     sort: str | None,
     columns: str | None,
     cost: bool,  # noqa: FBT001  # as above
+    bars: bool | None,  # noqa: FBT001  # as above
     style: str | None,
     building: Building,
 ) -> None:
@@ -74,7 +80,15 @@ def command(
     paramscope inspect model.py:build -o report.json && paramscope inspect report.json
     """
     from paramscope.cli._input import load_report
-    from paramscope.cli._output import check_writable, terminal_height, terminal_width, wants_color, write
+    from paramscope.cli._output import (
+        check_writable,
+        encoding,
+        is_terminal,
+        terminal_height,
+        terminal_width,
+        wants_color,
+        write,
+    )
     from paramscope.render import options_of, render, takers_of
 
     is_table = sort is not None or columns is not None or style is not None
@@ -85,7 +99,15 @@ def command(
     if no_fold:
         options["fold"] = False
     glob = ",".join(globs) if globs else None
-    chosen = {"path": glob, "status": status, "depth": depth, "sort": sort, "columns": columns, "style": style}
+    chosen = {
+        "path": glob,
+        "status": status,
+        "depth": depth,
+        "sort": sort,
+        "columns": columns,
+        "style": style,
+        "bars": bars,
+    }
     options.update((name, value) for name, value in chosen.items() if value is not None)
     if cost and format_ != "cost":
         options["cost"] = True
@@ -93,7 +115,13 @@ def command(
         if name not in taken:
             flag = "--no-fold" if name == "fold" else f"--{name}"
             raise FormatError(f"the format {format_} takes no {flag}", f"These do: {', '.join(takers_of(name))}.")
-    screen: dict[str, object] = {"width": terminal_width(), "color": wants_color(output)}
+    draws = is_terminal(output) if bars is None else bars
+    screen: dict[str, object] = {
+        "width": terminal_width(),
+        "color": wants_color(output),
+        "encoding": encoding(output),
+    }
+    screen |= {"bars": draws, "blocks": draws}
     if output is None and not no_fold and glob is None:
         screen["height"] = terminal_height()
     options.update((name, value) for name, value in screen.items() if name in taken)

@@ -91,3 +91,38 @@ MODELS: dict[str, Callable[[], Any]] = {
     "lstm": lstm,
     "gan": gan,
 }
+
+
+def gpt2_half_frozen() -> nn.Module:
+    """GPT-2 with the lower six of its twelve blocks frozen, on meta."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    with torch.device("meta"):
+        model: Any = GPT2LMHeadModel(GPT2Config())
+    model.transformer.h[:6].requires_grad_(False)
+    return model
+
+
+def llama_70b_thawed() -> nn.Module:
+    """Layer 7 of 80 trains, and nothing else."""
+    model: Any = models.llama70b()
+    model.requires_grad_(False)
+    model.model.layers[7].requires_grad_(True)
+    return model
+
+
+def moe_experts_frozen() -> nn.Module:
+    """50 layers that are all alike: of the 12 experts in each, one is frozen, and one in part."""
+    layers: Any = models.moe(12)
+    for layer in layers:
+        layer[2].requires_grad_(False)
+        layer[10].w1.requires_grad_(False)
+    return nn.ModuleDict({"layers": layers, "head": nn.Linear(2, 2)})
+
+
+PARTLY: dict[str, Callable[[], nn.Module]] = {
+    "gpt2_half_frozen": gpt2_half_frozen,
+    "llama_70b_thawed": llama_70b_thawed,
+    "moe_experts_frozen": moe_experts_frozen,
+}
+"""Models whose blocks differ in what of them trains."""

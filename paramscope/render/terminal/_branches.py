@@ -16,7 +16,7 @@ from paramscope.report.data import ReportData
 
 BAR = 12
 """Terminal columns of a bar that stands for all parameters."""
-_BAR_FROM = 100
+BAR_FROM = 100
 """Terminal columns from which on there is room for bars."""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -42,14 +42,14 @@ class Item(NamedTuple):
     """Whether it is a module whose inside is not listed."""
 
 
-def drawn_items(items: list[Item], report: ReportData, screen: Screen) -> list[str]:
+def drawn_items(items: list[Item], report: ReportData, screen: Screen, *, bars: bool) -> list[str]:
     """The items, one or more lines each, none wider than the screen.
 
-    report: whose parameters all shares are of.
+    report: whose parameters all shares are of. bars: whether there are bars, where there is room.
     """
     longest = max(text.width(item.branch + item.labels[-1]) for item in items)
     for part, is_scaled in _TIGHTNESS if report.run else _TIGHTNESS[:1]:
-        ends = list(_ends(items, report, screen.width, part, is_scaled=is_scaled))
+        ends = list(_ends(items, report, screen, part, is_scaled=is_scaled, bars=bars))
         widths = [column_width([*column, header] if report.run else column) for header, column, _ in ends]
         room = max(16, screen.width - sum(widths) - GAP * len(widths))
         if longest <= room:
@@ -76,7 +76,7 @@ room for the names."""
 
 
 def _ends(
-    items: list[Item], report: ReportData, width: int, part: int, *, is_scaled: bool
+    items: list[Item], report: ReportData, screen: Screen, part: int, *, is_scaled: bool, bars: bool
 ) -> Iterator[tuple[str, Sequence[str], bool]]:
     """(header, cells, whether they are figures) of each column behind the labels."""
     # Among parameters, modules of buffers alone count nothing.
@@ -86,11 +86,11 @@ def _ends(
         for item, alone in zip(items, is_of_buffers, strict=True)
     ]
     shares = [share(item.line, report) for item in items]
-    is_wide = width >= _BAR_FROM
+    is_wide = screen.width >= BAR_FROM
     output, *figures = zip(*(item.ran for item in items), strict=True) if report.run else [()]
     named = [*zip(HEADERS[1:], figures, strict=False)]
     if report.run is not None:
-        yield HEADERS[0], [_cut(cell, width // part) for cell in output], False
+        yield HEADERS[0], [_cut(cell, screen.width // part) for cell in output], False
         if report.run.kind != "graph":
             told = zip(*(gradient_cells(report, item.line.slots) for item in items), strict=True)
             # What the other run shows without memory makes room for what it cannot.
@@ -102,8 +102,8 @@ def _ends(
             yield name, column, True
     if any(shares) and (report.run is None or (is_wide and report.run.kind == "graph")):
         yield "of all", shares, True
-    if is_wide and report.run is None:
-        yield "", [_bar(item.line, report) for item in items], False
+    if bars and is_wide and report.run is None:
+        yield "", [bar(item.line, report, screen) for item in items], False
     yield "fate", [fates(item.line) for item in items], False
 
 
@@ -132,11 +132,13 @@ def _fitted(item: Item, room: int) -> list[str]:
     return [item.branch + first, *(f"{item.below}  {line}".rstrip() for line in rest)]
 
 
-def _bar(line: Line, report: ReportData) -> str:
+def bar(line: Line, report: ReportData, screen: Screen) -> str:
     """A bar of eighths of a column; nothing for nothing, the thinnest for what is next to nothing."""
     part, whole = line.elements, report.totals.parameters
     if not part or not whole or not share(line, report):
         return ""
+    if not screen.shows(_EIGHTHS):
+        return "#" * max(1, round(BAR * part / whole))
     eighths = max(1, round(BAR * 8 * part / whole))
     full, rest = divmod(eighths, 8)
     return "█" * full + (_EIGHTHS[rest] if rest else "")

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from paramscope import text
+from paramscope.errors import FormatError
 
 GAP = 2
 """Columns between two cells."""
@@ -36,6 +37,18 @@ class Screen(NamedTuple):
     """Terminal columns that no line passes."""
     color: bool
     """Whether ANSI colours are understood."""
+    encoding: str = "utf-8"
+    """What characters become on their way there."""
+
+    def shows(self, characters: str) -> bool:
+        """Whether the encoding has all of these. Raises FormatError for one that does not exist."""
+        try:
+            characters.encode(self.encoding)
+        except UnicodeEncodeError:
+            return False
+        except LookupError as error:
+            raise FormatError(f"there is no encoding {self.encoding!r}", "Name one of Python's: utf-8.") from error
+        return True
 
 
 def joined(blocks: Iterable[Sequence[str]]) -> str:

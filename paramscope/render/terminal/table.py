@@ -12,6 +12,7 @@ from paramscope.render._lines import lines_of
 from paramscope.render._page import remarks, varied
 from paramscope.render._ran import COLUMNS as RUN_COLUMNS
 from paramscope.render.terminal import _page as page
+from paramscope.render.terminal._branches import BAR, BAR_FROM, bar
 from paramscope.render.terminal._finding_lines import finding_lines
 from paramscope.render.terminal._layout import GAP, Screen, column_width, joined
 from paramscope.report.data import ReportData
@@ -26,6 +27,8 @@ def render(
     *,
     width: int = 80,
     color: bool = False,
+    bars: bool = False,
+    encoding: str = "utf-8",
     fold: bool = True,
     path: str | None = None,
     status: str | Sequence[str] = (),
@@ -36,12 +39,13 @@ def render(
 ) -> str:
     """The table that people read.
 
-    width: terminal columns that no line passes. color: ANSI colours. fold: repeated siblings as one row, and
-    empty slots left out. path: a glob; only slots that match are listed, the totals stay those of the model.
-    status: what the slots have to be: `trainable`, `frozen,hidden`, `not-stepped`. sort: `model`, `path`, `elements`,
-    `bytes`, `status` or `dtype`. depth: modules so many steps below the root are summed up in one line. columns:
-    names of the columns beside the path, `shape,bytes`; by default what fits the width. style: the rows alone, as a
-    document wants them: `latex_booktabs`, `rst`, `github` or any other table format of tabulate.
+    width: terminal columns that no line passes. color: ANSI colours. bars: in the column `share`, where there is
+    room. encoding: of the terminal; bars are in ASCII where it has no characters for them. fold: repeated siblings as
+    one row, and empty slots left out. path: a glob; only slots that match are listed, the totals stay those of the
+    model. status: what the slots have to be: `trainable`, `frozen,hidden`, `not-stepped`. sort: `model`, `path`,
+    `elements`, `bytes`, `status` or `dtype`. depth: modules so many steps below the root are summed up in one line.
+    columns: names of the columns beside the path, `shape,bytes`; by default what fits the width. style: the rows
+    alone, as a document wants them: `latex_booktabs`, `rst`, `github` or any other table format of tabulate.
 
     Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
     """
@@ -51,10 +55,10 @@ def render(
     if style is not None:
         bare = {COLUMNS["path"]: BARE_PATH, COLUMNS["elements"]: BARE_ELEMENTS}
         return _styled(report, lines.shown, [bare.get(column, column) for column in wanted], style)
-    screen = Screen(width, color)
+    screen = Screen(width, color, encoding)
     blocks = [
         page.title(report, width),
-        _slot_lines(report, lines.shown, wanted, screen) if lines.shown else [nothing(report, selection)],
+        _slot_lines(report, lines.shown, wanted, screen, bars=bars) if lines.shown else [nothing(report, selection)],
         page.total_lines(report, width, lines),
         finding_lines(report, screen),
         page.sharing_lines(report, lines.rows, width),
@@ -91,9 +95,13 @@ def _styled(report: ReportData, lines: list[Line], columns: list[Column], style:
     return f"{drawn}\n"
 
 
-def _slot_lines(report: ReportData, lines: list[Line], wanted: list[Column], screen: Screen) -> list[str]:
+def _slot_lines(
+    report: ReportData, lines: list[Line], wanted: list[Column], screen: Screen, *, bars: bool
+) -> list[str]:
     if wanted:
         columns, cells = wanted, [[column.cell(line, report) for line in lines] for column in wanted]
+        if bars and COLUMNS["share"] in wanted:
+            columns, cells = _with_bars(report, lines, columns, cells, screen)
     else:
         columns, cells = _fitting(report, lines, screen)
     headers = [column.header for column in columns]
@@ -103,6 +111,21 @@ def _slot_lines(report: ReportData, lines: list[Line], wanted: list[Column], scr
     # What was not asked for is not told in words either.
     told = remarks(lines, [*headers, "role", "dtype", "device"] if wanted else headers)
     return page.with_remarks(drawn, told, screen.width)
+
+
+def _with_bars(
+    report: ReportData, lines: list[Line], columns: list[Column], cells: list[list[str]], screen: Screen
+) -> tuple[list[Column], list[list[str]]]:
+    """Some columns, and their cells, with bars behind the shares, where there is room."""
+    at = columns.index(COLUMNS["share"])
+    drawn = [bar(line, report, screen) for line in lines]
+    widths = (max(column_width(column), len(each.header)) + GAP for column, each in zip(cells, columns, strict=True))
+    if screen.width < BAR_FROM or sum(widths) + BAR > screen.width:
+        return columns, cells
+    digits = column_width(cells[at])
+    barred = [f"{share:>{digits}} {each}".rstrip() for share, each in zip(cells[at], drawn, strict=True)]
+    column = columns[at]._replace(is_right=False)
+    return [*columns[:at], column, *columns[at + 1 :]], [*cells[:at], barred, *cells[at + 1 :]]
 
 
 def _fitting(report: ReportData, lines: list[Line], screen: Screen) -> tuple[list[Column], list[list[str]]]:

@@ -19,6 +19,7 @@ from paramscope.render._pieces import Pieces, flat
 from paramscope.render._ran import HEADERS
 from paramscope.render._ran import cells as ran_cells
 from paramscope.render.terminal import _page as page
+from paramscope.render.terminal._blocks import block_lines
 from paramscope.render.terminal._branches import Item, drawn_items
 from paramscope.render.terminal._finding_lines import finding_lines
 from paramscope.render.terminal._layout import Screen, joined, paint
@@ -35,6 +36,9 @@ def render(
     width: int = 80,
     height: int | None = None,
     color: bool = False,
+    bars: bool = True,
+    blocks: bool = False,
+    encoding: str = "utf-8",
     fold: bool = True,
     path: str | None = None,
     status: str | Sequence[str] = (),
@@ -43,33 +47,37 @@ def render(
     """The tree that people read: a line for each module, its own slots beside or below it.
 
     width: terminal columns that no line passes. height: lines that the view should not pass but for findings and
-    sharing: the deepest modules are closed for it. color: ANSI colours. fold: repeated siblings as one. path: a glob;
-    only slots that match are listed. status: what they have to be: `trainable`, `frozen,hidden`. depth: modules so
-    many steps below the root are closed.
+    sharing: the deepest modules are closed for it. color: ANSI colours. bars: beside shares, where there is room.
+    blocks: a map of repeated siblings that differ in whether they train. encoding: of the terminal; bars and map are
+    in ASCII where it has no characters for them. fold: repeated siblings as one. path: a glob; only slots that match
+    are listed. status: what they have to be: `trainable`, `frozen,hidden`. depth: modules so many steps below the
+    root are closed.
 
     Raises GlobError where the glob matches nothing, FormatError for a status that does not exist.
     """
     check_depth(depth)
     selection = Selection(fold, path, words(status))
     lines = lines_of(report, selection)
-    screen = Screen(width, color)
+    screen = Screen(width, color, encoding)
     roots = nodes_of(report, selection, lines.named, lines.wanted)
     is_terse = fold and not selection.status and any(line.record.status != "buffer" for line in lines.shown)
     tree = _Tree(report, roots, lines, width=width, is_terse=is_terse)
     above = page.title(report, width, also=tree.usual)
+    mapped = block_lines(report, lines, screen) if blocks else []
     below = [*page.total_lines(report, width, lines), *page.optimizer_sums(report, width)]
     items = tree.items(depth)
     told = tree.remarks(items)
     if height is not None and depth is None:
-        room = height - len(above) - len(below) - 2
+        room = height - len(above) - len(below) - 2 - (len(mapped) + 1 if mapped else 0)
         if len(items) > max(_LEAST, room - len(page.remark_lines(told, width))):
             told = tree.remarks(items, is_closed=True)
             items = tree.fitting(items, max(_LEAST, room - len(page.remark_lines(told, width))))
             told = tree.remarks(items)
-    drawn = drawn_items(items, report, screen) if items else [nothing(report, selection)]
-    blocks = [
+    drawn = drawn_items(items, report, screen, bars=bars) if items else [nothing(report, selection)]
+    view = [
         [paint(line, "heading", screen) for line in above],
         [*drawn, *(paint(line, "legend", screen) for line in page.remark_lines(told, width))] if items else drawn,
+        mapped,
         below,
         finding_lines(report, screen),
         page.sharing_lines(report, lines.rows, width),
@@ -79,7 +87,7 @@ def render(
         else page.disagreements(report, lines.rows, screen),
         page.note_lines(report, width),
     ]
-    return joined(blocks)
+    return joined(view)
 
 
 class _Tree:
