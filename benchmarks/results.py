@@ -28,6 +28,7 @@ from benchmarks.models import (
     views_subject,
 )
 from benchmarks.ours import BASELINE, OURS
+from benchmarks.pages import page_jobs
 from benchmarks.peers import PEERS, PEFT_PEERS
 from benchmarks.runs import run_jobs
 from benchmarks.seconds import Job, jobs
@@ -152,7 +153,11 @@ def run(effort: Effort) -> Results:
     for count, subject in effort.views:
         views[count], _ = _measured(subject, OURS, effort.limits(subject), keeps_memory=False)
     print("jobs …", file=sys.stderr, flush=True)
-    waited = (*jobs(effort.job_repeats), *run_jobs(effort.job_repeats, is_quick=effort.is_quick))
+    waited = (
+        *jobs(effort.job_repeats),
+        *page_jobs(effort.job_repeats),
+        *run_jobs(effort.job_repeats, is_quick=effort.is_quick),
+    )
     minutes = (time.perf_counter() - start) / 60
     return Results(effort, machine(), tuple(models), trees, views, kept, startups, waited, minutes)
 

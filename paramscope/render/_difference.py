@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paramscope import text
-from paramscope.analysis.changes import folded, roots_of
+from paramscope.analysis.changes import KINDS, folded, roots_of
 from paramscope.analysis.paths import covering, fold_paths
 from paramscope.errors import FormatError, nearest
 from paramscope.render._pieces import Name, Pieces, Prose, flat, joined
@@ -234,7 +234,8 @@ def _finding(finding: Finding, *, with_help: bool) -> Pieces:
     return [*head, *said] if with_help else head
 
 
-def _html(diff: DiffData, *, page: bool = True) -> str:
+def _html(diff: DiffData, *, page: bool = True, script: bool = True) -> str:
+    from paramscope.render.document._app import app_of
     from paramscope.render.document.html import drawn_grid, html_of, whole
 
     blocks = [f'<p class="ps-title">{html_of(_title(diff))}</p>']
@@ -249,7 +250,20 @@ def _html(diff: DiffData, *, page: bool = True) -> str:
         kind = finding.severity.value if word == "new" else "quiet"
         said = html_of(_finding(finding, with_help=word == "new"))
         blocks.append(f'<div class="ps-{kind}">{word}: {said}</div>')
-    return whole("\n".join(blocks), flat(_title(diff)), is_page=page)
+    if not (page and script and diff.is_of_one_model):
+        return whole("\n".join(blocks), flat(_title(diff)), is_page=page)
+    app = app_of(diff.after, {"color": "change"}, changes=_changes(diff))
+    body = ['<div id="ps-theme"></div>', *blocks, '<div id="ps-app"></div>']
+    return whole("\n".join(body), flat(_title(diff)), app=app)
+
+
+def _changes(diff: DiffData) -> dict[str, str]:
+    """What happened to each slot that is there now, in a word: the first that would be told of it."""
+    found: dict[str, str] = {}
+    for change in sorted(diff.changes.changes, key=lambda change: KINDS.index(change.kind)):
+        for path in change.paths[1:] if change.kind == "renamed" else change.paths:
+            found.setdefault(path, change.kind)
+    return found
 
 
 def _json(diff: DiffData) -> str:

@@ -152,12 +152,15 @@ function membersOf(of) {
 }
 
 // As globs are read everywhere in paramscope; words without any of its signs are found wherever they stand.
+const isSubstring = (words) => !/[*?[\],]/.test(words.trim().replace(BEHIND, ""));
+
+// Tells a path that is meant; what is found wherever it stands is looked for in paths in small letters.
 function matcher(words) {
   const wanted = words.trim().replace(BEHIND, "");
   if (!wanted) return null;
-  if (!/[*?[\],]/.test(wanted)) {
+  if (isSubstring(words)) {
     const part = wanted.toLowerCase();
-    return (path) => path.toLowerCase().includes(part);
+    return (path) => path.includes(part);
   }
   const ranges = [];
   const several = [""];

@@ -53,6 +53,7 @@ const HAS = {
   findings: (slot) => findingsOf.slot.has(slot) || isBelowFound(slots.module[slot]),
   ties: (slot) => tiesOf.has(slot),
   "not stepped": (slot) => slots.status.at(slot) === "trainable" && !slots.groups.at(slot),
+  changed: (slot) => slots.change && slots.change.at(slot) !== "unchanged",
   "not reached": (slot) => slots.reached?.at(slot) === "no",
 };
 
@@ -64,8 +65,16 @@ function isBelowFound(module) {
 const listOf = (words) => (words ? words.split(",") : []);
 const isFiltered = () => FILTERS.some((name) => state[name].trim());
 
+let searched; // every path, from the first search on
+function pathsFor(words) {
+  const isWord = isSubstring(words);
+  searched ??= {};
+  return (searched[isWord] ??= Array.from(slots.module, (_, slot) => (isWord ? slotPath(slot).toLowerCase() : slotPath(slot))));
+}
+
 function filter() {
   const matches = matcher(state.q);
+  const paths = matches && pathsFor(state.q);
   // Empty slots are listed where they are asked for, or where every slot is.
   const named = listOf(state.status);
   const shown = named.length || state.fold === "0" ? named : slots.status.values.filter((each) => each !== "empty");
@@ -80,7 +89,7 @@ function filter() {
       (!dtypes || dtypes.has(slots.dtype.codes[slot])) &&
       (!groups || groups[slots.groups.codes[slot]]) &&
       has.every((each) => each(slot)) &&
-      (!matches || matches(slotPath(slot)));
+      (!matches || matches(paths[slot]));
     wantedSlots[slot] = isWanted ? 1 : 0;
     found += wantedSlots[slot];
   }

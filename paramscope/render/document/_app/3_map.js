@@ -23,6 +23,7 @@ if (slots.cost) {
   SIZES.cost = "bytes of training";
   COLORS.cost = "bytes of training";
 }
+if (slots.change) COLORS.change = "change";
 const FIGURES = new Set(["norm", "update", "cost"]);
 const OF_MODULES = new Set(["flops", "kept"]);
 const SHORT = { elements: short, bytes, flops: short, kept: bytes, cost: bytes };
@@ -97,7 +98,7 @@ function scaleColor(color, figure) {
 function categoryColor(color, value) {
   if (color === "status") return STATUS_COLORS[value] ?? "#7f7f7f";
   if (color === "reached") return { yes: "#0072b2", no: "#d55e00", "": "#7f7f7f" }[value];
-  if (value === "") return "#7f7f7f";
+  if (value === "" || value === "unchanged") return "#a8adb3";
   return PALETTE[slots[color].values.filter(Boolean).indexOf(value) % PALETTE.length];
 }
 

@@ -49,6 +49,7 @@ function kidsOf(of, order) {
 }
 
 const slotColumns = [
+  ...(slots.change ? [{ name: "change", title: "change", text: (of) => valuesOf(of, slots.change).sort().join(", ") }] : []),
   { name: "status", title: "status", of: (slot) => slots.status.at(slot) },
   { name: "shape", title: "shape", of: (slot) => slots.shape.at(slot), isOfSlots: true },
   ...["dtype", "device"].filter((name) => slots[name].values.filter(Boolean).length > 1)

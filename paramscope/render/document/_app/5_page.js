@@ -29,7 +29,7 @@ function build() {
   const statuses = slots.status.values.filter((_, code) => slots.status.codes.includes(code));
   const dtypes = slots.dtype.values.filter(Boolean);
   const groups = [...new Set(slots.groups.values.flatMap((each) => each.split(" ")))].filter(Boolean);
-  const has = [data.findings.length && "findings", data.sharing.length && "ties", data.stepped && "not stepped", slots.reached && "not reached"].filter(Boolean);
+  const has = [slots.change && "changed", data.findings.length && "findings", data.sharing.length && "ties", data.stepped && "not stepped", slots.reached && "not reached"].filter(Boolean);
   app.append(
     h("section", { class: "ps-card ps-map", "aria-label": "map of the model" },
       h("div", { class: "ps-bar" },

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -32,12 +33,17 @@ class App(NamedTuple):
 NO_APP = App("", "", "default-src 'none'; style-src 'unsafe-inline'")
 
 
-def app_of(report: ReportData, start: dict[str, str], *, cost: bool) -> App:
-    """The map and the table of a report. start: what the page's view is at first, as its address tells it. cost: also
-    what training takes in memory."""
+def app_of(
+    report: ReportData, start: Mapping[str, str], *, cost: bool = False, changes: Mapping[str, str] | None = None
+) -> App:
+    """The map and the table of a report.
+
+    start: what the page's view is at first, as its address tells it. cost: also what training takes in memory.
+    changes: of slots that are not what they were, by path, what happened to them.
+    """
     style, scripts, policy = _parts()
-    data = f'<script type="application/json" id="ps-data">{script_data(report, start, cost=cost)}</script>\n'
-    return App(style, data + scripts, policy)
+    data = script_data(report, start, cost=cost, changes=changes)
+    return App(style, f'<script type="application/json" id="ps-data">{data}</script>\n{scripts}', policy)
 
 
 @cache

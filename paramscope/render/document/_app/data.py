@@ -9,7 +9,7 @@ import base64
 import json
 import sys
 from array import array
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from paramscope import text
@@ -39,12 +39,13 @@ _FIGURES: dict[str, Callable[[SlotRecord], float | None]] = {
 }
 
 
-def script_data(report: ReportData, start: dict[str, str], *, cost: bool) -> str:
-    """JSON that stands in a script element and cannot end it. start: what the page's view is at first, as its address
-    tells it. cost: also what training takes in memory."""
+def script_data(
+    report: ReportData, start: Mapping[str, str], *, cost: bool, changes: Mapping[str, str] | None
+) -> str:
+    """JSON that stands in a script element and cannot end it; its options are those of the page."""
     found: dict[str, Any] = {
         "title": flat(page.title(report)),
-        "start": start,
+        "start": dict(start),
         "totals": report.totals.parameters,
         "kind": report.run.kind if report.run else None,
         "stepped": bool(report.optimizers),
@@ -58,6 +59,8 @@ def script_data(report: ReportData, start: dict[str, str], *, cost: bool) -> str
         taken = nbytes_by_slot(report)
         found["slots"]["cost"] = _coded(taken.get(path, 0) for path in report.slots)
         found["cost"] = _cost(report)
+    if changes is not None:
+        found["slots"]["change"] = _coded(changes.get(path, "unchanged") for path in report.slots)
     # NOTE: `<` ends the element, or opens a comment in it; JSON may write it so, too.
     return json.dumps(found, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
