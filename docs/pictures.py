@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,25 @@ def thawed() -> Report:
     return audit(model)
 
 
+def half_frozen() -> Report:
+    """GPT-2 with the first eight of its twelve blocks frozen, and AdamW over the rest."""
+    model = gpt2()
+    for path, parameter in model.named_parameters():
+        parameter.requires_grad_(not re.match(r"transformer\.(wte|wpe|h\.[0-7]\.)", path))
+    return audit(model, optimizer=torch.optim.AdamW(each for each in model.parameters() if each.requires_grad))
+
+
+def experts() -> Report:
+    """Mixtral 8x7B, of which only the attention is trained."""
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    with torch.device("meta"):
+        model = MixtralForCausalLM(MixtralConfig())
+    for path, parameter in model.named_parameters():
+        parameter.requires_grad_("self_attn" in path)
+    return audit(model)
+
+
 def adversaries() -> Report:
     """Two roots with an optimizer each; the discriminator's forgets a bias."""
     generator = nn.Sequential(nn.Linear(64, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 784))
@@ -60,6 +80,13 @@ PICTURES: dict[str, Callable[[], Report]] = {
     "llama70b": thawed,
     "gan": adversaries,
 }
+CHARTS: dict[str, tuple[str, Callable[[], Report]]] = {
+    "gpt2-treemap": ("treemap", half_frozen),
+    "llama70b-treemap": ("treemap", thawed),
+    "mixtral-treemap": ("treemap", experts),
+    "gpt2-cost": ("cost_bars", half_frozen),
+}
+"""The format and the report of each SVG that needs no Graphviz."""
 
 
 def main() -> None:
@@ -73,6 +100,10 @@ def main() -> None:
             text = report.render(format)
             assert isinstance(text, str)
             (folder / f"{name}.{format}").write_text(text, encoding="utf-8")
+    for name, (format, make) in CHARTS.items():
+        text = make().render(format)
+        assert isinstance(text, str)
+        (folder / f"{name}.svg").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
