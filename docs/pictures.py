@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.models import gpt2, llama70b  # noqa: E402  # found by the line above
 from fixtures import vit  # noqa: E402
 from paramscope import Report, audit  # noqa: E402
+from paramscope.loop.watch import Watch  # noqa: E402
 
 
 def vision() -> Report:
@@ -60,6 +64,17 @@ def experts() -> Report:
     return audit(model)
 
 
+def unheard() -> Watch:
+    """The training loop of docs/watch.md: a backbone that is thawed, and an optimizer that never hears of it."""
+    page = (Path(__file__).parent / "watch.md").read_text(encoding="utf-8")
+    code = page.partition("<!-- example:start -->\n```python\n")[2].partition("```")[0]
+    namespace: dict[str, Any] = {}
+    with redirect_stdout(StringIO()):
+        exec(code, namespace)
+    watched: Watch = namespace["w"]
+    return watched
+
+
 def adversaries() -> Report:
     """Two roots with an optimizer each; the discriminator's forgets a bias."""
     generator = nn.Sequential(nn.Linear(64, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 784))
@@ -80,13 +95,14 @@ PICTURES: dict[str, Callable[[], Report]] = {
     "llama70b": thawed,
     "gan": adversaries,
 }
-CHARTS: dict[str, tuple[str, Callable[[], Report]]] = {
-    "gpt2-treemap": ("treemap", half_frozen),
-    "llama70b-treemap": ("treemap", thawed),
-    "mixtral-treemap": ("treemap", experts),
-    "gpt2-cost": ("cost_bars", half_frozen),
+CHARTS: dict[str, Callable[[], str | bytes]] = {
+    "gpt2-treemap": lambda: half_frozen().render("treemap"),
+    "llama70b-treemap": lambda: thawed().render("treemap"),
+    "mixtral-treemap": lambda: experts().render("treemap"),
+    "gpt2-cost": lambda: half_frozen().render("cost_bars"),
+    "backbone-watch": lambda: unheard().render("svg"),
 }
-"""The format and the report of each SVG that needs no Graphviz."""
+"""Each SVG that needs no Graphviz."""
 
 
 def main() -> None:
@@ -100,8 +116,8 @@ def main() -> None:
             text = report.render(format)
             assert isinstance(text, str)
             (folder / f"{name}.{format}").write_text(text, encoding="utf-8")
-    for name, (format, make) in CHARTS.items():
-        text = make().render(format)
+    for name, draw in CHARTS.items():
+        text = draw()
         assert isinstance(text, str)
         (folder / f"{name}.svg").write_text(text, encoding="utf-8")
 

@@ -29,7 +29,7 @@ def _colors(ink: str, quiet: str, ground: str, line: str) -> str:
         "card": f"fill:{ground};stroke:{line}",
         "chip": f"fill:{ground}",
         "ground": f"stroke:{ground}",
-        "line": f"stroke:{line}",
+        "line": f"stroke:{ink}",
         "ink": f"fill:{ink}",
         "quiet": f"fill:{quiet}",
     }
@@ -152,12 +152,10 @@ def text_width(words: str, size: float) -> float:
 
 
 def fitted(words: str, room: float, size: float) -> str:
-    """A text cut to some pixels, a path to its last name first; empty where less than a word would be left."""
+    """A text cut to some pixels; empty where less than a word would be left."""
     columns = int(room / (EM * size))
-    for shown in (text.name(words), text.name(words.rpartition(".")[2])):
-        if shown and text.width(shown) <= columns:
-            return shown
-    return cut(words, columns) if columns >= 6 else ""
+    shown = text.name(words)
+    return shown if text.width(shown) <= columns else cut(words, columns) if columns >= 6 else ""
 
 
 def label(
@@ -186,6 +184,12 @@ def rect(box: Box, fill: str, tip: str = "", more: str = "") -> str:
     inner = f"><title>{xml(tip)}</title></rect>" if tip else "/>"
     place = f'x="{_n(box.x)}" y="{_n(box.y)}" width="{_n(box.w)}" height="{_n(box.h)}"'
     return f'<rect {place} fill="{fill}"{more}{inner}'
+
+
+def line(x1: float, y1: float, x2: float, y2: float, tip: str) -> str:
+    """A thin line, with a text for who points at it."""
+    place = f'x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"'
+    return f'<line {place} class="ps-line" stroke="{_INK}" stroke-dasharray="2 3"><title>{xml(tip)}</title></line>'
 
 
 def outline(box: Box, width: float) -> str:

@@ -316,6 +316,13 @@ def _by_status(area: _Area) -> Iterator[_Area]:
         at += share
 
 
+def _name(part: _Part, room: float) -> str:
+    """What a part is called in some pixels: of `layers.7` the number before anything is cut."""
+    last = part.name.rpartition(".")[2]
+    is_short = draw.text_width(part.name, 11) <= room or not last or draw.text_width(last, 11) > room
+    return draw.fitted(part.name if is_short else last, room, 11)
+
+
 def _tip(part: _Part, whole: int, size: str) -> str:
     (status,) = part.sums
     kind = f" ({part.kind})" if part.kind else ""
@@ -327,7 +334,7 @@ def _chip(area: _Area, others: Sequence[Box], whole: int, size: str) -> tuple[Bo
     """(where the name of what is opened stands, the name): below those of what it lies in; None without room."""
     box, part = area.box, area.part
     for more in (f" · {_amount(part.size, size)} · {_share(part.size, whole)}", ""):
-        words = draw.fitted(part.name, box.w - 14, 11) + more
+        words = _name(part, box.w - 14) + more
         place = Box(box.x + 2, box.y + 2, draw.text_width(words, 11) + 10, _CHIP)
         while any(place.meets(other) for other in others):
             place = place._replace(y=place.y + _CHIP + 1)
@@ -343,7 +350,7 @@ def _label(area: _Area, chips: Sequence[Box], whole: int, size: str) -> list[str
     # What a chip covers is lost to the label.
     top = max([box.y, *(chip.y + chip.h for chip in chips if chip.meets(box))])
     room = box._replace(x=box.x + 5, w=box.w - 9, y=top + 2, h=box.y + box.h - top - 4)
-    name = draw.fitted(part.name, room.w, 11)
+    name = _name(part, room.w)
     lines = int(room.h / _LINE)
     if not name or lines < 1:
         return []
