@@ -23,9 +23,8 @@ class Report(ReportData):
         return text
 
     def _repr_html_(self) -> str:
-        text = self.render("html", page=False)
-        assert isinstance(text, str)
-        return text
+        drawn = "<details open><summary>Elements by module</summary>\n{}</details>\n{}"
+        return drawn.format(self.render("treemap"), self.render("html", page=False))
 
     def render(self, format: str, **options: Any) -> str | bytes:
         """The report in one of the formats of `paramscope.render`; bytes for pictures.

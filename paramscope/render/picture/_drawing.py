@@ -40,6 +40,18 @@ def _colors(ink: str, quiet: str, ground: str, line: str) -> str:
 _STYLE = f"{_colors(*_LIGHT)}@media (prefers-color-scheme:dark){{{_colors(*_DARK)}}}"
 
 
+class Svg(str):
+    """A picture, which a notebook shows as one."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+    def __repr__(self) -> str:
+        return f"<SVG of {len(self):,} characters>"
+
+
 class Box(NamedTuple):
     """A rectangle, in pixels."""
 
@@ -103,7 +115,7 @@ def checked(pixels: tuple[int, int]) -> tuple[int, int]:
 
 def card(
     width: int, height: int, title: str, figure: str, legend: Sequence[Mark], description: str, parts: Sequence[str]
-) -> str:
+) -> Svg:
     """A whole picture: a title on the left, a figure on the right, a legend below, and what is drawn from HEAD on.
 
     description: for those who do not see it.
@@ -118,22 +130,21 @@ def card(
         x += wide + 16
     heading = fitted(title, room - text_width(figure, 13) - 16, 15) or fitted(title, room, 15)
     is_room = text_width(heading, 15) + text_width(figure, 13) + 16 <= room
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="ps-chart" role="img" width="{width}" height="{height}" '
-            f'viewBox="0 0 {width} {height}" style="max-width:100%;height:auto" font-family="{FONT}">',
-            f"<title>{xml(title)}</title>",
-            f"<desc>{xml(description)}</desc>",
-            f"<style>{_STYLE}</style>",
-            f'<rect class="ps-card" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="8" fill="{_CARD}" '
-            f'stroke="{_LINE}"/>',
-            label(MARGIN, 26, heading, size=15, is_bold=True),
-            *([label(width - MARGIN, 26, figure, size=13, anchor="end", is_quiet=True)] if is_room else []),
-            *entries,
-            *parts,
-            "</svg>\n",
-        ]
-    )
+    drawn = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="ps-chart" role="img" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" style="max-width:100%;height:auto" font-family="{FONT}">',
+        f"<title>{xml(title)}</title>",
+        f"<desc>{xml(description)}</desc>",
+        f"<style>{_STYLE}</style>",
+        f'<rect class="ps-card" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="8" fill="{_CARD}" '
+        f'stroke="{_LINE}"/>',
+        label(MARGIN, 26, heading, size=15, is_bold=True),
+        *([label(width - MARGIN, 26, figure, size=13, anchor="end", is_quiet=True)] if is_room else []),
+        *entries,
+        *parts,
+        "</svg>\n",
+    ]
+    return Svg("\n".join(drawn))
 
 
 def read_out(legend: Sequence[Mark]) -> str:

@@ -123,8 +123,8 @@ class _Model:
                 sums[module][status] += found
         for module in range(len(sums) - 1, 0, -1):  # a child stands behind its parent
             above = self._tree.parents[module]
-            if above >= 0 and sums[module]:
-                sums[above].update(sums[module])
+            for inside, number in sums[module].items() if above >= 0 else ():
+                sums[above][inside] += number
         self._sums = sums
         self._roots = [at for at, above in enumerate(self._tree.parents) if above < 0]
         self.root = self._whole()
