@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ def bars(svg: str) -> dict[str, float]:
             assert title.text is not None
             found[title.text] = float(element.attrib["width"])
     return found
+
+
+def test_the_pieces_of_a_bar_lie_side_by_side() -> None:
+    places: dict[float, list[tuple[float, float]]] = {}
+    for element in ET.fromstring(drawn(adam_of_half())).iter(f"{SVG}rect"):
+        if element.find(f"{SVG}title") is not None:
+            x, y, wide = (float(element.attrib[name]) for name in ("x", "y", "width"))
+            places.setdefault(y, []).append((x, x + wide))
+    assert len(places) == 5
+    for found in places.values():
+        assert found[0][0] == 16 + 150
+        assert all(one[1] == pytest.approx(other[0], abs=1e-3) for one, other in pairwise(found))
 
 
 def texts(svg: str) -> list[str]:

@@ -214,6 +214,12 @@ def test_names_are_data(kind: str) -> None:
         assert max(map(len, svg.splitlines())) < 60_000
 
 
+def test_class_names_are_data() -> None:
+    kind = type("Net\x01\u202e<b>", (nn.Linear,), {})
+    root = ET.fromstring(drawn(audit(nn.Sequential(kind(3, 3, bias=False), kind(4, 4, bias=False)))).encode())
+    assert any("(Net\\x01\\u202e<b>)" in (title.text or "") for title in root.iter(f"{SVG}title"))
+
+
 def test_a_hundred_thousand_tensors_are_a_few_hundred_areas() -> None:
     svg = drawn(audit(moe()))
     found = tiles(svg)

@@ -85,6 +85,22 @@ def test_what_joins_the_optimizer_is_trained() -> None:
     assert titles == ["body.* ×4: frozen", "body.* ×4: trainable since 'after 10'", "head.* ×2: trainable"]
 
 
+def test_what_only_joins_or_only_leaves_moves_too() -> None:
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    watched = watch(model, optimizer)
+    watched.mark("one")
+    optimizer.add_param_group({"params": [model.weight, model.bias]})
+    watched.mark("two")
+    del optimizer.param_groups[1]
+    watched.mark("three")
+    assert [title for title, _, _ in pieces(drawn(watched))] == [
+        "* ×2: trainable, in no optimizer",
+        "* ×2: trainable since 'two'",
+        "* ×2: trainable, in no optimizer since 'three'",
+    ]
+
+
 def test_what_comes_and_goes_is_drawn_while_it_is_there() -> None:
     model = nn.Sequential(nn.Linear(2, 2))
     watched = watch(model)
