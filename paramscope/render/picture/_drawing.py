@@ -81,7 +81,7 @@ class Fill(NamedTuple):
     color: str
     ink: str
     """Of a text on it."""
-    hatch: Literal["", "/", "\\", "-", "|", "x", "+"] = ""
+    hatch: Literal["", "/", "\\", "-", "|", "x"] = ""
 
 
 # Okabe and Ito's colours, told apart with any colour vision, and from each other in grey by their hatches.
@@ -227,9 +227,9 @@ def hatched(box: Box, fill: Fill, step: float = 7) -> list[str]:
     if fill.hatch in ("\\", "x"):
         for x1, y1, x2, y2 in _diagonals(box, step):
             lines.append((2 * box.x + box.w - x1, y1, 2 * box.x + box.w - x2, y2))
-    if fill.hatch in ("-", "+"):
+    if fill.hatch == "-":
         lines += [(box.x, y, box.x + box.w, y) for y in _steps(box.y, box.h, step)]
-    if fill.hatch in ("|", "+"):
+    if fill.hatch == "|":
         lines += [(x, box.y, x, box.y + box.h) for x in _steps(box.x, box.w, step)]
     if not lines:
         return []

@@ -128,7 +128,7 @@ class _Model:
         self._sums = sums
         self._roots = [at for at, above in enumerate(self._tree.parents) if above < 0]
         self.root = self._whole()
-        """All of it; of several roots none of them."""
+        """All of it: the root, or what holds several."""
 
     def _places(self, wanted: set[int] | None) -> dict[int, int]:
         """Of each tensor the slot where it is drawn: the first one that is registered, or the first."""
@@ -170,14 +170,14 @@ class _Model:
         if module is None:
             return []
         below = [self._part(each, part.path) for each in self._below(module)]
-        own = [self._tensor(part, *each) for each in self._own.get(module, ())]
+        own = [self._tensor(*each) for each in self._own.get(module, ())]
         found = sorted([*below, *own], key=lambda each: -each.size)
         if len(found) < 2 and not below:
             return []
         is_said = found[0].size > _MOSTLY * part.size and 2 * part.size < self.root.size
         return [] if is_said else found
 
-    def _tensor(self, owner: _Part, slot: int, status: str, size: int) -> _Part:
+    def _tensor(self, slot: int, status: str, size: int) -> _Part:
         slots = self._report.slots
         record = slots.at(slot)
         return _Part(slots.path_at(slot), record.name, text.shape(record.shape), Counter({status: size}))
