@@ -11,7 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 export PYTHONDONTWRITEBYTECODE :=
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test test-browser vendor lint types check cover hostile zoo zoo-runs crater bench bench-quick pictures goldens schema docs clean
+.PHONY: demo test test-browser vendor lint types check cover hostile zoo zoo-runs crater bench bench-quick pictures
+.PHONY: notebook goldens schema docs clean
 
 demo: .venv/.package
 	$(BIN)/paramscope inspect fixtures/vit.py:build -O fixtures/vit.py:adam
@@ -71,6 +72,10 @@ goldens: .venv/.test
 pictures: .venv/.test
 	$(BIN)/python docs/pictures.py
 
+# docs/example.ipynb with what its cells show today.
+notebook: .venv/.notebook
+	$(BIN)/python docs/notebook.py
+
 # The rules' pages, the README's table and docs/facts.md, from docstrings.
 docs: .venv/.package
 	$(BIN)/python -m paramscope.rules.docs
@@ -100,6 +105,10 @@ clean:
 
 .venv/.test: .venv/.package
 	$(PIP) --no-build-isolation --editable ".[test]"
+	touch $@
+
+.venv/.notebook: .venv/.test
+	$(PIP) --no-build-isolation --editable ".[test,notebook]"
 	touch $@
 
 .venv/.bench: .venv/.test

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.models import gpt2, llama70b  # noqa: E402  # found by the line above
 from fixtures import vit  # noqa: E402
 from paramscope import Report, audit  # noqa: E402
+from paramscope.loop.watch import Watch  # noqa: E402
 
 
 def vision() -> Report:
@@ -40,6 +45,36 @@ def thawed() -> Report:
     return audit(model)
 
 
+def half_frozen() -> Report:
+    """GPT-2 with the first eight of its twelve blocks frozen, and AdamW over the rest."""
+    model = gpt2()
+    for path, parameter in model.named_parameters():
+        parameter.requires_grad_(not re.match(r"transformer\.(wte|wpe|h\.[0-7]\.)", path))
+    return audit(model, optimizer=torch.optim.AdamW(each for each in model.parameters() if each.requires_grad))
+
+
+def experts() -> Report:
+    """Mixtral 8x7B, of which only the attention is trained."""
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    with torch.device("meta"):
+        model = MixtralForCausalLM(MixtralConfig())
+    for path, parameter in model.named_parameters():
+        parameter.requires_grad_("self_attn" in path)
+    return audit(model)
+
+
+def unheard() -> Watch:
+    """The training loop of docs/watch.md: a backbone that is thawed, and an optimizer that never hears of it."""
+    page = (Path(__file__).parent / "watch.md").read_text(encoding="utf-8")
+    code = page.partition("<!-- example:start -->\n```python\n")[2].partition("```")[0]
+    namespace: dict[str, Any] = {}
+    with redirect_stdout(StringIO()):
+        exec(code, namespace)
+    watched: Watch = namespace["w"]
+    return watched
+
+
 def adversaries() -> Report:
     """Two roots with an optimizer each; the discriminator's forgets a bias."""
     generator = nn.Sequential(nn.Linear(64, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 784))
@@ -60,6 +95,14 @@ PICTURES: dict[str, Callable[[], Report]] = {
     "llama70b": thawed,
     "gan": adversaries,
 }
+CHARTS: dict[str, Callable[[], str | bytes]] = {
+    "gpt2-treemap": lambda: half_frozen().render("treemap"),
+    "llama70b-treemap": lambda: thawed().render("treemap"),
+    "mixtral-treemap": lambda: experts().render("treemap"),
+    "gpt2-cost": lambda: half_frozen().render("cost_bars"),
+    "backbone-watch": lambda: unheard().render("svg"),
+}
+"""Each SVG that needs no Graphviz."""
 
 
 def main() -> None:
@@ -73,6 +116,10 @@ def main() -> None:
             text = report.render(format)
             assert isinstance(text, str)
             (folder / f"{name}.{format}").write_text(text, encoding="utf-8")
+    for name, draw in CHARTS.items():
+        text = draw()
+        assert isinstance(text, str)
+        (folder / f"{name}.svg").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

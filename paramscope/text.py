@@ -43,6 +43,14 @@ def scaled(number: int) -> str:
     return str(number)
 
 
+def short(number: int) -> str:
+    """`50.3M`: a count of elements where there is no room for all of its digits; B for billions."""
+    for power, unit in ((12, "T"), (9, "B"), (6, "M"), (3, "k")):
+        if number >= 10**power:
+            return f"{number / 10**power:,.1f}{unit}"
+    return str(number)
+
+
 def shape(sizes: Sequence[int] | None) -> str:
     """`1×65×1024`; `scalar` without dimensions, `unknown` for None; of very many dimensions the first and last."""
     if sizes is None:

@@ -88,8 +88,9 @@ def test_every_status_has_its_word_and_its_look() -> None:
 
 def test_a_notebook_gets_a_part_of_a_page() -> None:
     net = report()
-    part = net._repr_html_()
-    assert part == page(net, page=False)
+    part = page(net, page=False)
+    picture = str(net.render("treemap"))
+    assert net._repr_html_() == (f"<details open><summary>Elements by module</summary>\n{picture}</details>\n{part}")
     assert part.startswith('<div class="paramscope">\n<style>')
     assert part.endswith("</div>\n")
     assert Page(part).tags.isdisjoint({"html", "head", "body", "meta", "title"})

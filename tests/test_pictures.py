@@ -23,7 +23,7 @@ def script() -> ModuleType:
     return module
 
 
-PICTURES = script().PICTURES
+PICTURES, CHARTS = script().PICTURES, script().CHARTS
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -36,6 +36,11 @@ def test_no_picture_is_stale(name: str) -> None:
     assert words(drawn) == words((FOLDER / f"{name}.svg").read_text(encoding="utf-8")), "run: make pictures"
 
 
+@pytest.mark.parametrize("name", CHARTS)
+def test_no_chart_is_stale(name: str) -> None:
+    assert CHARTS[name]() == (FOLDER / f"{name}.svg").read_text(encoding="utf-8"), "run: make pictures"
+
+
 def words(svg: str) -> list[str]:
     """Every text in a picture."""
     found = sorted(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
@@ -44,4 +49,4 @@ def words(svg: str) -> list[str]:
 
 
 def test_the_folder_holds_nothing_else() -> None:
-    assert {path.stem for path in FOLDER.iterdir()} == set(PICTURES)
+    assert {path.stem for path in FOLDER.iterdir()} == {*PICTURES, *CHARTS}

@@ -16,9 +16,10 @@ from paramscope import text
 from paramscope.capture import named_roots, without_modes
 from paramscope.capture.handed import handed_over
 from paramscope.collector import paused_collector
-from paramscope.errors import FindingsError, FindingsWarning, NotAnOptimizer, WatchError
+from paramscope.errors import FindingsError, FindingsWarning, FormatError, NotAnOptimizer, WatchError
 from paramscope.loop.changes import UNHEARD, changes
 from paramscope.loop.hooks import Hooks
+from paramscope.loop.lanes import MOVING, Stood, drawn
 from paramscope.loop.look import Held, look
 from paramscope.loop.reducers import Reducers
 from paramscope.loop.steps import Stepping
@@ -67,10 +68,14 @@ class Watch:
         self._audit = audit
         self._is_closed = False
         self._findings: list[Finding] = []
+        self._found_at: list[int] = []
+        """Of each finding the number of its step."""
         self._said: set[tuple[str, str]] = set()
         self._moments: list[Moment] = []
         start, live = look(roots, self._held)
         self._last = start
+        self._stood = [Stood.of(start)]
+        """At the start and at each mark; the same record where nothing moved."""
         self._frozen = {
             path for path, is_trainable in zip(start.slots, start.is_trainable, strict=True) if not is_trainable
         }
@@ -108,6 +113,7 @@ class Watch:
         steps = tuple((stepping.held.name, stepping.number) for stepping in self._steppings)
         found = Moment(str(label), steps, changed, tuple(self._lost()), (before.slots, after.slots))
         self._moments.append(found)
+        self._stood.append(self._stood[-1] if MOVING.isdisjoint(each.kind for each in changed) else Stood.of(after))
         return found
 
     @property
@@ -158,6 +164,22 @@ class Watch:
             parts.append("no findings")
         return "\n".join(part for part in parts if part) or "no marks yet"
 
+    def render(self, format: str) -> str:
+        """What was seen so far as `text`, which is `str(watch)`, or as `svg`: a lane for slots that fared alike, when
+        they were trained and when not, marks and findings.
+
+        Raises FormatError for another format.
+        """
+        if format == "text":
+            return str(self)
+        if format != "svg":
+            raise FormatError(f"a watch has no format {format!r}", "Formats: text, svg.")
+        steps = max((stepping.number for stepping in self._steppings), default=0)
+        return drawn(self._stood, self._moments, list(zip(self._found_at, self._findings, strict=True)), steps)
+
+    def _repr_html_(self) -> str:
+        return self.render("svg")
+
     def __repr__(self) -> str:
         return f"<Watch of {len(self._moments)} marks, {len(self._findings)} findings>"
 
@@ -200,6 +222,7 @@ class Watch:
         if not found:
             return
         self._findings += found
+        self._found_at += [step.number] * len(found)
         if self._on_finding == "raise":
             problem = f"{text.plural(len(found), 'finding')} at step {step.number}"
             raise FindingsError(problem, detail="\n".join(map(str, found)))

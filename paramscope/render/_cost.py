@@ -43,7 +43,7 @@ def tables(report: ReportData) -> list[Table]:
         "device": first.by_device,
         "root" if len(report.snapshot.roots) > 1 else "module": first.by_module,
     }
-    split = [_table(name, _shortened(sums)) for name, sums in by.items() if len(sums) > 1]
+    split = [_table(name, shortened(sums, _LISTED)) for name, sums in by.items() if len(sums) > 1]
     return [Table(["bytes", "now", "at the first step"], rows), *split]
 
 
@@ -69,14 +69,14 @@ def _table(name: str, sums: Mapping[str, Sums]) -> Table:
     return Table([f"by {name}", *(part.removeprefix("optimizer_") for part in parts), "total"], rows)
 
 
-def _shortened(sums: Mapping[str, Sums]) -> Mapping[str, Sums]:
+def shortened(sums: Mapping[str, Sums], most: int) -> Mapping[str, Sums]:
     """The first ones, and the rest in one."""
-    if len(sums) <= _LISTED:
+    if len(sums) <= most:
         return sums
     listed = list(sums.items())
-    rest = [each for _, each in listed[_LISTED - 1 :]]
+    rest = [each for _, each in listed[most - 1 :]]
     last = Sums(*(None if None in column else sum(filter(None, column)) for column in zip(*rest, strict=True)))
-    return {**dict(listed[: _LISTED - 1]), f"{len(rest):,} others": last}
+    return {**dict(listed[: most - 1]), f"{len(rest):,} others": last}
 
 
 def remarks(report: ReportData) -> list[Pieces]:

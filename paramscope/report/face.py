@@ -23,7 +23,8 @@ class Report(ReportData):
         return text
 
     def _repr_html_(self) -> str:
-        return self.to_html(page=False)
+        drawn = "<details open><summary>Elements by module</summary>\n{}</details>\n{}"
+        return drawn.format(self.render("treemap"), self.to_html(page=False))
 
     def render(self, format: str, **options: Any) -> str | bytes:
         """The report in one of the formats of `paramscope.render`; bytes for pictures.
