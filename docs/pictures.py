@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
@@ -105,6 +109,31 @@ CHARTS: dict[str, Callable[[], str | bytes]] = {
 """Each SVG that needs no Graphviz."""
 
 
+def page() -> str:
+    """The page of the GPT-2 of which eight blocks are frozen."""
+    return half_frozen().to_html()
+
+
+def digest(text: str) -> str:
+    """What tells whether a screenshot is of this page."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def photograph(file: Path, into: Path) -> None:
+    """A screenshot of a page in the system's Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = os.environ.get("CHROMIUM") or shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        shown = browser.new_page(viewport={"width": 1280, "height": 1000})
+        shown.goto(file.as_uri())
+        shown.locator(".tabulator-row").first.wait_for()
+        shown.wait_for_timeout(1_000)  # the map moves into its place
+        shown.screenshot(path=into)
+        browser.close()
+
+
 def main() -> None:
     """Writes all pictures anew."""
     folder = Path(__file__).parent / "pictures"
@@ -120,6 +149,11 @@ def main() -> None:
         text = draw()
         assert isinstance(text, str)
         (folder / f"{name}.svg").write_text(text, encoding="utf-8")
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "page.html"
+        file.write_text(text := page(), encoding="utf-8")
+        photograph(file, folder / "page.png")
+        (folder / "page.sha256").write_text(digest(text) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,4 +49,12 @@ def words(svg: str) -> list[str]:
 
 
 def test_the_folder_holds_nothing_else() -> None:
-    assert {path.stem for path in FOLDER.iterdir()} == {*PICTURES, *CHARTS}
+    assert {path.stem for path in FOLDER.iterdir()} == {*PICTURES, *CHARTS, "page"}
+
+
+def test_the_screenshot_is_of_todays_page() -> None:
+    made = script()
+    assert made.digest(made.page()) == (FOLDER / "page.sha256").read_text(encoding="utf-8").strip(), (
+        "run: make pictures"
+    )
+    assert (FOLDER / "page.png").read_bytes().startswith(b"\x89PNG")

@@ -30,23 +30,19 @@ function h(tag, attributes = {}, ...children) {
 
 const count = (number) => number.toLocaleString("en-US");
 
+// Numbers are written as everywhere in paramscope: `50.3M` elements, `8.2 G` operations, `208.3 MiB`, `12.3%`.
 function scaled(number, units, step) {
   let at = 0;
-  while (Math.abs(number) >= step * 0.9995 && at < units.length - 1) {
+  while (Math.abs(number) >= step && at < units.length - 1) {
     number /= step;
     at += 1;
   }
-  const digits = at && Math.abs(number) < 100 ? (Math.abs(number) < 10 ? 2 : 1) : 0;
-  return number.toFixed(digits) + units[at];
+  return (at ? number.toFixed(1) : String(number)) + units[at];
 }
-const short = (number) => scaled(number, ["", "K", "M", "B", "T", "P"], 1000);
-const bytes = (number) => scaled(number, [" B", " KiB", " MiB", " GiB", " TiB", " PiB"], 1024);
-
-function percent(part, whole) {
-  if (!whole) return "";
-  const share = (100 * part) / whole;
-  return (share >= 99.95 || share === 0 ? share.toFixed(0) : share >= 0.1 ? share.toFixed(1) : "<0.1") + "%";
-}
+const short = (number) => scaled(number, ["", "k", "M", "B", "T"], 1000);
+const flops = (number) => scaled(number, ["", " k", " M", " G", " T", " P"], 1000);
+const bytes = (number) => scaled(number, [" B", " KiB", " MiB", " GiB", " TiB"], 1024);
+const percent = (part, whole) => `${(whole ? (100 * part) / whole : 0).toFixed(1)}%`;
 
 const slots = Object.fromEntries(
   Object.entries(data.slots).map(([name, packed]) => [name, Array.isArray(packed) ? unpacked(packed) : column(packed)]),

@@ -26,8 +26,8 @@ if (slots.cost) {
 if (slots.change) COLORS.change = "change";
 const FIGURES = new Set(["norm", "update", "cost"]);
 const OF_MODULES = new Set(["flops", "kept"]);
-const SHORT = { elements: short, bytes, flops: short, kept: bytes, cost: bytes };
-const UNITS = { elements: count, bytes, flops: short, kept: bytes, cost: bytes };
+const SHORT = { elements: short, bytes, flops, kept: bytes, cost: bytes };
+const UNITS = { elements: count, bytes, flops, kept: bytes, cost: bytes };
 
 // What each slot weighs, each tensor once; and each module with all that is in it.
 const weights = new Map();

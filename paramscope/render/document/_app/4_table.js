@@ -62,7 +62,7 @@ const slotColumns = [
   ...(modules.flops
     ? [
         { name: "output", title: "output", text: (of) => outputOf(of) },
-        { name: "flops", title: "FLOPs", figure: (of) => ran(of, modules.flops), text: (of) => short0(ran(of, modules.flops)), isRight: true },
+        { name: "flops", title: "FLOPs", figure: (of) => ran(of, modules.flops), text: (of) => (ran(of, modules.flops) ? flops(ran(of, modules.flops)) : ""), isRight: true },
         { name: "kept", title: "kept", figure: (of) => ran(of, modules.kept), text: (of) => (ran(of, modules.kept) ? bytes(ran(of, modules.kept)) : ""), isRight: true },
         { name: "reached", title: "reached", of: (slot) => slots.reached.at(slot) },
       ]
@@ -83,7 +83,6 @@ function elementsText(of) {
   return elements || !of.sum.again ? count(elements) : `(${count(of.sum.again)})`;
 }
 
-const short0 = (number) => (number ? short(number) : "");
 
 // Figures of the modules of a line; of slots, those of the module whose first one this is.
 function ran(of, values) {
