@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
+import subprocess
+import sys
+import textwrap
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +19,7 @@ from support.pages import Page
 from support.view_models import Net, report
 from torch import nn
 
+import paramscope
 from paramscope import Finding, Report, Severity, audit
 from paramscope.errors import FormatError, GlobError
 from paramscope.render.document._html_style import STYLE
@@ -126,6 +135,54 @@ def test_options_are_those_of_a_selection() -> None:
         page(net, sort="x")
     with pytest.raises(GlobError):
         page(net, path="x")
+
+
+def test_a_page_that_runs_is_small_and_its_libraries_are_the_ones_on_record() -> None:
+    text = audit(nn.Module()).to_html()
+    assert len(text) <= 2_000_000
+    vendor = Path(paramscope.__file__).parent / "render" / "document" / "_app" / "vendor"
+    recorded = {
+        name: checksum
+        for library in json.loads((vendor / "vendored.json").read_text())
+        for name, checksum in library["sha256"].items()
+    }
+    found = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in vendor.iterdir()}
+    found.pop("vendored.json")
+    assert found == recorded
+    for name in ("echarts.min.js", "tabulator.min.js", "tabulator.min.css"):
+        assert (vendor / name).read_text(encoding="utf-8") in text
+
+
+def test_what_is_installed_makes_it_without_a_network(tmp_path: Path) -> None:
+    root = Path(paramscope.__file__).parent.parent
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    code = """
+        import socket, sys
+        def refused(*_, **__):
+            raise AssertionError("a connection")
+        socket.socket.connect = socket.create_connection = socket.getaddrinfo = refused
+        import paramscope, torch
+        assert paramscope.__file__.startswith(sys.path[1]), paramscope.__file__
+        print(len(paramscope.audit(torch.nn.Linear(2, 2)).to_html()))
+    """
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 1_500_000
+
+
+def test_names_in_the_data_end_nothing() -> None:
+    model = nn.Module()
+    model._parameters["</script><script>"] = nn.Parameter(torch.zeros(1))
+    text = audit(model).to_html()
+    data = text.partition('id="ps-data">')[2].partition("</script>")[0]
+    assert json.loads(data)["slots"]["name"]["values"] == ["</script><script>"]
+    assert "<" not in data
 
 
 def test_it_is_of_bounded_size() -> None:
