@@ -2,10 +2,10 @@
 "use strict";
 const DEFAULTS = {
   root: "", chart: "treemap", size: "elements", color: "status", // the map
-  q: "", status: "", dtype: "", has: "", group: "", sort: "", open: "", fold: "1", row: "", // the table
+  q: "", status: "", role: "", dtype: "", has: "", group: "", sort: "", open: "", fold: "1", row: "", // the table
   theme: "",
 };
-const FILTERS = ["q", "status", "dtype", "has", "group"];
+const FILTERS = ["q", "status", "role", "dtype", "has", "group"];
 const listeners = [];
 let state = fromAddress();
 
@@ -80,6 +80,7 @@ function filter() {
   const shown = named.length || state.fold === "0" ? named : slots.status.values.filter((each) => each !== "empty");
   const statuses = codesOf(slots.status, shown);
   const dtypes = codesOf(slots.dtype, listOf(state.dtype));
+  const roles = codesOf(slots.role, listOf(state.role));
   const has = listOf(state.has).map((name) => HAS[name]).filter(Boolean);
   const groups = state.group ? slots.groups.values.map((each) => each.split(" ").includes(state.group)) : null;
   let found = 0;
@@ -87,6 +88,7 @@ function filter() {
     const isWanted =
       (!statuses || statuses.has(slots.status.codes[slot])) &&
       (!dtypes || dtypes.has(slots.dtype.codes[slot])) &&
+      (!roles || roles.has(slots.role.codes[slot])) &&
       (!groups || groups[slots.groups.codes[slot]]) &&
       has.every((each) => each(slot)) &&
       (!matches || matches(paths[slot]));

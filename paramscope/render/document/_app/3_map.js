@@ -16,6 +16,8 @@ if (slots.reached) COLORS.reached = "reached by the loss";
 if (slots.grad && data.kind !== "graph") COLORS.norm = "gradient norm";
 if (data.kind === "step") COLORS.update = "update / weight";
 if (modules.flops) {
+  COLORS.flops = "FLOPs";
+  COLORS.kept = "kept for backward";
   SIZES.flops = "FLOPs";
   SIZES.kept = "kept for backward";
 }
@@ -24,7 +26,7 @@ if (slots.cost) {
   COLORS.cost = "bytes of training";
 }
 if (slots.change) COLORS.change = "change";
-const FIGURES = new Set(["norm", "update", "cost"]);
+const FIGURES = new Set(["norm", "update", "cost", "flops", "kept"]);
 const OF_MODULES = new Set(["flops", "kept"]);
 const SHORT = { elements: short, bytes, flops, kept: bytes, cost: bytes };
 const UNITS = { elements: count, bytes, flops, kept: bytes, cost: bytes };
@@ -71,6 +73,7 @@ function sharesOf(size, color) {
 }
 
 function figureOf(color, slot) {
+  if (OF_MODULES.has(color)) return weightsOf(color).module[slots.module[slot]];
   return color === "cost" ? slots.cost.at(slot) : slots[color][slot];
 }
 
@@ -163,8 +166,9 @@ function paint(area, size, color) {
   }
   if (OF_MODULES.has(size) || FIGURES.has(color)) {
     let most = 0;
-    if (FIGURES.has(color)) for (const each of slotsBelow(module)) most = Math.max(most, figureOf(color, each) || 0);
-    area.said = !FIGURES.has(color) ? "" : most ? `≤ ${said(color, most)}` : "none";
+    if (OF_MODULES.has(color)) most = weightsOf(color).module[module];
+    else if (FIGURES.has(color)) for (const each of slotsBelow(module)) most = Math.max(most, figureOf(color, each) || 0);
+    area.said = !FIGURES.has(color) ? "" : !most ? "none" : OF_MODULES.has(color) ? said(color, most) : `≤ ${said(color, most)}`;
     area.itemStyle = { color: FIGURES.has(color) ? scaleColor(color, most) : PALETTE[0] };
     return;
   }
@@ -185,7 +189,7 @@ function paint(area, size, color) {
 
 function said(color, value) {
   if (!FIGURES.has(color)) return categoryName(color, value);
-  return Number.isNaN(value) ? "none" : color === "cost" ? bytes(value) : Number(value).toPrecision(3);
+  return Number.isNaN(value) ? "none" : UNITS[color] ? UNITS[color](value) : value.toPrecision(3);
 }
 
 function* slotsBelow(module) {

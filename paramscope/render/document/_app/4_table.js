@@ -361,7 +361,7 @@ async function focusRow(of) {
 async function reveal({ slot, module }) {
   const target = slot !== undefined ? lineOfSlot(slot) : lineOfModule(module);
   if (!target) return;
-  if (slot !== undefined && !wantedSlots[slot]) look({ q: "", status: "", dtype: "", has: "", group: "" });
+  if (slot !== undefined && !wantedSlots[slot]) look(Object.fromEntries(FILTERS.map((name) => [name, ""])));
   const above = [];
   for (let at = target.parent; at; at = at.parent) above.push(at);
   tellOpen(above.filter((each) => !current.open.has(each.id)), true, { row: target.id });

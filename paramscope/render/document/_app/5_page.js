@@ -47,6 +47,7 @@ function build() {
         h("span", { class: "ps-chips", role: "group", "aria-label": "filters" },
           statuses.length > 1 ? statuses.map((each) => chip("status", each)) : "",
           dtypes.length > 1 ? dtypes.map((each) => chip("dtype", each)) : "", has.map((each) => chip("has", each))),
+        slots.role.values.length > 1 ? choice("role", "role", { "": "all", ...Object.fromEntries(slots.role.values.map((each) => [each, each])) }) : "",
         groups.length > 1 ? choice("group", "group", { "": "all", ...Object.fromEntries(groups.map((each) => [each, each])) }) : "",
         h("button", { type: "button", id: "ps-fold", onclick: () => look({ fold: state.fold === "1" ? "0" : "1", open: "", row: "" }) }),
         h("span", { id: "ps-found", "aria-live": "polite" })),
@@ -256,7 +257,7 @@ listeners.push((changed) => {
   showControls();
   const has = (...names) => names.some((name) => changed.has(name));
   if (has("root", "chart", "size", "color", "theme")) drawMap();
-  if (has("q", "status", "dtype", "has", "group", "sort", "open", "fold")) drawTable();
+  if (has(...FILTERS, "sort", "open", "fold")) drawTable();
   else if (has("row")) table.getRows("visible").forEach((row) => row.reformat());
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawMap);
