@@ -13,7 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from benchmarks.models import moe
 from browser.conftest import Open, rows, settled, until
-from paramscope import Report, audit
+from paramscope import Report, audit, diff
 from paramscope.snapshot import RunKind
 
 
@@ -420,3 +420,40 @@ def test_what_is_told_below_leads_to_the_table(net: Report, opened: Open) -> Non
 def test_small_models(build: object, opened: Open) -> None:
     page = opened(audit(build()))  # type: ignore[operator]
     assert page.locator("#ps-app").is_visible()
+
+
+def test_costs_are_a_view_and_colours(opened: Open) -> None:
+    report = language("step")
+    page = opened(report.to_html(cost=True), "#chart=cost")
+    told = "echarts.getInstanceByDom(document.getElementById('ps-chart')).getOption().series.map((each) => each.data.reduce((a, b) => a + b, 0))"
+    first = report.cost.at_first_step
+    assert first
+    assert page.evaluate(told) == [part or 0 for part in first.sums]
+    assert not page.locator("select[data-state=size]").is_visible()
+    page.select_option("select[data-state=chart]", "treemap")
+    page.select_option("select[data-state=size]", "cost")
+    page.select_option("select[data-state=color]", "cost")
+    settled(page)
+    area = "echarts.getInstanceByDom(document.getElementById('ps-chart')).getModel().getSeriesByIndex(0).getData().tree.root.getValue()"
+    without_activations = sum(part or 0 for part in first.sums[:4])
+    assert page.evaluate(area) == without_activations
+
+
+def test_the_page_of_a_diff_is_coloured_by_what_changed(net: Report, opened: Open) -> None:
+    model = GPT2LMHeadModel(GPT2Config(n_layer=4, n_embd=64, n_head=2, vocab_size=500))
+    before = audit(model)
+    model.transformer.h[1].requires_grad_(False)
+    model.register_buffer("extra", torch.zeros(3))
+    changed = diff(before, model)
+    page = opened(changed.render("html"))
+    page.click("[data-chip=has][data-value=changed]")
+    expect(page.locator("#ps-found")).to_contain_text(f"{len(changed.froze) + len(changed.added)} of ")
+    assert {"froze", "added"} <= set(page.locator("#ps-legend").inner_text().split("\n"))
+    assert "froze" in page.locator("li").all_inner_texts()[0]
+
+
+def test_filter_by_role(opened: Open) -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    page = opened(audit(model))
+    page.select_option("select[data-state=role]", "buffer")
+    expect(page.locator("#ps-found")).to_have_text("3 of 7 slots")
