@@ -40,6 +40,7 @@ from paramscope.snapshot.records import Membership as Membership
 from paramscope.snapshot.records import ModuleRecord as ModuleRecord
 from paramscope.snapshot.records import OptimizerRecord as OptimizerRecord
 from paramscope.snapshot.records import Part as Part
+from paramscope.snapshot.records import Placement as Placement
 from paramscope.snapshot.records import Role as Role
 from paramscope.snapshot.records import Setting as Setting
 from paramscope.snapshot.records import SharingKind as SharingKind

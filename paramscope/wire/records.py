@@ -89,6 +89,14 @@ class Module(Wire, frozen=True):
     unknown: dict[str, str]
 
 
+class Placement(Wire, frozen=True):
+    record = snapshot.Placement
+    mesh: str
+    ranks: Natural
+    kind: Literal["shard", "replicate", "partial"]
+    dim: Natural | None
+
+
 class Spec(Wire, frozen=True):
     record = snapshot.TensorSpec
     type: str
@@ -99,6 +107,7 @@ class Spec(Wire, frozen=True):
     layout: str | None
     numel: Natural | None
     nbytes: Natural | None
+    placements: tuple[Placement, ...] = ()
 
 
 class Part(Wire, frozen=True):
@@ -141,6 +150,7 @@ class Slot(Wire, frozen=True):
     declared: Sizes | None
     parts: tuple[Part, ...]
     unknown: dict[str, str]
+    placements: tuple[Placement, ...] = ()
 
 
 class Storage(Wire, frozen=True):
