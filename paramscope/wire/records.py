@@ -89,6 +89,26 @@ class Module(Wire, frozen=True):
     unknown: dict[str, str]
 
 
+class RankRecord(Wire, frozen=True):
+    record = snapshot.RankRecord
+    rank: Natural
+    parameters: Natural
+    nbytes: Natural
+    slots: Natural
+
+
+class RankDifference(Wire, frozen=True):
+    record = snapshot.RankDifference
+    path: str
+    said: tuple[tuple[tuple[Natural, ...], str], ...]
+
+
+class Ranks(Wire, frozen=True):
+    record = snapshot.Ranks
+    records: tuple[RankRecord, ...]
+    differences: tuple[RankDifference, ...]
+
+
 class Placement(Wire, frozen=True):
     record = snapshot.Placement
     mesh: str
@@ -426,6 +446,8 @@ class Report(Struct, frozen=True, kw_only=True):
     values: tuple[Value, ...] | None = None
     run: Run | None = None
     """What was run, and what it showed; null where nothing was."""
+    ranks: Ranks | None = None
+    """What the ranks of the job hold; null where no others were asked."""
     cost: Cost | None = None
     """What training takes; null where it was not asked for."""
 
