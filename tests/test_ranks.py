@@ -49,6 +49,7 @@ def test_ranks_that_agree(case: str, seen: list[dict[str, Any]]) -> None:
     assert all(each["records"] == answers[0]["records"] for each in answers)
     assert [each["rank"] for each in answers[0]["records"]] == list(range(RANKS))
     assert "ranks differ" not in answers[0]["text"]
+    assert [each["findings"] for each in answers] == [[]] * RANKS
 
 
 def test_what_each_rank_holds(seen: list[dict[str, Any]]) -> None:
@@ -71,7 +72,7 @@ def test_what_each_rank_holds(seen: list[dict[str, Any]]) -> None:
 def test_a_rank_that_differs_is_named(seen: list[dict[str, Any]]) -> None:
     for each in seen:
         assert each["frozen"]["differences"] == [
-            ["1.bias", [[[0, 1, 3], "trainable 3 float32 cpu"], [[2], "frozen 3 float32 cpu"]]]
+            ["slot", "1.bias", [[[0, 1, 3], "trainable 3 float32 cpu"], [[2], "frozen 3 float32 cpu"]]]
         ]
     text = " ".join(seen[1]["frozen"]["text"].split())
     assert "ranks differ: 1.bias: ranks [0-1,3] trainable 3 float32 cpu; ranks [2] frozen 3 float32 cpu" in text
@@ -79,7 +80,7 @@ def test_a_rank_that_differs_is_named(seen: list[dict[str, Any]]) -> None:
 
 
 def test_shapes_and_slots_that_differ(seen: list[dict[str, Any]]) -> None:
-    found = dict(seen[3]["longer"]["differences"])
+    found = {path: said for _, path, said in seen[3]["longer"]["differences"]}
     assert list(found) == ["0.weight", "0.bias", "3.weight", "3.bias"]
     assert found["0.weight"] == [[[0, 2, 3], "trainable 10×6 float32 cpu"], [[1], "trainable 11×6 float32 cpu"]]
     assert found["3.bias"] == [[[0, 1, 2], ""], [[3], "trainable 3 float32 cpu"]]
@@ -87,11 +88,60 @@ def test_shapes_and_slots_that_differ(seen: list[dict[str, Any]]) -> None:
 
 
 def test_optimizers_that_differ(seen: list[dict[str, Any]]) -> None:
-    found = dict(seen[0]["optimizer"]["differences"])
-    assert list(found) == ["2.bias", "optimizer[0].groups[0]"]
-    assert found["2.bias"][1] == [[1], "trainable 3 float32 cpu"]
-    assert [ranks for ranks, _ in found["optimizer[0].groups[0]"]] == [[0, 2], [1], [3]]
-    assert "lr=0.2" in found["optimizer[0].groups[0]"][2][1]
+    found = {(kind, path): said for kind, path, said in seen[0]["optimizer"]["differences"]}
+    assert list(found) == [("member", "2.bias"), ("group", "optimizer[0].groups[0]")]
+    assert found["member", "2.bias"] == [[[0, 2, 3], "0:0"], [[1], ""]]
+    assert [ranks for ranks, _ in found["group", "optimizer[0].groups[0]"]] == [[0, 2], [1], [3]]
+    told = {message: paths for code, message, paths in seen[2]["optimizer"]["findings"] if code == "PS803"}
+    assert told == {
+        "rank[1].2.bias is in no group; on ranks 0,2-3: in group 0:0.": ["rank[1].2.bias"],
+        "rank[1].optimizer[0].groups[0] is 5 slots; on ranks 0,2: 6 slots.": ["rank[1].optimizer[0].groups[0]"],
+        "rank[3].optimizer[0].groups[0] is lr=0.2; on ranks 0,2: lr=0.1.": ["rank[3].optimizer[0].groups[0]"],
+    }
+
+
+def test_options_that_differ_are_told_whole(seen: list[dict[str, Any]]) -> None:
+    ((code, message, _),) = seen[0]["betas"]["findings"]
+    assert code == "PS803"
+    assert message == "rank[3].optimizer[0].groups[0] is betas=(0.9, 0.89); on ranks 0-2: betas=(0.9, 0.99)."
+
+
+def test_each_finding_names_its_rank(seen: list[dict[str, Any]]) -> None:
+    for each in seen:
+        assert each["frozen"]["findings"] == [
+            [
+                "PS801",
+                "rank[2].1.bias is frozen 3 float32 cpu; on ranks 0-1,3: trainable 3 float32 cpu.",
+                ["rank[2].1.bias"],
+            ]
+        ]
+        codes = {code for code, _, _ in each["longer"]["findings"]}
+        paths = {path for _, _, paths in each["longer"]["findings"] for path in paths}
+        assert codes == {"PS801"}
+        assert paths == {"rank[1].0.weight", "rank[1].0.bias", "rank[3].3.weight", "rank[3].3.bias"}
+        ((code, message, paths_of_order),) = each["order"]["findings"]
+        assert (code, paths_of_order) == ("PS801", ["rank[1]"])
+        assert "in another order than ranks 0,2-3: b.weight first, there a.weight first" in message
+
+
+@pytest.mark.parametrize("case", ["stages", "experts"])
+def test_parts_that_ranks_have_for_themselves_are_no_mismatch(case: str, seen: list[dict[str, Any]]) -> None:
+    for each in seen:
+        assert each[case]["differences"]
+        assert each[case]["findings"] == []
+        assert [code for code, _ in each[case]["skipped"]] == ["PS801"]
+
+
+@pytest.mark.parametrize("code", ["PS801", "PS803"])
+def test_the_examples_of_the_rules(code: str, seen: list[dict[str, Any]]) -> None:
+    for each in seen:
+        assert {found for found, _, _ in each[f"{code} Example"]["findings"]} == {code}
+        assert each[f"{code} Instead"]["findings"] == []
+
+
+def test_rules_of_ranks_are_not_asked_of_one(seen: list[dict[str, Any]]) -> None:
+    report = audit(nn.Linear(2, 2))
+    assert not [each for each in report.skipped if each.code.startswith("PS8")]
 
 
 def test_a_group_asks_its_own_ranks(seen: list[dict[str, Any]]) -> None:

@@ -23,8 +23,8 @@ from paramscope.rules.rule import Loaded
 
 CASES = list(cases())
 OURS = {loaded.rule.code: loaded for loaded in discover().rules if loaded.origin == "paramscope"}
-# Those of loops have tests of their own, which train.
-RULES = {code: loaded for code, loaded in OURS.items() if loaded.rule.needs != "loop"}
+# Those of loops, and of ranks, have tests of their own, which train, and start ranks.
+RULES = {code: loaded for code, loaded in OURS.items() if loaded.rule.needs not in ("loop", "ranks")}
 
 
 def rule(code: str) -> Loaded:

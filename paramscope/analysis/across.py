@@ -20,13 +20,18 @@ def record_of(snapshot: Snapshot, rank: int, parameters: int, nbytes: int) -> Ra
 
 
 def said_by(snapshot: Snapshot) -> dict[str, str]:
-    """What one rank says of each slot and each param group, as far as the others should say it, too."""
+    """What one rank says of each slot and each param group, as far as the others should say it, too; by the kind of
+    what is compared and its path."""
     has_shapes = _FLAT not in snapshot.interned.types
-    said = {slot.path: _of_slot(slot, has_shapes=has_shapes) for slot in snapshot.slots.records()}
+    said = {}
+    for slot in snapshot.slots.records():
+        said[f"slot {slot.path}"] = _of_slot(slot, has_shapes=has_shapes)
+        if slot.groups:
+            said[f"member {slot.path}"] = ", ".join(f"{each.optimizer}:{each.group}" for each in slot.groups)
     for optimizer in snapshot.optimizers:
         for group in optimizer.groups:
             options = [f"{name}={text.option(value)}" for name, value in group.options if value not in (None, False)]
-            said[f"optimizer[{optimizer.name}].groups[{group.index}]"] = ", ".join(
+            said[f"group optimizer[{optimizer.name}].groups[{group.index}]"] = "; ".join(
                 [text.class_name(optimizer.type), *options, text.plural(len(group.slots), "slot")]
             )
     return said
@@ -43,16 +48,25 @@ def digest(said: Mapping[str, str]) -> str:
 def differences(said: Sequence[tuple[Sequence[int], Mapping[str, str]]]) -> tuple[RankDifference, ...]:
     """Where ranks differ. said: (ranks, what they say) of those that say the same, in any order."""
     found = []
-    for path in dict.fromkeys(path for _, each in said for path in each):
+    for key in dict.fromkeys(key for _, each in said for key in each):
+        kind, _, path = key.partition(" ")
         by_words: dict[str, list[int]] = {}
         for ranks, each in said:
-            by_words.setdefault(each.get(path, ""), []).extend(ranks)
+            by_words.setdefault(each.get(key, ""), []).extend(ranks)
         if len(by_words) > 1:
             ordered = sorted(by_words.items(), key=lambda item: (-len(item[1]), min(item[1])))
-            found.append(RankDifference(path, tuple((tuple(sorted(ranks)), words) for words, ranks in ordered)))
+            told = tuple((tuple(sorted(ranks)), words) for words, ranks in ordered)
+            found.append(RankDifference(kind, path, told))  # type: ignore[arg-type]  # one of them
         if len(found) == MOST:
             break
-    return tuple(found)
+    return tuple(found) or (_of_order(said),)
+
+
+def _of_order(said: Sequence[tuple[Sequence[int], Mapping[str, str]]]) -> RankDifference:
+    """Where ranks that say the same begin to say it in another order."""
+    at = next(at for at, keys in enumerate(zip(*(each for _, each in said), strict=True)) if len(set(keys)) > 1)
+    first = [(tuple(sorted(ranks)), f"{[*each][at].partition(' ')[2]} first") for ranks, each in said]
+    return RankDifference("order", "", tuple(sorted(first, key=lambda each: (-len(each[0]), each[0]))))
 
 
 def _of_slot(slot: SlotRecord, *, has_shapes: bool) -> str:
@@ -62,8 +76,7 @@ def _of_slot(slot: SlotRecord, *, has_shapes: bool) -> str:
     device = (slot.device or "").partition(":")[0]
     saved = ", not saved" if slot.saved is False else ""
     placed = "".join(f", {_placed(each)}" for each in slot.placements)
-    stepped = "".join(f", in group {each.optimizer}:{each.group}" for each in slot.groups)
-    return " ".join(filter(None, (slot.status, shape, slot.dtype, device))) + saved + stepped + placed
+    return " ".join(filter(None, (slot.status, shape, slot.dtype, device))) + saved + placed
 
 
 def _placed(placement: Placement) -> str:

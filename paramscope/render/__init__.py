@@ -90,16 +90,18 @@ def render(report: ReportData, format: str, **options: Any) -> str | bytes:
 
 
 def _of_one(render_checks: Renderer) -> Renderer:
-    """A format of checks, for a report: as if every rule that is installed had been asked, and those of loops that a
-    watch found something by."""
+    """A format of checks, for a report: as if every rule that is installed had been asked, and those of loops and
+    ranks that found something."""
 
     @wraps(render_checks)
     def render(report: ReportData, **options: Any) -> str | bytes:
         from paramscope.exceptions.checked import as_checked
+        from paramscope.rules.choice import on_snapshots
         from paramscope.rules.discovery import discover
 
         found = {finding.code for finding in report.findings}
-        rules = [each for each in discover().rules if each.rule.needs != "loop" or each.rule.code in found]
+        alone = {loaded.rule.code for loaded in on_snapshots(discover().rules)}
+        rules = [each for each in discover().rules if each.rule.code in alone | found]
         return render_checks([as_checked(report, rules)], **options)
 
     return render

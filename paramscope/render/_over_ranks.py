@@ -25,9 +25,13 @@ def sentences(report: ReportData) -> list[Pieces]:
     ]
     more = "; …" if len(held_by) > _LISTED else ""
     found: list[Pieces] = [[f"each of ranks {'; '.join(held_by[:_LISTED])}{more}"]]
-    for path, said in ranks.differences[:_LISTED]:
-        told = [[f"ranks [{text.ranges(numbers)}] ", Name(words or "do not have it")] for numbers, words in said]
-        found.append(["ranks differ: ", Name(path), ": ", *joined(told, "; ")])
+    for kind, path, said in ranks.differences[:_LISTED]:
+        told = [
+            [f"ranks [{text.ranges(numbers)}] ", Name(words or ("none" if kind == "member" else "do not have it"))]
+            for numbers, words in said
+        ]
+        what = {"order": ["the order of slots"], "member": ["the groups of ", Name(path)]}.get(kind, [Name(path)])
+        found.append(["ranks differ: ", *what, ": ", *joined(told, "; ")])
     if len(ranks.differences) > _LISTED:
         found.append([f"ranks differ in {text.plural(len(ranks.differences) - _LISTED, 'more place')}"])
     return found

@@ -65,6 +65,7 @@ NEEDS = {
     "backward": "a run of backward",
     "step": "a run of step",
     "loop": "a training loop",
+    "ranks": "ranks",
 }
 """What a rule needs beside the model, in words."""
 
@@ -138,7 +139,8 @@ def to_index(rules: Sequence[Loaded]) -> str:
         "# The rules",
         "",
         "`paramscope check` holds a model against all of them but those that need a training loop, which",
-        "[`watch`](../watch.md) judges; `paramscope explain CODE` prints one. A code never changes its meaning.",
+        "[`watch`](../watch.md) judges, or ranks, [`audit(model, ranks=True)`](../ranks.md);",
+        "`paramscope explain CODE` prints one. A code never changes its meaning.",
         "",
         "- **error**: training, saving or loading will not do what the code says.",
         "- **warning**: probably a mistake; legitimate uses exist.",

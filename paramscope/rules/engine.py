@@ -20,6 +20,7 @@ NEEDED = {
     "backward": "no backward was run",
     "step": "no step was run",
     "loop": "it judges a training loop, while `paramscope.watch` looks on",
+    "ranks": "ranks were not asked together, audit(model, ranks=True)",
 }
 """Why a rule is skipped that was not given what it needs."""
 
@@ -40,7 +41,10 @@ def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
     report nothing themselves.
     """
     discovered = discover()
-    wanted = on_snapshots(discovered.rules if rules is None else rules)
+    given = discovered.rules if rules is None else rules
+    wanted = on_snapshots(given)
+    if snapshot.ranks is not None:
+        wanted = tuple(dict.fromkeys((*wanted, *(each for each in given if each.rule.needs == "ranks"))))
     facts = Facts(snapshot)
     by_code = {loaded.rule.code: loaded for loaded in (*discovered.rules, *wanted)}
     codes = {loaded.rule.code for loaded in wanted}

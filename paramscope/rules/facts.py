@@ -121,6 +121,7 @@ class Facts:
             "backward": run is not None and run.kind != "graph",
             "step": run is not None and run.kind == "step",
             "loop": False,
+            "ranks": self.snapshot.ranks is not None,
         }[need]
 
     @cached_property

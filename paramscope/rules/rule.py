@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from paramscope.source.causes import Cause
     from paramscope.source.finder import Assignment
 
-Need = Literal["optimizer", "values", "run", "backward", "step", "loop"]
+Need = Literal["optimizer", "values", "run", "backward", "step", "loop", "ranks"]
 """`run` is one of any kind; `backward` one that went so far, as `step` did, too. What needs a `loop` judges no
-snapshot but the steps of one, while `watch` looks on."""
+snapshot but the steps of one, while `watch` looks on. `ranks` were asked together."""
 
 
 class Rule(NamedTuple):

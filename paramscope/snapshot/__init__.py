@@ -29,6 +29,7 @@ from paramscope.snapshot.oddities import OddityKind as OddityKind
 from paramscope.snapshot.oddities import ValueRecord as ValueRecord
 from paramscope.snapshot.path import join as join
 from paramscope.snapshot.path import slot_path as slot_path
+from paramscope.snapshot.ranks import Compared as Compared
 from paramscope.snapshot.ranks import RankDifference as RankDifference
 from paramscope.snapshot.ranks import RankRecord as RankRecord
 from paramscope.snapshot.ranks import Ranks as Ranks

@@ -1,7 +1,9 @@
 """What the ranks of a job hold of one model, and where they differ. Nothing is known before it is asked for."""
 
 # NOTE: annotations are evaluated here: typing would compile the text of each, in ten times the time.
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Compared = Literal["slot", "order", "group", "member"]
 
 
 class RankRecord(NamedTuple):
@@ -20,8 +22,10 @@ class RankRecord(NamedTuple):
 class RankDifference(NamedTuple):
     """One place of which ranks say different things."""
 
+    kind: Compared
+    """`slot`: what it holds; `order`: that of all slots; `group`: a param group; `member`: the groups of a slot."""
     path: str
-    """Of a slot, or of a param group: `optimizer[0].groups[1]`."""
+    """Of the slot, or of the group: `optimizer[0].groups[1]`; empty for the order."""
     said: tuple[tuple[tuple[int, ...], str], ...]
     """(ranks, what they say), most ranks first; nothing where they do not have it."""
 

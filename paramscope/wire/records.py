@@ -99,6 +99,7 @@ class RankRecord(Wire, frozen=True):
 
 class RankDifference(Wire, frozen=True):
     record = snapshot.RankDifference
+    kind: snapshot.Compared
     path: str
     said: tuple[tuple[tuple[Natural, ...], str], ...]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from paramscope import Report, audit
 from paramscope.errors import ParamscopeError
+from paramscope.rules.discovery import discover
+
+CODES = [each.rule.code for each in discover().rules if each.rule.needs == "ranks"]
 
 
 def net() -> nn.Sequential:
@@ -35,7 +39,9 @@ def seen(report: Report) -> dict[str, Any]:
     assert Report.from_json(report.to_json()) == report
     return {
         "records": [each._asdict() for each in report.ranks],
-        "differences": [[each.path, each.said] for each in ranks.differences] if ranks else None,
+        "differences": [[*each] for each in ranks.differences] if ranks else None,
+        "findings": [[each.code, each.message, each.paths] for each in report.findings if each.code >= "PS8"],
+        "skipped": [[*each] for each in report.skipped if each.code >= "PS8"],
         "parameters": report.totals.parameters,
         "text": str(report),
     }
@@ -63,6 +69,36 @@ def optimizer_of_one(rank: int) -> Report:
     model = net()
     held = list(model.parameters())[: 5 if rank == 1 else None]
     return audit(model, optimizer=torch.optim.SGD(held, lr=0.2 if rank == 3 else 0.1), ranks=True)
+
+
+def betas_of_one(rank: int) -> Report:
+    model = net()
+    return audit(
+        model, optimizer=torch.optim.Adam(model.parameters(), betas=(0.9, 0.99 - rank // 3 / 10)), ranks=True
+    )
+
+
+def reordered_on_one(rank: int) -> Report:
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    return audit(nn.ModuleDict({"b": second, "a": first} if rank == 1 else {"a": first, "b": second}), ranks=True)
+
+
+def stages(rank: int) -> Report:
+    model = nn.ModuleDict({str(at): nn.Linear(3, 3) for at in (2 * (rank // 2), 2 * (rank // 2) + 1)})
+    return audit(model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), ranks=True)
+
+
+def experts(rank: int) -> Report:
+    model = nn.ModuleDict({"gate": nn.Linear(3, 3), "expert" + str(rank): nn.Linear(3, 3)})
+    return audit(model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), ranks=True)
+
+
+def documented(code: str, part: str) -> Report:
+    (loaded,) = (each for each in discover().rules if each.rule.code == code)
+    section = loaded.doc.partition(f"\n{part}\n```python\n")[2].partition("```")[0]
+    made: dict[str, Any] = {}
+    exec(section, made)
+    return audit(made["model"], optimizer=made.get("optimizer"), ranks=True)
 
 
 def sharded() -> Report:
@@ -121,6 +157,11 @@ def main(folder: Path) -> None:
         "clean": clean,
         "frozen": lambda: frozen_on_one(rank),
         "longer": lambda: longer_on_one(rank),
+        "betas": lambda: betas_of_one(rank),
+        "order": lambda: reordered_on_one(rank),
+        "stages": lambda: stages(rank),
+        "experts": lambda: experts(rank),
+        **{f"{code} {part}": partial(documented, code, part) for code in CODES for part in ("Example", "Instead")},
         "optimizer": lambda: optimizer_of_one(rank),
         "sharded": sharded,
         "hybrid": hybrid,
