@@ -86,6 +86,8 @@ def _format(format_: str | None, output: str | None) -> str:
         if format_ not in CHARTS and format_ not in ENDINGS.values():
             known = "Write -f svg, png, pdf, dot, mermaid, treemap or cost_bars."
             raise FormatError(f"a graph cannot be written as {format_!r}", known)
+        if format_ in CHARTS and output is not None and ENDINGS.get(ending(output), "svg") != "svg":
+            raise FormatError(f"{output}: {format_} is an SVG", "Write to a file that ends in .svg.")
         return CHARTS.get(format_, format_)
     if output is None:
         return "dot"

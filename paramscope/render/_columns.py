@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Literal, NamedTuple
@@ -170,13 +171,14 @@ def _module_type(line: Line, report: ReportData) -> str:
 
 
 def _ran(at: int) -> Callable[[Line, ReportData], str]:
-    """What a run showed of a closed module, or of one whose first slot this is."""
+    """What a run showed of a closed module, or of a layer, which holds no module, whose first slot this is."""
 
     def cell(line: Line, report: ReportData) -> str:
         if report.run is None:
             return ""
-        first, modules = report.snapshot.tree.first_slots, report.snapshot.slot_columns.modules
-        whole = line.closed.modules if line.closed else [m for s in line.slots if first[m := modules[s]] == s]
+        tree, modules = report.snapshot.tree, report.snapshot.slot_columns.modules
+        owners = [] if line.closed else [m for s in line.slots if tree.first_slots[m := modules[s]] == s]
+        whole = line.closed.modules if line.closed else [each for each in owners if each not in tree.children]
         return ran_cells(report, whole)[at] if whole else ""
 
     return cell
@@ -187,7 +189,10 @@ def _told(name: Literal["reached", "grad", "grad_norm", "changed_by", "update_ra
 
     def cell(line: Line, report: ReportData) -> str:
         slots = [] if line.closed or report.run is None else line.slots
-        found = [value for slot in slots if (value := getattr(report.slots.at(slot), name)) is not None]
+        records = [report.slots.at(slot) for slot in slots]
+        found = [value for slot in records if (value := getattr(slot, name)) is not None]
+        if name == "update_ratio":  # of what was all zeros, and has moved, there is none
+            found += [math.inf for slot in records if slot.update_ratio is None and "step" in (slot.changed_by or ())]
         if not found:
             return ""
         if isinstance(found[0], float):

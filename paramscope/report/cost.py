@@ -202,10 +202,17 @@ class _Tensors:
             first.unknown["activations"] = "no inputs were given"
             return
         rest = run.activation_bytes
-        tops = dict(zip(self._snapshot.module_columns.paths, tops_of(self._snapshot), strict=True))
+        paths, parents = self._snapshot.module_columns.paths, self._snapshot.tree.parents
+        tops = dict(zip(paths, tops_of(self._snapshot), strict=True))
+        called = {ran.module for ran in run.modules}
+        above = {path: paths[parent] for path, parent in zip(paths, parents, strict=True) if parent >= 0}
         for ran in run.modules:
-            if ran.module == (tops[ran.module] if len(roots) > 1 or ran.module else None):
-                first.found[Place("activations", None, None, ran.module)] += ran.activation_bytes
+            # A list is not called itself, but what is in it.
+            top, within = (tops[ran.module] if len(roots) > 1 or ran.module else None), ran.module
+            while within != top and within in above and above[within] not in called:
+                within = above[within]
+            if within == top:
+                first.found[Place("activations", None, None, within)] += ran.activation_bytes
                 rest -= ran.activation_bytes
         first.found[Place("activations", None, None, "")] += rest
 

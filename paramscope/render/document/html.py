@@ -23,6 +23,8 @@ LINES = 2_000
 """Lines that are listed."""
 INSIDE = 4_000
 """Paths that all the lines that open hold together."""
+_MANY = 12
+"""Columns beyond which a table is printed in small letters."""
 _EACH = 100
 """Paths that one of them holds."""
 _SORTS = {"path": "name", "elements": "-elements", "bytes": "-bytes", "status": "status", "dtype": "dtype"}
@@ -152,7 +154,9 @@ def drawn_grid(grid: Grid, wide: dict[int, list[str]], attributes: Sequence[str]
         f"<tr{attributes[number] if attributes else ''}>{''.join(_cells(grid, number, row, wide, classes))}</tr>\n"
         for number, row in enumerate(grid.rows)
     )
-    return f'<div class="ps-scroll"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>'
+    many = " ps-many" if len(grid.headers) > _MANY else ""
+    head = f"<thead><tr>{heads}</tr></thead>"
+    return f'<div class="ps-scroll{many}"><table>\n{head}\n<tbody>\n{rows}</tbody>\n</table></div>'
 
 
 def _cells(

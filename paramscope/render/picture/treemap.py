@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from paramscope import text
@@ -273,13 +273,13 @@ def _worst(areas: Sequence[float], start: int, stop: int, row: float, side: floa
 def _drawn(opened: list[_Area], closed: list[_Area], whole: int, size: str) -> list[str]:
     pieces = [piece for area in closed for piece in _by_status(area)]
     parts: list[str] = []
-    # What is hatched lies below what is not: the hatch goes over all of the picture.
-    for status, fill in sorted(FILLS.items(), key=lambda each: not each[1].hatch):
+    for status, fill in FILLS.items():
         mine = [area for area in pieces if status in area.part.sums]
         if mine:
             parts.append(f'<g class="ps-{status}">')
             parts += [draw.rect(each.box, fill.color, _tip(each.part, whole, size)) for each in mine]
-            parts += [*draw.hatched(_around(each.box for each in mine), fill), "</g>"]
+            parts += [hatch for each in mine for hatch in draw.hatched(each.box, fill)]
+            parts.append("</g>")
     parts += [draw.outline(area.box, 0.7) for area in pieces if min(area.box.w, area.box.h) >= 2]
     opened.sort(key=lambda area: -area.depth)
     parts += [draw.outline(area.box, max(1.0, 3.5 - area.depth)) for area in opened if area.depth]
@@ -293,12 +293,6 @@ def _drawn(opened: list[_Area], closed: list[_Area], whole: int, size: str) -> l
     for area in pieces:
         parts += _label(area, chips, whole, size)
     return parts + above
-
-
-def _around(boxes: Iterable[Box]) -> Box:
-    """The smallest box that holds them all."""
-    xs, ys, rights, bottoms = zip(*((box.x, box.y, box.x + box.w, box.y + box.h) for box in boxes), strict=True)
-    return Box(min(xs), min(ys), max(rights) - min(xs), max(bottoms) - min(ys))
 
 
 def _by_status(area: _Area) -> Iterator[_Area]:

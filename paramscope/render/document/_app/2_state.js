@@ -58,10 +58,11 @@ const EMPTY = slots.status.values.map((each) => each === "empty");
 
 // Slots that the filters leave.
 const wantedSlots = new Uint8Array(SLOTS);
+const wantedModules = new Uint8Array(MODULES); // that hold any of them
 const HAS = {
   findings: (slot) => findingsOf.slot.has(slot) || isBelowFound(slots.module[slot]),
   ties: (slot) => tiesOf.has(slot),
-  "not stepped": (slot) => slots.status.at(slot) === "trainable" && !slots.groups.at(slot),
+  "not stepped": (slot) => slots.groups.at(slot) === NOT_STEPPED,
   changed: (slot) => slots.change && slots.change.at(slot) !== "unchanged",
   "not reached": (slot) => slots.reached?.at(slot) === "no",
 };
@@ -72,6 +73,7 @@ function isBelowFound(module) {
 }
 
 const BETWEEN = "\u001f"; // groups of one slot
+const NOT_STEPPED = "trains, and in no group"; // as the data say it
 const NO_GROUP = "in no group";
 const listOf = (words) => (words ? words.split(",") : []);
 const isFiltered = () => FILTERS.some((name) => state[name].trim());
@@ -94,7 +96,7 @@ function filter() {
   const dtypes = codesOf(slots.dtype, listOf(state.dtype));
   const roles = codesOf(slots.role, listOf(state.role));
   const has = listOf(state.has).map((name) => (Object.hasOwn(HAS, name) ? HAS[name] : () => false));
-  const groups = state.group ? slots.groups.values.map((each) => (state.group === NO_GROUP ? !each : each.split(BETWEEN).includes(state.group))) : null;
+  const groups = state.group ? slots.groups.values.map((each) => (state.group === NO_GROUP ? !each || each === NOT_STEPPED : each.split(BETWEEN).includes(state.group))) : null;
   let [found, whole] = [0, 0];
   for (let slot = 0; slot < SLOTS; slot += 1) {
     const isWanted =
@@ -108,6 +110,9 @@ function filter() {
     found += wantedSlots[slot];
     whole += !EMPTY[slots.status.codes[slot]] || listsEmpty;
   }
+  wantedModules.fill(0);
+  for (let slot = 0; slot < SLOTS; slot += 1) if (wantedSlots[slot]) wantedModules[slots.module[slot]] = 1;
+  for (let module = MODULES - 1; module >= 0; module -= 1) if (wantedModules[module] && parentOf(module) >= 0) wantedModules[parentOf(module)] = 1;
   return [found, whole];
 }
 

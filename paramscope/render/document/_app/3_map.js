@@ -9,7 +9,7 @@ const STATUS_COLORS = {
 };
 const SCALE = ["#fde725", "#5ec962", "#21918c", "#3b528b", "#440154"];
 
-const SIZES = { elements: "parameters and buffers", bytes: "bytes" };
+const SIZES = { elements: "elements", bytes: "bytes" };
 const COLORS = { status: "status", dtype: "dtype" };
 if (slots.device.values.length > 1) COLORS.device = "device";
 if (data.stepped) COLORS.groups = "optimizer group";
@@ -103,6 +103,7 @@ function endsIn(tree, color) {
 function scaleColor(figure) {
   if (!(figure > 0)) return GREY;
   const [low, high] = ends;
+  if (figure === Infinity) return SCALE.at(-1);
   const at = high > low ? ((Math.min(Math.log10(figure), high) - low) / (high - low)) * (SCALE.length - 1) : 0;
   return echarts.color.lerp(at / (SCALE.length - 1), SCALE);
 }
@@ -111,6 +112,7 @@ function categoryColor(color, value) {
   if (color === "status") return STATUS_COLORS[value] ?? GREY;
   if (color === "reached") return { yes: "#0072b2", no: "#d55e00" }[value] ?? GREY;
   if (value === "" || value === "unchanged") return GREY;
+  if (color === "groups" && value === NOT_STEPPED) return "#d55e00";
   const at = slots[color].values.filter(Boolean).indexOf(value);
   // Beyond those that everybody tells apart, ever other ones.
   return PALETTE[at] ?? echarts.color.stringify([...echarts.color.parse(`hsl(${(at * 137.5) % 360},55%,${35 + (at % 3) * 15}%)`)], "rgb");
@@ -209,7 +211,7 @@ function* kindsIn(area) {
 }
 
 function said(color, value) {
-  return Number.isNaN(value) ? "none" : UNITS[color] ? UNITS[color](value) : value.toPrecision(3);
+  return Number.isNaN(value) ? "none" : value === Infinity ? "from zero" : UNITS[color] ? UNITS[color](value) : value.toPrecision(3);
 }
 
 function* slotsBelow(module) {

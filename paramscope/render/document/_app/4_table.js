@@ -64,7 +64,7 @@ const slotColumns = [
   { name: "share", title: "share", figure: (of) => elementsOf(of), text: (of) => (of.sum.parameters ? percent(of.sum.parameters, data.totals) : ""), isRight: true, isBar: true },
   { name: "bytes", title: "bytes", figure: (of) => of.sum.bytes, text: (of) => (of.sum.bytes ? bytes(of.sum.bytes) : ""), isRight: true },
   { name: "fates", title: "fate", text: (of) => letters(valuesOf(of, slots.fates)) },
-  ...(data.stepped ? [{ name: "groups", title: "group", text: (of) => [...new Set(valuesOf(of, slots.groups).flatMap((each) => each.split(BETWEEN)))].filter(Boolean).sort().join(", ") }] : []),
+  ...(data.stepped ? [{ name: "groups", title: "group", text: (of) => [...new Set(valuesOf(of, slots.groups).flatMap((each) => each.split(BETWEEN)))].filter((each) => each && each !== NOT_STEPPED).sort().join(", ") }] : []),
   ...(modules.flops
     ? [
         { name: "output", title: "output", text: (of) => outputOf(of) },
@@ -122,7 +122,7 @@ function figures(of, name) {
 }
 
 function figuresText(of, name) {
-  const [low, high] = figures(of, name).map((each) => each.toPrecision(3));
+  const [low, high] = figures(of, name).map((each) => (each === Infinity ? "from zero" : each.toPrecision(3)));
   return low === "NaN" ? "" : low === high ? low : `${low}…${high}`;
 }
 
@@ -234,7 +234,8 @@ function nameCell(cell) {
   const of = cell.getData().of;
   const inside = of.parent && of.label.startsWith(of.parent.label) && of.parent.label ? of.label.slice(of.parent.label.length).replace(/^\./, "") : of.label;
   const kind = of.kind === 0 ? modules.type.at(of.members[0]) : "";
-  const times = of.members.length > 1 ? ` ×${count(of.members.length)}` : "";
+  const wanted = of.members.reduce((sum, each) => sum + (of.kind === 1 ? wantedSlots[each] : wantedModules[each] ? 1 : 0), 0);
+  const times = of.members.length > 1 ? ` ×${wanted < of.members.length && isFiltered() ? `${count(wanted)} of ` : ""}${count(of.members.length)}` : "";
   const marks = [];
   const ties = new Set();
   const found = new Set();
@@ -254,7 +255,7 @@ function nameCell(cell) {
   return h("span", { class: "ps-name", style: { paddingLeft: `calc(${Math.min(of.depth, 24)} * var(--ps-indent))` }, title: of.label || "the root of the model" },
     twisty, h("span", { class: of.kind === 0 ? "ps-module" : "" }, inside || (of.kind === 0 ? kind : "")), h("span", { class: "ps-times" }, times),
     kind && inside ? h("span", { class: "ps-class" }, ` ${kind}`) : "",
-    of.label ? h("button", { class: "ps-copy", type: "button", tabindex: "-1", title: "copy the path", "aria-label": "copy the path", onclick: (event) => (event.stopPropagation(), copy(of.label)) }, "⧉") : "", ...marks);
+    of.label ? h("button", { class: "ps-copy", type: "button", tabindex: "-1", title: "copy the path", onclick: (event) => (event.stopPropagation(), copy(of.label)) }, "copy") : "", ...marks);
 }
 
 function statusCell(of) {

@@ -32,7 +32,7 @@ function chip(name, value, words = value) {
 function build() {
   const statuses = slots.status.values.filter((_, code) => slots.status.codes.includes(code));
   const dtypes = slots.dtype.values.filter(Boolean);
-  const groups = [...new Set(slots.groups.values.flatMap((each) => each.split(BETWEEN)))].filter(Boolean);
+  const groups = [...new Set(slots.groups.values.flatMap((each) => each.split(BETWEEN)))].filter((each) => each && each !== NOT_STEPPED);
   const has = [slots.change && "changed", data.findings.length && "findings", data.sharing.length && "ties", data.stepped && "not stepped", slots.reached && "not reached"].filter(Boolean);
   app.append(
     h("section", { class: "ps-card ps-map", "aria-label": "map of the model" },
@@ -57,7 +57,7 @@ function build() {
         h("button", { type: "button", id: "ps-clear", onclick: () => look(Object.fromEntries(FILTERS.map((name) => [name, ""]))) }, "clear"),
         h("span", { id: "ps-found", "aria-live": "polite" })),
       h("div", { id: "ps-table", role: "treegrid", "aria-label": "modules and slots" }),
-      h("p", { class: "ps-hint" }, "arrow keys move and open, c copies a path, t goes to the other end of a tie, f to a finding; (…) is counted in an earlier line, +… is no parameter; fates: g gets gradients, s is stepped, v is saved, m is moved by .to()", slots.reached ? ", r is reached by the loss" : "", "; - not, ? unknown")),
+      h("p", { class: "ps-hint" }, "arrow keys move and open, c copies a path, t goes to the other end of a tie, f to a finding; (…) is counted in an earlier line, +… are buffers and what is not registered; fates: g gets gradients, s is stepped, v is saved, m is moved by .to()", slots.reached ? ", r is reached by the loss" : "", "; - not, ? unknown")),
     h("div", { id: "ps-said", role: "status" }),
   );
   place("theme").append(h("button", { type: "button", id: "ps-light", onclick: () => look({ theme: { "": "dark", dark: "light", light: "" }[state.theme] }) }));
@@ -207,6 +207,7 @@ function tiesOptions() {
   };
 }
 
+const COST_COLORS = ["#0072b2", "#56b4e9", "#e69f00", "#009e73", "#cc79a7"]; // as in the picture of it
 // What training takes from the first step on, the module that takes most on top.
 function costOptions() {
   const style = getComputedStyle(document.documentElement);
@@ -221,10 +222,10 @@ function costOptions() {
     },
     legend: { top: 0, textStyle: { color: text } },
     grid: { left: 8, right: 70, top: 34, bottom: 8, containLabel: true },
-    xAxis: { type: "value", axisLabel: { color: text, formatter: bytes }, splitLine: { lineStyle: { color: line } } },
+    xAxis: { type: "value", interval: 2 ** Math.floor(Math.log2(Math.max(4, ...sums) / 4)), axisLabel: { color: text, formatter: bytes }, splitLine: { lineStyle: { color: line } } },
     yAxis: { type: "category", data: order.map((_, at) => String(at)), axisTick: { show: false }, axisLabel: { color: text, width: 160, overflow: "truncate", formatter: (at) => drawnName(names[order[at]]) } },
     series: parts.map((part, i) => ({
-      type: "bar", stack: "all", name: part, barMaxWidth: 34, data: order.map((at) => taken[at][i]), itemStyle: { color: PALETTE[i] },
+      type: "bar", stack: "all", name: part, barMaxWidth: 34, data: order.map((at) => taken[at][i]), itemStyle: { color: COST_COLORS[i] },
       label: { show: i === parts.length - 1, position: "right", color: text, formatter: ({ dataIndex }) => bytes(sums[order[dataIndex]]) },
     })),
   };
@@ -285,5 +286,9 @@ makeTable(place("table")).then(() => {
   return ready;
 }).then(() => {
   document.documentElement.dataset.psReady = performance.now().toFixed(0);
-  goTo(state.row, "center");
+  if (!state.row) return;
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    place("table").scrollIntoView({ block: "nearest" });
+    goTo(state.row, "center");
+  }));
 });

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import sys
 from array import array
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 from paramscope import text
 from paramscope.analysis.cost import Sums
-from paramscope.analysis.fold import Node
+from paramscope.analysis.fold import Node, fold_tree
 from paramscope.analysis.nbytes import nbytes_by
 from paramscope.render import _page as page
 from paramscope.render._chosen import STATUSES
@@ -30,6 +31,7 @@ from paramscope.snapshot import SlotRecord
 _FATES = "gsvmr"
 _BETWEEN = "\x1f"
 """Stands between groups of one slot: no name that is shown holds it."""
+NOT_STEPPED = "trains, and in no group"
 _TYPES = {"u8": ("B", 2**8), "u16": ("H", 2**16), "u32": ("I", 2**32)}
 _RUN: dict[str, Callable[[SlotRecord], Any]] = {
     "reached": lambda slot: {None: "", True: "yes", False: "no"}[slot.reached],
@@ -38,7 +40,10 @@ _RUN: dict[str, Callable[[SlotRecord], Any]] = {
 }
 _FIGURES: dict[str, Callable[[SlotRecord], float | None]] = {
     "norm": lambda slot: slot.grad_norm,
-    "update": lambda slot: slot.update_ratio,
+    # What was all zeros has moved by more than any share of it.
+    "update": lambda slot: (
+        math.inf if slot.update_ratio is None and "step" in (slot.changed_by or ()) else slot.update_ratio
+    ),
 }
 
 
@@ -55,7 +60,7 @@ def script_data(
         "depth": depth,
         "modules": _modules(report),
         "slots": _slots(report),
-        "lines": _lines(folded(report.snapshot, named(report))),
+        "lines": _lines(_folded(report, changes)),
         "findings": _findings(report),
         "sharing": _sharing(report),
     }
@@ -67,6 +72,14 @@ def script_data(
         found["slots"]["change"] = _coded(changes.get(path, "unchanged") for path in report.slots)
     # NOTE: `<` ends the element, or opens a comment in it; JSON may write it so, too.
     return json.dumps(found, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _folded(report: ReportData, changes: Mapping[str, str] | None) -> list[Node]:
+    """The folded tree, in which what changed otherwise stands apart."""
+    if changes is None:
+        return folded(report.snapshot, named(report))
+    slots = report.slots
+    return fold_tree(report.snapshot, {slots.position(path): word for path, word in changes.items() if path in slots})
 
 
 def _modules(report: ReportData) -> dict[str, Any]:
@@ -205,6 +218,8 @@ def _fates(slot: SlotRecord) -> str:
 
 
 def _groups(slot: SlotRecord) -> str:
+    if not slot.groups and slot.gradient and slot.stepped is False:
+        return NOT_STEPPED
     return _BETWEEN.join(f"{text.name(each.optimizer)}:{each.group}" for each in slot.groups)
 
 
