@@ -26,6 +26,7 @@ LAYERS = (
     ("wire", "capture"),
     ("probe",),
     ("report.cost",),
+    ("report.plan",),
     ("render",),
     ("report.face",),
     ("loop",),

@@ -37,6 +37,7 @@ OddityKind = Literal[
     "adapter-tables",
     "merged-adapter",
     "object-class",
+    "tp-plan",
 ]
 
 
@@ -108,6 +109,8 @@ class Oddity(NamedTuple):
     - `merged-adapter`: its adapters lie in the base.
     - `object-class`: a plain object, of a class of the user's own, that holds tensors or modules: its class assigns
       them; `record` or `object`, and its qualified class name.
+    - `tp-plan`: how a model of transformers is sharded for tensor parallelism; the pattern of the names, below the
+      module, and the style.
     """
 
     path: str
