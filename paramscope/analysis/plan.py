@@ -125,6 +125,8 @@ class Placement(NamedTuple):
     split: Split | None
     is_sharded: bool
     """Whether `fully_shard` cuts the first dimension, of what tensor parallelism has left on a rank."""
+    itemsize: int
+    """Bytes of an element; 0 where they are not known."""
 
     def parts(self) -> list[int]:
         """Sizes of what tensor parallelism cuts along its dimension."""
@@ -144,6 +146,10 @@ class Placement(NamedTuple):
         """The shape that a rank holds, by where it stands."""
         shape = self.after_tp(mesh, tp)
         return (piece(shape[0], mesh.size("fsdp"), fsdp), *shape[1:]) if self.is_sharded else shape
+
+    def nbytes(self, mesh: Mesh, fsdp: int, tp: int) -> int:
+        """What that takes, in bytes."""
+        return self.itemsize * prod(self.local(mesh, fsdp, tp))
 
 
 class Stretches(NamedTuple):
@@ -193,8 +199,9 @@ class Plan(NamedTuple):
     mesh: Mesh
     whole: Load
     """Without a mesh."""
-    held: tuple[Held, ...]
-    """What the ranks hold, those with the most bytes first."""
+    stretches: Stretches
+    by_stretch: Mapping[tuple[int, int], Held]
+    """What ranks hold that stand between two beginnings along `fsdp` and `tp`."""
     placements: Mapping[str, Placement]
     """Of every parameter, by its first path."""
     doubts: Mapping[str, str]
@@ -203,17 +210,27 @@ class Plan(NamedTuple):
     """Why, for each part of a load that is None."""
     foreseen: tuple[Foreseen, ...]
     """How the state of each optimizer is known."""
-    stretches: Stretches
-    loads: Mapping[tuple[int, int], Load]
-    """By the beginnings of stretches, along `fsdp` and `tp`."""
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """What the ranks hold, the most bytes first."""
+        alike: dict[Load, list[Held]] = {}
+        for each in self.by_stretch.values():
+            alike.setdefault(each.load, []).append(each)
+        found = [
+            Held(load, sum(each.ranks for each in of), min(each.first for each in of)) for load, of in alike.items()
+        ]
+        return tuple(sorted(found, key=lambda each: (-(each.load.total or 0), each.first)))
 
     def on(self, rank: int) -> Load:
         """What one rank holds. Raises MeshError for a rank that there is not."""
-        starts = zip(self.stretches, ("fsdp", "tp"), strict=True)
-        fsdp, tp = (found[bisect(found, self.mesh.coordinate(rank, name)) - 1] for found, name in starts)
-        return self.loads[fsdp, tp]
+        fsdp, tp = (
+            starts[bisect(starts, self.mesh.coordinate(rank, name)) - 1]
+            for name, starts in zip(Stretches._fields, self.stretches, strict=True)
+        )
+        return self.by_stretch[fsdp, tp].load
 
     def shapes(self, rank: int) -> dict[str, Shape]:
-        """The shape of what one rank holds of each parameter, by its first path."""
-        fsdp, tp = (self.mesh.coordinate(rank, name) for name in ("fsdp", "tp"))
+        """The shape of what one rank holds of each parameter, by its first path. Raises MeshError, as `on` does."""
+        fsdp, tp = (self.mesh.coordinate(rank, name) for name in Stretches._fields)
         return {path: each.local(self.mesh, fsdp, tp) for path, each in self.placements.items()}

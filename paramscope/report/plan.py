@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
-from math import prod
-from typing import Any, NamedTuple
+from itertools import pairwise, product
+from typing import Any
 
 from paramscope.analysis.cost import Foreseen, Member
 from paramscope.analysis.plan import (
@@ -30,7 +29,6 @@ from paramscope.snapshot.path import is_at_or_below, last_name, names_below, par
 
 _NUMBER = re.compile(r"\.\d+(\.|$)")
 """What `*` stands for in a plan of transformers, which replaces it in this very way."""
-_ALONE = Mesh(())
 
 
 def plan_of(report: ReportData, words: str, tp_plan: Mapping[str, str] | None = None) -> Plan:
@@ -83,10 +81,11 @@ class _Placing:
             status = snapshot.status(slot)
             if status not in PARAMETERS or (status == "hidden" and tensor in first):
                 continue
-            shape = specs[snapshot.tensor_columns.specs[tensor]].shape or ()
+            spec = specs[snapshot.tensor_columns.specs[tensor]]
+            shape, itemsize = spec.shape or (), (spec.nbytes or 0) // (spec.numel or 1)
             path = snapshot.slots.path_at(slot)
             split = None if status == "hidden" else self._split(path, len(shape))
-            placement = Placement(shape, split, is_sharded and status != "hidden" and bool(shape))
+            placement = Placement(shape, split, is_sharded and status != "hidden" and bool(shape), itemsize)
             if placement != self.by_tensor.setdefault(tensor, placement):
                 self.by_tensor[tensor] = placement._replace(split=None)
                 self.doubts[first[tensor]] = f"it is tied to {path}, of which the plan says something else"
@@ -105,14 +104,6 @@ class _Placing:
         return None
 
 
-class _Kind(NamedTuple):
-    """What parameters have in common that weigh the same on every rank."""
-
-    placement: Placement
-    itemsize: int
-    has_gradient: bool
-
-
 class _Loading:
     """What is placed, by its weight."""
 
@@ -123,22 +114,23 @@ class _Loading:
         self._buffers = held.buffers
         self._unknown = {part: why for part, why in held.unknown.items() if part == "buffers"}
         self._stretches = Stretches.of(mesh, placing.by_path.values())
-        self._kinds = Counter(self._kinds_of(placing.by_tensor))
+        self._kinds = Counter(
+            (placement, bool(self._tensors.are_reached[tensor])) for tensor, placement in placing.by_tensor.items()
+        )
+        """What is placed, and whether it has a gradient; those alike weigh the same on every rank."""
+        self._explain(placing.by_tensor)
         self._states: list[tuple[Counter[tuple[Placement, Any]], dict[Member, int]]] = []
         self._foreseen = tuple(map(self._ask, snapshot.optimizers))
         if not self._foreseen:
             self._unknown["optimizer_state"] = NO_OPTIMIZER
 
-    def _kinds_of(self, placements: Mapping[int, Placement]) -> Iterator[_Kind]:
-        for tensor, placement in placements.items():
-            plain, has_gradient = self._tensors.plain(tensor), bool(self._tensors.are_reached[tensor])
-            if isinstance(plain, str):
-                self._unknown.setdefault("parameters", plain)
-                self._unknown.setdefault("gradients", plain)
-                continue
-            if has_gradient and tensor in self._tensors.sparse:
+    def _explain(self, tensors: Iterable[int]) -> None:
+        """Keeps why parameters or gradients are unknown."""
+        for tensor in tensors:
+            if isinstance(plain := self._tensors.plain(tensor), str):
+                self._unknown.update(parameters=plain, gradients=plain, padding=plain)
+            elif self._tensors.are_reached[tensor] and tensor in self._tensors.sparse:
                 self._unknown.setdefault("gradients", OF_SPARSE)
-            yield _Kind(placement, (plain.nbytes or 0) // (plain.numel or 1), has_gradient)
 
     def _ask(self, optimizer: OptimizerRecord) -> Foreseen:
         """What an optimizer keeps for what ranks hold of its members."""
@@ -153,7 +145,7 @@ class _Loading:
 
     def _placed(self, kept: Kept) -> tuple[Placement, Member | str | None]:
         shape = kept.becomes.shape if isinstance(kept.becomes, Member) else ()
-        whole = Placement(shape, None, is_sharded=False)
+        whole = Placement(shape, None, is_sharded=False, itemsize=0)
         return self._placing.by_tensor.get(-1 if kept.tensor is None else kept.tensor, whole), kept.becomes
 
     def _pieces(self, group: Iterable[tuple[Placement, Any]]) -> Iterator[Member | str]:
@@ -167,11 +159,11 @@ class _Loading:
     def _load(self, mesh: Mesh, fsdp: int = 0, tp: int = 0) -> Load:
         """What a rank holds, by where it stands."""
         found = Counter[str]()
-        for (placement, itemsize, has_gradient), number in self._kinds.items():
-            nbytes = number * itemsize * prod(placement.local(mesh, fsdp, tp))
+        for (placement, has_gradient), number in self._kinds.items():
+            nbytes = number * placement.nbytes(mesh, fsdp, tp)
             found["parameters"] += nbytes
             found["gradients"] += nbytes * has_gradient
-            found["padding"] += number * itemsize * prod(placement.local(mesh, 0, tp)) - nbytes
+            found["padding"] += number * placement.nbytes(mesh, 0, tp) - nbytes
         for members, sizes in self._states:
             for (placement, member), number in members.items():
                 found["optimizer_state"] += number * sizes[member._replace(shape=placement.local(mesh, fsdp, tp))]
@@ -180,24 +172,22 @@ class _Loading:
 
     def plan(self) -> Plan:
         """What was found, for every rank."""
-        mesh, (fsdp, tp) = self._mesh, self._stretches
-        loads = {at: self._load(mesh, *at) for at in product(fsdp, tp)}
-        counts, firsts = Counter[Load](), dict[Load, int]()
-        for (i, at_fsdp), (j, at_tp) in product(enumerate(fsdp), enumerate(tp)):
-            load = loads[at_fsdp, at_tp]
-            ends = (*fsdp, mesh.size("fsdp"))[i + 1], (*tp, mesh.size("tp"))[j + 1]
-            counts[load] += (ends[0] - at_fsdp) * (ends[1] - at_tp) * mesh.size("replicate")
-            firsts[load] = min(firsts.get(load, mesh.ranks), mesh.rank_at(at_fsdp, at_tp))
-        held = [Held(load, ranks, firsts[load]) for load, ranks in counts.items()]
-        held.sort(key=lambda each: (-(each.load.total or 0), each.first))
+        mesh, ends = (
+            self._mesh,
+            [(*starts, self._mesh.size(name)) for name, starts in self._stretches._asdict().items()],
+        )
+        by_stretch = {}
+        for (fsdp, after_fsdp), (tp, after_tp) in product(*map(pairwise, ends)):
+            ranks = (after_fsdp - fsdp) * (after_tp - tp) * mesh.size("replicate")
+            by_stretch[fsdp, tp] = Held(self._load(mesh, fsdp, tp), ranks, mesh.rank_at(fsdp, tp))
+        placing = self._placing
         return Plan(
             mesh,
-            self._load(_ALONE),
-            tuple(held),
-            self._placing.by_path,
-            self._placing.doubts,
+            self._load(Mesh(())),
+            self._stretches,
+            by_stretch,
+            placing.by_path,
+            placing.doubts,
             self._unknown,
             self._foreseen,
-            self._stretches,
-            loads,
         )
