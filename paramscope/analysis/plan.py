@@ -64,6 +64,10 @@ def parse_mesh(words: str) -> Mesh:
             raise MeshError(f"{name}={size} is no number of ranks", f"Write a whole number from 1 on: {name}=8.")
         sizes[name] = int(size)
     mesh = Mesh(tuple(sizes.items()))
+    if [name for name in sizes if name != "tp"] == ["fsdp", "replicate"]:
+        raise MeshError(
+            "replicate stands within fsdp", f"Write it first: replicate={sizes['replicate']},fsdp={sizes['fsdp']}."
+        )
     if mesh.ranks > MOST_RANKS:
         raise MeshError(f"{words} are {mesh.ranks:,} ranks", f"Up to {MOST_RANKS:,} can be planned.")
     return mesh
@@ -145,7 +149,10 @@ class Placement(NamedTuple):
     def local(self, mesh: Mesh, fsdp: int, tp: int) -> Shape:
         """The shape that a rank holds, by where it stands."""
         shape = self.after_tp(mesh, tp)
-        return (piece(shape[0], mesh.size("fsdp"), fsdp), *shape[1:]) if self.is_sharded else shape
+        if not self.is_sharded:
+            return shape
+        # Of what has no elements fully_shard leaves no row, either.
+        return (piece(shape[0], mesh.size("fsdp"), fsdp) if all(shape) else 0, *shape[1:])
 
     def nbytes(self, mesh: Mesh, fsdp: int, tp: int) -> int:
         """What that takes, in bytes."""
