@@ -42,7 +42,7 @@ RANKS = 64
 SIZES: dict[str, Any] = {
     **dict.fromkeys(("hidden_size", "max_position_embeddings"), 24),
     **dict.fromkeys(("num_hidden_layers", "num_key_value_heads", "eos_token_id"), 2),
-    "intermediate_size": 20,
+    "intermediate_size": 18,
     "num_attention_heads": 4,
     "vocab_size": 50,
     "pad_token_id": 0,
