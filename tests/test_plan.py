@@ -188,8 +188,18 @@ def test_at_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "| optimizer state | 36 B | 92.2 KiB | 24.0 MiB |" in document
     assert run(*target, "-f", "table") == 2
     assert "the format table takes no --plan" in capsys.readouterr().err
+    assert run(*target, "--cost") == 2
+    assert "--cost and --plan are two views" in capsys.readouterr().err
     assert run(*target[:-1], "fsdp=none") == 2
     assert capsys.readouterr().err.startswith("error: fsdp=none is no number of ranks\nhelp: Write ")
+
+
+def test_the_page_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (HERE.parent / "docs" / "large.md").read_text(encoding="utf-8")
+    example = page.partition("<!-- example:start -->")[2].partition("<!-- example:end -->")[0]
+    code, printed = (block.partition("\n")[2] for block in example.split("```")[1::2])
+    exec(compile(code, "example", "exec"), {})
+    assert capsys.readouterr().out == printed, "docs/large.md is stale"
 
 
 def test_documents_have_it() -> None:

@@ -117,6 +117,10 @@ def command(
     options.update((name, value) for name, value in chosen.items() if value is not None)
     if cost and format_ != "cost":
         options["cost"] = True
+    elif cost and plan:
+        raise FormatError(
+            "--cost and --plan are two views", "Leave one out, or write both into a document: -f markdown."
+        )
     for name in options:
         if name not in taken:
             flag = "--no-fold" if name == "fold" else f"--{name}"
