@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from support import forking
 from support.targets import run
 from torch import nn
@@ -103,7 +104,20 @@ def test_a_style_that_is_not_known_leaves_its_parameters_whole_and_that_is_said(
     model._tp_plan["model.norm"] = "diagonal"
     report = audit(model)
     assert report.plan("tp=4").doubts == {"model.norm.weight": "the style diagonal is not known"}
-    assert "model.norm.weight is left whole: the style diagonal is not known" in report.render("cost", plan="tp=4")
+    assert "left whole: model.norm.weight: the style diagonal is not known" in report.render("cost", plan="tp=4")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_an_adapter_has_put_below_the_plan_s_names_is_left_whole_and_that_is_said() -> None:
+    adapted = get_peft_model(llama(), LoraConfig(r=4, target_modules=["q_proj"]))
+    report = audit(adapted)
+    plan = report.plan("tp=4")
+    layer = "base_model.model.model.layers.0.self_attn"
+    assert plan.shapes(0)[f"{layer}.k_proj.weight"] == (4, 16)
+    assert plan.shapes(0)[f"{layer}.q_proj.base_layer.weight"] == (16, 16)
+    assert f"{layer}.q_proj.base_layer.weight" in plan.doubts
+    assert len(plan.doubts) == 2 * 3
+    assert str(report.render("cost", plan="tp=4", width=300)).count("left whole: ") == 3
 
 
 def test_a_tie_of_which_the_plan_says_two_things_is_left_whole() -> None:

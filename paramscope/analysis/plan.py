@@ -168,10 +168,11 @@ class Stretches(NamedTuple):
     @classmethod
     def of(cls, mesh: Mesh, placements: Iterable[Placement]) -> "Stretches":
         """Of all that is placed."""
-        placements, (fsdp, tp) = list(placements), (mesh.size("fsdp"), mesh.size("tp"))
-        along_tp = {0}.union(*(turns(part, tp) for each in placements for part in each.parts()))
-        firsts = {each.after_tp(mesh, at)[0] for each in placements if each.is_sharded for at in along_tp}
-        return cls(tuple(sorted({0}.union(*(turns(size, fsdp) for size in firsts)))), tuple(sorted(along_tp)))
+        alike = set(placements)
+        along_tp = {0}.union(*(turns(part, mesh.size("tp")) for each in alike for part in each.parts()))
+        rows = {each.after_tp(mesh, tp)[0] for each in alike if each.is_sharded for tp in along_tp}
+        along_fsdp = {0}.union(*(turns(size, mesh.size("fsdp")) for size in rows))
+        return cls(tuple(sorted(along_fsdp)), tuple(sorted(along_tp)))
 
 
 class Load(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from paramscope import text
-from paramscope.analysis.paths import fold_paths
+from paramscope.analysis.paths import PathRow, fold_paths
 from paramscope.analysis.plan import Held, Load, Placement, Plan
 from paramscope.render._cost import Table, foreseen_remarks, size, unknown_remark
 from paramscope.render._pieces import Name, Pieces, Prose
@@ -60,13 +60,14 @@ def _table(
 ) -> list[Table]:
     folded = fold_paths([((path,), each) for path, each in placements.items()])
     alike = list(placements.values())
-    rows: list[list[Pieces]] = []
-    for row in folded[:_LISTED]:
-        repeated = f" ×{text.count(len(row.members))}" if len(row.members) > 1 else ""
-        rows.append([[Name(row.path), repeated], *cells(alike[row.members[0]])])
+    rows: list[list[Pieces]] = [[_name(row), *cells(alike[row.members[0]])] for row in folded[:_LISTED]]
     if len(folded) > _LISTED:
         rows.append([[f"{len(folded) - _LISTED:,} others"], *([""] for _ in headers[1:])])
     return [Table(headers, rows)] if rows else []
+
+
+def _name(row: PathRow) -> Pieces:
+    return [Name(row.path), *([f" ×{text.count(len(row.members))}"] if len(row.members) > 1 else [])]
 
 
 def _remarks(report: ReportData, plan: Plan) -> list[Pieces]:
@@ -79,7 +80,9 @@ def _remarks(report: ReportData, plan: Plan) -> list[Pieces]:
     found += foreseen_remarks(report, plan.foreseen)
     if "tp" in sizes and not any(each.split for each in plan.placements.values()) and not plan.doubts:
         found.append(["tp cuts nothing: the model has no plan for it"])
-    found += [[Name(path), " is left whole: ", Prose(why)] for path, why in list(plan.doubts.items())[:_LISTED]]
+    doubts = list(plan.doubts.items())
+    for row in fold_paths([((path,), why) for path, why in doubts])[:_LISTED]:
+        found.append(["left whole: ", *_name(row), ": ", Prose(doubts[row.members[0]][1])])
     scalars = [path for path, each in plan.placements.items() if not each.shape] if "fsdp" in sizes else []
     found += [["fully_shard takes no scalar: ", Name(path)] for path in scalars[:_LISTED]]
     found += unknown_remark(plan.unknown)

@@ -9,6 +9,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from paramscope.analysis.cost import Foreseen, Member
+from paramscope.analysis.paths import at_and_above
 from paramscope.analysis.plan import (
     STYLES,
     Held,
@@ -97,9 +98,12 @@ class _Placing:
             if is_at_or_below(path, module):
                 name = _NUMBER.sub(r".*\1", ".".join(names_below(path, module)))
                 style = styles.get(name, styles.get(parent(name)))
-                if style is not None and style in STYLES:
+                if style is None:
+                    if any(STYLES.get(styles.get(each, "")) for each in at_and_above(parent(name))):
+                        self.doubts[path] = "the plan cuts a module in which it lies, and does not name it"
+                elif style in STYLES:
                     return split_of(style, last_name(path), ndim)
-                if style is not None:
+                else:
                     self.doubts[path] = f"the style {style} is not known"
         return None
 
@@ -172,22 +176,13 @@ class _Loading:
 
     def plan(self) -> Plan:
         """What was found, for every rank."""
-        mesh, ends = (
-            self._mesh,
-            [(*starts, self._mesh.size(name)) for name, starts in self._stretches._asdict().items()],
-        )
+        mesh, placing, (fsdp, tp) = self._mesh, self._placing, self._stretches
+        ends = (*fsdp, mesh.size("fsdp")), (*tp, mesh.size("tp"))
         by_stretch = {}
-        for (fsdp, after_fsdp), (tp, after_tp) in product(*map(pairwise, ends)):
-            ranks = (after_fsdp - fsdp) * (after_tp - tp) * mesh.size("replicate")
-            by_stretch[fsdp, tp] = Held(self._load(mesh, fsdp, tp), ranks, mesh.rank_at(fsdp, tp))
-        placing = self._placing
-        return Plan(
-            mesh,
-            self._load(Mesh(())),
-            self._stretches,
-            by_stretch,
-            placing.by_path,
-            placing.doubts,
-            self._unknown,
-            self._foreseen,
-        )
+        for (at_fsdp, next_fsdp), (at_tp, next_tp) in product(*map(pairwise, ends)):
+            ranks = (next_fsdp - at_fsdp) * (next_tp - at_tp) * mesh.size("replicate")
+            load = self._load(mesh, at_fsdp, at_tp)
+            by_stretch[at_fsdp, at_tp] = Held(load, ranks, mesh.rank_at(at_fsdp, at_tp))
+        whole = self._load(Mesh(()))
+        placed = placing.by_path, placing.doubts
+        return Plan(mesh, whole, self._stretches, by_stretch, *placed, self._unknown, self._foreseen)
