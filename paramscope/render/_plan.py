@@ -82,7 +82,7 @@ def _remarks(report: ReportData, plan: Plan) -> list[Pieces]:
         found.append(["tp cuts nothing: the model has no plan for it"])
     doubts = list(plan.doubts.items())
     for row in fold_paths([((path,), why) for path, why in doubts])[:_LISTED]:
-        found.append(["left whole: ", *_name(row), ": ", Prose(doubts[row.members[0]][1])])
+        found.append(["not cut by tp: ", *_name(row), " (", Prose(doubts[row.members[0]][1]), ")"])
     scalars = [path for path, each in plan.placements.items() if not each.shape] if "fsdp" in sizes else []
     found += [["fully_shard takes no scalar: ", Name(path)] for path in scalars[:_LISTED]]
     found += unknown_remark(plan.unknown)
