@@ -95,7 +95,7 @@ def test_without_a_plan_tensor_parallelism_cuts_nothing_and_that_is_said() -> No
     report = audit(nn.Linear(8, 8))
     plan = report.plan("tp=4")
     assert plan.shapes(3) == {"weight": (8, 8), "bias": (8,)}
-    assert "tp cuts nothing: the model has no plan for it" in report.render("cost", plan="tp=4")
+    assert "tp cuts nothing: no plan names a parameter of the model" in report.render("cost", plan="tp=4")
     assert "tp cuts nothing" not in audit(llama()).render("cost", plan="tp=4")
 
 
@@ -130,7 +130,9 @@ def test_a_tie_of_which_the_plan_says_two_things_is_left_whole() -> None:
 
 
 def test_what_is_unknown_is_so_for_its_reason() -> None:
-    lazy = audit(nn.LazyLinear(3)).plan("fsdp=4")
+    report = audit(nn.LazyLinear(3))
+    assert "scalar" not in report.render("cost", plan="fsdp=4")
+    lazy = report.plan("fsdp=4")
     assert lazy.on(0)[:3] == (None, None, None)
     assert lazy.on(0).total is None
     assert lazy.unknown["parameters"] == "a tensor is of unknown size"

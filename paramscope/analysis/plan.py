@@ -129,8 +129,8 @@ class Placement(NamedTuple):
     split: Split | None
     is_sharded: bool
     """Whether `fully_shard` cuts the first dimension, of what tensor parallelism has left on a rank."""
-    itemsize: int
-    """Bytes of an element; 0 where they are not known."""
+    itemsize: int | None
+    """Bytes of an element; None where they are not known."""
 
     def parts(self) -> list[int]:
         """Sizes of what tensor parallelism cuts along its dimension."""
@@ -155,8 +155,8 @@ class Placement(NamedTuple):
         return (piece(shape[0], mesh.size("fsdp"), fsdp) if all(shape) else 0, *shape[1:])
 
     def nbytes(self, mesh: Mesh, fsdp: int, tp: int) -> int:
-        """What that takes, in bytes."""
-        return self.itemsize * prod(self.local(mesh, fsdp, tp))
+        """What that takes, in bytes, of what is known."""
+        return (self.itemsize or 0) * prod(self.local(mesh, fsdp, tp))
 
 
 class Stretches(NamedTuple):

@@ -39,7 +39,7 @@ def _uneven(plan: Plan) -> list[Table]:
     }
 
     def cells(each: Placement) -> list[Pieces]:
-        without = sum(held.ranks for at, held in plan.by_stretch.items() if not each.nbytes(mesh, *at))
+        without = sum(held.ranks for at, held in plan.by_stretch.items() if 0 in each.local(mesh, *at))
         shapes = each.shape, each.local(mesh, *first), each.local(mesh, *last)
         return [*([text.shape(shape)] for shape in shapes), [text.plural(without, "rank") if without else ""]]
 
@@ -50,7 +50,7 @@ def _whole(plan: Plan) -> list[Table]:
     found = {path: each for path, each in plan.placements.items() if not each.is_sharded and each.split is None}
 
     def cells(each: Placement) -> list[Pieces]:
-        return [[text.shape(each.shape)], [text.nbytes(each.nbytes(plan.mesh, 0, 0))]]
+        return [[text.shape(each.shape)], [size(None if each.itemsize is None else each.nbytes(plan.mesh, 0, 0))]]
 
     return _table(["whole on every rank", "shape", "bytes each"], found, cells)
 
@@ -79,7 +79,7 @@ def _remarks(report: ReportData, plan: Plan) -> list[Pieces]:
         found.append([f"least: {_ranks(plan.held[-1])}; most: {_ranks(plan.held[0])}"])
     found += foreseen_remarks(report, plan.foreseen)
     if "tp" in sizes and not any(each.split for each in plan.placements.values()) and not plan.doubts:
-        found.append(["tp cuts nothing: the model has no plan for it"])
+        found.append(["tp cuts nothing: no plan names a parameter of the model"])
     doubts = list(plan.doubts.items())
     for row in fold_paths([((path,), why) for path, why in doubts])[:_LISTED]:
         found.append(["not cut by tp: ", *_name(row), " (", Prose(doubts[row.members[0]][1]), ")"])

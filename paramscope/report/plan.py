@@ -74,6 +74,8 @@ class _Placing:
         self.by_tensor: dict[int, Placement] = {}
         self.by_path: dict[str, Placement] = {}
         """By the first path of each."""
+        self.unsized: list[int] = []
+        """Those that have no shape yet."""
         self.doubts: dict[str, str] = {}
         """What is left whole, and why."""
         columns, specs, is_sharded = snapshot.slot_columns, snapshot.interned.specs, "fsdp" in dict(mesh.sizes)
@@ -83,7 +85,10 @@ class _Placing:
             if status not in PARAMETERS or (status == "hidden" and tensor in first):
                 continue
             spec = specs[snapshot.tensor_columns.specs[tensor]]
-            shape, itemsize = spec.shape or (), (spec.nbytes or 0) // (spec.numel or 1)
+            if (shape := spec.shape) is None:
+                self.unsized.append(tensor)
+                continue
+            itemsize = None if spec.nbytes is None else spec.nbytes // (spec.numel or 1)
             path = snapshot.slots.path_at(slot)
             split = None if status == "hidden" else self._split(path, len(shape))
             placement = Placement(shape, split, is_sharded and status != "hidden" and bool(shape), itemsize)
@@ -122,7 +127,7 @@ class _Loading:
             (placement, bool(self._tensors.are_reached[tensor])) for tensor, placement in placing.by_tensor.items()
         )
         """What is placed, and whether it has a gradient; those alike weigh the same on every rank."""
-        self._explain(placing.by_tensor)
+        self._explain([*placing.by_tensor, *placing.unsized])
         self._states: list[tuple[Counter[tuple[Placement, Any]], dict[Member, int]]] = []
         self._foreseen = tuple(map(self._ask, snapshot.optimizers))
         if not self._foreseen:
@@ -149,7 +154,7 @@ class _Loading:
 
     def _placed(self, kept: Kept) -> tuple[Placement, Member | str | None]:
         shape = kept.becomes.shape if isinstance(kept.becomes, Member) else ()
-        whole = Placement(shape, None, is_sharded=False, itemsize=0)
+        whole = Placement(shape, None, is_sharded=False, itemsize=None)
         return self._placing.by_tensor.get(-1 if kept.tensor is None else kept.tensor, whole), kept.becomes
 
     def _pieces(self, group: Iterable[tuple[Placement, Any]]) -> Iterator[Member | str]:
