@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import UserDict
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,15 @@ def test_a_model_in_another_brings_its_plan() -> None:
     shapes = audit(whole).plan("tp=4").shapes(0)
     assert shapes["backbone.0.model.layers.0.mlp.up_proj.weight"] == (6, 16)
     assert shapes["head.weight"] == (8, 16)
+
+
+@pytest.mark.parametrize(
+    "odd", [{1: "colwise", "lm_head": ["colwise"]}, ["lm_head"], None, UserDict(lm_head="colwise")]
+)
+def test_what_is_no_plan_is_none(odd: Any) -> None:
+    model = llama()
+    model._tp_plan = odd
+    assert audit(model).plan("tp=4").shapes(0)["lm_head.weight"] == (40, 16)
 
 
 def test_without_a_plan_tensor_parallelism_cuts_nothing_and_that_is_said() -> None:

@@ -151,7 +151,7 @@ def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed],
     with isolated(walk.notes, "", "what it declares as tied"):
         walk.facts.declarations = declared_ties(walk.facts.tying)
     with isolated(walk.notes, "", "how it is sharded for tensor parallelism"):
-        walk.facts.oddities.extend(tp_plans(walk.facts.tying))
+        walk.facts.tp_plan = tuple(tp_plans(walk.facts.tying))
     reader = OptimizerReader(tensors, walk.tensor_paths() if optimizers else {})
     optimizer_records = reader.read(optimizers)
     memberships, interned_memberships = reader.memberships()
@@ -180,6 +180,7 @@ def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed],
         "optimizers": optimizer_records,
         "oddities": tuple(walk.facts.oddities),
         "declarations": walk.facts.declarations,
+        "tp_plan": walk.facts.tp_plan,
         "notes": tuple(walk.notes),
         "values": looked_at,
     }

@@ -7,11 +7,11 @@ from typing import Any
 
 from paramscope.capture.classes import is_text, mapping_items
 from paramscope.capture.states import instance_dict
-from paramscope.snapshot import Oddity
+from paramscope.snapshot import TpStyle
 from paramscope.snapshot.path import is_at_or_below
 
 
-def tp_plans(models: Iterable[tuple[str, Any]]) -> Iterator[Oddity]:
+def tp_plans(models: Iterable[tuple[str, Any]]) -> Iterator[TpStyle]:
     """Each entry of the plans. What lies in a model that has one is in that plan already.
 
     models: (path, module) of those that may have one, those above before those below.
@@ -25,4 +25,4 @@ def tp_plans(models: Iterable[tuple[str, Any]]) -> Iterator[Oddity]:
         above.append(path)
         for pattern, style in mapping_items(plan):
             if type(pattern) is str and type(style) is str:
-                yield Oddity(path, "tp-plan", pattern, style)
+                yield TpStyle(path, pattern, style)

@@ -60,9 +60,8 @@ def _plans(snapshot: Snapshot, mesh: Mesh, given: Mapping[str, str] | None) -> d
                 )
         return {"": given}
     found: dict[str, dict[str, str]] = {}
-    for each in snapshot.oddities:
-        if each.kind == "tp-plan":
-            found.setdefault(each.path, {})[each.name] = str(each.value)
+    for module, pattern, style in snapshot.tp_plan:
+        found.setdefault(module, {})[pattern] = style
     return dict(found)
 
 
