@@ -14,6 +14,8 @@ from paramscope.collector import paused_collector
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.distributed import ProcessGroup
+    from torch.distributed.device_mesh import DeviceMesh
 
     from paramscope.loop.watch import OnFinding, Watch
     from paramscope.report.face import Diff, Report
@@ -46,6 +48,9 @@ def audit(
     inputs: Any = None,
     loss: Callable[[Any], Any] | None = None,
     run: RunKind | None = None,
+    ranks: bool | ProcessGroup | DeviceMesh = False,
+    gather_to: int | None = None,
+    timeout: float = 60.0,
     target: str | None = None,
 ) -> Report:
     """Captures a model, as `capture` does, and reports on it: slots with their fates, totals, sharing, what each
@@ -59,16 +64,29 @@ def audit(
     of roots, and calls it; where there are none, a `dummy_inputs` of the model's. loss: makes a scalar of the output,
     or a list of them; where there is none, the output's `loss`, else the sum of its floating-point tensors.
 
-    Raises NotAModule, NotAnOptimizer, and RunError where the model cannot be run.
+    ranks: True asks all ranks of a job, a process group or a mesh of one dimension its own; each of them has to make
+    the same call, and is told what the others hold, `report.ranks`, and where they differ. Digests of facts are
+    exchanged, no element is. gather_to: the rank that alone is told, where not all are. timeout: seconds that ranks
+    wait for one another.
+
+    Raises NotAModule, NotAnOptimizer, RunError where the model cannot be run, and RanksError where ranks cannot be
+    asked together.
     """
-    with paused_collector():
+
+    def take() -> Snapshot:
         if run is None and inputs is None and loss is None:
-            return judge(capture(model, optimizer=optimizer, values=values), target=target)
+            return capture(model, optimizer=optimizer, values=values)
         from paramscope.probe import snapshot_of_run
 
         kind = "graph" if run is None else run
-        snapshot = snapshot_of_run(model, optimizer, values=values, run=kind, inputs=inputs, loss=loss)
-        return judge(snapshot, target=target)
+        return snapshot_of_run(model, optimizer, values=values, run=kind, inputs=inputs, loss=loss)
+
+    with paused_collector():
+        if ranks is False:
+            return judge(take(), target=target)
+        from paramscope.distributed import over_ranks
+
+        return judge(over_ranks(take, ranks, gather_to=gather_to, timeout=timeout), target=target)
 
 
 def diff(

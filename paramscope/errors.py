@@ -50,6 +50,10 @@ class RunError(ParamscopeError, RuntimeError):
     raises."""
 
 
+class RanksError(ParamscopeError, RuntimeError):
+    """Ranks cannot be asked together: there is no group of them, one does not come, or the audit of one failed."""
+
+
 class TargetError(ParamscopeError):
     """A TARGET of the command line cannot be found, imported or built."""
 

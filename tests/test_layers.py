@@ -23,7 +23,7 @@ LAYERS = (
     ("report.difference",),
     ("report.finding_codes", "rules"),
     ("exceptions",),
-    ("wire", "capture"),
+    ("wire", "capture", "distributed"),
     ("probe",),
     ("report.cost",),
     ("report.plan",),
@@ -36,7 +36,7 @@ LAYERS = (
     ("cli", "pytest_paramscope"),
     ("__main__",),
 )
-TORCH_SIDE = ("capture", "probe", "loop")
+TORCH_SIDE = ("capture", "distributed", "probe", "loop")
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 

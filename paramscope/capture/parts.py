@@ -6,14 +6,16 @@ its attributes, and there they are read.
 
 from __future__ import annotations
 
+import sys
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
 from paramscope.capture.classes import class_dict, class_mro, definer, is_tensor_class, is_torch
 from paramscope.capture.lookups import attribute_reader
+from paramscope.snapshot import Placement
 
 DEPTH_BOUND = 8
 """Wrappers within wrappers that are opened."""
@@ -95,6 +97,28 @@ def inner_tensors(tensor: Any) -> list[tuple[str, Any]]:
             found.append((name, each))
         stack.extend((f"{name}.{step}" if name else step, part, depth + 1) for step, part in reversed(inner))
     return found
+
+
+def placements_of(tensor: Any) -> tuple[Placement, ...]:
+    """How a DTensor lies on its mesh; nothing for any other tensor. All that is asked is torch's own."""
+    module = sys.modules.get("torch.distributed.tensor")
+    if module is None or not issubclass(type(tensor), module.DTensor):
+        return ()
+    spec = class_dict(module.DTensor)["_spec"].__get__(tensor)  # a slot, whatever a subclass calls so
+    mesh = spec.mesh
+    names = mesh.mesh_dim_names or tuple(map(str, range(mesh.ndim)))
+    return tuple(
+        Placement(name, mesh.size(at), *_placed(each))
+        for at, (name, each) in enumerate(zip(names, spec.placements, strict=True))
+    )
+
+
+def _placed(placement: Any) -> tuple[Literal["shard", "replicate", "partial"], int | None]:
+    if placement.is_replicate():
+        return "replicate", None
+    if placement.is_partial():
+        return "partial", None
+    return "shard", getattr(placement, "dim", None)
 
 
 def _inner(tensor: Any) -> list[tuple[str, Any]]:

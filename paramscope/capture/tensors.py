@@ -11,7 +11,14 @@ import torch
 from torch import nn
 
 from paramscope.capture.classes import qualified_name
-from paramscope.capture.parts import answers_for_itself, answers_for_place, fake_device, inner_tensors, tensor_dict
+from paramscope.capture.parts import (
+    answers_for_itself,
+    answers_for_place,
+    fake_device,
+    inner_tensors,
+    placements_of,
+    tensor_dict,
+)
 from paramscope.snapshot import HAS_GRAD, IS_LEAF, IS_PARAMETER, REQUIRES_GRAD, TensorSpec
 
 # Looked up on the base class: a subclass may define `shape` as a property of its own.
@@ -124,6 +131,8 @@ def spec_of_whole(tensor: Any, parts: Sequence[TensorSpec]) -> TensorSpec:
     if not parts:
         return spec_of(tensor)
     spec = spec_of(tensor, sum(part.nbytes or 0 for part in parts))
+    if placements := placements_of(tensor):
+        spec = spec._replace(placements=placements)
     return spec._replace(device=parts[0].device) if spec.device is None else spec
 
 

@@ -145,6 +145,14 @@ def _storage_of(report: ReportData, slot: int) -> int:
     return -1 if tensor < 0 else report.snapshot.tensor_columns.storages[tensor]
 
 
+def _placements(line: Line, report: ReportData) -> str:
+    """`dp: shard 0, tp: replicate`."""
+    if line.closed:
+        return ""
+    named = ((text.name(each.mesh), each.kind, each.dim) for each in line.record.placements)
+    return ", ".join(f"{mesh}: {kind}" if dim is None else f"{mesh}: {kind} {dim}" for mesh, kind, dim in named)
+
+
 def _type(line: Line, report: ReportData) -> str:
     return text.name(text.class_name(line.closed.type if line.closed else line.record.type))
 
@@ -207,6 +215,7 @@ COLUMNS: dict[str, Column] = {
     "storage": Column("storage", _storage),
     "declared": Column("declared", _declared),
     "findings": Column("findings", _findings),
+    "placements": Column("placements", _placements),
     "type": Column("type", _type),
     "module": Column("module", _module_type),
     "output": Column("output", _ran(0)),

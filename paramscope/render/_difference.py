@@ -253,7 +253,7 @@ def _html(diff: DiffData, *, page: bool = True, script: bool = True) -> str:
     if not (page and script and diff.is_of_one_model):
         return whole("\n".join(blocks), flat(_title(diff)), is_page=page)
     app = app_of(diff.after, {"color": "change"}, changes=_changes(diff))
-    body = ['<div id="ps-theme"></div>', *blocks, '<div id="ps-app"></div>']
+    body = ['<div id="ps-theme"></div>', *blocks, '<main id="ps-app"></main>']
     return whole("\n".join(body), flat(_title(diff)), app=app)
 
 

@@ -14,6 +14,7 @@ from paramscope.report.finding import Finding, Severity, Skipped
 from paramscope.snapshot import (
     ModuleRecords,
     OptimizerRecord,
+    RankRecord,
     Run,
     SharingRecord,
     SlotRecord,
@@ -99,6 +100,11 @@ class ReportData:
     def run(self) -> Run | None:
         """What was run, and what it showed; None where nothing was."""
         return self.snapshot.run
+
+    @property
+    def ranks(self) -> tuple[RankRecord, ...]:
+        """What each rank of the job holds; empty where no others were asked."""
+        return self.snapshot.ranks.records if self.snapshot.ranks else ()
 
     def select(self, glob: str) -> tuple[SlotRecord, ...]:
         """Slots whose path matches a glob, or that of a module which holds them, at any depth: `*` crosses dots, `?`

@@ -30,6 +30,9 @@ from paramscope.snapshot.oddities import TpStyle as TpStyle
 from paramscope.snapshot.oddities import ValueRecord as ValueRecord
 from paramscope.snapshot.path import join as join
 from paramscope.snapshot.path import slot_path as slot_path
+from paramscope.snapshot.ranks import RankDifference as RankDifference
+from paramscope.snapshot.ranks import RankRecord as RankRecord
+from paramscope.snapshot.ranks import Ranks as Ranks
 from paramscope.snapshot.records import EMPTY_SLOT as EMPTY_SLOT
 from paramscope.snapshot.records import FATES as FATES
 from paramscope.snapshot.records import NO_OPTIMIZER as NO_OPTIMIZER
@@ -41,6 +44,7 @@ from paramscope.snapshot.records import Membership as Membership
 from paramscope.snapshot.records import ModuleRecord as ModuleRecord
 from paramscope.snapshot.records import OptimizerRecord as OptimizerRecord
 from paramscope.snapshot.records import Part as Part
+from paramscope.snapshot.records import Placement as Placement
 from paramscope.snapshot.records import Role as Role
 from paramscope.snapshot.records import Setting as Setting
 from paramscope.snapshot.records import SharingKind as SharingKind

@@ -21,6 +21,7 @@ from paramscope.snapshot.declared import declared_shapes
 from paramscope.snapshot.fates import Fates, fates_of, is_registered, is_steppable, status_of
 from paramscope.snapshot.memory import Memory
 from paramscope.snapshot.oddities import DeclaredTie, Note, Oddity, TpStyle, ValueRecord
+from paramscope.snapshot.ranks import Ranks
 from paramscope.snapshot.records import (
     AliasRecord,
     Membership,
@@ -49,6 +50,7 @@ class SnapshotData:
         "notes",
         "oddities",
         "optimizers",
+        "ranks",
         "roots",
         "run",
         "sharing",
@@ -82,6 +84,8 @@ class SnapshotData:
     """What is odd about the values of registered tensors; None where they were not looked at."""
     run: Run | None
     """What was run, and what it showed; None where nothing was."""
+    ranks: Ranks | None
+    """What the ranks of the job hold; None where no others were asked."""
     _derived: dict[Any, Any]
     """What was told from the columns before, such as positions by path; no fact of its own."""
 
@@ -104,6 +108,7 @@ class SnapshotData:
         notes: tuple[Note, ...] = (),
         values: tuple[ValueRecord, ...] | None = None,
         run: Run | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         fill = object.__setattr__
         fill(self, "roots", roots)
@@ -122,6 +127,7 @@ class SnapshotData:
         fill(self, "notes", notes)
         fill(self, "values", values)
         fill(self, "run", run)
+        fill(self, "ranks", ranks)
         fill(self, "_derived", {})
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -154,6 +160,10 @@ class SnapshotData:
     def with_run(self: Same, run: Run) -> Same:
         """The same snapshot, with what a run of the model showed."""
         return type(self)(**{**self._facts(), "run": run})
+
+    def with_ranks(self: Same, ranks: Ranks) -> Same:
+        """The same snapshot, with what all ranks of a job hold."""
+        return type(self)(**{**self._facts(), "ranks": ranks})
 
     def run_of_tensor(self, tensor: int) -> TensorRun | None:
         """What the run showed of one tensor, by its number; None where nothing was run."""

@@ -17,6 +17,19 @@ Setting = int | float | bool | str | tuple[int, ...] | None
 NO_OPTIMIZER = "no optimizer was given"
 
 
+class Placement(NamedTuple):
+    """How a DTensor lies along one dimension of its mesh."""
+
+    mesh: str
+    """Name of the dimension, or its position where it has none."""
+    ranks: int
+    """Size of the dimension."""
+    kind: Literal["shard", "replicate", "partial"]
+    """Each rank has a part, the whole, or what is still to be added up to it."""
+    dim: int | None
+    """Of a shard, the dimension of the tensor that is cut; None for the others."""
+
+
 class TensorSpec(NamedTuple):
     """What many tensors have in common; interned, one for each distinct combination."""
 
@@ -37,6 +50,8 @@ class TensorSpec(NamedTuple):
     forward (lazy)."""
     nbytes: int | None
     """Bytes that the elements take side by side; None where that cannot be told (lazy, sparse)."""
+    placements: tuple[Placement, ...] = ()
+    """Of a DTensor, one for each dimension of its mesh; `shape` and `numel` are those of the whole."""
 
     @property
     def is_differentiable(self) -> bool:
@@ -147,6 +162,8 @@ class SlotRecord(NamedTuple):
     """What it is made of, where its elements lie in other tensors (sharded, sparse, quantized)."""
     unknown: tuple[tuple[str, str], ...]
     """Pairs of (fate, reason) for the fates that are None."""
+    placements: tuple[Placement, ...] = ()
+    """Of a DTensor, how it lies along each dimension of its mesh; empty for all other tensors."""
     reached: bool | None = None
     """Whether the loss of the run depends on it. This and what follows: as `TensorRun` has it; None where nothing was
     run."""

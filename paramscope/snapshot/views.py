@@ -155,7 +155,7 @@ class SlotRecords(Records[SlotRecord]):
             modules.flags[owner],
             modules.unknown.get(owner),
         )
-        what, how, groups, unknown = known.get(key) or known.setdefault(key, self._common(index, tensor))
+        what, how, groups, unknown, placements = known.get(key) or known.setdefault(key, self._common(index, tensor))
         storage = tensors.storages[tensor]
         return SlotRecord._make(
             (
@@ -171,6 +171,7 @@ class SlotRecords(Records[SlotRecord]):
                 snapshot.declared_shape(owner, name) if what[4] is not None else None,
                 tensors.parts.get(tensor, ()),
                 unknown,
+                placements,
                 *(ran[1:] if (ran := snapshot.run_of_tensor(tensor)) else _NOT_RUN),
             )
         )
@@ -182,7 +183,7 @@ class SlotRecords(Records[SlotRecord]):
         return EMPTY_SLOT._replace(role=role, registered=registered, persistent=persistent)[3:]
 
     def _common(self, index: int, tensor: int) -> tuple[Any, ...]:
-        """What a slot has in common with others: (role to stride, dtype to moved, groups, unknown)."""
+        """What a slot has in common with others: (role to stride, dtype to moved, groups, unknown, placements)."""
         snapshot, tensors = self._snapshot, self._snapshot.tensor_columns
         spec = snapshot.interned.specs[tensors.specs[tensor]]
         flags = tensors.flags[tensor]
@@ -205,4 +206,5 @@ class SlotRecords(Records[SlotRecord]):
             ),
             snapshot.interned.memberships[tensors.memberships[tensor]],
             unknown,
+            spec.placements,
         )

@@ -243,7 +243,8 @@ def _snapshot(
         raise damaged("declared_ties", "do not agree with the slots")
     _check_names(snapshot)
     _check_states(snapshot)
-    return _with_run(snapshot, found, modules)
+    snapshot = _with_run(snapshot, found, modules)
+    return snapshot if found.ranks is None else snapshot.with_ranks(to_record(found.ranks))
 
 
 def _with_run(snapshot: Snapshot, found: Report, modules: ModuleReader) -> Snapshot:

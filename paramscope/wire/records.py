@@ -89,6 +89,34 @@ class Module(Wire, frozen=True):
     unknown: dict[str, str]
 
 
+class RankRecord(Wire, frozen=True):
+    record = snapshot.RankRecord
+    rank: Natural
+    parameters: Natural
+    nbytes: Natural
+    slots: Natural
+
+
+class RankDifference(Wire, frozen=True):
+    record = snapshot.RankDifference
+    path: str
+    said: tuple[tuple[tuple[Natural, ...], str], ...]
+
+
+class Ranks(Wire, frozen=True):
+    record = snapshot.Ranks
+    records: tuple[RankRecord, ...]
+    differences: tuple[RankDifference, ...]
+
+
+class Placement(Wire, frozen=True):
+    record = snapshot.Placement
+    mesh: str
+    ranks: Natural
+    kind: Literal["shard", "replicate", "partial"]
+    dim: Natural | None
+
+
 class Spec(Wire, frozen=True):
     record = snapshot.TensorSpec
     type: str
@@ -99,6 +127,7 @@ class Spec(Wire, frozen=True):
     layout: str | None
     numel: Natural | None
     nbytes: Natural | None
+    placements: tuple[Placement, ...] = ()
 
 
 class Part(Wire, frozen=True):
@@ -141,6 +170,7 @@ class Slot(Wire, frozen=True):
     declared: Sizes | None
     parts: tuple[Part, ...]
     unknown: dict[str, str]
+    placements: tuple[Placement, ...] = ()
 
 
 class Storage(Wire, frozen=True):
@@ -424,6 +454,8 @@ class Report(Struct, frozen=True, kw_only=True):
     values: tuple[Value, ...] | None = None
     run: Run | None = None
     """What was run, and what it showed; null where nothing was."""
+    ranks: Ranks | None = None
+    """What the ranks of the job hold; null where no others were asked."""
     cost: Cost | None = None
     """What training takes; null where it was not asked for."""
 

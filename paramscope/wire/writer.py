@@ -84,6 +84,7 @@ def report_pieces(report: ReportData, cost: Cost | None = None) -> Iterator[str]
         "skipped": report.skipped,
         "values": snapshot.values,
         "run": snapshot.run,
+        "ranks": snapshot.ranks,
         "cost": cost,
     }
     before = "{"

@@ -77,4 +77,4 @@ def rows(page: Page) -> list[str]:
     """The names of the lines that the table shows."""
     settled(page)
     found = page.locator("#ps-table .ps-name").all_inner_texts()
-    return [each.replace("\n", "").strip() for each in found]
+    return [each.replace("\n", "").replace("⧉", "").strip() for each in found]

@@ -13,8 +13,9 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from benchmarks.models import moe
 from browser.conftest import Open, rows, settled, until
-from paramscope import Report, audit
+from paramscope import Report, audit, diff
 from paramscope.snapshot import RunKind
+from paramscope.text import nbytes
 
 
 def language(run: RunKind | None = None) -> Report:
@@ -101,7 +102,7 @@ def test_everything_on_large_models(name: str, opened: Open) -> None:
     report = build()
     page = opened(report)
     # It opens.
-    assert rows(page)[0].startswith("▾model")
+    assert rows(page)[0].startswith(f"▾{report.modules[''].type.rpartition('.')[2]}")
     assert page.locator("#ps-chart canvas").count() == 1
     assert not page.locator(".ps-printed").is_visible()
     # Search.
@@ -145,7 +146,7 @@ def test_everything_on_large_models(name: str, opened: Open) -> None:
         )
     # Restore it from its address, in the dark.
     again = opened(report, page.evaluate("location.hash"), color_scheme="dark")
-    assert rows(again) == rows(page)
+    assert lines(again) == lines(page)
     assert again.locator(".ps-chosen .ps-name").inner_text() == page.locator(".ps-chosen .ps-name").inner_text()
     assert ground(again) < 60
     # By keyboard alone.
@@ -175,15 +176,15 @@ def test_search(net: Report, opened: Open) -> None:
     page = opened(net)
     page.fill("#ps-search", "C_ATTN")
     settled(page)
-    expect(page.locator("#ps-found")).to_have_text("8 of 54 slots")
-    assert all(re.search("model|transformer|h |attn|weight|bias|GPT2Block", each) for each in rows(page))
+    expect(page.locator("#ps-found")).to_have_text("8 of 53 slots")
+    assert all(re.search("GPT2LMHeadModel|transformer|h |attn|weight|bias|GPT2Block", each) for each in rows(page))
     assert not any("mlp" in each for each in rows(page))
     page.fill("#ps-search", "transformer.h.[1-2].*.bias")
-    expect(page.locator("#ps-found")).to_have_text("12 of 54 slots")
+    expect(page.locator("#ps-found")).to_have_text("12 of 53 slots")
     page.fill("#ps-search", "nothing is called this")
     expect(page.locator("#ps-table .tabulator-placeholder")).to_be_visible()
     page.fill("#ps-search", "")
-    expect(page.locator("#ps-found")).to_have_text("54 slots")
+    expect(page.locator("#ps-found")).to_have_text("53 slots")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_whatever_is_searched_for(words: str, net: Report, opened: Open) -> None
     page = opened(net)
     page.fill("#ps-search", words)
     settled(page)
-    assert re.fullmatch(r"(\d+ of )?54 slots", page.locator("#ps-found").inner_text())
+    assert re.fullmatch(r"(\d+ of )?53 slots", page.locator("#ps-found").inner_text())
 
 
 def test_globs_mean_what_they_mean_elsewhere(net: Report, opened: Open) -> None:
@@ -216,10 +217,10 @@ def test_globs_mean_what_they_mean_elsewhere(net: Report, opened: Open) -> None:
 def test_filters(net: Report, opened: Open) -> None:
     page = opened(net)
     page.click("[data-chip=status][data-value=frozen]")
-    expect(page.locator("#ps-found")).to_have_text(f"{sum(each.frozen for each in net.slots.values())} of 54 slots")
+    expect(page.locator("#ps-found")).to_have_text(f"{sum(each.frozen for each in net.slots.values())} of 53 slots")
     assert page.locator("[data-chip=status][data-value=frozen]").get_attribute("aria-pressed") == "true"
     page.click("[data-chip=has][data-value=ties]")
-    expect(page.locator("#ps-found")).to_have_text("2 of 54 slots")
+    expect(page.locator("#ps-found")).to_have_text("2 of 53 slots")
     page.click("[data-chip=status][data-value=frozen]")
     page.click("[data-chip=has][data-value=ties]")
     page.click("[data-chip=has][data-value=findings]")
@@ -228,23 +229,45 @@ def test_filters(net: Report, opened: Open) -> None:
     page.select_option("select[data-state=group]", "0:1")
     settled(page)
     held = {path for group in net.optimizers[0].groups if group.index == 1 for path in group.slots}
-    expect(page.locator("#ps-found")).to_have_text(f"{len(held)} of 54 slots")
+    expect(page.locator("#ps-found")).to_have_text(f"{len(held)} of 53 slots")
+
+
+def lines(page: Page) -> int:
+    """How many lines the table has, drawn or not."""
+    settled(page)
+    return int(page.locator("#ps-table").get_attribute("aria-rowcount") or 0) - 1
 
 
 def test_lines_open_and_close(net: Report, opened: Open) -> None:
     page = opened(net)
-    before = rows(page)
+    before = lines(page)
     place = page.locator(row(page, "transformer.h.[1-3].ln_1"))
-    assert place.get_attribute("aria-expanded") in ("true", "false")
-    was = place.get_attribute("aria-expanded") == "true"
+    was = place.get_attribute("aria-expanded")
+    assert was in ("true", "false")
     place.click()
-    after = rows(page)
-    assert (len(after) < len(before)) is was
+    assert (lines(page) < before) is (was == "true")
     page.locator(row(page, "transformer.h.[1-3].ln_1")).click()
-    assert rows(page) == before
+    assert lines(page) == before
     page.click("#ps-fold")
-    assert len(rows(page)) > len(before) or "×" not in "".join(rows(page))
     assert "×" not in "".join(rows(page))
+
+
+def test_the_wheel_reaches_every_line_and_few_are_drawn(net: Report, opened: Open) -> None:
+    page = opened(net, "#fold=0&q=transformer")
+    assert lines(page) > 60
+    assert page.locator(".tabulator-row").count() < lines(page)
+    page.evaluate("document.getElementById('ps-table').scrollIntoView()")
+    box = page.locator("#ps-table").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 200, box["y"] + 200)
+    seen = set(rows(page))
+    for _ in range(40):
+        page.mouse.wheel(0, 200)
+        page.wait_for_timeout(30)
+    last = page.locator(".tabulator-row").last
+    assert last.get_attribute("aria-rowindex") == str(lines(page) + 1)
+    assert page.locator(".tabulator-row[tabindex='0']").count() >= 1
+    assert set(rows(page)) - seen
 
 
 def test_a_line_of_several_slots_lists_them(net: Report, opened: Open) -> None:
@@ -276,13 +299,13 @@ def test_sorting(net: Report, opened: Open) -> None:
 
 def test_the_map_goes_into_a_module_and_back(net: Report, opened: Open) -> None:
     page = opened(net)
-    assert crumbs(page) == ["model", "transformer"]
+    assert crumbs(page) == ["GPT2LMHeadModel", "transformer"]
     page.mouse.click(*chart_point(page, net.modules.position("transformer.h")))
-    assert crumbs(page) == ["model", "transformer", "h"]
+    assert crumbs(page) == ["GPT2LMHeadModel", "transformer", "h"]
     page.click("#ps-largest button >> nth=0")
     assert len(crumbs(page)) == 4
     page.click("#ps-crumbs button >> text=transformer")
-    assert crumbs(page) == ["model", "transformer"]
+    assert crumbs(page) == ["GPT2LMHeadModel", "transformer"]
     page.go_back()
     assert len(crumbs(page)) == 4
     page.select_option("select[data-state=chart]", "sunburst")
@@ -329,7 +352,7 @@ def test_the_address_restores_what_was_looked_at(net: Report, opened: Open) -> N
     settled(page)
     address = page.evaluate("location.hash")
     again = opened(net, address)
-    assert rows(again) == rows(page)
+    assert lines(again) == lines(page)
     assert crumbs(again) == crumbs(page)
     assert again.input_value("#ps-search") == "attn"
     assert again.locator("select[data-state=color]").input_value() == "groups"
@@ -339,7 +362,14 @@ def test_the_address_restores_what_was_looked_at(net: Report, opened: Open) -> N
 
 @pytest.mark.parametrize(
     "address",
-    ["#root=no.such&row=n999&open=x,y&sort=q&color=zz&size=--&chart=pie", "#q=%E0%A4%A", "#=&&==", "#theme=<b>"],
+    [
+        "#size=constructor&color=toString&has=constructor",
+        "#size=__proto__&color=__proto__",
+        "#root=no.such&row=n999&open=x,y&sort=q&color=zz&size=--&chart=pie",
+        "#q=%E0%A4%A",
+        "#=&&==",
+        "#theme=<b>",
+    ],
 )
 def test_an_address_that_means_nothing(address: str, net: Report, opened: Open) -> None:
     page = opened(net, address)
@@ -375,7 +405,7 @@ def test_the_keyboard_alone(net: Report, opened: Open) -> None:
         page.keyboard.press("Tab")
         if "tabulator-row" in page.evaluate("document.activeElement.className"):
             break
-    assert "model" in page.evaluate("document.activeElement.innerText")
+    assert "GPT2LMHeadModel" in page.evaluate("document.activeElement.innerText")
     page.keyboard.press("ArrowDown")
     settled(page)
     focus = "document.activeElement.querySelector('.ps-name')?.title"
@@ -420,3 +450,137 @@ def test_what_is_told_below_leads_to_the_table(net: Report, opened: Open) -> Non
 def test_small_models(build: object, opened: Open) -> None:
     page = opened(audit(build()))  # type: ignore[operator]
     assert page.locator("#ps-app").is_visible()
+
+
+def test_costs_are_a_view_and_colours(opened: Open) -> None:
+    report = language("step")
+    page = opened(report.to_html(cost=True), "#chart=cost")
+    told = "echarts.getInstanceByDom(document.getElementById('ps-chart')).getOption().series.map((each) => each.data.reduce((a, b) => a + b, 0))"
+    first = report.cost.at_first_step
+    assert first
+    assert page.evaluate(told) == [part or 0 for part in first.sums]
+    assert not page.locator("select[data-state=size]").is_visible()
+    page.select_option("select[data-state=chart]", "treemap")
+    page.select_option("select[data-state=size]", "cost")
+    page.select_option("select[data-state=color]", "cost")
+    settled(page)
+    area = "echarts.getInstanceByDom(document.getElementById('ps-chart')).getModel().getSeriesByIndex(0).getData().tree.root.getValue()"
+    without_activations = sum(part or 0 for part in first.sums[:4])
+    assert page.evaluate(area) == without_activations
+
+
+def test_the_page_of_a_diff_is_coloured_by_what_changed(net: Report, opened: Open) -> None:
+    model = GPT2LMHeadModel(GPT2Config(n_layer=4, n_embd=64, n_head=2, vocab_size=500))
+    before = audit(model)
+    model.transformer.h[1].requires_grad_(False)
+    model.register_buffer("extra", torch.zeros(3))
+    changed = diff(before, model)
+    page = opened(changed.render("html"))
+    page.click("[data-chip=has][data-value=changed]")
+    expect(page.locator("#ps-found")).to_contain_text(f"{len(changed.froze) + len(changed.added)} of ")
+    assert {"froze", "added"} <= set(page.locator("#ps-legend").inner_text().split("\n"))
+    assert "froze" in page.locator("li").all_inner_texts()[0]
+
+
+def test_filter_by_role(opened: Open) -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    page = opened(audit(model))
+    page.select_option("select[data-state=role]", "buffer")
+    expect(page.locator("#ps-found")).to_have_text("3 of 7 slots")
+
+
+class Views(nn.Module):
+    """A view of a weight, and a list that hides a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lin = nn.Linear(8, 8)
+        self.view = self.lin.weight.detach().view(-1)[3:20]
+        self.norm = nn.BatchNorm1d(8)
+        self.hidden = [nn.Linear(8, 8)]
+
+
+TRUE = {
+    "views": lambda: audit(Views()),
+    "roots": lambda: audit({"act": nn.ReLU(), "lin": nn.Linear(4, 4)}),
+    "tied": language,
+    "buffers": lambda: audit(nn.BatchNorm1d(4, affine=False)),
+}
+
+
+@pytest.mark.parametrize("name", TRUE)
+def test_sums_are_those_of_the_report(name: str, opened: Open) -> None:
+    report = TRUE[name]()
+    page = opened(report)
+    top = page.locator(".tabulator-row[aria-level='1']")
+    told = [each.rpartition(" ")[2] for each in top.locator("[tabulator-field=elements]").all_inner_texts()]
+    sums = report.totals
+    assert sum(int(each.strip().replace(",", "")) for each in told) == (sums.parameters or sums.buffers)
+    if len(report.snapshot.roots) == 1:
+        assert top.locator("[tabulator-field=bytes]").inner_text().strip() == nbytes(sums.nbytes)
+    shares = page.locator("#ps-largest button span:last-child").all_inner_texts()
+    assert sum(float(each.strip("%")) for each in shares) == pytest.approx(100, abs=0.3)
+
+
+def test_a_module_that_has_two_paths_ran_once(opened: Open) -> None:
+    shared = nn.Linear(8, 8)
+    model = nn.ModuleDict({"a": shared, "l": nn.ModuleList([shared, nn.Linear(8, 4)])})
+
+    def run(roots: Any) -> torch.Tensor:
+        found: torch.Tensor = roots["l"][1](roots["a"](torch.ones(1, 8)))
+        return found
+
+    report = audit(model, inputs=run)
+    page = opened(report, "#size=flops")
+    tops = page.locator("#ps-largest button").all_inner_texts()
+    assert sum(float(each.split()[-1].strip("%")) for each in tops) == pytest.approx(100, abs=0.2)
+
+
+def test_what_is_unknown_is_no_zero(opened: Open) -> None:
+    page = opened(audit(nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 2))))
+    said = page.locator(".tabulator-row [tabulator-field=elements]").all_inner_texts()
+    assert said[0].strip() == "8 + unknown"
+    assert "unknown" in [each.strip() for each in said]
+
+
+def test_groups_of_any_name(opened: Open) -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    page = opened(audit(model, optimizer={"my opt": torch.optim.SGD(model[0].parameters(), lr=0.1)}))
+    assert page.locator("select[data-state=group] option").all_inner_texts() == ["all", "my opt:0", "in no group"]
+    page.select_option("select[data-state=group]", "my opt:0")
+    expect(page.locator("#ps-found")).to_have_text("2 of 4 slots")
+    page.select_option("select[data-state=group]", "in no group")
+    expect(page.locator("#ps-found")).to_have_text("2 of 4 slots")
+    page.click("#ps-clear")
+    expect(page.locator("#ps-found")).to_have_text("4 slots")
+
+
+def test_marks_of_a_row_are_reached_by_key(net: Report, opened: Open) -> None:
+    page = opened(net, "#q=transformer.wte.weight")
+    page.focus(row(page, "transformer.wte.weight"))
+    page.keyboard.press("f")
+    expect(page.locator(".ps-finding:focus")).to_have_count(1)
+    page.focus(row(page, "transformer.wte.weight"))
+    page.keyboard.press("t")
+    settled(page)
+    expect(page.locator(".ps-chosen .ps-name")).to_have_attribute("title", "lm_head.weight")
+
+
+def test_what_was_cleared_stays_cleared(net: Report, opened: Open) -> None:
+    page = opened(net.to_html(path="*.bias"))
+    assert page.input_value("#ps-search") == "*.bias"
+    page.click("#ps-clear")
+    expect(page.locator("#ps-found")).to_have_text("53 slots")
+    again = opened(net.to_html(path="*.bias"), page.evaluate("location.hash"))
+    expect(again.locator("#ps-found")).to_have_text("53 slots")
+    assert lines(opened(net.to_html(depth=1))) == 3
+
+
+def test_the_way_back_keeps_what_was_searched_for(net: Report, opened: Open) -> None:
+    page = opened(net)
+    page.mouse.click(*chart_point(page, net.modules.position("transformer.h")))
+    page.fill("#ps-search", "attn")
+    settled(page)
+    page.go_back()
+    assert crumbs(page) == ["GPT2LMHeadModel", "transformer"]
+    assert page.input_value("#ps-search") == "attn"

@@ -27,6 +27,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from zoo.trust import suspicions
 
 from paramscope import Report, audit, watch
+from paramscope.snapshot import Placement
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -49,6 +50,32 @@ def start(ranks: int = 1) -> None:
 def _ended() -> Iterator[None]:
     yield
     dist.destroy_process_group()
+
+
+def test_the_placements_of_a_mesh_of_four_ranks() -> None:
+    start(4)
+    mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+    model = nn.Sequential(nn.Linear(8, 6), nn.Linear(6, 8), nn.LayerNorm(8))
+    parallelize_module(model, mesh["tp"], {"0": ColwiseParallel(), "1": RowwiseParallel()})
+    fully_shard(model, mesh=mesh["dp"])
+    report = look(model)
+    assert report.slots["0.weight"].placements == (
+        Placement("dp", 2, "shard", 0),
+        Placement("tp", 2, "shard", 0),
+    )
+    assert report.slots["1.weight"].placements == (Placement("dp", 2, "shard", 0), Placement("tp", 2, "shard", 1))
+    assert report.slots["1.bias"].placements == (
+        Placement("dp", 2, "shard", 0),
+        Placement("tp", 2, "replicate", None),
+    )
+    assert report.slots["2.weight"].placements == (Placement("dp", 2, "shard", 0),)
+    assert Report.from_json(report.to_json()) == report
+    assert "dp: shard 0, tp: replicate" in str(report.render("table", columns="placements", width=200))
+    unnamed = nn.Linear(4, 4)
+    unnamed.weight = nn.Parameter(distribute_tensor(unnamed.weight, init_device_mesh("cpu", (4,)), [Replicate()]))
+    slots = audit(unnamed).slots
+    assert slots["weight"].placements == (Placement("0", 4, "replicate", None),)
+    assert slots["bias"].placements == ()
 
 
 def test_distributed_data_parallel_of_one_rank() -> None:

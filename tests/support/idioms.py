@@ -27,6 +27,8 @@ _INSTALLED = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
 _HYPOTHESIS = Path(str(hypothesis.__file__)).parent
 # What switches a mode of torch.
 _MODES = ("utils/_contextlib.py", "autograd/grad_mode.py", "_jit_internal.py")
+# What says how large a mesh is.
+_MESHES = ("distributed/device_mesh.py", "distributed/_mesh_layout.py", "distributed/tensor/placement_types.py")
 
 
 def foreign(files: Iterable[str], *may_run: str, ours: Path = _OURS, torch: Path = _TORCH) -> set[str]:
@@ -34,7 +36,7 @@ def foreign(files: Iterable[str], *may_run: str, ours: Path = _OURS, torch: Path
 
     may_run: paths within torch, of files or folders, that it may.
     """
-    passed = (ours, _HYPOTHESIS, *(torch / path for path in (*_MODES, *may_run)))
+    passed = (ours, _HYPOTHESIS, *(torch / path for path in (*_MODES, *_MESHES, *may_run)))
     # What Python makes while it runs (named tuples, its frozen modules) has no file. Neither has what a user makes,
     # which traps (`support/traps.py`) look after.
     made = ("<string>", "<frozen ")

@@ -57,7 +57,24 @@ class Page(HTMLParser):
 
 
 TAGS = {
-    *("html", "head", "meta", "title", "style", "body", "div", "p", "ul", "li", "code", "span", "details", "summary"),
+    *(
+        "html",
+        "head",
+        "meta",
+        "h1",
+        "main",
+        "title",
+        "style",
+        "body",
+        "div",
+        "p",
+        "ul",
+        "li",
+        "code",
+        "span",
+        "details",
+        "summary",
+    ),
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
 LABELS = {

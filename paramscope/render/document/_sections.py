@@ -13,6 +13,7 @@ from paramscope.render._cost import Table
 from paramscope.render._cost import remarks as cost_remarks
 from paramscope.render._cost import tables as cost_tables
 from paramscope.render._line import Line
+from paramscope.render._over_ranks import sentences as rank_sentences
 from paramscope.render._pieces import Name, Pieces, Prose, joined, listed
 from paramscope.render._plan import tables_and_remarks
 from paramscope.render._ran import COLUMNS as RUN_COLUMNS
@@ -85,6 +86,7 @@ def sections(report: ReportData, rows: list[Row]) -> list[Section]:
     ]
     found = [
         Section(["Run"], None, run_sentences(report)),
+        Section(["Ranks"], None, rank_sentences(report)),
         Section(["Sharing"], None, _first([_point(each) for each in page.sharing(report, rows)], "group")),
         *(
             Section(

@@ -66,7 +66,8 @@ def render(
     """
     selection = Selection(fold, path, words(status), sort, depth)
     lines = lines_of(report, selection)
-    named, figures = f'<p class="ps-title">{html_of(title(report))}</p>', totals(report, lines)
+    tag = "h1" if page else "p"
+    named, figures = f'<{tag} class="ps-title">{html_of(title(report))}</{tag}>', totals(report, lines)
     sums = [f"<p>{escape(' · '.join(each))}</p>" for each in figures]
     listed = _findings(report)
     listed += _slots(report, lines.shown) if lines.shown else [f"<p>{escape(nothing(report, selection))}</p>"]
@@ -83,8 +84,8 @@ def render(
         "fold": "1" if fold else "0",
     }
     printed = ['<div class="ps-printed">', *listed, "</div>"]
-    body = ['<div id="ps-theme"></div>', named, *sums, '<div id="ps-app"></div>', *printed, *rest]
-    return whole("\n".join(body), heading, app=app_of(report, start, cost=cost))
+    body = ['<div id="ps-theme"></div>', named, *sums, '<main id="ps-app"></main>', *printed, *rest]
+    return whole("\n".join(body), heading, app=app_of(report, start, cost=cost, depth=depth))
 
 
 def whole(body: str, title: str, *, is_page: bool = True, app: App = NO_APP) -> str:
@@ -184,7 +185,8 @@ def _section(section: Section) -> str:
     parts = []
     if section.grid:
         last = len(section.grid.headers) - 1
-        parts.append(drawn_grid(section.grid, {last: [html_of(row[last]) for row in section.grid.rows]}, []))
+        wide = {} if last in section.grid.right else {last: [html_of(row[last]) for row in section.grid.rows]}
+        parts.append(drawn_grid(section.grid, wide, []))
     if section.points:
         parts.append(f"<ul>{''.join(f'<li>{html_of(point)}</li>' for point in section.points)}</ul>")
     heading = f"<summary>{html_of(section.heading)}</summary>"

@@ -9,6 +9,7 @@ from paramscope.analysis.fold import Row
 from paramscope.render import _page as page
 from paramscope.render._line import Line
 from paramscope.render._lines import Lines
+from paramscope.render._over_ranks import sentences as rank_sentences
 from paramscope.render._pieces import Pieces, flat
 from paramscope.render._ran import sentences as run_sentences
 from paramscope.render.terminal._layout import GAP, Screen, column_width, grid, paint, sentence
@@ -32,7 +33,8 @@ def total_lines(report: ReportData, width: int, lines: Lines | None = None) -> l
         sums = report.totals
         percent = text.percent(sums.trainable, sums.parameters)
         said = sentence([f"{counts[0]} of {text.count(sums.parameters)}", f"({percent}%)"], width, separator=" ")
-    ran = [line for each in run_sentences(report) for line in sentence(flat(each).split(" "), width, separator=" ")]
+    seen = [*run_sentences(report), *rank_sentences(report)]
+    ran = [line for each in seen for line in sentence(flat(each).split(" "), width, separator=" ")]
     return said + sentence(more, width, separator=" · ") + ran
 
 

@@ -5,19 +5,20 @@ const DEFAULTS = {
   q: "", status: "", role: "", dtype: "", has: "", group: "", sort: "", open: "", fold: "1", row: "", // the table
   theme: "",
 };
+const BEGIN = { ...DEFAULTS, ...data.start };
 const FILTERS = ["q", "status", "role", "dtype", "has", "group"];
 const listeners = [];
 let state = fromAddress();
 
 function fromAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
-  const found = { ...DEFAULTS, ...(location.hash.length > 1 ? {} : data.start) };
+  const found = { ...BEGIN };
   for (const name of Object.keys(DEFAULTS)) if (given.has(name)) found[name] = given.get(name);
   return found;
 }
 
 function toAddress() {
-  const told = Object.entries(state).filter(([name, value]) => value !== DEFAULTS[name]);
+  const told = Object.entries(state).filter(([name, value]) => value !== BEGIN[name]);
   return `#${new URLSearchParams(told)}`;
 }
 
@@ -28,12 +29,16 @@ function look(changes, { isStep = false } = {}) {
   if (FILTERS.some((name) => name in changes)) { // what was shut may hold what is looked for now
     state.open = listOf(state.open).filter((id) => !id.startsWith("-")).join(",");
   }
+  tellAddress(isStep && state.root !== before.root ? "pushState" : "replaceState");
+  tell(before);
+}
+
+function tellAddress(how) {
   try {
-    history[isStep ? "pushState" : "replaceState"](null, "", toAddress());
+    history[how]({ isOurs: true }, "", toAddress());
   } catch {
     // A page within a page may have no address of its own: it is seen all the same.
   }
-  tell(before);
 }
 
 function tell(before) {
@@ -41,11 +46,15 @@ function tell(before) {
   if (changed.size) listeners.forEach((each) => each(changed));
 }
 
-addEventListener("popstate", () => {
+// The way back leads out of a module, and leaves alone what was looked for since; an address that somebody wrote is whole.
+addEventListener("popstate", (event) => {
   const before = state;
-  state = fromAddress();
+  state = event.state?.isOurs ? { ...state, root: fromAddress().root } : fromAddress();
+  tellAddress("replaceState");
   tell(before);
 });
+
+const EMPTY = slots.status.values.map((each) => each === "empty");
 
 // Slots that the filters leave.
 const wantedSlots = new Uint8Array(SLOTS);
@@ -62,6 +71,8 @@ function isBelowFound(module) {
   return false;
 }
 
+const BETWEEN = "\u001f"; // groups of one slot
+const NO_GROUP = "in no group";
 const listOf = (words) => (words ? words.split(",") : []);
 const isFiltered = () => FILTERS.some((name) => state[name].trim());
 
@@ -77,13 +88,14 @@ function filter() {
   const paths = matches && pathsFor(state.q);
   // Empty slots are listed where they are asked for, or where every slot is.
   const named = listOf(state.status);
-  const shown = named.length || state.fold === "0" ? named : slots.status.values.filter((each) => each !== "empty");
+  const listsEmpty = state.fold === "0" || named.includes("empty");
+  const shown = named.length || listsEmpty ? named : slots.status.values.filter((each) => each !== "empty");
   const statuses = codesOf(slots.status, shown);
   const dtypes = codesOf(slots.dtype, listOf(state.dtype));
   const roles = codesOf(slots.role, listOf(state.role));
-  const has = listOf(state.has).map((name) => HAS[name]).filter(Boolean);
-  const groups = state.group ? slots.groups.values.map((each) => each.split(" ").includes(state.group)) : null;
-  let found = 0;
+  const has = listOf(state.has).map((name) => (Object.hasOwn(HAS, name) ? HAS[name] : () => false));
+  const groups = state.group ? slots.groups.values.map((each) => (state.group === NO_GROUP ? !each : each.split(BETWEEN).includes(state.group))) : null;
+  let [found, whole] = [0, 0];
   for (let slot = 0; slot < SLOTS; slot += 1) {
     const isWanted =
       (!statuses || statuses.has(slots.status.codes[slot])) &&
@@ -94,8 +106,9 @@ function filter() {
       (!matches || matches(paths[slot]));
     wantedSlots[slot] = isWanted ? 1 : 0;
     found += wantedSlots[slot];
+    whole += !EMPTY[slots.status.codes[slot]] || listsEmpty;
   }
-  return found;
+  return [found, whole];
 }
 
 function codesOf(of, names) {

@@ -1,7 +1,8 @@
 // The map: each module as an area as large as what it holds, the largest ones opened first.
 "use strict";
 const AREAS = 400; // more of them are too small to be seen
-const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#7f7f7f"];
+const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800"];
+const GREY = "#9aa0a6"; // of what has nothing that is asked for
 const STATUS_COLORS = {
   trainable: "#0072b2", frozen: "#8fb8d0", buffer: "#009e73", attribute: "#cc79a7", hidden: "#d55e00", unknown: "#e69f00",
   empty: "#7f7f7f", mixed: "#7f7f7f",
@@ -37,14 +38,14 @@ function weightsOf(size) {
   if (weights.has(size)) return weights.get(size);
   const of = { slot: new Float64Array(SLOTS), module: new Float64Array(MODULES) };
   if (OF_MODULES.has(size)) {
-    for (let module = 0; module < MODULES; module += 1) of.module[module] = modules[size].at(module);
-    for (let module = MODULES - 1; module >= 0; module -= 1) { // a list of modules is not called itself
+    for (let module = MODULES - 1; module >= 0; module -= 1) {
       const inside = CHILDREN[module].reduce((sum, each) => sum + of.module[each], 0);
-      of.module[module] = Math.max(of.module[module], modules.calls[module] ? 0 : inside);
+      // A list of modules is not called itself; a module that has two paths ran once.
+      of.module[module] = modules.calls[module] ? modules.first[module] * modules[size].at(module) : inside;
     }
   } else {
     for (let slot = 0; slot < SLOTS; slot += 1) {
-      of.slot[slot] = slots.first[slot] ? slots[size].at(slot) : 0;
+      of.slot[slot] = slots.first[slot] ? (slots[size].at(slot) ?? 0) : 0;
       of.module[slots.module[slot]] += of.slot[slot];
     }
     for (let module = MODULES - 1; module >= 0; module -= 1) {
@@ -77,56 +78,71 @@ function figureOf(color, slot) {
   return color === "cost" ? slots.cost.at(slot) : slots[color][slot];
 }
 
-// The ends of a scale, as logarithms.
-const ends = new Map();
-function endsOf(color) {
-  if (!ends.has(color)) {
-    let [low, high] = [Infinity, -Infinity];
-    for (let slot = 0; slot < SLOTS; slot += 1) {
-      const figure = figureOf(color, slot);
-      if (figure > 0 && figure < Infinity) [low, high] = [Math.min(low, Math.log10(figure)), Math.max(high, Math.log10(figure))];
-    }
-    ends.set(color, low <= high ? [low, high] : [0, 1]);
-  }
-  return ends.get(color);
+// The figure of an area that is not opened, the largest of what it holds.
+function figureIn(area, color) {
+  if (area.slot !== undefined) return figureOf(color, area.slot);
+  if (OF_MODULES.has(color)) return weightsOf(color).module[area.module];
+  let most = 0;
+  for (const slot of slotsBelow(area.module)) most = Math.max(most, figureOf(color, slot) || 0);
+  return most;
 }
 
-function scaleColor(color, figure) {
-  if (!(figure > 0)) return "#7f7f7f";
-  const [low, high] = endsOf(color);
+// The ends of the scale of what is drawn, as logarithms.
+let ends = [0, 0];
+function endsIn(tree, color) {
+  let [low, high] = [Infinity, -Infinity];
+  const go = (area) => {
+    if (area.children) return area.children.forEach(go);
+    const figure = figureIn(area, color);
+    if (figure > 0 && figure < Infinity) [low, high] = [Math.min(low, Math.log10(figure)), Math.max(high, Math.log10(figure))];
+  };
+  go(tree);
+  return low <= high ? [low, high] : [0, 0];
+}
+
+function scaleColor(figure) {
+  if (!(figure > 0)) return GREY;
+  const [low, high] = ends;
   const at = high > low ? ((Math.min(Math.log10(figure), high) - low) / (high - low)) * (SCALE.length - 1) : 0;
   return echarts.color.lerp(at / (SCALE.length - 1), SCALE);
 }
 
 function categoryColor(color, value) {
-  if (color === "status") return STATUS_COLORS[value] ?? "#7f7f7f";
-  if (color === "reached") return { yes: "#0072b2", no: "#d55e00", "": "#7f7f7f" }[value];
-  if (value === "" || value === "unchanged") return "#a8adb3";
-  return PALETTE[slots[color].values.filter(Boolean).indexOf(value) % PALETTE.length];
+  if (color === "status") return STATUS_COLORS[value] ?? GREY;
+  if (color === "reached") return { yes: "#0072b2", no: "#d55e00" }[value] ?? GREY;
+  if (value === "" || value === "unchanged") return GREY;
+  const at = slots[color].values.filter(Boolean).indexOf(value);
+  // Beyond those that everybody tells apart, ever other ones.
+  return PALETTE[at] ?? echarts.color.stringify([...echarts.color.parse(`hsl(${(at * 137.5) % 360},55%,${35 + (at % 3) * 15}%)`)], "rgb");
 }
 
 const NOTHING = { groups: "in no group", reached: "no gradient", dtype: "none", device: "none", status: "none" };
-const categoryName = (color, value) => value || NOTHING[color];
+const categoryName = (color, value) => value.replaceAll(BETWEEN, ", ") || NOTHING[color];
 
 // The areas below a module, largest first, until there are AREAS: what is not opened is split by colour.
 function areasOf(root, size, color) {
   const weight = weightsOf(size);
-  const made = [];
   const tree = { module: root, value: root < 0 ? ROOTS.reduce((sum, each) => sum + weight.module[each], 0) : weight.module[root] };
-  const open = [tree];
+  let open = [tree];
   let areas = 1;
   while (open.length && areas < AREAS) {
-    let largest = 0;
-    for (let at = 1; at < open.length; at += 1) if (open[at].value > open[largest].value) largest = at;
-    const [area] = open.splice(largest, 1);
-    const isWhole = area !== tree && !CHILDREN[area.module].length; // a layer and its weight are one area
-    const inside = isWhole ? [] : insideOf(area.module, weight, size);
-    if (!inside.length || areas + inside.length > 3 * AREAS) continue;
-    area.children = inside;
-    areas += inside.length;
-    made.push(area);
-    open.push(...inside.filter((each) => each.module !== undefined));
+    const most = open.reduce((found, each) => Math.max(found, each.value), 0);
+    const alike = open.filter((each) => each.value === most); // all of them, or none
+    open = open.filter((each) => each.value !== most);
+    const inside = alike.map((area) => {
+      const isWhole = area !== tree && !CHILDREN[area.module].length; // a layer and its weight are one area
+      return isWhole ? [] : insideOf(area.module, weight, size);
+    });
+    const more = inside.reduce((sum, each) => sum + each.length, 0);
+    if (areas + more > 2 * AREAS) continue;
+    alike.forEach((area, at) => {
+      if (!inside[at].length) return;
+      area.children = inside[at];
+      open.push(...inside[at].filter((each) => each.module !== undefined));
+    });
+    areas += more;
   }
+  if (FIGURES.has(color)) ends = endsIn(tree, color);
   paint(tree, size, color);
   return tree;
 }
@@ -158,37 +174,41 @@ function paint(area, size, color) {
     area.itemStyle = { color: "transparent" };
     return;
   }
-  if (slot !== undefined) {
-    const value = FIGURES.has(color) ? figureOf(color, slot) : slots[color].at(slot);
-    area.said = said(color, value);
-    area.itemStyle = { color: FIGURES.has(color) ? scaleColor(color, value) : categoryColor(color, value) };
+  if (FIGURES.has(color)) {
+    const figure = figureIn(area, color);
+    area.said = !(figure > 0) && slot === undefined ? "none" : `${slot !== undefined || OF_MODULES.has(color) ? "" : "≤ "}${said(color, figure)}`;
+    area.itemStyle = { color: scaleColor(figure) };
     return;
   }
-  if (OF_MODULES.has(size) || FIGURES.has(color)) {
-    let most = 0;
-    if (OF_MODULES.has(color)) most = weightsOf(color).module[module];
-    else if (FIGURES.has(color)) for (const each of slotsBelow(module)) most = Math.max(most, figureOf(color, each) || 0);
-    area.said = !FIGURES.has(color) ? "" : !most ? "none" : OF_MODULES.has(color) ? said(color, most) : `≤ ${said(color, most)}`;
-    area.itemStyle = { color: FIGURES.has(color) ? scaleColor(color, most) : PALETTE[0] };
+  const parts = slot !== undefined ? [{ value: area.value, name: slots[color].at(slot) }] : partsOf(module, OF_MODULES.has(size) ? "elements" : size, color);
+  if (parts.length < 2) {
+    const [only] = parts;
+    Object.assign(area, { kind: only?.name, said: only ? categoryName(color, only.name) : "no parameters", itemStyle: { color: only ? categoryColor(color, only.name) : GREY } });
     return;
   }
-  const of = sharesOf(size, color);
-  const kinds = slots[color].values.length;
-  const parts = slots[color].values.map((value, kind) => ({ value: of[module * kinds + kind], name: value })).filter((each) => each.value > 0);
-  if (parts.length === 1) {
-    area.said = categoryName(color, parts[0].name);
-    area.itemStyle = { color: categoryColor(color, parts[0].name) };
-    return;
-  }
+  // What a module computes is told apart as its elements are.
+  const whole = parts.reduce((sum, part) => sum + part.value, 0);
   area.itemStyle = { color: "transparent" };
   area.children = parts.map((part) => ({
-    module, value: part.value, title: categoryName(color, part.name), isPart: true, said: categoryName(color, part.name),
+    module, value: (area.value * part.value) / whole, title: categoryName(color, part.name), isPart: true, said: categoryName(color, part.name), kind: part.name,
     itemStyle: { color: categoryColor(color, part.name) },
   }));
 }
 
+// How much of a module is of each category.
+function partsOf(module, size, color) {
+  const of = sharesOf(size, color);
+  const kinds = slots[color].values.length;
+  return slots[color].values.map((value, kind) => ({ value: of[module * kinds + kind], name: value })).filter((each) => each.value > 0);
+}
+
+// The categories that are drawn.
+function* kindsIn(area) {
+  if (area.kind !== undefined) yield area.kind;
+  for (const each of area.children ?? []) yield* kindsIn(each);
+}
+
 function said(color, value) {
-  if (!FIGURES.has(color)) return categoryName(color, value);
   return Number.isNaN(value) ? "none" : UNITS[color] ? UNITS[color](value) : value.toPrecision(3);
 }
 
@@ -202,14 +222,15 @@ const pathOf = (area) => (area.slot !== undefined ? slotPath(area.slot) : area.m
 
 // Two letters of ink that can be read on a colour.
 function ink(color) {
-  const [r, g, b] = echarts.color.parse(color) ?? [255, 255, 255];
-  return 0.299 * r + 0.587 * g + 0.114 * b > 150 ? "#111" : "#fff";
+  const [r, g, b] = (echarts.color.parse(color) ?? [255, 255, 255]).map((each) => (each / 255 <= 0.04045 ? each / 255 / 12.92 : ((each / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#111" : "#fff"; // where black and white contrast alike
 }
 
 // NOTE: ECharts looks texts that it has measured up in plain objects, where `__proto__` and `constructor` are found: no
 // text is one of these behind a space without width.
 const drawnName = (name) => `\u200b${name}`;
 
+const isStill = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 const TOOLTIP = "max-width:26em;white-space:normal;overflow-wrap:anywhere";
 
 function chartOptions(tree, whole, size) {
@@ -257,5 +278,5 @@ function chartOptions(tree, whole, size) {
     };
     fill(tree);
   }
-  return { tooltip, series: [series], aria: { enabled: false } };
+  return { tooltip, series: [series], animation: !isStill(), aria: { enabled: false } };
 }

@@ -7,7 +7,7 @@ const linesOf = () => (trees[state.fold] ??= state.fold === "1" ? foldedLines() 
 
 // What is wanted below each line: slots, elements, bytes; `again` are those of tensors that stand in an earlier slot.
 function sumUp(lines) {
-  for (const each of lines) each.sum = { slots: 0, parameters: 0, buffers: 0, others: 0, again: 0, bytes: 0 };
+  for (const each of lines) each.sum = nothing();
   for (let at = lines.length - 1; at >= 0; at -= 1) {
     const { sum, kind, members, parent } = lines[at];
     if (kind === 1) for (const slot of members) add(sum, slot);
@@ -15,23 +15,29 @@ function sumUp(lines) {
   }
 }
 
+const nothing = () => ({ slots: 0, parameters: 0, buffers: 0, others: 0, again: 0, bytes: 0, unknown: 0 });
+
 function add(sum, slot) {
   if (!wantedSlots[slot]) return;
   sum.slots += 1;
   const elements = slots.elements.at(slot);
+  sum.bytes += slots.bytes.at(slot);
+  if (elements === null) {
+    sum.unknown += 1;
+    return;
+  }
   if (!slots.first[slot]) {
     sum.again += elements;
     return;
   }
   const status = slots.status.at(slot);
   sum[status === "trainable" || status === "frozen" ? "parameters" : status === "buffer" ? "buffers" : "others"] += elements;
-  sum.bytes += slots.bytes.at(slot);
 }
 
 const elementsOf = ({ sum }) => sum.parameters || sum.others || sum.buffers;
 
 function sumOfSlot(of) {
-  if (!of.sum) add((of.sum = { slots: 0, parameters: 0, buffers: 0, others: 0, again: 0, bytes: 0 }), of.members[0]);
+  if (!of.sum) add((of.sum = nothing()), of.members[0]);
   return of.sum;
 }
 
@@ -58,7 +64,7 @@ const slotColumns = [
   { name: "share", title: "share", figure: (of) => elementsOf(of), text: (of) => (of.sum.parameters ? percent(of.sum.parameters, data.totals) : ""), isRight: true, isBar: true },
   { name: "bytes", title: "bytes", figure: (of) => of.sum.bytes, text: (of) => (of.sum.bytes ? bytes(of.sum.bytes) : ""), isRight: true },
   { name: "fates", title: "fate", text: (of) => letters(valuesOf(of, slots.fates)) },
-  ...(slots.groups.values.filter(Boolean).length > 1 ? [{ name: "groups", title: "group", text: (of) => valuesOf(of, slots.groups).filter(Boolean).sort().join(", ") }] : []),
+  ...(data.stepped ? [{ name: "groups", title: "group", text: (of) => [...new Set(valuesOf(of, slots.groups).flatMap((each) => each.split(BETWEEN)))].filter(Boolean).sort().join(", ") }] : []),
   ...(modules.flops
     ? [
         { name: "output", title: "output", text: (of) => outputOf(of) },
@@ -78,9 +84,14 @@ const slotColumns = [
     : []),
 ];
 
+// Parameters, and what there is besides; in parentheses what is counted in an earlier line.
 function elementsText(of) {
+  const { parameters, others, buffers, again, unknown } = of.sum;
   const elements = elementsOf(of);
-  return elements || !of.sum.again ? count(elements) : `(${count(of.sum.again)})`;
+  const more = parameters ? others + buffers : others ? buffers : 0;
+  if (unknown && !elements) return "unknown";
+  if (!elements && again) return `(${count(again)})`;
+  return `${more ? `+${count(more)} ` : ""}${count(elements)}${unknown ? " + unknown" : ""}`;
 }
 
 
@@ -125,6 +136,7 @@ function* slotsOfLine(of) {
 function common(of, tell) {
   let met;
   for (const slot of slotsOfLine(of)) {
+    if (of.kind === 0 && EMPTY[slots.status.codes[slot]]) continue;
     const value = tell(slot);
     if (met === undefined) met = value;
     else if (met !== value) return "mixed";
@@ -135,7 +147,7 @@ function common(of, tell) {
 // All values that the slots of a line have of a column.
 function valuesOf(of, column) {
   const codes = new Set();
-  for (const slot of slotsOfLine(of)) codes.add(column.codes[slot]);
+  for (const slot of slotsOfLine(of)) if (of.kind === 1 || !EMPTY[slots.status.codes[slot]]) codes.add(column.codes[slot]);
   return [...codes].map((code) => column.values[code]);
 }
 
@@ -186,7 +198,7 @@ function opened(lines, roots) {
   let level = roots;
   while (level.length) {
     const next = level.filter((each) => each.kind === 0).flatMap((each) => each.children.filter((kid) => kid.sum.slots));
-    if (lines_shown + next.length > (isFiltered() ? 300 : OPEN_AT_FIRST) && level !== roots) break;
+    if (data.depth !== null ? level[0].depth >= data.depth : lines_shown + next.length > (isFiltered() ? 300 : OPEN_AT_FIRST) && level !== roots) break;
     for (const each of level) if (each.kind === 0) open.add(each.id);
     lines_shown += next.length;
     level = next;
@@ -209,7 +221,7 @@ function tellOpen(lines, isOpen, changes = {}) {
   look({ open: [...told].join(","), ...changes });
 }
 
-const WIDTHS = { status: 112, shape: 132, elements: 142, output: 220, fates: 72, groups: 84, norm: 136, update: 136 };
+const WIDTHS = { status: 112, shape: 132, elements: 164, output: 220, fates: 72, groups: 110, norm: 136, update: 136, change: 120 };
 let table;
 let current = { shown: [], left: 0, open: new Set() };
 const shownAt = new Map();
@@ -239,9 +251,10 @@ function nameCell(cell) {
     marks.push(h("button", { class: `ps-mark ps-is-${severity}`, type: "button", tabindex: "-1", title: "go to the finding", onclick: (event) => (event.stopPropagation(), showFinding(number)) }, `!${code}`));
   }
   const twisty = canOpen(of) ? h("span", { class: "ps-twisty", "aria-hidden": "true" }, current.open.has(of.id) ? "▾" : "▸") : h("span", { class: "ps-twisty" });
-  return h("span", { class: "ps-name", style: { paddingLeft: `${Math.min(of.depth, 24) * 14}px` }, title: of.label || "the root of the model" },
-    twisty, h("span", { class: of.kind === 0 ? "ps-module" : "" }, inside || "model"), h("span", { class: "ps-times" }, times),
-    kind ? h("span", { class: "ps-class" }, ` ${kind}`) : "", ...marks);
+  return h("span", { class: "ps-name", style: { paddingLeft: `calc(${Math.min(of.depth, 24)} * var(--ps-indent))` }, title: of.label || "the root of the model" },
+    twisty, h("span", { class: of.kind === 0 ? "ps-module" : "" }, inside || (of.kind === 0 ? kind : "")), h("span", { class: "ps-times" }, times),
+    kind && inside ? h("span", { class: "ps-class" }, ` ${kind}`) : "",
+    of.label ? h("button", { class: "ps-copy", type: "button", tabindex: "-1", title: "copy the path", "aria-label": "copy the path", onclick: (event) => (event.stopPropagation(), copy(of.label)) }, "⧉") : "", ...marks);
 }
 
 function statusCell(of) {
@@ -280,7 +293,7 @@ function makeTable(place) {
       data: [], index: "id", maxHeight: "70vh", layout: "fitColumns", renderVerticalBuffer: 300, headerSortClickElement: "icon",
       placeholder: "No slot is like that.", keybindings: false, columnDefaults: { headerSort: false, resizable: "header", headerHozAlign: "left" },
       columns: [
-        { title: "name", field: "name", frozen: true, minWidth: 320, formatter: nameCell, titleFormatter: heading("name", "name"), variableHeight: false },
+        { title: "name", field: "name", frozen: innerWidth > 700, minWidth: innerWidth > 700 ? 320 : 230, formatter: nameCell, titleFormatter: heading("name", "name"), variableHeight: false },
         ...slotColumns.map((each) => ({
           title: each.title, field: each.name, width: WIDTHS[each.name] ?? 96, formatter: cellOf(each), titleFormatter: heading(each.name, each.title), hozAlign: each.isRight ? "right" : "left", headerHozAlign: each.isRight ? "right" : "left",
         })),
@@ -291,9 +304,8 @@ function makeTable(place) {
         element.setAttribute("role", "row");
         element.dataset.line = of.id;
         element.setAttribute("aria-level", of.depth + 1);
-        element.tabIndex = of.id === (shownAt.has(state.row) ? state.row : current.shown[0]?.id) ? 0 : -1;
-        element.classList.toggle("ps-chosen", of.id === state.row);
-        element.setAttribute("aria-selected", of.id === state.row);
+        element.setAttribute("aria-rowindex", shownAt.get(of.id) + 2);
+        mark(element);
         if (canOpen(of)) element.setAttribute("aria-expanded", current.open.has(of.id));
       },
     });
@@ -305,15 +317,31 @@ function makeTable(place) {
     keepFocus(place);
     table.on("tableBuilt", () => {
       place.setAttribute("role", "treegrid");
+      place.querySelector(".tabulator-tableholder").tabIndex = -1;
       resolve();
     });
   });
+}
+
+// Of the drawn rows the chosen one, and the one that the tab key leads to.
+function mark(element) {
+  const isChosen = element.dataset.line === state.row;
+  element.classList.toggle("ps-chosen", isChosen);
+  element.setAttribute("aria-selected", isChosen);
+  element.tabIndex = element.dataset.line === (shownAt.has(state.row) ? state.row : current.shown[0]?.id) ? 0 : -1;
+}
+
+function markRows() {
+  const drawn = [...document.querySelectorAll("#ps-table .tabulator-row")];
+  drawn.forEach(mark);
+  if (drawn.length && !drawn.some((each) => each.tabIndex === 0)) drawn[0].tabIndex = 0; // that one is not in sight
 }
 
 function fillTable() {
   current = listed();
   shownAt.clear();
   current.shown.forEach((each, at) => shownAt.set(each.id, at));
+  document.getElementById("ps-table").setAttribute("aria-rowcount", current.shown.length + current.left + 1);
   return table.replaceData(current.shown.map(rowOf));
 }
 
@@ -323,14 +351,16 @@ function keepFocus(place) {
   place.addEventListener("focusin", (event) => (focused = event.target.closest(".tabulator-row")?.dataset.line));
   place.addEventListener("focusout", (event) => event.relatedTarget && (focused = undefined));
   addEventListener("pointerdown", () => (focused = undefined));
+  table.on("scrollVertical", () => requestAnimationFrame(markRows));
   table.on("renderComplete", () => {
+    markRows();
     if (shownAt.has(focused) && document.activeElement === document.body) table.getRow(focused)?.getElement().focus({ preventScroll: true });
   });
 }
 
 function keys(event) {
   const element = event.target.closest?.(".tabulator-row");
-  if (!element || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!element || event.target.closest("button") || event.ctrlKey || event.metaKey || event.altKey) return;
   const of = table.getRow(element)?.getData().of;
   const at = shownAt.get(of?.id);
   if (at === undefined) return;
@@ -340,6 +370,8 @@ function keys(event) {
   else if (event.key === "ArrowLeft") current.open.has(of.id) ? toggle(of) : of.parent && focusRow(of.parent);
   else if (event.key === "Enter" || event.key === " ") canOpen(of) ? toggle(of) : look({ row: of.id });
   else if (event.key === "c") copy(of.label);
+  else if (event.key === "t") element.querySelector(".ps-tie")?.click();
+  else if (event.key === "f") element.querySelector(".ps-mark")?.click();
   else return;
   event.preventDefault();
 }
@@ -361,7 +393,7 @@ async function focusRow(of) {
 async function reveal({ slot, module }) {
   const target = slot !== undefined ? lineOfSlot(slot) : lineOfModule(module);
   if (!target) return;
-  if (slot !== undefined && !wantedSlots[slot]) look(Object.fromEntries(FILTERS.map((name) => [name, ""])));
+  if (slot !== undefined ? !wantedSlots[slot] : !target.sum.slots) look(Object.fromEntries(FILTERS.map((name) => [name, ""])));
   const above = [];
   for (let at = target.parent; at; at = at.parent) above.push(at);
   tellOpen(above.filter((each) => !current.open.has(each.id)), true, { row: target.id });
@@ -386,5 +418,17 @@ function otherEnd(number, of) {
 }
 
 function copy(words) {
-  navigator.clipboard?.writeText(words).then(() => say(`copied ${words}`), () => say(words));
+  if (!words) return say("the root has no path");
+  const told = () => say(`copied ${words}`);
+  const field = h("textarea", { style: { position: "fixed", opacity: "0" } });
+  const byHand = () => { // where a page has no clipboard of its own, as one that is opened from a file
+    const before = document.activeElement;
+    field.value = words;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy") ? told() : say(words);
+    field.remove();
+    before?.focus({ preventScroll: true });
+  };
+  navigator.clipboard ? navigator.clipboard.writeText(words).then(told, byHand) : byHand();
 }

@@ -4,10 +4,14 @@ let chart;
 let drawn = 0; // how often the table was
 let ready = Promise.resolve(); // until the table shows what is looked at
 const app = document.getElementById("ps-app");
+tellAddress("replaceState");
 const place = (name) => document.getElementById(`ps-${name}`);
 
+let said_at; // the timer of what is said
 function say(words) {
   place("said").textContent = words;
+  clearTimeout(said_at);
+  said_at = setTimeout(() => (place("said").textContent = ""), 3000);
 }
 
 function choice(name, label, options) {
@@ -28,7 +32,7 @@ function chip(name, value, words = value) {
 function build() {
   const statuses = slots.status.values.filter((_, code) => slots.status.codes.includes(code));
   const dtypes = slots.dtype.values.filter(Boolean);
-  const groups = [...new Set(slots.groups.values.flatMap((each) => each.split(" ")))].filter(Boolean);
+  const groups = [...new Set(slots.groups.values.flatMap((each) => each.split(BETWEEN)))].filter(Boolean);
   const has = [slots.change && "changed", data.findings.length && "findings", data.sharing.length && "ties", data.stepped && "not stepped", slots.reached && "not reached"].filter(Boolean);
   app.append(
     h("section", { class: "ps-card ps-map", "aria-label": "map of the model" },
@@ -48,15 +52,16 @@ function build() {
           statuses.length > 1 ? statuses.map((each) => chip("status", each)) : "",
           dtypes.length > 1 ? dtypes.map((each) => chip("dtype", each)) : "", has.map((each) => chip("has", each))),
         slots.role.values.length > 1 ? choice("role", "role", { "": "all", ...Object.fromEntries(slots.role.values.map((each) => [each, each])) }) : "",
-        groups.length > 1 ? choice("group", "group", { "": "all", ...Object.fromEntries(groups.map((each) => [each, each])) }) : "",
+        data.stepped ? choice("group", "group", { "": "all", ...Object.fromEntries([...groups, NO_GROUP].map((each) => [each, each])) }) : "",
         h("button", { type: "button", id: "ps-fold", onclick: () => look({ fold: state.fold === "1" ? "0" : "1", open: "", row: "" }) }),
+        h("button", { type: "button", id: "ps-clear", onclick: () => look(Object.fromEntries(FILTERS.map((name) => [name, ""]))) }, "clear"),
         h("span", { id: "ps-found", "aria-live": "polite" })),
       h("div", { id: "ps-table", role: "treegrid", "aria-label": "modules and slots" }),
-      h("p", { class: "ps-hint" }, "arrow keys move and open, c copies a path; fates: g gets gradients, s is stepped, v is saved, m is moved by .to()", slots.reached ? ", r is reached by the loss" : "", "; - not, ? unknown")),
+      h("p", { class: "ps-hint" }, "arrow keys move and open, c copies a path, t goes to the other end of a tie, f to a finding; (…) is counted in an earlier line, +… is no parameter; fates: g gets gradients, s is stepped, v is saved, m is moved by .to()", slots.reached ? ", r is reached by the loss" : "", "; - not, ? unknown")),
     h("div", { id: "ps-said", role: "status" }),
   );
   place("theme").append(h("button", { type: "button", id: "ps-light", onclick: () => look({ theme: { "": "dark", dark: "light", light: "" }[state.theme] }) }));
-  for (const code of document.querySelectorAll(".ps-section code, .ps-section code .ps-one")) link(code);
+  for (const code of document.querySelectorAll(".ps-section li code, .ps-section td code")) link(code);
 }
 
 // What is named in what is told below the table leads to its row.
@@ -83,6 +88,7 @@ function findingsTitle() {
   const counts = new Map();
   for (const { severity } of data.findings) counts.set(severity, (counts.get(severity) ?? 0) + 1);
   const told = [...counts].map(([severity, number]) => `${number} ${severity}${number > 1 && severity !== "info" ? "s" : ""}`);
+  app.classList.toggle("ps-clean", !told.length);
   return told.length ? `Findings: ${told.join(", ")}` : "No findings";
 }
 
@@ -111,9 +117,10 @@ function showFinding(number) {
 }
 
 function drawMap() {
-  const root = state.root ? (moduleAt(state.root) ?? -1) : ROOTS.length === 1 ? ROOTS[0] : -1;
-  const size = SIZES[state.size] ? state.size : "elements";
-  const color = COLORS[state.color] ? state.color : "status";
+  const known = state.root ? moduleAt(state.root) : undefined;
+  const root = known ?? (ROOTS.length === 1 ? ROOTS[0] : -1);
+  const size = Object.hasOwn(SIZES, state.size) ? state.size : "elements";
+  const color = Object.hasOwn(COLORS, state.color) ? state.color : "status";
   const shown = throughOf(root, size);
   drawCrumbs(shown);
   const isOfTies = state.chart === "ties" && data.sharing.length > 0;
@@ -121,19 +128,25 @@ function drawMap() {
   const other = isOfTies ? tiesOptions : isOfCost ? costOptions : null;
   for (const each of app.querySelectorAll(".ps-map select:not([data-state=chart])")) each.parentElement.hidden = Boolean(other);
   const tree = other ? null : areasOf(shown, size, color);
-  const whole = weightsOf(size).module[ROOTS[0]] && ROOTS.reduce((sum, each) => sum + weightsOf(size).module[each], 0);
+  const whole = ROOTS.reduce((sum, each) => sum + weightsOf(size).module[each], 0);
+  place("crumbs").hidden = Boolean(other);
   chart ??= makeChart();
   chart.setOption(other ? other() : chartOptions(tree, whole, size), true);
-  place("legend").replaceChildren(...(other ? [] : legend(color)));
+  place("legend").replaceChildren(...(other ? [] : legend(color, tree)));
+  if (isOfTies && data.sharing.length > TIES) place("legend").append(`the first ${TIES} of ${count(data.sharing.length)}`);
   const inside = other ? [] : insideOf(shown, weightsOf(size), size);
-  place("largest").replaceChildren(...inside.slice(0, 12).map((each) => {
+  place("largest").replaceChildren(...inside.slice(0, shownParts).map((each) => {
     const words = each.slot !== undefined ? slots.name.at(each.slot) : modules.name.at(each.module);
-    return h("button", { type: "button", class: "ps-share", style: { backgroundSize: `${(100 * each.value) / inside[0].value}% 100%` }, title: `${pathOf(each)}: ${UNITS[size](each.value)}`, onclick: () => goInto(each) },
+    return h("button", { type: "button", class: "ps-share ps-part", style: { backgroundSize: `${(100 * each.value) / inside[0].value}% 100%` }, title: `${pathOf(each)}: ${UNITS[size](each.value)}`, onclick: () => goInto(each) },
       h("span", {}, words.replace(/^\./, "")), h("span", {}, percent(each.value, whole)));
-  }), inside.length > 12 ? h("span", {}, `and ${count(inside.length - 12)} more`) : "");
-  place("chart").setAttribute("aria-label", isOfTies ? "slots that share memory" : isOfCost ? "bytes that training takes, by module" : `${state.chart} of ${state.root || "the model"} by ${SIZES[size]}; the buttons below it name the largest parts`);
+  }));
+  if (inside.length > shownParts) {
+    place("largest").append(h("button", { type: "button", onclick: () => ((shownParts *= 4), drawMap()) }, `and ${count(inside.length - shownParts)} more`));
+  }
+  place("chart").setAttribute("aria-label", isOfTies ? "slots that share memory" : isOfCost ? "bytes that training takes, by module" : `${state.chart} of ${(known !== undefined && state.root) || "the model"} by ${SIZES[size]}; the buttons below it name the largest parts`);
 }
 
+let shownParts = 12; // that are named below the map
 function goInto(area) {
   if (area.slot !== undefined) reveal({ slot: area.slot });
   else if (area.module >= 0 && (CHILDREN[area.module].length || OWN[area.module].length > 1)) look({ root: modulePaths[area.module], row: "" }, { isStep: true });
@@ -156,39 +169,38 @@ function drawCrumbs(root) {
   for (let at = root; at >= 0; at = parentOf(at)) above.unshift(at);
   if (above.length === 0 || modulePaths[above[0]] !== "") above.unshift(-1);
   place("crumbs").replaceChildren(...above.flatMap((each, i) => {
-    const words = each < 0 || !modulePaths[each] ? "model" : modules.name.at(each).replace(/^\./, "");
+    const words = each < 0 || !modulePaths[each] ? (each < 0 ? "all" : modules.type.at(each)) : modules.name.at(each).replace(/^\./, "");
     const isLast = i === above.length - 1;
     const crumb = h("button", { type: "button", "aria-current": isLast ? "location" : null, onclick: () => look({ root: each < 0 ? "" : modulePaths[each] }, { isStep: true }) }, words);
     return i ? [h("span", { "aria-hidden": "true" }, "›"), crumb] : [crumb];
   }));
 }
 
-function legend(color) {
+function legend(color, tree) {
   if (FIGURES.has(color)) {
-    const [low, high] = endsOf(color).map((each) => said(color, 10 ** each));
-    return [h("span", {}, low), h("span", { class: "ps-scale", style: { background: `linear-gradient(90deg,${SCALE.join(",")})` } }), h("span", {}, high), swatch("#7f7f7f", "none, or zero")];
+    const [low, high] = ends.map((each) => said(color, UNITS[color] ? Math.round(10 ** each) : 10 ** each));
+    return [h("span", {}, low), h("span", { class: "ps-scale", style: { background: `linear-gradient(90deg,${SCALE.join(",")})` } }), h("span", {}, high), swatch(GREY, "none, or zero")];
   }
-  if (OF_MODULES.has(state.size)) return [];
-  const met = new Set(slots[color].codes);
-  return slots[color].values.filter((value, code) => met.has(code) && value !== "empty").map((value) => swatch(categoryColor(color, value), categoryName(color, value)));
+  const met = new Set(kindsIn(tree));
+  return slots[color].values.filter((value) => met.has(value)).map((value) => swatch(categoryColor(color, value), categoryName(color, value)));
 }
 
 const swatch = (color, words) => h("span", { class: "ps-swatch" }, h("i", { style: { background: color } }), words);
 
+const TIES = 60; // that are drawn
 function tiesOptions() {
   const style = getComputedStyle(document.documentElement);
   const text = style.getPropertyValue("--ps-text").trim();
-  const most = 60;
   const met = new Map();
   const links = [];
-  data.sharing.slice(0, most).forEach(({ kind, slots: ends, bytes: shared }) => {
+  data.sharing.slice(0, TIES).forEach(({ kind, slots: ends, bytes: shared }) => {
     ends.forEach((slot) => met.set(slot, { name: String(slot), slot, value: slotPath(slot), symbolSize: 14, itemStyle: { color: STATUS_COLORS[slots.status.at(slot)] }, label: { formatter: () => drawnName(slotPath(slot)) } }));
     ends.slice(1).forEach((slot, i) => links.push({ source: String(ends[i]), target: String(slot), value: `${kind}, ${bytes(shared)}` }));
   });
   return {
     tooltip: { confine: true, extraCssText: TOOLTIP, formatter: ({ dataType, data: each }) => h("div", {}, dataType === "edge" ? each.value : each.value) },
     series: [{
-      type: "graph", layout: "force", roam: true, data: [...met.values()], links, force: { repulsion: 260, edgeLength: 120 }, animationDurationUpdate: 0,
+      type: "graph", layout: met.size > 24 ? "circular" : "force", roam: true, data: [...met.values()], links, force: { repulsion: 260, edgeLength: 120, layoutAnimation: !isStill() }, animationDurationUpdate: 0,
       label: { show: true, position: "right", color: text, fontSize: 11, width: 220, overflow: "truncate" },
       edgeLabel: { show: true, fontSize: 10, color: text, formatter: ({ data: each }) => each.value }, lineStyle: { width: 2, color: "#e69f00" },
     }],
@@ -221,7 +233,7 @@ function costOptions() {
 function drawTable() {
   const start = performance.now();
   document.documentElement.dataset.psBusy = "1";
-  const found = filter();
+  const [found, among] = filter();
   sumUp(linesOf());
   const turn = (drawn += 1);
   ready = fillTable().then(() => {
@@ -231,7 +243,8 @@ function drawTable() {
     delete document.documentElement.dataset.psBusy;
   });
   const left = current.left ? `; ${count(current.left)} more lines: narrow the search` : "";
-  place("found").textContent = isFiltered() ? `${count(found)} of ${count(SLOTS)} slots${left}` : `${count(SLOTS)} slots${left}`;
+  place("found").textContent = isFiltered() ? `${count(found)} of ${count(among)} slots${left}` : `${count(among)} slots${left}`;
+  place("clear").hidden = !isFiltered();
 }
 
 function showOrder() {
@@ -258,10 +271,9 @@ listeners.push((changed) => {
   const has = (...names) => names.some((name) => changed.has(name));
   if (has("root", "chart", "size", "color", "theme")) drawMap();
   if (has(...FILTERS, "sort", "open", "fold")) drawTable();
-  else if (has("row")) table.getRows("visible").forEach((row) => row.reformat());
+  else if (has("row")) markRows();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawMap);
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
 
 trees["1"] = foldedLines();
 build();

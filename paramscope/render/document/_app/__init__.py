@@ -34,15 +34,21 @@ NO_APP = App("", "", "default-src 'none'; style-src 'unsafe-inline'")
 
 
 def app_of(
-    report: ReportData, start: Mapping[str, str], *, cost: bool = False, changes: Mapping[str, str] | None = None
+    report: ReportData,
+    start: Mapping[str, str],
+    *,
+    cost: bool = False,
+    depth: int | None = None,
+    changes: Mapping[str, str] | None = None,
 ) -> App:
     """The map and the table of a report.
 
     start: what the page's view is at first, as its address tells it. cost: also what training takes in memory.
-    changes: of slots that are not what they were, by path, what happened to them.
+    depth: modules so many steps below the root are closed at first. changes: of slots that are not what they were,
+    by path, what happened to them.
     """
     style, scripts, policy = _parts()
-    data = script_data(report, start, cost=cost, changes=changes)
+    data = script_data(report, start, cost=cost, depth=depth, changes=changes)
     return App(style, f'<script type="application/json" id="ps-data">{data}</script>\n{scripts}', policy)
 
 

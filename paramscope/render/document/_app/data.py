@@ -15,6 +15,7 @@ from typing import Any
 from paramscope import text
 from paramscope.analysis.cost import Sums
 from paramscope.analysis.fold import Node
+from paramscope.analysis.nbytes import nbytes_by
 from paramscope.render import _page as page
 from paramscope.render._chosen import STATUSES
 from paramscope.render._findings import by_severity
@@ -27,6 +28,8 @@ from paramscope.report.finding_codes import folded, named
 from paramscope.snapshot import SlotRecord
 
 _FATES = "gsvmr"
+_BETWEEN = "\x1f"
+"""Stands between groups of one slot: no name that is shown holds it."""
 _TYPES = {"u8": ("B", 2**8), "u16": ("H", 2**16), "u32": ("I", 2**32)}
 _RUN: dict[str, Callable[[SlotRecord], Any]] = {
     "reached": lambda slot: {None: "", True: "yes", False: "no"}[slot.reached],
@@ -40,7 +43,7 @@ _FIGURES: dict[str, Callable[[SlotRecord], float | None]] = {
 
 
 def script_data(
-    report: ReportData, start: Mapping[str, str], *, cost: bool, changes: Mapping[str, str] | None
+    report: ReportData, start: Mapping[str, str], *, cost: bool, depth: int | None, changes: Mapping[str, str] | None
 ) -> str:
     """JSON that stands in a script element and cannot end it; its options are those of the page."""
     found: dict[str, Any] = {
@@ -49,6 +52,7 @@ def script_data(
         "totals": report.totals.parameters,
         "kind": report.run.kind if report.run else None,
         "stepped": bool(report.optimizers),
+        "depth": depth,
         "modules": _modules(report),
         "slots": _slots(report),
         "lines": _lines(folded(report.snapshot, named(report))),
@@ -74,6 +78,8 @@ def _modules(report: ReportData) -> dict[str, Any]:
         "parent": _packed([parent + 1 for parent in parents]),
         "name": _coded(map(_below, paths, above)),
         "type": _coded(map(types.__getitem__, snapshot.module_columns.types)),
+        # A module under another path ran no second time.
+        "first": _packed([int(module not in snapshot.module_columns.repeats) for module in range(len(paths))]),
     }
     if report.run:
         ran = [snapshot.run_of_module(module) for module in range(len(paths))]
@@ -91,6 +97,7 @@ def _slots(report: ReportData) -> dict[str, Any]:
     for slot, tensor in enumerate(columns.tensors):
         first.setdefault(tensor, slot)
     paths = snapshot.module_columns.paths
+    own = nbytes_by(snapshot, range(len(snapshot.tensor_columns.specs)))
     found = {
         "module": _packed(columns.modules),
         "name": _coded(map(_below, report.slots, map(paths.__getitem__, columns.modules))),
@@ -101,9 +108,9 @@ def _slots(report: ReportData) -> dict[str, Any]:
         "device": _coded(slot.device or "" for slot in records),
         "fates": _coded(map(_fates, records)),
         "groups": _coded(_groups(slot) for slot in records),
-        "elements": _coded(slot.numel or 0 for slot in records),
-        "bytes": _coded(slot.nbytes or 0 for slot in records),
-        # What is counted: a tensor in the first slot that holds it.
+        "elements": _coded(slot.numel for slot in records),
+        # Of a tensor what no tensor before it reaches, in the first slot that holds it: sums count each byte once.
+        "bytes": _coded(own[tensor] if first[tensor] == slot else 0 for slot, tensor in enumerate(columns.tensors)),
         "first": _packed([int(first[tensor] == slot) for slot, tensor in enumerate(columns.tensors)]),
     }
     if report.run:
@@ -198,7 +205,7 @@ def _fates(slot: SlotRecord) -> str:
 
 
 def _groups(slot: SlotRecord) -> str:
-    return " ".join(f"{text.name(each.optimizer)}:{each.group}" for each in slot.groups)
+    return _BETWEEN.join(f"{text.name(each.optimizer)}:{each.group}" for each in slot.groups)
 
 
 def _coded(values: Iterable[Hashable], known: Sequence[Hashable] = ()) -> dict[str, Any]:
