@@ -109,6 +109,22 @@ def llama70b() -> nn.Module:
         return LlamaForCausalLM(config)
 
 
+def trillion() -> nn.Module:
+    """The MoE of docs/large.md, 96 layers of 128 experts: 1.02 trillion parameters, and no memory for one of them."""
+    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+    config = Qwen3MoeConfig(
+        hidden_size=8192,
+        num_hidden_layers=96,
+        num_attention_heads=64,
+        num_key_value_heads=8,
+        num_experts=128,
+        moe_intermediate_size=3328,
+    )
+    with torch.device("meta"):
+        return Qwen3MoeForCausalLM(config)
+
+
 def lstms() -> nn.Module:
     """300 LSTMs of two layers, each of which keeps a second, flat list of its weights."""
     return nn.ModuleList(nn.LSTM(2, 2, num_layers=2) for _ in range(300))

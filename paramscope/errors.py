@@ -70,6 +70,10 @@ class GlobError(ParamscopeError, ValueError):
     """A path glob that is empty or matches nothing."""
 
 
+class MeshError(ParamscopeError, ValueError):
+    """A mesh of ranks that cannot be, or a model that cannot be planned for one."""
+
+
 class PathError(ParamscopeError, KeyError):
     """A path at which there is nothing."""
 

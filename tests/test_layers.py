@@ -26,6 +26,7 @@ LAYERS = (
     ("wire", "capture", "distributed"),
     ("probe",),
     ("report.cost",),
+    ("report.plan",),
     ("render",),
     ("report.face",),
     ("loop",),

@@ -30,6 +30,7 @@ from paramscope.capture.lookups import plain_name
 from paramscope.capture.odd_tensors import add_odd_tensors, add_own_copying
 from paramscope.capture.optimizer import OptimizerReader
 from paramscope.capture.quantized import add_quantized
+from paramscope.capture.tp_plans import tp_plans
 from paramscope.capture.values import value_facts
 from paramscope.capture.walk import Walk
 from paramscope.collector import paused_collector
@@ -149,6 +150,8 @@ def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed],
         add_own_copying(walk)
     with isolated(walk.notes, "", "what it declares as tied"):
         walk.facts.declarations = declared_ties(walk.facts.tying)
+    with isolated(walk.notes, "", "how it is sharded for tensor parallelism"):
+        walk.facts.tp_plan = tuple(tp_plans(walk.facts.tying))
     reader = OptimizerReader(tensors, walk.tensor_paths() if optimizers else {})
     optimizer_records = reader.read(optimizers)
     memberships, interned_memberships = reader.memberships()
@@ -177,6 +180,7 @@ def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed],
         "optimizers": optimizer_records,
         "oddities": tuple(walk.facts.oddities),
         "declarations": walk.facts.declarations,
+        "tp_plan": walk.facts.tp_plan,
         "notes": tuple(walk.notes),
         "values": looked_at,
     }

@@ -11,7 +11,7 @@ from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, hook_re
 from paramscope.capture.idioms import flat_views, is_class_forward, recomputed_by
 from paramscope.capture.lookups import is_inert
 from paramscope.capture.odd_attributes import to_oddity, uses_itself
-from paramscope.snapshot import ClassRecord, DeclaredTie, Oddity, Setting, join
+from paramscope.snapshot import ClassRecord, DeclaredTie, Oddity, Setting, TpStyle, join
 from paramscope.source.library import is_own
 
 # Settings that need no second look: the ids of their classes.
@@ -44,8 +44,9 @@ class ModuleFacts:
         self.unknown: dict[int, Reasons] = {}
         self.oddities: list[Oddity] = []
         self.tying: list[tuple[str, Any]] = []
-        """(path, module) of those that may say which weights are tied."""
+        """(path, module) of those that may say which weights are tied, and which are cut."""
         self.declarations: tuple[DeclaredTie, ...] = ()
+        self.tp_plan: tuple[TpStyle, ...] = ()
         self.flat_views: list[tuple[Any, str]] = []
         """(module, name) of views of flat parameters."""
         self._type_numbers: dict[str, int] = {}

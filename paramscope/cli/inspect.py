@@ -48,6 +48,9 @@ class _Lists(click.Command):
 @click.option("--columns", metavar="WORDS", help="Columns of the table: shape,dtype,bytes.")
 @click.option("--cost", is_flag=True, help="What training takes in memory, now and at the first step.")
 @click.option(
+    "--plan", metavar="MESH", help="What each rank of fsdp=64,tp=8 would hold, or of replicate=2,fsdp=32 (HSDP)."
+)
+@click.option(
     "--bars/--no-bars",
     default=None,
     help="Bars beside shares, and a map of which of repeated blocks train; by default on a terminal.",
@@ -64,6 +67,7 @@ def command(
     sort: str | None,
     columns: str | None,
     cost: bool,  # noqa: FBT001  # as above
+    plan: str | None,
     bars: bool | None,  # noqa: FBT001  # as above
     style: str | None,
     building: Building,
@@ -76,6 +80,7 @@ def command(
     paramscope inspect model.py:build -f table --path layers.0,head
     paramscope inspect model.py:build --status frozen,hidden --sort elements --columns shape,bytes
     paramscope inspect model.py:build -O make_optimizer --cost --input-size 8,3,224,224
+    paramscope inspect model.py:build -O make_optimizer --meta --plan fsdp=64,tp=8
     paramscope inspect package.module:Net --arg dim=64 --meta
     paramscope inspect model.py:build -o report.json && paramscope inspect report.json
     """
@@ -92,7 +97,7 @@ def command(
     from paramscope.render import options_of, render, takers_of
 
     is_table = sort is not None or columns is not None or style is not None
-    format_ = format_ or _format_of(output, otherwise="cost" if cost else "table" if is_table else "tree")
+    format_ = format_ or _format_of(output, otherwise="cost" if cost or plan else "table" if is_table else "tree")
     taken = options_of(format_)
     check_writable(output)
     options: dict[str, object] = {}
@@ -106,11 +111,16 @@ def command(
         "sort": sort,
         "columns": columns,
         "style": style,
+        "plan": plan,
         "bars": bars,
     }
     options.update((name, value) for name, value in chosen.items() if value is not None)
     if cost and format_ != "cost":
         options["cost"] = True
+    elif cost and plan:
+        raise FormatError(
+            "--cost and --plan are two views", "Leave one out, or write both into a document: -f markdown."
+        )
     for name in options:
         if name not in taken:
             flag = "--no-fold" if name == "fold" else f"--{name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from paramscope import text
@@ -35,9 +35,9 @@ def tables(report: ReportData) -> list[Table]:
     now = cost_of(report)
     first = now.at_first_step or now
     rows: list[list[Pieces]] = [
-        [[part.replace("_", " ")], [_now(now, part)], [_bytes(getattr(first, part))]] for part in Sums._fields
+        [[part.replace("_", " ")], [_now(now, part)], [size(getattr(first, part))]] for part in Sums._fields
     ]
-    rows.append([["total"], [_bytes(now.total)], [_bytes(first.total)]])
+    rows.append([["total"], [size(now.total)], [size(first.total)]])
     by = {
         "dtype": first.by_dtype,
         "device": first.by_device,
@@ -49,10 +49,11 @@ def tables(report: ReportData) -> list[Table]:
 
 def _now(now: Cost, part: str) -> str:
     # Nothing is kept for backward between two steps, or it cannot be seen.
-    return "" if part == "activations" else _bytes(getattr(now, part))
+    return "" if part == "activations" else size(getattr(now, part))
 
 
-def _bytes(number: int | None) -> str:
+def size(number: int | None) -> str:
+    """Bytes, where they are known."""
     return "unknown" if number is None else text.nbytes(number)
 
 
@@ -61,8 +62,8 @@ def _table(name: str, sums: Mapping[str, Sums]) -> Table:
     rows: list[list[Pieces]] = [
         [
             [Name(label) if label else "the root itself"],
-            *([_bytes(getattr(each, part))] for part in parts),
-            [_bytes(each.total)],
+            *([size(getattr(each, part))] for part in parts),
+            [size(each.total)],
         ]
         for label, each in sums.items()
     ]
@@ -84,11 +85,20 @@ def remarks(report: ReportData) -> list[Pieces]:
     first = cost_of(report).at_first_step
     if first is None:
         return []
-    told = zip(report.optimizers, first.foreseen, strict=True)
+    return [*foreseen_remarks(report, first.foreseen), *unknown_remark(first.unknown)]
+
+
+def foreseen_remarks(report: ReportData, foreseen: Sequence[Foreseen]) -> list[Pieces]:
+    """How the state of each optimizer is known, and what is taken for granted."""
     assumed = "what the loss reaches" if report.run else "as if the loss reached all that is trainable"
-    found = [*(_told(optimizer_title(each), foreseen) for each, foreseen in told), [f"at the first step: {assumed}"]]
-    unknown: list[Pieces] = [[f"{part.replace('_', ' ')} (", Prose(why), ")"] for part, why in first.unknown.items()]
-    return [*found, ["not in the total: ", *joined(unknown)]] if unknown else found
+    told = zip(report.optimizers, foreseen, strict=True)
+    return [*(_told(optimizer_title(each), how) for each, how in told), [f"at the first step: {assumed}"]]
+
+
+def unknown_remark(unknown: Mapping[str, str]) -> list[Pieces]:
+    """What is not in a total, and why."""
+    told: list[Pieces] = [[f"{part.replace('_', ' ')} (", Prose(why), ")"] for part, why in unknown.items()]
+    return [["not in the total: ", *joined(told)]] if told else []
 
 
 def _told(title: Pieces, foreseen: Foreseen) -> Pieces:

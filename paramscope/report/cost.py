@@ -26,25 +26,29 @@ from paramscope.snapshot.fates import LEARNS, is_steppable
 
 NOT_IN_MODEL = "not in the model"
 """In place of a module, for the state of what the model does not have."""
-_PARAMETERS = ("trainable", "frozen", "hidden")
+PARAMETERS = ("trainable", "frozen", "hidden")
+"""What slots that hold a parameter are."""
+OF_SPARSE = "those of sparse embeddings depend on the inputs"
 _LBFGS = "torch.optim.lbfgs.LBFGS"
 
 
 def cost_of(report: ReportData) -> Cost:
     """What training the model takes. Optimizers are asked, the first time, what their first step will leave."""
-    return report.snapshot.once(COST, lambda: _Tensors(report.snapshot).cost())
+    return report.snapshot.once(COST, lambda: Tensors(report.snapshot).cost())
 
 
 def nbytes_by_slot(report: ReportData) -> dict[str, int]:
     """What each tensor takes in training from the first step on: its own bytes, its gradient's, its state's; by the
     path of the first slot that holds it."""
-    first = _Tensors(report.snapshot, by_slot=True).cost().at_first_step
+    first = Tensors(report.snapshot, by_slot=True).cost().at_first_step
     return {} if first is None else {path: sums.total or 0 for path, sums in first.by_module.items()}
 
 
-class _Kept(NamedTuple):
+class Kept(NamedTuple):
     """One member of a group."""
 
+    tensor: int | None
+    """Its number; None of what the model does not have."""
     module: str
     state: tuple[StateBytes, ...]
     """What is kept for it; empty where nothing is yet."""
@@ -52,7 +56,7 @@ class _Kept(NamedTuple):
     """What a step will keep something for, or why that is not known; None where no step will touch it."""
 
 
-class _Tensors:
+class Tensors:
     """The tensors of a snapshot, as they are counted."""
 
     def __init__(self, snapshot: Snapshot, *, by_slot: bool = False) -> None:
@@ -60,19 +64,19 @@ class _Tensors:
         self._snapshot = snapshot
         columns, slots, tops = snapshot.tensor_columns, snapshot.slot_columns, tops_of(snapshot)
         self._flags, self._parts = columns.flags, columns.parts
-        self._specs = [snapshot.interned.specs[spec] for spec in columns.specs]
-        self._modules = [""] * len(self._specs)
-        self._are_parameters = bytearray(len(self._specs))
+        self.specs = [snapshot.interned.specs[spec] for spec in columns.specs]
+        self._modules = [""] * len(self.specs)
+        self._are_parameters = bytearray(len(self.specs))
         for slot in range(len(slots.tensors) - 1, -1, -1):
             if (tensor := slots.tensors[slot]) >= 0:
                 self._modules[tensor] = snapshot.slots.path_at(slot) if by_slot else tops[slots.modules[slot]]
-                self._are_parameters[tensor] |= snapshot.status(slot) in _PARAMETERS
-        self._sparse = _with_sparse_gradients(snapshot)
-        self._are_reached = bytearray(map(self._is_reached, range(len(self._specs))))
+                self._are_parameters[tensor] |= snapshot.status(slot) in PARAMETERS
+        self.sparse = _with_sparse_gradients(snapshot)
+        self.are_reached = bytearray(map(self._is_reached, range(len(self.specs))))
 
     def cost(self) -> Cost:
         """What there is now, with what there will be."""
-        now = self._held()
+        now = self.held()
         first = Moment(now.found.copy(), now.unknown.copy())
         self._add_gradients(now, first)
         foreseen = tuple(self._add_state(optimizer, now, first) for optimizer in self._snapshot.optimizers)
@@ -82,12 +86,12 @@ class _Tensors:
         self._add_activations(first)
         return now.cost(at_first_step=first.cost(foreseen))
 
-    def _held(self) -> Moment:
+    def held(self) -> Moment:
         """Parameters and buffers."""
         held = Moment(Counter(), {})
         places = [
             Place("parameters" if is_parameter else "buffers", spec.dtype, spec.device, module)
-            for is_parameter, spec, module in zip(self._are_parameters, self._specs, self._modules, strict=True)
+            for is_parameter, spec, module in zip(self._are_parameters, self.specs, self._modules, strict=True)
         ]
         # What parameters and buffers both reach is the parameters'.
         kinds = sorted(dict.fromkeys(places), key=lambda place: place.part != "parameters")
@@ -96,7 +100,7 @@ class _Tensors:
         held.found.update({place: sums[number] for place, number in numbers.items()})
         unsized = Counter(
             place.part
-            for tensor, (place, spec) in enumerate(zip(places, self._specs, strict=True))
+            for tensor, (place, spec) in enumerate(zip(places, self.specs, strict=True))
             if spec.nbytes is None and tensor not in self._parts
         )
         for part, number in unsized.items():
@@ -107,15 +111,15 @@ class _Tensors:
         """Whether a tensor has a gradient, or the first backward gives it one. Without a run, all that can have one
         is taken to get it."""
         flags, ran = self._flags[tensor], self._snapshot.run_of_tensor(tensor)
-        is_entitled = flags & LEARNS == LEARNS and self._specs[tensor].is_differentiable
+        is_entitled = flags & LEARNS == LEARNS and self.specs[tensor].is_differentiable
         return bool(flags & HAS_GRAD) or (is_entitled and (ran is None or ran.reached is not False))
 
     def _add_gradients(self, now: Moment, first: Moment) -> None:
         odd = [each for each in self._snapshot.oddities if each.kind == "gradient-bytes"]
         positions = self._snapshot.slots.positions(each.path for each in odd)
         held = {self._snapshot.slot_columns.tensors[at]: each for at, each in zip(positions, odd, strict=True)}
-        for tensor, spec in enumerate(self._specs):
-            if not self._are_reached[tensor]:
+        for tensor, spec in enumerate(self.specs):
+            if not self.are_reached[tensor]:
                 continue
             place = Place("gradients", spec.dtype, spec.device, self._modules[tensor])
             if self._flags[tensor] & HAS_GRAD:
@@ -127,16 +131,16 @@ class _Tensors:
                         moment.unknown.setdefault("gradients", "one is of unknown size")
                     else:
                         moment.found[place] += nbytes
-            elif tensor in self._sparse:
-                first.unknown.setdefault("gradients", "those of sparse embeddings depend on the inputs")
-            elif isinstance(plain := self._plain(tensor), str):
+            elif tensor in self.sparse:
+                first.unknown.setdefault("gradients", OF_SPARSE)
+            elif isinstance(plain := self.plain(tensor), str):
                 first.unknown.setdefault("gradients", plain)
             else:
                 first.found[place] += plain.nbytes or 0
 
-    def _plain(self, tensor: int) -> TensorSpec | str:
+    def plain(self, tensor: int) -> TensorSpec | str:
         """What a tensor, or its shard that is here, says of its elements; the reason where it has none of its own."""
-        spec, parts = self._specs[tensor], self._parts.get(tensor, ())
+        spec, parts = self.specs[tensor], self._parts.get(tensor, ())
         if [part.name for part in parts] == ["_local_tensor"]:
             return parts[0].spec
         if parts:
@@ -145,10 +149,7 @@ class _Tensors:
 
     def _add_state(self, optimizer: OptimizerRecord, now: Moment, first: Moment) -> Foreseen:
         """Of one optimizer."""
-        seen: set[tuple[bool, int]] = set()
-        # Vectors over all members, also those that get no gradient, which lie with the first of them.
-        is_flat = _LBFGS in (optimizer.type, *optimizer.bases, *optimizer.inner)
-        groups = [list(self._members(group, seen, is_flat=is_flat)) for group in optimizer.groups]
+        groups = self.groups(optimizer)
         there = [kept for members in groups for kept in members if kept.state]
         for kept in there:
             for state in kept.state:
@@ -156,9 +157,9 @@ class _Tensors:
                 now.found[place] += state.nbytes
                 first.found[place] += state.nbytes
         wanted = [[kept for kept in members if kept.becomes and not kept.state] for members in groups]
-        if not any(wanted) or (is_flat and there):
+        if not any(wanted) or (_is_flat(optimizer) and there):
             return Foreseen(optimizer.name, optimizer.type, "held", "")
-        answer = _answer(optimizer, [[kept.becomes for kept in members] for members in wanted])
+        answer = answer_of(optimizer, [[kept.becomes for kept in members] for members in wanted])
         if answer.how == "unknown":
             first.unknown.setdefault("optimizer_state", answer.why)
         else:
@@ -169,7 +170,12 @@ class _Tensors:
                         first.found[place] += state.nbytes
         return Foreseen(optimizer.name, optimizer.type, answer.how, answer.why)
 
-    def _members(self, group: GroupRecord, seen: set[tuple[bool, int]], *, is_flat: bool) -> Iterator[_Kept]:
+    def groups(self, optimizer: OptimizerRecord) -> list[list[Kept]]:
+        """The members of each of its groups, those that it has twice once."""
+        seen: set[tuple[bool, int]] = set()
+        return [list(self._members(group, seen, is_flat=_is_flat(optimizer))) for group in optimizer.groups]
+
+    def _members(self, group: GroupRecord, seen: set[tuple[bool, int]], *, is_flat: bool) -> Iterator[Kept]:
         """The members of a group that were not seen in the same optimizer before. is_flat: whether state is kept for
         all of them."""
         slots = iter(self._snapshot.slots.positions(group.slots))
@@ -182,18 +188,19 @@ class _Tensors:
                 continue
             seen.add((each is None, tensor))
             if each is None:
-                is_stepped = is_steppable(self._flags[tensor]) and self._are_reached[tensor]
-                yield _Kept(self._modules[tensor], state, self._becomes(tensor) if is_stepped or is_flat else None)
+                is_stepped = is_steppable(self._flags[tensor]) and self.are_reached[tensor]
+                becomes = self._becomes(tensor) if is_stepped or is_flat else None
+                yield Kept(tensor, self._modules[tensor], state, becomes)
             else:
                 # What was replaced in the model gets no gradient any more.
                 is_stepped = each.requires_grad and each.replaced_by is None
-                yield _Kept(NOT_IN_MODEL, state, _foreign_becomes(each) if is_stepped or is_flat else None)
+                yield Kept(None, NOT_IN_MODEL, state, _foreign_becomes(each) if is_stepped or is_flat else None)
 
     def _becomes(self, tensor: int) -> Member | str:
-        plain = self._plain(tensor)
+        plain = self.plain(tensor)
         if isinstance(plain, str):
             return plain
-        return Member(plain.shape or (), plain.dtype or "", plain.device or "", tensor in self._sparse)
+        return Member(plain.shape or (), plain.dtype or "", plain.device or "", tensor in self.sparse)
 
     def _add_activations(self, first: Moment) -> None:
         """What the forward that was run kept: by module that of those below the root, the rest as the root's own."""
@@ -217,13 +224,18 @@ class _Tensors:
         first.found[Place("activations", None, None, "")] += rest
 
 
+def _is_flat(optimizer: OptimizerRecord) -> bool:
+    """Whether it keeps vectors over all members, also those without a gradient, which lie with the first of them."""
+    return _LBFGS in (optimizer.type, *optimizer.bases, *optimizer.inner)
+
+
 def _foreign_becomes(foreign: ForeignRecord) -> Member | str:
     if foreign.shape is None or foreign.nbytes is None:
         return "a tensor is of unknown size"
     return Member(foreign.shape, foreign.dtype or "", foreign.device or "", has_sparse_gradient=False)
 
 
-def _answer(optimizer: OptimizerRecord, members: Sequence[Sequence[Member | str | None]]) -> Answer:
+def answer_of(optimizer: OptimizerRecord, members: Sequence[Sequence[Member | str | None]]) -> Answer:
     """What the first step of an optimizer will leave for members of each of its groups."""
     reason = next((each for of_group in members for each in of_group if isinstance(each, str)), None)
     if reason is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from paramscope.collector import paused_collector
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from networkx import MultiDiGraph
 
     from paramscope.analysis.cost import Cost
+    from paramscope.analysis.plan import Plan
 
 
 class Report(ReportData):
@@ -47,6 +49,20 @@ class Report(ReportData):
         from paramscope.report.cost import cost_of
 
         return cost_of(self)
+
+    def plan(self, mesh: str, *, tp_plan: Mapping[str, str] | None = None) -> Plan:
+        """What each rank of a mesh would hold at the first step, in bytes.
+
+        mesh: sizes of `fsdp` (`fully_shard` on the root), `replicate` (copies of that: HSDP) and `tp` (tensor
+        parallelism), the outermost first: `"replicate=2,fsdp=32,tp=8"`. tp_plan: what tensor parallelism cuts, by
+        patterns and styles of transformers, such as `{"blocks.*.up": "colwise"}`; where there is none, the plan that
+        models of transformers have. What no plan names stays whole.
+
+        State is found as in `cost`. Raises MeshError, also for a model that is sharded already.
+        """
+        from paramscope.report.plan import plan_of
+
+        return plan_of(self, mesh, tp_plan)
 
     def to_networkx(self, *, fold: bool = True) -> MultiDiGraph[str]:
         """The graph that pictures are made from: modules, tensors, storages, optimizer groups, and their edges.

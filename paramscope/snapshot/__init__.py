@@ -26,6 +26,7 @@ from paramscope.snapshot.oddities import Note as Note
 from paramscope.snapshot.oddities import NoteKind as NoteKind
 from paramscope.snapshot.oddities import Oddity as Oddity
 from paramscope.snapshot.oddities import OddityKind as OddityKind
+from paramscope.snapshot.oddities import TpStyle as TpStyle
 from paramscope.snapshot.oddities import ValueRecord as ValueRecord
 from paramscope.snapshot.path import join as join
 from paramscope.snapshot.path import slot_path as slot_path

@@ -20,7 +20,7 @@ from paramscope.snapshot.columns import (
 from paramscope.snapshot.declared import declared_shapes
 from paramscope.snapshot.fates import Fates, fates_of, is_registered, is_steppable, status_of
 from paramscope.snapshot.memory import Memory
-from paramscope.snapshot.oddities import DeclaredTie, Note, Oddity, ValueRecord
+from paramscope.snapshot.oddities import DeclaredTie, Note, Oddity, TpStyle, ValueRecord
 from paramscope.snapshot.ranks import Ranks
 from paramscope.snapshot.records import (
     AliasRecord,
@@ -58,6 +58,7 @@ class SnapshotData:
         "storage_columns",
         "tensor_columns",
         "torch_version",
+        "tp_plan",
         "values",
     )
 
@@ -76,6 +77,8 @@ class SnapshotData:
     oddities: tuple[Oddity, ...]
     declarations: tuple[DeclaredTie, ...]
     """`declared_ties` by their names alone, as they are kept."""
+    tp_plan: tuple[TpStyle, ...]
+    """How its models of transformers are cut for tensor parallelism, as they say themselves."""
     notes: tuple[Note, ...]
     values: tuple[ValueRecord, ...] | None
     """What is odd about the values of registered tensors; None where they were not looked at."""
@@ -101,6 +104,7 @@ class SnapshotData:
         optimizers: tuple[OptimizerRecord, ...] = (),
         oddities: tuple[Oddity, ...] = (),
         declarations: tuple[DeclaredTie, ...] = (),
+        tp_plan: tuple[TpStyle, ...] = (),
         notes: tuple[Note, ...] = (),
         values: tuple[ValueRecord, ...] | None = None,
         run: Run | None = None,
@@ -119,6 +123,7 @@ class SnapshotData:
         fill(self, "optimizers", optimizers)
         fill(self, "oddities", oddities)
         fill(self, "declarations", declarations)
+        fill(self, "tp_plan", tp_plan)
         fill(self, "notes", notes)
         fill(self, "values", values)
         fill(self, "run", run)

@@ -1,4 +1,4 @@
-"""Facts that few modules and slots have: classes, oddities, declared ties, and what was not looked into."""
+"""Facts that few modules and slots have: classes, oddities, what is declared, and what was not looked into."""
 
 # NOTE: annotations are evaluated here: typing would compile the text of each, in ten times the time.
 from typing import Literal, NamedTuple
@@ -140,3 +140,14 @@ class DeclaredTie(NamedTuple):
     """Paths of the slots that these names stand for today, wrappers looked through."""
     undecided: str | None
     """Why it cannot be told whether the tie is meant to hold."""
+
+
+class TpStyle(NamedTuple):
+    """What the tensor-parallel plan of a model says of some of its names."""
+
+    module: str
+    """Path of the model, below which it holds."""
+    pattern: str
+    """Of the names; `*` stands for a number."""
+    style: str
+    """transformers' word for how they are cut, such as `colwise`."""

@@ -231,6 +231,7 @@ def _snapshot(
             tie._replace(pairs=(), undecided=None) if tie.pairs or tie.undecided == NO_SUCH_SLOTS else tie
             for tie in ties
         ),
+        tp_plan=to_record(found.tp_plan),
         notes=to_record(found.notes),
         values=to_record(found.values),
     )

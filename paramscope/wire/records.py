@@ -298,6 +298,13 @@ class DeclaredTie(Wire, frozen=True):
     undecided: str | None
 
 
+class TpStyle(Wire, frozen=True):
+    record = snapshot.TpStyle
+    module: str
+    pattern: str
+    style: str
+
+
 class Note(Wire, frozen=True):
     record = snapshot.Note
     path: str
@@ -440,6 +447,7 @@ class Report(Struct, frozen=True, kw_only=True):
     marks: tuple[Oddity, ...]
     """The snapshot's oddities, by the name that version 1 gives them."""
     declared_ties: tuple[DeclaredTie, ...]
+    tp_plan: tuple[TpStyle, ...] = ()
     notes: tuple[Note, ...]
     findings: tuple[Finding, ...]
     ignored: tuple[Finding, ...]

@@ -77,6 +77,7 @@ def report_pieces(report: ReportData, cost: Cost | None = None) -> Iterator[str]
         "classes": snapshot.interned.classes,
         "marks": snapshot.oddities,
         "declared_ties": snapshot.declared_ties,
+        "tp_plan": snapshot.tp_plan,
         "notes": snapshot.notes,
         "findings": report.findings,
         "ignored": report.ignored,

@@ -9,11 +9,13 @@ from paramscope import text
 from paramscope.analysis.fold import Row
 from paramscope.render import _page as page
 from paramscope.render._columns import COLUMNS, elements, line_codes, line_name, shape
+from paramscope.render._cost import Table
 from paramscope.render._cost import remarks as cost_remarks
 from paramscope.render._cost import tables as cost_tables
 from paramscope.render._line import Line
 from paramscope.render._over_ranks import sentences as rank_sentences
 from paramscope.render._pieces import Name, Pieces, Prose, joined, listed
+from paramscope.render._plan import tables_and_remarks
 from paramscope.render._ran import COLUMNS as RUN_COLUMNS
 from paramscope.render._ran import sentences as run_sentences
 from paramscope.report.data import ReportData
@@ -103,10 +105,19 @@ def sections(report: ReportData, rows: list[Row]) -> list[Section]:
 
 def cost_sections(report: ReportData) -> list[Section]:
     """What training takes in memory."""
-    grids = [Grid(each.headers, frozenset(range(1, len(each.headers))), each.rows) for each in cost_tables(report)]
+    return _of_tables("Cost", "How the cost is known", cost_tables(report), cost_remarks(report))
+
+
+def plan_sections(report: ReportData, mesh: str) -> list[Section]:
+    """What each rank of a mesh would hold. Raises MeshError."""
+    return _of_tables("Plan", "How the plan is known", *tables_and_remarks(report, mesh))
+
+
+def _of_tables(heading: str, last: str, tables: list[Table], remarks: list[Pieces]) -> list[Section]:
+    grids = [Grid(each.headers, frozenset(range(1, len(each.headers))), each.rows) for each in tables]
     return [
-        *(Section([f"Cost {grid.headers[0]}" if at else "Cost"], grid, []) for at, grid in enumerate(grids)),
-        Section(["How the cost is known"], None, cost_remarks(report)),
+        *(Section([f"{heading} {grid.headers[0]}" if at else heading], grid, []) for at, grid in enumerate(grids)),
+        Section([last], None, remarks),
     ]
 
 

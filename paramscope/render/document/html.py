@@ -16,7 +16,15 @@ from paramscope.render._page import remarks, title, totals
 from paramscope.render._pieces import Name, Pieces, told
 from paramscope.render.document._app import NO_APP, App, app_of
 from paramscope.render.document._html_style import PAGE, STYLE
-from paramscope.render.document._sections import Grid, Section, cost_sections, findings, sections, slot_grid
+from paramscope.render.document._sections import (
+    Grid,
+    Section,
+    cost_sections,
+    findings,
+    plan_sections,
+    sections,
+    slot_grid,
+)
 from paramscope.report.data import ReportData
 
 LINES = 2_000
@@ -41,6 +49,7 @@ def render(
     sort: str = "model",
     depth: int | None = None,
     cost: bool = False,
+    plan: str | None = None,
     page: bool = True,
     script: bool = True,
 ) -> str:
@@ -49,11 +58,13 @@ def render(
     fold: repeated siblings as one line, which opens, and empty slots left out. path: a glob; only slots that match
     are listed, the totals stay those of the model. status: what the slots have to be: `trainable`, `frozen,hidden`.
     sort: `model`, `path`, `elements`, `bytes`, `status` or `dtype`. depth: modules so many steps below the root are
-    one line. cost: also what training takes in memory. page: a whole page; else only its body with its style, as a
-    notebook wants it. script: whether a whole page has the map and the table that can be searched, for those who let
-    it run; it loads nothing, and its file is 1.7 MB larger.
+    one line. cost: also what training takes in memory. plan: a mesh, `fsdp=64,tp=8`: also what each of its ranks
+    would hold. page: a whole page; else only its body with its style, as a notebook wants it. script: whether a whole
+    page has the map and the table that can be searched, for those who let it run; it loads nothing, and its file is
+    1.7 MB larger.
 
-    Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
+    Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist, MeshError for a
+    mesh that cannot be.
     """
     selection = Selection(fold, path, words(status), sort, depth)
     lines = lines_of(report, selection)
@@ -63,6 +74,7 @@ def render(
     listed = _findings(report)
     listed += _slots(report, lines.shown) if lines.shown else [f"<p>{escape(nothing(report, selection))}</p>"]
     rest = [_section(section) for section in cost_sections(report)] if cost else []
+    rest += [] if plan is None else [_section(section) for section in plan_sections(report, plan)]
     rest += [_section(section) for section in sections(report, lines.rows)]
     heading = "".join(text.name(piece) for piece in title(report))
     if not (page and script):

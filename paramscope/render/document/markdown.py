@@ -11,7 +11,15 @@ from paramscope.render._lines import Lines, lines_of
 from paramscope.render._page import remarks, title, totals
 from paramscope.render._pieces import Pieces
 from paramscope.render.document._markdown_text import markdown, table
-from paramscope.render.document._sections import Grid, Section, cost_sections, findings, sections, slot_grid
+from paramscope.render.document._sections import (
+    Grid,
+    Section,
+    cost_sections,
+    findings,
+    plan_sections,
+    sections,
+    slot_grid,
+)
 from paramscope.report.data import ReportData
 
 MOST = 65_536
@@ -33,15 +41,18 @@ def render(
     sort: str = "model",
     depth: int | None = None,
     cost: bool = False,
+    plan: str | None = None,
 ) -> str:
     """A comment of at most 65,536 characters: slots, totals, sharing, optimizers and findings.
 
     fold: repeated siblings as one line, and empty slots left out. path: a glob; only slots that match are listed,
     the totals stay those of the model. status: what the slots have to be: `trainable`, `frozen,hidden`. sort:
     `model`, `path`, `elements`, `bytes`, `status` or `dtype`. depth: modules so many steps below the root are
-    one line. cost: also what training takes in memory.
+    one line. cost: also what training takes in memory. plan: a mesh, `fsdp=64,tp=8`: also what each of its ranks
+    would hold.
 
-    Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist.
+    Raises GlobError where the glob matches nothing, FormatError for a choice that does not exist, MeshError for a
+    mesh that cannot be.
     """
     selection = Selection(fold, path, words(status), sort, depth)
     lines = lines_of(report, selection)
@@ -52,6 +63,8 @@ def render(
     after = ["  \n".join(" · ".join(figures) for figures in totals(report, lines))]
     if cost:
         after += [_section(section) for section in cost_sections(report)]
+    if plan is not None:
+        after += [_section(section) for section in plan_sections(report, plan)]
     after += _sections(report, lines)
     tried = slot_grid(report, lines.shown, _LINES)
     told = [markdown(each) for each in remarks(lines.shown, tried.headers)] if lines.shown else []
