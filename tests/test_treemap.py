@@ -257,6 +257,8 @@ def test_the_command_line_draws_it(
     path = tmp_path / "map.svg"
     assert run("graph", "fixtures/tying.py:tied", "-f", "treemap.svg", "-o", str(path)) == 0
     assert tiles(path.read_text(encoding="utf-8"))
+    assert run("graph", "fixtures/tying.py:tied", "-f", "treemap", "-o", str(path.with_suffix(".png"))) == 2
+    assert "treemap is an SVG" in capsys.readouterr().err
     assert run("graph", "fixtures/tying.py:tied", "-f", "treemap", "--size", "bytes") == 0
     assert "40 B · 25.0%" in capsys.readouterr().out
     assert run("graph", "fixtures/tying.py:tied", "-f", "treemap", "--depth", "2") == 2

@@ -158,7 +158,7 @@ def test_a_gradient_scaler_that_skips_steps(*, fused: bool) -> None:
 def test_the_turns_of_a_gan(*, detached: bool, frozen: bool) -> None:
     generator, critic = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 4)), net()
     steps = torch.optim.Adam(generator.parameters(), 1e-3), torch.optim.Adam(critic.parameters(), 1e-3)
-    with silent({"generator": generator, "critic": critic}, {"generator": steps[0], "critic": steps[1]}):
+    with silent({"generator": generator, "critic": critic}, {"generator": steps[0], "critic": steps[1]}) as watched:
         for _ in range(STEPS):
             critic.requires_grad_(True)
             steps[1].zero_grad()
@@ -170,6 +170,8 @@ def test_the_turns_of_a_gan(*, detached: bool, frozen: bool) -> None:
             steps[0].zero_grad()
             critic(generator(torch.randn(16, 2))).mean().backward()
             steps[0].step()
+    # The pass of the generator's turn reaches the critic, too, and is cleared before its own.
+    assert f"{STEPS} steps of optimizer critic, each of 2 backward passes" in str(watched)
 
 
 def test_a_gan_of_which_one_half_is_watched() -> None:

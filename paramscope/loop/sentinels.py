@@ -59,6 +59,8 @@ class Sentinel:
     def _about_to_add(self, more: Any) -> None:
         self._sum = None
         tensor = self._tensor()
+        if tensor is not None and tensor.grad is None:
+            self.accumulated = 0  # what was added before was for another optimizer, and is cleared
         if self._expected is None or tensor is None:
             return
         with torch.no_grad(), torch._C.DisableTorchFunction():
