@@ -6,9 +6,11 @@ import os
 import shutil
 import statistics
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.models import moe
 from benchmarks.seconds import Job
@@ -28,14 +30,24 @@ _TYPE = """words => new Promise((answered) => {
 """Milliseconds from a change of the search to the frame that shows what was found."""
 
 
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, or the one that the variable CHROMIUM names."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        raise FileNotFoundError("there is no chromium: apt-get install chromium, or set CHROMIUM to its path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
 def page_jobs(repeats: int) -> list[Job]:
     """Of the MoE with 100,050 weights and as many empty slots."""
     report = audit(moe())
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or "chromium"
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         file = Path(folder) / "report.html"
         file.write_text(report.to_html(), encoding="utf-8")
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         opened, typed = [], []
         for _ in range(repeats):
             page = browser.new_page()
@@ -43,7 +55,6 @@ def page_jobs(repeats: int) -> list[Job]:
             opened.append(_ready(page) / 1e3)
             typed += [page.evaluate(_TYPE, "7.1.w2"[:length]) for length in range(1, 7)]
             page.close()
-        browser.close()
     what = f"{len(report.slots):,} slots"
     return [
         Job(f"the page of {what}: first table, from the start of loading", "s", 2.0, *_figures(opened)),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -121,17 +119,14 @@ def digest(text: str) -> str:
 
 def photograph(file: Path, into: Path) -> None:
     """A screenshot of a page in the system's Chromium."""
-    from playwright.sync_api import sync_playwright
+    from benchmarks.pages import chromium
 
-    with sync_playwright() as playwright:
-        found = os.environ.get("CHROMIUM") or shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with chromium() as browser:
         shown = browser.new_page(viewport={"width": 1280, "height": 1000})
         shown.goto(file.as_uri())
         shown.locator(".tabulator-row").first.wait_for()
         shown.wait_for_timeout(1_000)  # the map moves into its place
         shown.screenshot(path=into)
-        browser.close()
 
 
 def main() -> None:

@@ -86,6 +86,11 @@ def ranges(numbers: Iterable[int]) -> str:
     return ",".join(parts)
 
 
+def ranks(numbers: Sequence[int]) -> str:
+    """`rank 2`, `ranks 0-1,3`."""
+    return f"rank{'s' if len(numbers) > 1 else ''} {ranges(numbers)}"
+
+
 def plain(words: str, *, keep: str = "") -> str:
     """A text in which all that would move a cursor or the reading direction is spelled out. keep: characters that
     stay as they are."""

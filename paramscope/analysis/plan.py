@@ -122,7 +122,7 @@ def turns(size: int, ranks: int) -> set[int]:
     return {index for index in (0, size // chunk, -(-size // chunk)) if index < ranks}
 
 
-class Placement(NamedTuple):
+class Placed(NamedTuple):
     """How one parameter, or several alike, is cut."""
 
     shape: Shape
@@ -166,7 +166,7 @@ class Stretches(NamedTuple):
     tp: tuple[int, ...]
 
     @classmethod
-    def of(cls, mesh: Mesh, placements: Iterable[Placement]) -> "Stretches":
+    def of(cls, mesh: Mesh, placements: Iterable[Placed]) -> "Stretches":
         """Of all that is placed."""
         alike = set(placements)
         along_tp = {0}.union(*(turns(part, mesh.size("tp")) for each in alike for part in each.parts()))
@@ -210,7 +210,7 @@ class Plan(NamedTuple):
     stretches: Stretches
     by_stretch: Mapping[tuple[int, int], Held]
     """What ranks hold that stand between two beginnings along `fsdp` and `tp`."""
-    placements: Mapping[str, Placement]
+    placements: Mapping[str, Placed]
     """Of every parameter, by its first path."""
     doubts: Mapping[str, str]
     """Why tensor parallelism leaves a parameter whole that its plan may mean to cut, by the same path."""

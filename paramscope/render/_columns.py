@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from typing import Literal, NamedTuple
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 from paramscope import text
 from paramscope.errors import FormatError
 from paramscope.render._line import FATE_WORDS, PARAMETERS, Closed, Line, told_fates
 from paramscope.render._pieces import Name, Pieces, flat
 from paramscope.render._ran import cells as ran_cells
+from paramscope.render._ran import update_of
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import shown
-from paramscope.snapshot import FATES
+from paramscope.snapshot import FATES, SlotRecord
 
 _SHORT_ROLES = {"parameter": "param", "attribute": "attr"}
 _LETTERS = "gsvmr"
@@ -107,7 +108,12 @@ def fates(line: Line) -> str:
     if line.closed:
         words = zip(_LETTERS, line.closed.fates, strict=False)
         return "".join({"yes": letter, "some": "~"}.get(word, word) for letter, word in words)
-    return "" if line.record.status == "empty" else _letters(*told_fates(line.record))
+    return letters(line.record)
+
+
+def letters(record: SlotRecord) -> str:
+    """The fates of one slot, a letter each; nothing for an empty one."""
+    return "" if record.status == "empty" else _letters(*told_fates(record))
 
 
 @cache
@@ -189,10 +195,8 @@ def _told(name: Literal["reached", "grad", "grad_norm", "changed_by", "update_ra
 
     def cell(line: Line, report: ReportData) -> str:
         slots = [] if line.closed or report.run is None else line.slots
-        records = [report.slots.at(slot) for slot in slots]
-        found = [value for slot in records if (value := getattr(slot, name)) is not None]
-        if name == "update_ratio":  # of what was all zeros, and has moved, there is none
-            found += [math.inf for slot in records if slot.update_ratio is None and "step" in (slot.changed_by or ())]
+        tell: Callable[[SlotRecord], Any] = update_of if name == "update_ratio" else attrgetter(name)
+        found = [value for slot in slots if (value := tell(report.slots.at(slot))) is not None]
         if not found:
             return ""
         if isinstance(found[0], float):

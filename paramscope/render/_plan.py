@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from paramscope import text
 from paramscope.analysis.paths import PathRow, fold_paths
-from paramscope.analysis.plan import Held, Load, Placement, Plan
+from paramscope.analysis.plan import Held, Load, Placed, Plan
 from paramscope.render._cost import Table, foreseen_remarks, size, unknown_remark
 from paramscope.render._pieces import Name, Pieces, Prose
 from paramscope.report.data import ReportData
@@ -38,7 +38,7 @@ def _uneven(plan: Plan) -> list[Table]:
         path: each for path, each in plan.placements.items() if each.local(mesh, *first) != each.local(mesh, *last)
     }
 
-    def cells(each: Placement) -> list[Pieces]:
+    def cells(each: Placed) -> list[Pieces]:
         without = sum(held.ranks for at, held in plan.by_stretch.items() if 0 in each.local(mesh, *at))
         shapes = each.shape, each.local(mesh, *first), each.local(mesh, *last)
         return [*([text.shape(shape)] for shape in shapes), [text.plural(without, "rank") if without else ""]]
@@ -49,14 +49,14 @@ def _uneven(plan: Plan) -> list[Table]:
 def _whole(plan: Plan) -> list[Table]:
     found = {path: each for path, each in plan.placements.items() if not each.is_sharded and each.split is None}
 
-    def cells(each: Placement) -> list[Pieces]:
+    def cells(each: Placed) -> list[Pieces]:
         return [[text.shape(each.shape)], [size(None if each.itemsize is None else each.nbytes(plan.mesh, 0, 0))]]
 
     return _table(["whole on every rank", "shape", "bytes each"], found, cells)
 
 
 def _table(
-    headers: list[str], placements: Mapping[str, Placement], cells: Callable[[Placement], list[Pieces]]
+    headers: list[str], placements: Mapping[str, Placed], cells: Callable[[Placed], list[Pieces]]
 ) -> list[Table]:
     folded = fold_paths([((path,), each) for path, each in placements.items()])
     alike = list(placements.values())

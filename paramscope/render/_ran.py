@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from paramscope import text
 from paramscope.render._pieces import Name, Pieces
 from paramscope.report.data import ReportData
-from paramscope.snapshot import ModuleRun, Run
+from paramscope.snapshot import ModuleRun, Run, SlotRecord, TensorRun
 
 HEADERS = ("output", "FLOPs", "kept")
 """Of the cells of a module."""
@@ -54,11 +54,16 @@ def gradient_cells(report: ReportData, slots: Sequence[int]) -> tuple[str, str]:
     ran = [each for each in told if each.reached is not None]  # what can have a gradient
     norms = [each.grad_norm for each in ran if each.grad_norm is not None]
     norm = f"{math.hypot(*norms):.3g}" if norms else ""
-    # What was all zeros, as one of the two of a fresh adapter, has moved by more than any share of it.
-    moved = [each for each in ran if each.update_ratio is not None or "step" in each.changed_by]
-    ratios = [math.inf if each.update_ratio is None else each.update_ratio for each in moved]
+    ratios = [ratio for each in ran if (ratio := update_of(each)) is not None]
     ends = (_power(ratio) for ratio in (min(ratios), max(ratios))) if ratios else ()
     return "non-finite" if any(each.grad == "non-finite" for each in ran) else norm, "…".join(dict.fromkeys(ends))
+
+
+def update_of(ran: TensorRun | SlotRecord) -> float | None:
+    """The share that the step added; infinite for what was all zeros, as one of the two of a fresh adapter, and has
+    moved by more than any share of it. None for what no step moved."""
+    is_from_zero = ran.update_ratio is None and "step" in (ran.changed_by or ())
+    return math.inf if is_from_zero else ran.update_ratio
 
 
 def _power(ratio: float) -> str:

@@ -159,7 +159,9 @@ class Tensors:
         wanted = [[kept for kept in members if kept.becomes and not kept.state] for members in groups]
         if not any(wanted) or (_is_flat(optimizer) and there):
             return Foreseen(optimizer.name, optimizer.type, "held", "")
-        answer = answer_of(optimizer, [[kept.becomes for kept in members] for members in wanted])
+        # By module or by slot, an optimizer is asked once.
+        asked = [[kept.becomes for kept in members] for members in wanted]
+        answer = self._snapshot.once(("first state", optimizer.name), lambda: answer_of(optimizer, asked))
         if answer.how == "unknown":
             first.unknown.setdefault("optimizer_state", answer.why)
         else:

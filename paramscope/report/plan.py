@@ -15,7 +15,7 @@ from paramscope.analysis.plan import (
     Held,
     Load,
     Mesh,
-    Placement,
+    Placed,
     Plan,
     Split,
     Stretches,
@@ -70,8 +70,8 @@ class _Placing:
 
     def __init__(self, snapshot: Snapshot, mesh: Mesh, plans: Mapping[str, Mapping[str, str]]) -> None:
         self._plans = plans
-        self.by_tensor: dict[int, Placement] = {}
-        self.by_path: dict[str, Placement] = {}
+        self.by_tensor: dict[int, Placed] = {}
+        self.by_path: dict[str, Placed] = {}
         """By the first path of each."""
         self.unsized: list[int] = []
         """Those that have no shape yet."""
@@ -90,7 +90,7 @@ class _Placing:
             itemsize = None if spec.nbytes is None else spec.nbytes // (spec.numel or 1)
             path = snapshot.slots.path_at(slot)
             split = None if status == "hidden" else self._split(path, len(shape))
-            placement = Placement(shape, split, is_sharded and status != "hidden" and bool(shape), itemsize)
+            placement = Placed(shape, split, is_sharded and status != "hidden" and bool(shape), itemsize)
             if placement != self.by_tensor.setdefault(tensor, placement):
                 self.by_tensor[tensor] = placement._replace(split=None)
                 self.doubts[first[tensor]] = f"it is tied to {path}, of which the plan says something else"
@@ -127,7 +127,7 @@ class _Loading:
         )
         """What is placed, and whether it has a gradient; those alike weigh the same on every rank."""
         self._explain([*placing.by_tensor, *placing.unsized])
-        self._states: list[tuple[Counter[tuple[Placement, Any]], dict[Member, int]]] = []
+        self._states: list[tuple[Counter[tuple[Placed, Any]], dict[Member, int]]] = []
         self._foreseen = tuple(map(self._ask, snapshot.optimizers))
         if not self._foreseen:
             self._unknown["optimizer_state"] = NO_OPTIMIZER
@@ -151,12 +151,12 @@ class _Loading:
             self._states.append((Counter(group), sizes))
         return Foreseen(optimizer.name, optimizer.type, answer.how, answer.why)
 
-    def _placed(self, kept: Kept) -> tuple[Placement, Member | str | None]:
+    def _placed(self, kept: Kept) -> tuple[Placed, Member | str | None]:
         shape = kept.becomes.shape if isinstance(kept.becomes, Member) else ()
-        whole = Placement(shape, None, is_sharded=False, itemsize=None)
+        whole = Placed(shape, None, is_sharded=False, itemsize=None)
         return self._placing.by_tensor.get(-1 if kept.tensor is None else kept.tensor, whole), kept.becomes
 
-    def _pieces(self, group: Iterable[tuple[Placement, Any]]) -> Iterator[Member | str]:
+    def _pieces(self, group: Iterable[tuple[Placed, Any]]) -> Iterator[Member | str]:
         """All that a rank may hold of the members of a group, and these themselves."""
         for placement, member in dict.fromkeys(group):
             yield member

@@ -1,7 +1,7 @@
 """SVG by hand: a card with a title and a legend, texts that fit, fills that differ in more than their colour.
 
 NOTE: no `id` anywhere: several pictures may stand in one page, and ids would be those of all. So a hatch is not a
-pattern but lines over a part of the card, on which what is not hatched is drawn afterwards.
+pattern but lines over a box.
 """
 
 from __future__ import annotations

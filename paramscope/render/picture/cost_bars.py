@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from paramscope import text
 from paramscope.analysis.cost import Sums
-from paramscope.render._cost import remarks, shortened
+from paramscope.render._cost import remarks, shortened, size
 from paramscope.render._page import title
 from paramscope.render._pieces import flat
 from paramscope.render.picture import _drawing as draw
@@ -54,7 +54,7 @@ def render(report: ReportData) -> str:
         for part, fill in _FILLS.items()
         if (number := getattr(first, part))
     ]
-    figure = f"{_bytes(now.total)} now, {_bytes(first.total)} at the first step"
+    figure = f"{size(now.total)} now, {size(first.total)} at the first step"
     told = f"Bars: memory that training takes, {figure}; then {draw.read_out(legend)}."
     return draw.card(WIDTH, int(y + MARGIN), flat(title(report)), figure, legend, told, parts)
 
@@ -78,7 +78,7 @@ def _bars(heading: str, rows: Mapping[str, Sums], y: float) -> tuple[list[str], 
                 parts += draw.hatched(box, fill)
                 parts += _figure(box, text.nbytes(nbytes), fill)
             x += box.w
-        parts.append(draw.label(x + 8, y + 15, _bytes(sums.total), size=12, is_bold=True))
+        parts.append(draw.label(x + 8, y + 15, size(sums.total), size=12, is_bold=True))
         y += _STEP
     return parts, y
 
@@ -90,7 +90,3 @@ def _figure(box: Box, words: str, fill: Fill) -> list[str]:
 
 def _words(part: str) -> str:
     return part.replace("_", " ")
-
-
-def _bytes(number: int | None) -> str:
-    return "unknown" if number is None else text.nbytes(number)

@@ -78,7 +78,7 @@ def _problems(difference: RankDifference) -> Iterator[Problem]:
     most, usual = difference.said[0]
     for ranks, words in difference.said[1:]:
         paths = tuple(f"rank[{rank}].{difference.path}".rstrip(".") for rank in ranks)
-        where = f"rank{'s' if len(most) > 1 else ''} {text.ranges(most)}"
+        where = text.ranks(most)
         if difference.kind == "order":
             message = f"{{0}} has its slots in another order than {where}: {words}, there {usual}."
         elif not words:

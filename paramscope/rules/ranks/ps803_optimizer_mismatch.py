@@ -64,7 +64,7 @@ def check(facts: Facts) -> Iterator[Problem]:
 
 def _problems(difference: RankDifference) -> Iterator[Problem]:
     most, usual = difference.said[0]
-    where = f"rank{'s' if len(most) > 1 else ''} {text.ranges(most)}"
+    where = text.ranks(most)
     for ranks, words in difference.said[1:]:
         paths = tuple(f"rank[{rank}].{difference.path}" for rank in ranks)
         if difference.kind == "member":

@@ -2,7 +2,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("ps-data").textContent);
 
-const TYPES = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, f32: Float32Array, f64: Float64Array };
+const TYPES = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, f32: Float32Array };
 
 function unpacked([kind, text]) {
   const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
@@ -44,12 +44,10 @@ const flops = (number) => scaled(number, ["", " k", " M", " G", " T", " P"], 100
 const bytes = (number) => scaled(number, [" B", " KiB", " MiB", " GiB", " TiB"], 1024);
 const percent = (part, whole) => `${(whole ? (100 * part) / whole : 0).toFixed(1)}%`;
 
-const slots = Object.fromEntries(
-  Object.entries(data.slots).map(([name, packed]) => [name, Array.isArray(packed) ? unpacked(packed) : column(packed)]),
-);
-const modules = Object.fromEntries(
-  Object.entries(data.modules).map(([name, packed]) => [name, Array.isArray(packed) ? unpacked(packed) : column(packed)]),
-);
+const columns = (packed) =>
+  Object.fromEntries(Object.entries(packed).map(([name, each]) => [name, Array.isArray(each) ? unpacked(each) : column(each)]));
+const slots = columns(data.slots);
+const modules = columns(data.modules);
 const SLOTS = slots.module.length;
 const MODULES = modules.parent.length;
 const parentOf = (module) => modules.parent[module] - 1;

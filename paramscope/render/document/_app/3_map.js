@@ -48,12 +48,18 @@ function weightsOf(size) {
       of.slot[slot] = slots.first[slot] ? (slots[size].at(slot) ?? 0) : 0;
       of.module[slots.module[slot]] += of.slot[slot];
     }
-    for (let module = MODULES - 1; module >= 0; module -= 1) {
-      if (parentOf(module) >= 0) of.module[parentOf(module)] += of.module[module];
-    }
+    addUp(of.module, 1);
   }
   weights.set(size, of);
   return of;
+}
+
+// Adds to each module what is in those below it. width: figures of each.
+function addUp(of, width) {
+  for (let module = MODULES - 1; module >= 0; module -= 1) {
+    const parent = parentOf(module);
+    if (parent >= 0) for (let at = 0; at < width; at += 1) of[parent * width + at] += of[module * width + at];
+  }
 }
 
 // Of each module how much of it is of each category.
@@ -65,10 +71,7 @@ function sharesOf(size, color) {
   const kinds = slots[color].values.length;
   const of = new Float64Array(MODULES * kinds);
   for (let slot = 0; slot < SLOTS; slot += 1) of[slots.module[slot] * kinds + slots[color].codes[slot]] += weight[slot];
-  for (let module = MODULES - 1; module >= 0; module -= 1) {
-    const parent = parentOf(module);
-    if (parent >= 0) for (let kind = 0; kind < kinds; kind += 1) of[parent * kinds + kind] += of[module * kinds + kind];
-  }
+  addUp(of, kinds);
   shares.set(key, of);
   return of;
 }
@@ -232,12 +235,21 @@ function ink(color) {
 // text is one of these behind a space without width.
 const drawnName = (name) => `\u200b${name}`;
 
+// The page's colours of today, and what all tooltips look like.
+function inks() {
+  const style = getComputedStyle(document.documentElement);
+  return Object.fromEntries(["text", "edge", "ground", "frame"].map((name) => [name, style.getPropertyValue(`--ps-${name}`).trim()]));
+}
+const tooltipOf = ({ text, edge, ground }) => ({
+  confine: true, extraCssText: TOOLTIP, backgroundColor: ground, borderColor: edge, textStyle: { color: text, fontSize: 12 },
+});
+
 const isStill = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 const TOOLTIP = "max-width:26em;white-space:normal;overflow-wrap:anywhere";
 
 function chartOptions(tree, whole, size) {
-  const style = getComputedStyle(document.documentElement);
-  const [text, line, ground, frame] = ["--ps-text", "--ps-edge", "--ps-ground", "--ps-frame"].map((name) => style.getPropertyValue(name).trim());
+  const colors = inks();
+  const { text, edge, ground, frame } = colors;
   let number = 0;
   const finish = (area) => {
     area.name = `a${(number += 1)}`;
@@ -248,12 +260,9 @@ function chartOptions(tree, whole, size) {
   finish(tree);
   const label = ({ data: area }) => [drawnName(area.title), SHORT[size](area.value), ...(area.said && !area.isPart ? [area.said] : [])].join("\n");
   const tooltip = {
-    confine: true, extraCssText: TOOLTIP, backgroundColor: ground, borderColor: line, textStyle: { color: text, fontSize: 12 },
-    formatter: ({ data: area }) => {
-      const made = h("div", {}, h("b", {}, pathOf(area) || data.title), h("br"),
-        `${UNITS[size](area.value)} · ${percent(area.value, whole)} of all`, area.said ? h("br") : "", area.said ?? "");
-      return made;
-    },
+    ...tooltipOf(colors),
+    formatter: ({ data: area }) => h("div", {}, h("b", {}, pathOf(area) || data.title), h("br"),
+      `${UNITS[size](area.value)} · ${percent(area.value, whole)} of all`, area.said ? h("br") : "", area.said ?? ""),
   };
   const common = { data: tree.children ?? [tree], nodeClick: false, animationDurationUpdate: 250 };
   const series =
@@ -262,10 +271,10 @@ function chartOptions(tree, whole, size) {
           type: "treemap", ...common, roam: false, breadcrumb: { show: false }, left: 0, right: 0, top: 0, bottom: 0, visibleMin: 1,
           label: { formatter: label, fontSize: 11, overflow: "truncate", lineOverflow: "truncate", lineHeight: 14, padding: 2 },
           upperLabel: { show: true, height: 17, color: text, fontSize: 11, formatter: ({ data: area }) => `${drawnName(area.title)}  ${SHORT[size](area.value)}` },
-          itemStyle: { borderColor: line, borderWidth: 2, gapWidth: 1 }, sort: false,
+          itemStyle: { borderColor: edge, borderWidth: 2, gapWidth: 1 }, sort: false,
           levels: [
             { itemStyle: { borderColor: ground, borderWidth: 0, gapWidth: 3 }, upperLabel: { show: false } },
-            { itemStyle: { borderColor: frame, borderWidth: 2, gapWidth: 2 } }, { itemStyle: { borderColor: line } }, { itemStyle: { borderColor: frame } }, { itemStyle: { borderColor: line } }, { itemStyle: { borderColor: frame } },
+            { itemStyle: { borderColor: frame, borderWidth: 2, gapWidth: 2 } }, { itemStyle: { borderColor: edge } }, { itemStyle: { borderColor: frame } }, { itemStyle: { borderColor: edge } }, { itemStyle: { borderColor: frame } },
           ],
         }
       : {
@@ -275,7 +284,7 @@ function chartOptions(tree, whole, size) {
         };
   if (state.chart === "sunburst") {
     const fill = (area) => {
-      if (area.itemStyle.color === "transparent") area.itemStyle = { color: line };
+      if (area.itemStyle.color === "transparent") area.itemStyle = { color: edge };
       area.children?.forEach(fill);
     };
     fill(tree);

@@ -41,10 +41,6 @@ function sumOfSlot(of) {
   return of.sum;
 }
 
-function isOpen(of, open) {
-  return open.has(of.id);
-}
-
 const canOpen = (of) => (of.kind === 0 ? of.children.length > 0 : of.members.length > 1);
 
 function kidsOf(of, order) {
@@ -56,10 +52,10 @@ function kidsOf(of, order) {
 
 const slotColumns = [
   ...(slots.change ? [{ name: "change", title: "change", text: (of) => valuesOf(of, slots.change).sort().join(", ") }] : []),
-  { name: "status", title: "status", of: (slot) => slots.status.at(slot) },
-  { name: "shape", title: "shape", of: (slot) => slots.shape.at(slot), isOfSlots: true },
+  { name: "status", title: "status", of: slots.status },
+  { name: "shape", title: "shape", of: slots.shape, isOfSlots: true },
   ...["dtype", "device"].filter((name) => slots[name].values.filter(Boolean).length > 1)
-    .map((name) => ({ name, title: name, of: (slot) => slots[name].at(slot) })),
+    .map((name) => ({ name, title: name, of: slots[name] })),
   { name: "elements", title: "elements", figure: (of) => elementsOf(of) || of.sum.again, text: elementsText, isRight: true },
   { name: "share", title: "share", figure: (of) => elementsOf(of), text: (of) => (of.sum.parameters ? percent(of.sum.parameters, data.totals) : ""), isRight: true, isBar: true },
   { name: "bytes", title: "bytes", figure: (of) => of.sum.bytes, text: (of) => (of.sum.bytes ? bytes(of.sum.bytes) : ""), isRight: true },
@@ -68,14 +64,14 @@ const slotColumns = [
   ...(modules.flops
     ? [
         { name: "output", title: "output", text: (of) => outputOf(of) },
-        { name: "flops", title: "FLOPs", figure: (of) => ran(of, modules.flops), text: (of) => (ran(of, modules.flops) ? flops(ran(of, modules.flops)) : ""), isRight: true },
-        { name: "kept", title: "kept", figure: (of) => ran(of, modules.kept), text: (of) => (ran(of, modules.kept) ? bytes(ran(of, modules.kept)) : ""), isRight: true },
-        { name: "reached", title: "reached", of: (slot) => slots.reached.at(slot) },
+        { name: "flops", title: "FLOPs", figure: (of) => ran(of, "flops"), text: (of) => (ran(of, "flops") ? flops(ran(of, "flops")) : ""), isRight: true },
+        { name: "kept", title: "kept", figure: (of) => ran(of, "kept"), text: (of) => (ran(of, "kept") ? bytes(ran(of, "kept")) : ""), isRight: true },
+        { name: "reached", title: "reached", of: slots.reached },
       ]
     : []),
   ...(data.kind === "backward" || data.kind === "step"
     ? [
-        { name: "grad", title: "grad", of: (slot) => slots.grad.at(slot), isOfSlots: true },
+        { name: "grad", title: "grad", of: slots.grad, isOfSlots: true },
         { name: "norm", title: "grad norm", figure: (of) => figures(of, "norm")[1], text: (of) => figuresText(of, "norm"), isRight: true },
       ]
     : []),
@@ -94,17 +90,8 @@ function elementsText(of) {
   return `${more ? `+${count(more)} ` : ""}${count(elements)}${unknown ? " + unknown" : ""}`;
 }
 
-
-// Figures of the modules of a line; of slots, those of the module whose first one this is.
-function ran(of, values) {
-  if (of.kind === 1) return 0;
-  let sum = 0;
-  for (const module of of.members) {
-    const own = weightsOf(values === modules.flops ? "flops" : "kept").module[module];
-    sum += own;
-  }
-  return sum;
-}
+// What the modules of a line did; nothing of slots.
+const ran = (of, size) => (of.kind === 1 ? 0 : of.members.reduce((sum, module) => sum + weightsOf(size).module[module], 0));
 
 function outputOf(of) {
   if (of.kind === 1) return "";
@@ -132,23 +119,17 @@ function* slotsOfLine(of) {
   } else for (const each of of.children) yield* slotsOfLine(each);
 }
 
-// What all slots of a line say, `mixed` where they differ.
-function common(of, tell) {
-  let met;
-  for (const slot of slotsOfLine(of)) {
-    if (of.kind === 0 && EMPTY[slots.status.codes[slot]]) continue;
-    const value = tell(slot);
-    if (met === undefined) met = value;
-    else if (met !== value) return "mixed";
-  }
-  return met ?? "";
-}
-
 // All values that the slots of a line have of a column.
 function valuesOf(of, column) {
   const codes = new Set();
   for (const slot of slotsOfLine(of)) if (of.kind === 1 || !EMPTY[slots.status.codes[slot]]) codes.add(column.codes[slot]);
   return [...codes].map((code) => column.values[code]);
+}
+
+// What all slots of a line say, `mixed` where they differ.
+function common(of, column) {
+  const met = valuesOf(of, column);
+  return met.length > 1 ? "mixed" : (met[0] ?? "");
 }
 
 // What holds of some only is marked by `~`.
@@ -184,7 +165,7 @@ function listed() {
   const go = (each) => {
     if (shown.length < MOST) shown.push(each);
     else left += 1;
-    if (isOpen(each, open)) kidsOf(each, order).forEach(go);
+    if (open.has(each.id)) kidsOf(each, order).forEach(go);
   };
   (order ? [...roots].sort(order) : roots).forEach(go);
   return { shown, left, open };
@@ -226,10 +207,6 @@ let table;
 let current = { shown: [], left: 0, open: new Set() };
 const shownAt = new Map();
 
-function rowOf(of) {
-  return { id: of.id, of };
-}
-
 function nameCell(cell) {
   const of = cell.getData().of;
   const inside = of.parent && of.label.startsWith(of.parent.label) && of.parent.label ? of.label.slice(of.parent.label.length).replace(/^\./, "") : of.label;
@@ -258,19 +235,12 @@ function nameCell(cell) {
     of.label ? h("button", { class: "ps-copy", type: "button", tabindex: "-1", title: "copy the path", onclick: (event) => (event.stopPropagation(), copy(of.label)) }, "copy") : "", ...marks);
 }
 
-function statusCell(of) {
-  const [status = "", ...others] = valuesOf(of, slots.status);
-  if (others.length) return h("span", { class: "ps-dot ps-mixed" }, "mixed");
-  return h("span", { class: `ps-dot ps-${status}` }, status);
-}
-
 function cellOf(column) {
   return (cell) => {
     const of = cell.getData().of;
-    if (column.name === "status") return statusCell(of);
     if (column.isOfSlots && of.kind === 0) return "";
     const said = column.text ? column.text(of) : common(of, column.of);
-    if (!column.isBar) return h("span", {}, said);
+    if (!column.isBar) return h("span", column.name === "status" ? { class: `ps-dot ps-${said}` } : {}, said);
     const share = data.totals ? Math.min(100, (100 * of.sum.parameters) / data.totals) : 0;
     return h("span", { class: "ps-share", style: { backgroundSize: `${share}% 100%` } }, said);
   };
@@ -343,7 +313,7 @@ function fillTable() {
   shownAt.clear();
   current.shown.forEach((each, at) => shownAt.set(each.id, at));
   document.getElementById("ps-table").setAttribute("aria-rowcount", current.shown.length + current.left + 1);
-  return table.replaceData(current.shown.map(rowOf));
+  return table.replaceData(current.shown.map((of) => ({ id: of.id, of })));
 }
 
 // The line that has the focus keeps it when its row is drawn anew.

@@ -189,8 +189,8 @@ const swatch = (color, words) => h("span", { class: "ps-swatch" }, h("i", { styl
 
 const TIES = 60; // that are drawn
 function tiesOptions() {
-  const style = getComputedStyle(document.documentElement);
-  const text = style.getPropertyValue("--ps-text").trim();
+  const colors = inks();
+  const { text } = colors;
   const met = new Map();
   const links = [];
   data.sharing.slice(0, TIES).forEach(({ kind, slots: ends, bytes: shared }) => {
@@ -198,7 +198,7 @@ function tiesOptions() {
     ends.slice(1).forEach((slot, i) => links.push({ source: String(ends[i]), target: String(slot), value: `${kind}, ${bytes(shared)}` }));
   });
   return {
-    tooltip: { confine: true, extraCssText: TOOLTIP, formatter: ({ dataType, data: each }) => h("div", {}, dataType === "edge" ? each.value : each.value) },
+    tooltip: { ...tooltipOf(colors), formatter: ({ data: each }) => h("div", {}, each.value) },
     series: [{
       type: "graph", layout: met.size > 24 ? "circular" : "force", roam: true, data: [...met.values()], links, force: { repulsion: 260, edgeLength: 120, layoutAnimation: !isStill() }, animationDurationUpdate: 0,
       label: { show: true, position: "right", color: text, fontSize: 11, width: 220, overflow: "truncate" },
@@ -210,19 +210,19 @@ function tiesOptions() {
 const COST_COLORS = ["#0072b2", "#56b4e9", "#e69f00", "#009e73", "#cc79a7"]; // as in the picture of it
 // What training takes from the first step on, the module that takes most on top.
 function costOptions() {
-  const style = getComputedStyle(document.documentElement);
-  const [text, line, ground] = ["--ps-text", "--ps-edge", "--ps-ground"].map((name) => style.getPropertyValue(name).trim());
+  const colors = inks();
+  const { text, edge } = colors;
   const { parts, modules: names, bytes: taken } = data.cost;
   const sums = taken.map((each) => each.reduce((sum, part) => sum + part, 0));
   const order = sums.map((_, at) => at).sort((one, other) => sums[one] - sums[other]).slice(-30);
   return {
     tooltip: {
-      confine: true, extraCssText: TOOLTIP, trigger: "axis", axisPointer: { type: "shadow" }, backgroundColor: ground, borderColor: line, textStyle: { color: text },
+      ...tooltipOf(colors), trigger: "axis", axisPointer: { type: "shadow" },
       formatter: ([{ dataIndex }]) => h("div", {}, h("b", {}, names[order[dataIndex]]), ...parts.flatMap((part, i) => (taken[order[dataIndex]][i] ? [h("br"), `${part}: ${bytes(taken[order[dataIndex]][i])}`] : []))),
     },
     legend: { top: 0, textStyle: { color: text } },
     grid: { left: 8, right: 70, top: 34, bottom: 8, containLabel: true },
-    xAxis: { type: "value", interval: 2 ** Math.floor(Math.log2(Math.max(4, ...sums) / 4)), axisLabel: { color: text, formatter: bytes }, splitLine: { lineStyle: { color: line } } },
+    xAxis: { type: "value", interval: 2 ** Math.floor(Math.log2(Math.max(4, ...sums) / 4)), axisLabel: { color: text, formatter: bytes }, splitLine: { lineStyle: { color: edge } } },
     yAxis: { type: "category", data: order.map((_, at) => String(at)), axisTick: { show: false }, axisLabel: { color: text, width: 160, overflow: "truncate", formatter: (at) => drawnName(names[order[at]]) } },
     series: parts.map((part, i) => ({
       type: "bar", stack: "all", name: part, barMaxWidth: 34, data: order.map((at) => taken[at][i]), itemStyle: { color: COST_COLORS[i] },

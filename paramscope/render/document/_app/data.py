@@ -1,13 +1,12 @@
 """Report → what the page's script reads: columns of small numbers, packed, and the values that they point at.
 
-A hundred thousand slots take two megabytes so, and nothing of them has to be parsed before it is shown.
+A hundred thousand slots take some four megabytes so, and little of them has to be parsed before it is shown.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import math
 import sys
 from array import array
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -19,16 +18,16 @@ from paramscope.analysis.fold import Node, fold_tree
 from paramscope.analysis.nbytes import nbytes_by
 from paramscope.render import _page as page
 from paramscope.render._chosen import STATUSES
+from paramscope.render._columns import letters
 from paramscope.render._findings import by_severity
-from paramscope.render._line import told_fates
 from paramscope.render._lines import SHARING_GLYPHS
 from paramscope.render._pieces import flat
+from paramscope.render._ran import update_of
 from paramscope.report.cost import cost_of, nbytes_by_slot
 from paramscope.report.data import ReportData
 from paramscope.report.finding_codes import folded, named
 from paramscope.snapshot import SlotRecord
 
-_FATES = "gsvmr"
 _BETWEEN = "\x1f"
 """Stands between groups of one slot: no name that is shown holds it."""
 NOT_STEPPED = "trains, and in no group"
@@ -36,15 +35,8 @@ _TYPES = {"u8": ("B", 2**8), "u16": ("H", 2**16), "u32": ("I", 2**32)}
 _RUN: dict[str, Callable[[SlotRecord], Any]] = {
     "reached": lambda slot: {None: "", True: "yes", False: "no"}[slot.reached],
     "grad": lambda slot: slot.grad or "",
-    "changed": lambda slot: " ".join(slot.changed_by or ()),
 }
-_FIGURES: dict[str, Callable[[SlotRecord], float | None]] = {
-    "norm": lambda slot: slot.grad_norm,
-    # What was all zeros has moved by more than any share of it.
-    "update": lambda slot: (
-        math.inf if slot.update_ratio is None and "step" in (slot.changed_by or ()) else slot.update_ratio
-    ),
-}
+_FIGURES: dict[str, Callable[[SlotRecord], float | None]] = {"norm": lambda slot: slot.grad_norm, "update": update_of}
 
 
 def script_data(
@@ -119,7 +111,7 @@ def _slots(report: ReportData) -> dict[str, Any]:
         "shape": _coded(_shape(slot) for slot in records),
         "dtype": _coded(slot.dtype or "" for slot in records),
         "device": _coded(slot.device or "" for slot in records),
-        "fates": _coded(map(_fates, records)),
+        "fates": _coded(map(letters, records)),
         "groups": _coded(_groups(slot) for slot in records),
         "elements": _coded(slot.numel for slot in records),
         # Of a tensor what no tensor before it reaches, in the first slot that holds it: sums count each byte once.
@@ -208,13 +200,6 @@ def _below(path: str, above: str) -> str:
 
 def _shape(slot: SlotRecord) -> str:
     return "" if slot.status == "empty" else text.shape(slot.shape)
-
-
-def _fates(slot: SlotRecord) -> str:
-    if slot.status == "empty":
-        return ""
-    said = zip(_FATES, told_fates(slot), strict=False)
-    return "".join("?" if value is None else letter if value else "-" for letter, value in said)
 
 
 def _groups(slot: SlotRecord) -> str:
