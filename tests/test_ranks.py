@@ -15,8 +15,10 @@ from torch import nn
 
 from paramscope import audit
 from paramscope.errors import RanksError
+from paramscope.rules.discovery import discover
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch is not distributed")
+RULES = [each.rule.code for each in discover().rules if each.rule.needs == "ranks"]
 CHILD = Path(__file__).parent / "children" / "ranks.py"
 RANKS = 4
 
@@ -39,9 +41,15 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 WHOLE = 109
 """Elements of the child's net."""
+BLOCK = 296
+"""Elements of its block."""
 
 
-@pytest.mark.parametrize("case", ["clean", "sharded", "hybrid", "flat", "flat, kept", "parallel"])
+CLEAN = ["clean", "sharded", "hybrid", "flat", "flat, kept", "parallel", "sharded twice"]
+TRAINED = ["values ddp", "values flat", "values hybrid", "values parallel"]
+
+
+@pytest.mark.parametrize("case", [*CLEAN, *TRAINED])
 def test_ranks_that_agree(case: str, seen: list[dict[str, Any]]) -> None:
     answers = [each[case] for each in seen]
     assert all("error" not in each for each in answers), answers
@@ -64,9 +72,13 @@ def test_what_each_rank_holds(seen: list[dict[str, Any]]) -> None:
     assert sum(held("flat, kept")) == WHOLE
     assert sum(held("flat")) >= WHOLE  # and what evens the shards out
     assert held("parallel") == [(8 * 8 + 8) // 4 + 8 * 8 // 4 + 8] * RANKS
+    # A norm of 16, a layer cut by columns, one by rows, whose bias is whole; each halved again by FSDP.
+    assert held("sharded twice") == [(16 + (8 * 16 + 16) // 2 + 16 * 8 // 2 + 8) // 2] * RANKS
     # Logical counts are the whole model's on every rank.
     for case in ("clean", "sharded", "hybrid"):
         assert [each[case]["parameters"] for each in seen] == [WHOLE] * RANKS
+    for case in ("sharded twice", "values parallel", "values hybrid"):
+        assert [each[case]["parameters"] for each in seen] == [BLOCK] * RANKS
 
 
 def test_a_rank_that_differs_is_named(seen: list[dict[str, Any]]) -> None:
@@ -132,7 +144,84 @@ def test_parts_that_ranks_have_for_themselves_are_no_mismatch(case: str, seen: l
         assert [code for code, _ in each[case]["skipped"]] == ["PS801"]
 
 
-@pytest.mark.parametrize("code", ["PS801", "PS803"])
+def of_rank_2(case: str, seen: list[dict[str, Any]]) -> list[Any]:
+    """The findings of a case, which every rank is told alike."""
+    assert all(each[case]["findings"] == seen[0][case]["findings"] for each in seen)
+    return list(seen[0][case]["findings"])
+
+
+@pytest.mark.parametrize(
+    ("how", "path", "agreeing"),
+    [
+        ("ddp", "module.up.weight", "ranks 0-1,3"),
+        ("hsdp", "up.weight", "rank 0"),  # ranks 1 and 3 have the other half
+        ("norm", "norm.weight", "ranks 0-1,3"),
+        ("bias", "down.bias", "ranks 0-1,3"),
+    ],
+)
+def test_a_replica_that_differs_by_a_bit_is_named(
+    how: str, path: str, agreeing: str, seen: list[dict[str, Any]]
+) -> None:
+    ((code, message, paths),) = of_rank_2(f"diverged {how}", seen)
+    assert (code, paths) == ("PS802", [f"rank[2].{path}"])
+    assert message.startswith(f"rank[2].{path} holds other values than on {agreeing}: ")
+
+
+def test_what_is_moved_to_another_kind_of_device_and_back(seen: list[dict[str, Any]]) -> None:
+    ((code, message, paths),) = of_rank_2("moved", seen)
+    assert code == "PS804"
+    assert len(paths) == 6
+    assert "has no hook on their gradients" in message
+    codes = {code for code, _, _ in of_rank_2("moved, trained", seen)}
+    assert codes == {"PS802", "PS804"}
+
+
+def test_models_made_of_other_random_numbers(seen: list[dict[str, Any]]) -> None:
+    ((code, message, paths),) = of_rank_2("seeds", seen)
+    assert code == "PS805"
+    assert message.startswith(
+        "Every trainable tensor, such as rank[1-3].gate.weight, holds other values than on rank 0"
+    )
+    assert paths == [f"rank[{rank}].gate.weight" for rank in (1, 2, 3)]
+    assert of_rank_2("seeds of experts", seen) == []
+
+
+def test_a_pipeline_in_two_stages(seen: list[dict[str, Any]]) -> None:
+    assert [each["pipeline"]["findings"] for each in seen] == [[]] * RANKS
+    assert [each["pipeline"]["parameters"] for each in seen] == [72] * RANKS
+    assert [each["pipeline"]["together"] for each in seen] == [144] * RANKS
+    assert "together they hold 144 parameters" in seen[0]["pipeline"]["text"]
+    for rank, each in enumerate(seen):
+        ((code, message, paths),) = each["pipeline, tied"]["findings"]
+        assert (code, paths) == ("PS809", ["head.weight", "embed.weight"])
+        low = rank // 2 * 2
+        assert f"lie on rank {low + 1} and rank {low}: perhaps" in message
+
+
+def test_ranks_whose_model_is_still_on_meta(seen: list[dict[str, Any]]) -> None:
+    for each in seen:
+        assert each["meta"]["findings"] == []
+        assert each["meta"]["skipped"] == [
+            ["PS801", "ranks do not all have elements yet, as rank 0 shows: devices were not compared"]
+        ]
+
+
+def test_ranks_that_were_given_other_optimizers(seen: list[dict[str, Any]]) -> None:
+    for each in seen:
+        assert each["optimizer of some"]["findings"] == []
+        assert each["optimizer of some"]["skipped"] == [
+            ["PS803", "no optimizer was given on rank 0, and one was on others"]
+        ]
+
+
+@pytest.mark.parametrize("of", ["paramscope", "torch"])
+def test_ranks_with_other_versions(of: str, seen: list[dict[str, Any]]) -> None:
+    told = [each[of]["error"] for each in seen]
+    assert all(f"RanksError: ranks have different versions of {of}: " in each for each in told)
+    assert all("on rank 3" in each and "on ranks 0-2" in each for each in told)
+
+
+@pytest.mark.parametrize("code", RULES)
 def test_the_examples_of_the_rules(code: str, seen: list[dict[str, Any]]) -> None:
     for each in seen:
         assert {found for found, _, _ in each[f"{code} Example"]["findings"]} == {code}
@@ -168,6 +257,13 @@ def test_a_rank_that_does_not_come_is_named(seen: list[dict[str, Any]]) -> None:
     told = [each["not called"].get("error", "") for each in seen]
     assert told[2] == ""
     assert all(told[rank].startswith("RanksError: rank 2 did not come within 1.5 seconds") for rank in (0, 1, 3))
+
+
+def test_a_rank_that_is_interrupted(seen: list[dict[str, Any]]) -> None:
+    told = [each["interrupted"].get("error", "") for each in seen]
+    assert told[1].startswith("KeyboardInterrupt")
+    assert told[2] == ""
+    assert all(told[rank].startswith("RanksError: rank 2 did not come within 2 seconds") for rank in (0, 3))
 
 
 def test_what_is_no_group_is_refused(seen: list[dict[str, Any]]) -> None:

@@ -1,29 +1,177 @@
-"""A snapshot → what all ranks of a job should say alike; what several say → where they differ."""
+"""A snapshot → what all ranks of a job should say alike; what several say → where they differ.
+
+Ranks tell one another in a tree: each adds what the ranks below it say to its own, and hands the sum on. What all say
+alike is there once, whoever many they are.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
 
 from paramscope import text
-from paramscope.snapshot import Placement, RankDifference, RankRecord, SlotRecord, Snapshot
+from paramscope.analysis.totals import count_totals
+from paramscope.errors import RanksError
+from paramscope.snapshot import (
+    Placement,
+    RankDifference,
+    RankRecord,
+    Ranks,
+    SlotRecord,
+    Snapshot,
+    numbers_in,
+    spans_of,
+)
+from paramscope.version import __version__
 
 MOST = 1_000
 """Differences that are told."""
 _FLAT = "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel"
 """Cuts its parameters anywhere: no two ranks have the same shapes, and some have nothing of one."""
+_VALUES = ("replica", "buffer", "shard", "unbound")
+
+Said: TypeAlias = "dict[str, dict[str, list[list[int]]]]"
+"""What is said of each thing, and by which ranks: the first and the last of each run of them."""
 
 
-def record_of(snapshot: Snapshot, rank: int, parameters: int, nbytes: int) -> RankRecord:
-    """What one rank holds. parameters, nbytes: of its totals."""
-    return RankRecord(rank, parameters, nbytes, len(snapshot.slot_columns.names))
+def below(position: int, size: int) -> list[int]:
+    """Of `size` ranks in a tree, those right below one, nearest first; each stands for itself and all between it and
+    the next. Below the first one there are at most log2(size)."""
+    step, found = 1, []
+    while position + step < size and not position & step:
+        found.append(position + step)
+        step *= 2
+    return found
 
 
-def said_by(snapshot: Snapshot) -> dict[str, str]:
+def merged(said: Iterable[Said]) -> Said:
+    """What several say together. said: of ranks that rise from one to the next."""
+    found: Said = {}
+    for each in said:
+        for key, by_words in each.items():
+            mine = found.setdefault(key, {})
+            for words, spans in by_words.items():
+                _extend(mine.setdefault(words, []), spans)
+    return found
+
+
+def _extend(spans: list[list[int]], more: Iterable[list[int]]) -> None:
+    for first, last in more:
+        if spans and spans[-1][1] == first - 1:
+            spans[-1][1] = last
+        elif spans and spans[-1][0] > first:  # ranks do not always rise where few speak for many
+            spans.append([first, last])
+            numbers = sorted(rank for first, last in spans for rank in range(first, last + 1))
+            spans[:] = [[*span] for span in spans_of(numbers)]
+        else:
+            spans.append([first, last])
+
+
+class Rank:
+    """What one rank says."""
+
+    def __init__(self, snapshot: Snapshot, rank: int) -> None:
+        self._rank, self._facts, self._elements = rank, facts_of(snapshot), _parameters_of(snapshot)
+        self._values = {
+            f"{each.kind} {text.ranges(each.ranks)}": dict(each.codes) for each in snapshot.checksums or ()
+        }
+        totals = count_totals(snapshot)
+        held = totals.parameters if totals.local is None else totals.local
+        said = {
+            "held": f"{held} {totals.nbytes} {len(snapshot.slot_columns.names)}",
+            "paramscope": __version__,
+            "torch": snapshot.torch_version,
+            "facts": _digest(self._facts | self._elements),
+            **{key: _digest(codes) for key, codes in self._values.items()},
+        }
+        self.summary: Said = {key: {words: [[rank, rank]]} for key, words in said.items()}
+        """The little that each rank tells in any case: what it holds, and digests of what it says in full."""
+
+    def in_full(self, summary: Said) -> Said:
+        """What it says for all that say the same, where it is the first of them. summary: that of all ranks."""
+        said: Said = {}
+        if spans := self._speaks_for("facts", summary):
+            facts = self._facts | self._elements
+            said |= {key: {words: [[*each] for each in spans]} for key, words in facts.items()}
+            said["order "] = {"\n".join(self._facts): [[*each] for each in spans]}
+        for key, codes in self._values.items():
+            if spans := self._speaks_for(key, summary):
+                said |= {f"{key} {path}": {code: [[*each] for each in spans]} for path, code in codes.items()}
+        return said
+
+    def _speaks_for(self, key: str, summary: Said) -> list[list[int]]:
+        (own,) = self.summary[key]
+        spans = summary[key][own]
+        return spans if spans[0][0] == self._rank and is_split(key, summary[key]) else []
+
+
+def is_split(key: str, by_words: Mapping[str, list[list[int]]]) -> bool:
+    """Whether what is said of a thing of a summary asks for all that ranks say of it in full."""
+    kind = key.partition(" ")[0]
+    if kind == "shard":
+        return any(len(numbers_in(_tuples(spans))) > 1 for spans in by_words.values())
+    return (kind == "facts" or kind in _VALUES) and len(by_words) > 1
+
+
+def speakers(summary: Said) -> list[int]:
+    """Of a summary of all, the ranks that say in full what it is that differs: one for all that say the same."""
+    return sorted(
+        {spans[0][0] for key, by_words in summary.items() if is_split(key, by_words) for spans in by_words.values()}
+    )
+
+
+def ranks_of(summary: Said, said: Said) -> Ranks:
+    """What all ranks hold, and where they differ. summary: of all; said: what the speakers say in full."""
+    held = {
+        rank: tuple(map(int, words.split()))
+        for words, spans in summary["held"].items()
+        for rank in numbers_in(_tuples(spans))
+    }
+    records = tuple(RankRecord(rank, *held[rank]) for rank in sorted(held))
+    elements = [max(map(int, by_words)) for key, by_words in said.items() if key.startswith("elements ")]
+    return Ranks(records, tuple(_differences(said, frozenset(held))), sum(elements) if elements else None)
+
+
+def together(seen: Iterable[tuple[int, Snapshot]]) -> Snapshot:
+    """The first of several ranks' snapshots, with what all of them hold. seen: (rank, what it saw).
+
+    Raises RanksError where they cannot be compared.
+    """
+    ordered = sorted(seen, key=lambda each: each[0])
+    told = [Rank(snapshot, rank) for rank, snapshot in ordered]
+    summary = merged(each.summary for each in told)
+    check(summary)
+    return ordered[0][1].with_ranks(ranks_of(summary, merged(each.in_full(summary) for each in told)))
+
+
+def check(summary: Said) -> None:
+    """Raises RanksError where a rank has failed, or what they say cannot be compared."""
+    for error, spans in summary.get("failed", {}).items():
+        raise RanksError(f"the audit failed on {text.ranks(numbers_in(_tuples(spans)))}: {error}")
+    for each in ("paramscope", "torch"):
+        if len(summary[each]) > 1:
+            versions = (
+                f"{version} on {text.ranks(numbers_in(_tuples(spans)))}"
+                for version, spans in sorted(summary[each].items())
+            )
+            raise RanksError(f"ranks have different versions of {each}: {'; '.join(versions)}", "Install one on all.")
+
+
+def _parameters_of(snapshot: Snapshot) -> dict[str, str]:
+    """The elements of each parameter, by its first path."""
+    found: dict[int, tuple[str, str]] = {}
+    for slot in snapshot.slots.records():
+        if slot.role == "parameter" and slot.registered and slot.tensor is not None:
+            found.setdefault(slot.tensor, (f"elements {slot.path}", str(slot.numel or 0)))
+    return dict(found.values())
+
+
+def facts_of(snapshot: Snapshot) -> dict[str, str]:
     """What one rank says of each slot and each param group, as far as the others should say it, too; by the kind of
     what is compared and its path."""
     has_shapes = _FLAT not in snapshot.interned.types
-    said = {}
+    said = {"optimizers ": ", ".join(each.name for each in snapshot.optimizers)}
     for slot in snapshot.slots.records():
         said[f"slot {slot.path}"] = _of_slot(slot, has_shapes=has_shapes)
         if slot.groups:
@@ -37,7 +185,7 @@ def said_by(snapshot: Snapshot) -> dict[str, str]:
     return said
 
 
-def digest(said: Mapping[str, str]) -> str:
+def _digest(said: Mapping[str, str]) -> str:
     """32 characters that are the same where all of it is, and its order."""
     found = hashlib.blake2b(digest_size=16)
     for item in said.items():
@@ -45,28 +193,54 @@ def digest(said: Mapping[str, str]) -> str:
     return found.hexdigest()
 
 
-def differences(said: Sequence[tuple[Sequence[int], Mapping[str, str]]]) -> tuple[RankDifference, ...]:
-    """Where ranks differ. said: (ranks, what they say) of those that say the same, in any order."""
-    found = []
-    for key in dict.fromkeys(key for _, each in said for key in each):
-        kind, _, path = key.partition(" ")
-        by_words: dict[str, list[int]] = {}
-        for ranks, each in said:
-            by_words.setdefault(each.get(key, ""), []).extend(ranks)
-        if len(by_words) > 1:
-            ordered = sorted(by_words.items(), key=lambda item: (-len(item[1]), min(item[1])))
-            told = tuple((tuple(sorted(ranks)), words) for words, ranks in ordered)
-            found.append(RankDifference(kind, path, told))  # type: ignore[arg-type]  # one of them
-        if len(found) == MOST:
-            break
-    return tuple(found) or (_of_order(said),)
+def _tuples(spans: Iterable[Iterable[int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((first, last) for first, last in spans)
 
 
-def _of_order(said: Sequence[tuple[Sequence[int], Mapping[str, str]]]) -> RankDifference:
+def _differences(said: Said, asked: frozenset[int]) -> Iterator[RankDifference]:
+    """Where ranks differ; asked: all of them."""
+    found = [each for key, by_words in said.items() for each in _of_key(key, by_words, asked)]
+    unbound = [each for each in found if each.kind == "unbound"]
+    if len(unbound) < sum(key.startswith("unbound ") for key in said):
+        unbound = []  # parts are alike: each rank was meant to have its own of the others
+    facts = [each for each in found if each.kind != "unbound"]
+    if not any(each.kind in ("slot", "optimizers", "group", "member") for each in facts):
+        facts += _of_order(said.get("order ", {}))
+    yield from (*facts[:MOST], *unbound[:1])
+
+
+def _of_key(key: str, by_words: Mapping[str, list[list[int]]], asked: frozenset[int]) -> Iterator[RankDifference]:
+    kind, _, path = key.partition(" ")
+    told = dict(by_words)
+    if kind in ("order", "elements"):
+        return
+    if kind in _VALUES:
+        path = path.partition(" ")[2]
+        if kind == "shard":
+            told = {words: spans for words, spans in told.items() if len(numbers_in(_tuples(spans))) > 1}
+    elif missing := asked.difference(*(numbers_in(_tuples(spans)) for spans in told.values())):
+        told[""] = [[*span] for span in spans_of(sorted(missing))]
+    if len(told) > (kind != "shard"):
+        yield RankDifference(kind, path, _ordered(told))  # type: ignore[arg-type]  # one of them
+
+
+def _ordered(told: Mapping[str, Iterable[Iterable[int]]]) -> tuple[tuple[tuple[tuple[int, int], ...], str], ...]:
+    """Most ranks first."""
+    spoken = [(_tuples(spans), words) for words, spans in told.items()]
+    spoken.sort(key=lambda each: (-sum(last - first + 1 for first, last in each[0]), each[0]))
+    return tuple(spoken)
+
+
+def _of_order(by_words: Mapping[str, list[list[int]]]) -> Iterator[RankDifference]:
     """Where ranks that say the same begin to say it in another order."""
-    at = next(at for at, keys in enumerate(zip(*(each for _, each in said), strict=True)) if len(set(keys)) > 1)
-    first = [(tuple(sorted(ranks)), f"{[*each][at].partition(' ')[2]} first") for ranks, each in said]
-    return RankDifference("order", "", tuple(sorted(first, key=lambda each: (-len(each[0]), each[0]))))
+    if len(by_words) < 2:
+        return
+    orders = {words: words.split("\n") for words in by_words}
+    at = next(at for at, keys in enumerate(zip(*orders.values(), strict=True)) if len(set(keys)) > 1)
+    told: dict[str, list[list[int]]] = {}
+    for words, spans in by_words.items():
+        _extend(told.setdefault(f"{orders[words][at].partition(' ')[2]} first", []), spans)
+    yield RankDifference("order", "", _ordered(told))
 
 
 def _of_slot(slot: SlotRecord, *, has_shapes: bool) -> str:

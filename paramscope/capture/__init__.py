@@ -30,6 +30,7 @@ from paramscope.capture.lookups import plain_name
 from paramscope.capture.odd_tensors import add_odd_tensors, add_own_copying
 from paramscope.capture.optimizer import OptimizerReader
 from paramscope.capture.quantized import add_quantized
+from paramscope.capture.ranks import Unit, add_units, checksums_of, rank
 from paramscope.capture.tp_plans import tp_plans
 from paramscope.capture.values import value_facts
 from paramscope.capture.walk import Walk
@@ -145,6 +146,9 @@ def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed],
         add_quantized(walk)
     with isolated(walk.notes, "", "what peft keeps of its adapters"):
         add_adapters(walk)
+    units: dict[str, Unit] = {}
+    with isolated(walk.notes, "", "what binds it to other ranks"):
+        units = add_units(walk)
     with isolated(walk.notes, "", "what is odd about its tensors"):
         add_odd_tensors(walk)
         add_own_copying(walk)
@@ -156,7 +160,12 @@ def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed],
     optimizer_records = reader.read(optimizers)
     memberships, interned_memberships = reader.memberships()
     tensor_columns, storage_columns = tensors.columns(memberships)
-    looked_at = None
+    looked_at = sums = None
+    number = rank()
+    if values and number is not None:
+        with isolated(walk.notes, "", "what it has in common with other ranks"):
+            sums, unsummed = checksums_of(walk, units)
+            walk.notes.extend(unsummed)
     if values:
         with isolated(walk.notes, "", "what its values are"):
             looked_at, unread = value_facts(tensors.held, walk.registered_paths())
@@ -183,6 +192,8 @@ def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed],
         "tp_plan": walk.facts.tp_plan,
         "notes": tuple(walk.notes),
         "values": looked_at,
+        "rank": number,
+        "checksums": sums,
     }
     bare = Snapshot(**facts)
     sharing, undecided = find_sharing(bare, tensors.repeated, tensors.crowded)

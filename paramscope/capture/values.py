@@ -47,7 +47,7 @@ def value_facts(tensors: Sequence[Any], paths: dict[int, str]) -> tuple[tuple[Va
     with torch.no_grad():
         for number, path in paths.items():
             tensor = tensors[number]
-            reason = _why_unread(tensor)
+            reason = why_unread(tensor)
             if reason is None:
                 try:
                     kinds = _kinds(tensor)
@@ -61,7 +61,12 @@ def value_facts(tensors: Sequence[Any], paths: dict[int, str]) -> tuple[tuple[Va
         groups = [group for alike in candidates.values() if len(alike) > 1 for group in _equal(alike, tensors)]
     for number, group in enumerate(sorted(groups)):
         found.extend(ValueRecord(paths[each], "equal", number) for each in group)
-    return tuple(found), tuple(_note(reason, held) for reason, held in unread.items())
+    return tuple(found), tuple(unread_notes(unread))
+
+
+def unread_notes(unread: dict[str, list[str]]) -> list[Note]:
+    """A note for each reason why tensors were not looked at. unread: by reason, their paths."""
+    return [_note(reason, held) for reason, held in unread.items()]
 
 
 def _note(reason: str, paths: list[str]) -> Note:
@@ -69,7 +74,7 @@ def _note(reason: str, paths: list[str]) -> Note:
     return Note(paths[0], "values", f"its values were not looked at{others}: {reason}")
 
 
-def _why_unread(tensor: Any) -> str | None:
+def why_unread(tensor: Any) -> str | None:
     """Why the elements of a tensor cannot be read; None where they can."""
     cls = type(tensor)
     if issubclass(cls, LAZY):
@@ -91,7 +96,7 @@ def _why_unread(tensor: Any) -> str | None:
     extent = _extent(tensor)
     if (tensor.storage_offset() + extent) * tensor.dtype.itemsize > tensor.untyped_storage().nbytes():
         return "its memory was freed"
-    if _distinct(tensor).numel() > extent:
+    if distinct(tensor).numel() > extent:
         return "its elements overlap"
     return None
 
@@ -102,7 +107,7 @@ def _extent(tensor: Any) -> int:
     return 1 + sum(steps)
 
 
-def _distinct(tensor: Any) -> Any:
+def distinct(tensor: Any) -> Any:
     """A tensor without the dimensions along which it repeats itself."""
     tensor = tensor.detach()
     for at, step in enumerate(tensor.stride()):
@@ -111,7 +116,7 @@ def _distinct(tensor: Any) -> Any:
     return tensor
 
 
-def _pieces(tensor: Any) -> Iterator[Any]:
+def pieces(tensor: Any) -> Iterator[Any]:
     """Views of a tensor, of a bounded size, that are all of it."""
     stack = [tensor]
     while stack:
@@ -128,12 +133,12 @@ def _kinds(tensor: Any) -> list[ValueKind]:
     if not tensor.numel():
         return []
     is_single = tensor.numel() == 1
-    tensor = _distinct(tensor)
+    tensor = distinct(tensor)
     if tensor.is_complex():
         return _complex_kinds(torch.view_as_real(tensor), is_single=is_single)
     if not tensor.is_floating_point():
         first = tensor[(0,) * tensor.dim()]
-        is_constant = not is_single and all(bool((piece == first).all()) for piece in _pieces(tensor))
+        is_constant = not is_single and all(bool((piece == first).all()) for piece in pieces(tensor))
         return ["constant"] if is_constant else []
     return _float_kinds(tensor, is_single=is_single)
 
@@ -147,7 +152,7 @@ def _complex_kinds(pairs: Any, *, is_single: bool) -> list[ValueKind]:
 def _float_kinds(tensor: Any, *, is_single: bool) -> list[ValueKind]:
     kinds: list[ValueKind] = []
     bounds = []
-    for piece in _pieces(tensor):
+    for piece in pieces(tensor):
         if piece.dtype.itemsize == 1:
             piece = piece.float()
         least, most = (bound.item() for bound in torch.aminmax(piece))
@@ -170,11 +175,11 @@ def _digest(tensor: Any) -> Any:
     """What equal tensors have in common, and others hardly: shape, dtype, device and the bits of a few elements."""
     wide = sorted(range(tensor.dim()), key=tensor.size)[-2:]
     steps = (-(-size // _SAMPLES) if at in wide else max(1, size) for at, size in enumerate(tensor.shape))
-    few = _bits(tensor.detach()[tuple(slice(None, None, step) for step in steps)])
+    few = bits(tensor.detach()[tuple(slice(None, None, step) for step in steps)])
     return tuple(tensor.shape), tensor.dtype, str(tensor.device), tuple(few.flatten().tolist())
 
 
-def _bits(tensor: Any) -> Any:
+def bits(tensor: Any) -> Any:
     """The same elements as integers: NaN equals itself there, and zero is not minus zero."""
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor)
@@ -185,9 +190,9 @@ def _equal(numbers: list[int], tensors: Sequence[Any]) -> Iterator[list[int]]:
     """Of tensors with one digest, those that are equal bit by bit."""
     groups: list[list[int]] = []
     for number in numbers:
-        own = _bits(_distinct(tensors[number]))
+        own = bits(distinct(tensors[number]))
         for group in groups:
-            other = _bits(_distinct(tensors[group[0]]))
+            other = bits(distinct(tensors[group[0]]))
             if own.shape == other.shape and _is_equal(own, other):
                 group.append(number)
                 break
@@ -197,4 +202,4 @@ def _equal(numbers: list[int], tensors: Sequence[Any]) -> Iterator[list[int]]:
 
 
 def _is_equal(one: Any, other: Any) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(_pieces(one), _pieces(other), strict=True))
+    return all(torch.equal(a, b) for a, b in zip(pieces(one), pieces(other), strict=True))

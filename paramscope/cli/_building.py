@@ -33,6 +33,8 @@ class Building(NamedTuple):
     """Sizes of what forward is given."""
     loss: str | None
     """TARGET of a function that makes a scalar of the output."""
+    ranks: bool
+    """Whether the ranks of the job that torchrun starts are asked together."""
 
     @property
     def is_run(self) -> bool:
@@ -46,13 +48,14 @@ class Building(NamedTuple):
             *(each for optimizer in self.optimizers for each in ("-O", optimizer)),
             *(each for name, value in self.arguments.items() for each in ("--arg", f"{name}={value!r}")),
             *(["--meta"] if self.meta else []),
+            *(["--ranks"] if self.ranks else []),
             *(each for name, said in single.items() if said is not None for each in (name, said)),
         ]
 
 
-NOTHING = Building((), {}, False, None, None, None, None)  # noqa: FBT003
+NOTHING = Building((), {}, False, None, None, None, None, False)  # noqa: FBT003
 """Of a saved report."""
-FLAGS = "-O, --arg, --meta, --run, --inputs, --input-size and --loss"
+FLAGS = "-O, --arg, --meta, --ranks, --run, --inputs, --input-size and --loss"
 """The options, as an error names them."""
 
 
@@ -76,6 +79,7 @@ def building_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Keyword argument for the target, or for what -O names, or both: whichever takes it.",
     )
     @click.option("--meta", is_flag=True, help="Build on the meta device, without memory.")
+    @click.option("--ranks", is_flag=True, help="Ask all ranks together, under torchrun: docs/ranks.md.")
     @click.option(
         "--input-size",
         "sizes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from paramscope.cli._building import FLAGS
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from paramscope.report.face import Report
     from paramscope.snapshot import Snapshot
 
+RANKS_TIMEOUT = 60.0
+"""Seconds that ranks wait for one another."""
 _TRAINS = "; if it trains on import, put that under `if __name__ == '__main__':`"
 """The likeliest reason why an import does not end."""
 
@@ -47,9 +50,20 @@ def saved_report(target: str, *, is_built: bool, options: str) -> Report | None:
 def look(target: str, building: Building, *, values: bool = False) -> Snapshot:
     """What is in the model that a TARGET builds, and what a run of it shows, where one was asked for. values: whether
     the elements of tensors are read, too. Raises TargetError, and RunError."""
+    model, optimizer = build(target, building)
+    if not building.ranks:
+        return _seen(target, model, optimizer, building, values=values)
+    from paramscope.distributed import over_ranks, started_by_launcher
+
+    started_by_launcher()
+    with waiting(f"asking all ranks of {target}"):
+        take = partial(_seen, target, model, optimizer, building, values=values)
+        return over_ranks(take, ranks=True, gather_to=None, timeout=RANKS_TIMEOUT)
+
+
+def _seen(target: str, model: Any, optimizer: Any, building: Building, *, values: bool) -> Snapshot:
     from paramscope.api import capture
 
-    model, optimizer = build(target, building)
     if not building.is_run:
         with waiting(f"auditing {target}"):
             return capture(model, optimizer=optimizer, values=values)

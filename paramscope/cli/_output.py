@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import click
 
-from paramscope.errors import OutputError
+from paramscope.errors import FormatError, OutputError
 
 _AT_ONCE = 1 << 20
 
@@ -58,9 +58,41 @@ def is_terminal(output: str | None) -> bool:
     return output is None and os.environ.get("TERM") != "dumb" and sys.stdout.isatty()
 
 
+def is_other_rank() -> bool:
+    """Whether torchrun has started this process as another rank than the first."""
+    return os.environ.get("RANK", "0") != "0"
+
+
 def encoding(output: str | None) -> str:
     """Of what is written: files are UTF-8."""
     return "utf-8" if output is not None else sys.stdout.encoding or "utf-8"
+
+
+def format_of(output: str | None, *, otherwise: str) -> str:
+    """The format that the ending of a file implies. Raises FormatError for an ending that none has."""
+    from paramscope.render import formats
+
+    written = ending(output)
+    implied = {"md": "markdown", "mmd": "mermaid", "gv": "dot", "htm": "html"}.get(written, written)
+    if implied in formats():
+        return implied
+    if written in ("", "txt", "log"):
+        return otherwise
+    raise FormatError(
+        f"{output}: no format has the ending .{written}",
+        "Say which: -f table; or write to a file that ends in .json, .md, .html or the name of another format.",
+    )
+
+
+def screen(output: str | None, *, bars: bool | None = None, is_whole: bool = False) -> dict[str, object]:
+    """What a rendering may have to know of where it is shown. bars: whether bars are drawn, None for where a person
+    looks; is_whole: whether it is as long as it is, whatever the height."""
+    draws = is_terminal(output) if bars is None else bars
+    found: dict[str, object] = {"width": terminal_width(), "color": wants_color(output), "encoding": encoding(output)}
+    found |= {"bars": draws, "blocks": draws}
+    if output is None and not is_whole:
+        found["height"] = terminal_height()
+    return found
 
 
 def check_writable(output: str | None) -> None:

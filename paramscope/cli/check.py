@@ -54,16 +54,19 @@ def command(
     paramscope check model.py:build -f sarif -o paramscope.sarif
     paramscope check model.py:build --write-baseline baseline.json
     paramscope check model.py:build --locked
+    torchrun --nproc-per-node 4 -m paramscope check train.py:build --ranks
     paramscope rules; paramscope explain PS101
     """
     from paramscope.cli import _checking as checking
-    from paramscope.cli._output import check_writable, write
+    from paramscope.cli._output import check_writable, is_other_rank, write
 
     format_ = checking.format_for(format_, output)
     check_writable(output)
     check_writable(write_baseline)
     plan = checking.to_plan(_codes(select), _codes(ignore), fail_on, baseline, write_baseline)
     checks, failed = checking.check_all(targets, plan, building, values=values)
+    if building.ranks and is_other_rank():
+        return checking.exit_code(checks, plan)  # the first one writes
     if failed and (not checks or write_baseline is not None):
         raise failed[0]
     if write_baseline is not None:

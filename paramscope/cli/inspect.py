@@ -85,19 +85,11 @@ def command(
     paramscope inspect model.py:build -o report.json && paramscope inspect report.json
     """
     from paramscope.cli._input import load_report
-    from paramscope.cli._output import (
-        check_writable,
-        encoding,
-        is_terminal,
-        terminal_height,
-        terminal_width,
-        wants_color,
-        write,
-    )
+    from paramscope.cli._output import check_writable, format_of, is_other_rank, screen, write
     from paramscope.render import options_of, render, takers_of
 
     is_table = sort is not None or columns is not None or style is not None
-    format_ = format_ or _format_of(output, otherwise="cost" if cost or plan else "table" if is_table else "tree")
+    format_ = format_ or format_of(output, otherwise="cost" if cost or plan else "table" if is_table else "tree")
     taken = options_of(format_)
     check_writable(output)
     options: dict[str, object] = {}
@@ -125,32 +117,9 @@ def command(
         if name not in taken:
             flag = "--no-fold" if name == "fold" else f"--{name}"
             raise FormatError(f"the format {format_} takes no {flag}", f"These do: {', '.join(takers_of(name))}.")
-    draws = is_terminal(output) if bars is None else bars
-    screen: dict[str, object] = {
-        "width": terminal_width(),
-        "color": wants_color(output),
-        "encoding": encoding(output),
-    }
-    screen |= {"bars": draws, "blocks": draws}
-    if output is None and not no_fold and glob is None:
-        screen["height"] = terminal_height()
-    options.update((name, value) for name, value in screen.items() if name in taken)
+    shown = screen(output, bars=bars, is_whole=no_fold or glob is not None)
+    options.update((name, value) for name, value in shown.items() if name in taken)
     report = load_report(target, building)
+    if building.ranks and is_other_rank():
+        return  # the first one writes
     write(render(report, format_, **options), output)
-
-
-def _format_of(output: str | None, *, otherwise: str) -> str:
-    """The format that the ending of a file implies. Raises FormatError for an ending that none has."""
-    from paramscope.cli._output import ending
-    from paramscope.render import formats
-
-    written = ending(output)
-    implied = {"md": "markdown", "mmd": "mermaid", "gv": "dot", "htm": "html"}.get(written, written)
-    if implied in formats():
-        return implied
-    if written in ("", "txt", "log"):
-        return otherwise
-    raise FormatError(
-        f"{output}: no format has the ending .{written}",
-        "Say which: -f table; or write to a file that ends in .json, .md, .html or the name of another format.",
-    )

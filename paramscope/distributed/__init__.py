@@ -2,13 +2,15 @@
 
 What is exchanged are digests of facts, and the facts themselves only where digests differ. It goes through the store
 that the ranks found each other with, not through collectives: no device is touched, a rank that does not come is
-named after a while, and one that fails tells the others why.
+named after a while, and one that fails tells the others why. Answers are added up in a tree, so that no rank reads
+more than some of them, however many ranks there are.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,11 +20,9 @@ from typing import Any
 
 import torch.distributed as dist
 
-from paramscope.analysis.across import differences, digest, record_of, said_by
-from paramscope.analysis.totals import count_totals
+from paramscope.analysis.across import Rank, Said, below, check, merged, ranks_of, speakers
 from paramscope.errors import RanksError
-from paramscope.snapshot import RankRecord, Ranks, Snapshot
-from paramscope.version import __version__
+from paramscope.snapshot import Snapshot
 
 _TOLD = 8
 """Ranks that an error names."""
@@ -46,22 +46,24 @@ def over_ranks(take: Callable[[], Snapshot], ranks: Any, *, gather_to: int | Non
     exchange = _Exchange(f"paramscope/{name}/{next(_turns.setdefault(name, count()))}", mine, members, timeout)
     with exchange.telling_errors():
         snapshot = take()
-        totals = count_totals(snapshot)
-        held = totals.parameters if totals.local is None else totals.local
-        record, said = record_of(snapshot, mine, held, totals.nbytes), said_by(snapshot)
-        code = digest(said)
-    exchange.put(str(mine), {"record": record, "digest": code, "version": __version__})
-    answers = exchange.answers()
-    alike: dict[str, list[int]] = {}
-    for rank, answer in answers.items():
-        alike.setdefault(answer["digest"], []).append(rank)
-    if len(alike) > 1 and alike[code][0] == mine:
-        exchange.put(code, said)
+        rank = Rank(snapshot, mine)
+    summary = exchange.sum_up("summary", members, rank.summary)
+    check(summary)
+    said = exchange.sum_up("in full", speakers(summary), rank.in_full(summary), is_for=gather_to)
     if gather_to not in (None, mine):
         return snapshot
-    told = [(found, said if each == code else exchange.get(each, found[0])) for each, found in alike.items()]
-    records = tuple(RankRecord(*answers[rank]["record"]) for rank in members)
-    return snapshot.with_ranks(Ranks(records, differences(told) if len(told) > 1 else ()))
+    return snapshot.with_ranks(ranks_of(summary, said))
+
+
+def started_by_launcher() -> None:
+    """Makes the process group of the ranks that torchrun has started, unless it is there. Raises RanksError."""
+    if dist.is_available() and not dist.is_initialized():
+        if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+            raise RanksError(
+                "--ranks: there are no ranks: this process was not started by torchrun",
+                "torchrun --nproc-per-node 4 -m paramscope check train.py:build --ranks",
+            )
+        dist.init_process_group("gloo")
 
 
 def _members(ranks: Any) -> tuple[list[int], str]:
@@ -108,40 +110,47 @@ class _Exchange:
         try:
             yield
         except BaseException as error:
-            self.put(str(self._mine), {"error": f"{type(error).__name__}: {error}"})
+            self._put(f"summary/{self._mine}", {"failed": {f"{type(error).__name__}: {error}": [[self._mine] * 2]}})
+            if self._mine == self._members[0]:
+                self._put("summary", {"failed": {f"{type(error).__name__}: {error}": [[self._mine] * 2]}})
+            self._put(f"came/{self._mine}", "")
             raise
 
-    def put(self, key: str, value: Any) -> None:
+    def sum_up(self, topic: str, members: list[int], said: Said, *, is_for: int | None = None) -> Said:
+        """What all members together say of a topic. said: by this rank, which may be none of them. is_for: the rank
+        that alone has to know it, None for all; on others what is returned is not complete.
+
+        Raises RanksError where a rank does not come.
+        """
+        if not members:
+            return {}
+        self._put(f"came/{self._mine}", "")
+        if self._mine in members:
+            at = members.index(self._mine)
+            for each in below(at, len(members)):
+                said = merged((said, self._get(f"{topic}/{members[each]}", members[each])))
+                if "failed" in said:
+                    break
+            self._put(f"{topic}/{self._mine}" if at else topic, said)
+        return self._get(topic, members[0]) if is_for in (None, self._mine) else said
+
+    def _put(self, key: str, value: Any) -> None:
         """Lays something where others find it."""
         self._store.set(f"{self._place}/{key}", zlib.compress(json.dumps(value).encode()))
 
-    def get(self, key: str, rank: int) -> Any:
-        """What a rank has laid somewhere. Raises RanksError where it does not come."""
-        self._wait({rank: key})
-        return json.loads(zlib.decompress(self._store.get(f"{self._place}/{key}")))
+    def _has(self, key: str) -> bool:
+        return bool(self._store.check([f"{self._place}/{key}"]))
 
-    def answers(self) -> dict[int, dict[str, Any]]:
-        """What each rank has told. Raises RanksError where one does not come, has failed, or has another version."""
-        self._wait({rank: str(rank) for rank in self._members})
-        found = {rank: self.get(str(rank), rank) for rank in self._members}
-        failed = {rank: answer["error"] for rank, answer in found.items() if "error" in answer}
-        if failed:
-            raise RanksError(f"the audit failed on {_listed(sorted(failed))}: {failed[min(failed)]}")
-        versions = {answer["version"] for answer in found.values()}
-        if len(versions) > 1:
-            raise RanksError(f"ranks have different versions of paramscope: {', '.join(sorted(versions))}")
-        return found
-
-    def _wait(self, keys: dict[int, str]) -> None:
-        missing, pause = dict(keys), 0.001
-        while True:
-            missing = {rank: key for rank, key in missing.items() if not self._store.check([f"{self._place}/{key}"])}
-            if not missing:
-                return
+    def _get(self, key: str, rank: int) -> Any:
+        """What a rank lays somewhere. Raises RanksError where it does not come."""
+        pause = 0.001
+        while not self._has(key):
             if time.monotonic() > self._end:
+                missing = [each for each in self._members if not self._has(f"came/{each}")] or [rank]
                 raise RanksError(
-                    f"{_listed(sorted(missing))} did not come within {self._timeout:g} seconds",
+                    f"{_listed(missing)} did not come within {self._timeout:g} seconds",
                     "Call audit(…, ranks=…) on every rank of the group, and as often on each.",
                 )
             time.sleep(pause)
             pause = min(2 * pause, 0.1)
+        return json.loads(zlib.decompress(self._store.get(f"{self._place}/{key}")))

@@ -5,7 +5,17 @@ from __future__ import annotations
 from paramscope import text
 from paramscope.render._pieces import Name, Pieces, joined
 from paramscope.report.data import ReportData
+from paramscope.snapshot import numbers_in
 
+_OF_VALUES = ("replica", "buffer", "shard", "unbound")
+_WHAT = {
+    "order": "the order of slots",
+    "optimizers": "the optimizers handed over",
+    "member": "the groups of",
+    "shard": "shards of",
+    "unbound": "all that is trained, as",
+}
+_NOTHING = {"member": "none", "optimizers": "none"}
 _LISTED = 8
 """Kinds of ranks, and places where they differ, that are told."""
 
@@ -25,13 +35,21 @@ def sentences(report: ReportData) -> list[Pieces]:
     ]
     more = "; …" if len(held_by) > _LISTED else ""
     found: list[Pieces] = [[f"each of ranks {'; '.join(held_by[:_LISTED])}{more}"]]
+    if ranks.parameters not in (None, report.totals.parameters):
+        found.append([f"together they hold {text.plural(ranks.parameters or 0, 'parameter')}"])
     for kind, path, said in ranks.differences[:_LISTED]:
+        is_value = kind in _OF_VALUES
         told = [
-            [f"ranks [{text.ranges(numbers)}] ", Name(words or ("none" if kind == "member" else "do not have it"))]
-            for numbers, words in said
+            [
+                f"ranks [{text.ranges(numbers_in(spans))}]",
+                *(() if is_value else (" ", Name(words or _NOTHING.get(kind, "do not have it")))),
+            ]
+            for spans, words in said
         ]
-        what = {"order": ["the order of slots"], "member": ["the groups of ", Name(path)]}.get(kind, [Name(path)])
-        found.append(["ranks differ: ", *what, ": ", *joined(told, "; ")])
+        what = _WHAT.get(kind, "")
+        lead = "the same bits on " if kind == "shard" else "other values on " if is_value else ""
+        name = [each for each in (what, " " if what and path else "", path and Name(path)) if each]
+        found.append(["ranks differ: " if kind != "shard" else "ranks: ", *name, ": ", lead, *joined(told, "; ")])
     if len(ranks.differences) > _LISTED:
         found.append([f"ranks differ in {text.plural(len(ranks.differences) - _LISTED, 'more place')}"])
     return found

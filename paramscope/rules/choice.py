@@ -69,7 +69,7 @@ def choose(rules: Sequence[Loaded], select: Sequence[str], ignore: Sequence[str]
 def on_snapshots(rules: Sequence[Loaded]) -> tuple[Loaded, ...]:
     """Those that judge a snapshot by itself. Where there are none, all: whoever asks for nothing else is to be
     answered."""
-    return tuple(each for each in rules if each.rule.needs not in ("loop", "ranks")) or tuple(rules)
+    return tuple(each for each in rules if each.rule.needs != "loop") or tuple(rules)
 
 
 def exactly(rules: Sequence[Loaded], code: str) -> Loaded:

@@ -30,10 +30,15 @@ from paramscope.snapshot.oddities import TpStyle as TpStyle
 from paramscope.snapshot.oddities import ValueRecord as ValueRecord
 from paramscope.snapshot.path import join as join
 from paramscope.snapshot.path import slot_path as slot_path
+from paramscope.snapshot.ranks import Agreement as Agreement
+from paramscope.snapshot.ranks import Checksums as Checksums
 from paramscope.snapshot.ranks import Compared as Compared
 from paramscope.snapshot.ranks import RankDifference as RankDifference
 from paramscope.snapshot.ranks import RankRecord as RankRecord
 from paramscope.snapshot.ranks import Ranks as Ranks
+from paramscope.snapshot.ranks import Spans as Spans
+from paramscope.snapshot.ranks import numbers_in as numbers_in
+from paramscope.snapshot.ranks import spans_of as spans_of
 from paramscope.snapshot.records import EMPTY_SLOT as EMPTY_SLOT
 from paramscope.snapshot.records import FATES as FATES
 from paramscope.snapshot.records import NO_OPTIMIZER as NO_OPTIMIZER

@@ -21,7 +21,7 @@ from paramscope.snapshot.declared import declared_shapes
 from paramscope.snapshot.fates import Fates, fates_of, is_registered, is_steppable, status_of
 from paramscope.snapshot.memory import Memory
 from paramscope.snapshot.oddities import DeclaredTie, Note, Oddity, TpStyle, ValueRecord
-from paramscope.snapshot.ranks import Ranks
+from paramscope.snapshot.ranks import Checksums, Ranks
 from paramscope.snapshot.records import (
     AliasRecord,
     Membership,
@@ -44,12 +44,14 @@ class SnapshotData:
     __slots__ = (
         "_derived",
         "aliases",
+        "checksums",
         "declarations",
         "interned",
         "module_columns",
         "notes",
         "oddities",
         "optimizers",
+        "rank",
         "ranks",
         "roots",
         "run",
@@ -82,6 +84,10 @@ class SnapshotData:
     notes: tuple[Note, ...]
     values: tuple[ValueRecord, ...] | None
     """What is odd about the values of registered tensors; None where they were not looked at."""
+    rank: int | None
+    """Which rank of a job saw it; None where there was no process group."""
+    checksums: tuple[Checksums, ...] | None
+    """Of a rank's tensors that should agree with those of others, or should not; None where they were not taken."""
     run: Run | None
     """What was run, and what it showed; None where nothing was."""
     ranks: Ranks | None
@@ -107,6 +113,8 @@ class SnapshotData:
         tp_plan: tuple[TpStyle, ...] = (),
         notes: tuple[Note, ...] = (),
         values: tuple[ValueRecord, ...] | None = None,
+        rank: int | None = None,
+        checksums: tuple[Checksums, ...] | None = None,
         run: Run | None = None,
         ranks: Ranks | None = None,
     ) -> None:
@@ -126,6 +134,8 @@ class SnapshotData:
         fill(self, "tp_plan", tp_plan)
         fill(self, "notes", notes)
         fill(self, "values", values)
+        fill(self, "rank", rank)
+        fill(self, "checksums", checksums)
         fill(self, "run", run)
         fill(self, "ranks", ranks)
         fill(self, "_derived", {})

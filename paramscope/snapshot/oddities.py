@@ -37,6 +37,9 @@ OddityKind = Literal[
     "adapter-tables",
     "merged-adapter",
     "object-class",
+    "unit",
+    "unheard",
+    "uncut",
 ]
 
 
@@ -108,6 +111,12 @@ class Oddity(NamedTuple):
     - `merged-adapter`: its adapters lie in the base.
     - `object-class`: a plain object, of a class of the user's own, that holds tensors or modules: its class assigns
       them; `record` or `object`, and its qualified class name.
+    - `unit`: a module that is trained on several ranks together; `DistributedDataParallel`,
+      `FullyShardedDataParallel` or `fully_shard`, and the dimensions of the mesh that it is cut along, with commas
+      between them.
+    - `unheard`: a trainable slot in DistributedDataParallel whose gradient no reducer hears of; the path of the unit.
+    - `uncut`: a parameter of a model with units of FSDP that none of them cuts; the path of the unit that it lies in,
+      empty where it lies in none.
     """
 
     path: str

@@ -234,6 +234,8 @@ def _snapshot(
         tp_plan=to_record(found.tp_plan),
         notes=to_record(found.notes),
         values=to_record(found.values),
+        rank=found.rank,
+        checksums=to_record(found.checksums),
     )
     for root in roots:
         if root not in modules.positions:

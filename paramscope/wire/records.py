@@ -101,13 +101,22 @@ class RankDifference(Wire, frozen=True):
     record = snapshot.RankDifference
     kind: snapshot.Compared
     path: str
-    said: tuple[tuple[tuple[Natural, ...], str], ...]
+    said: tuple[tuple[tuple[tuple[Natural, Natural], ...], str], ...]
 
 
 class Ranks(Wire, frozen=True):
     record = snapshot.Ranks
     records: tuple[RankRecord, ...]
     differences: tuple[RankDifference, ...]
+    parameters: Natural | None = None
+
+
+class Checksums(Wire, frozen=True):
+    record = snapshot.Checksums
+    kind: snapshot.Agreement
+    ranks: tuple[Natural, ...]
+    by: str
+    codes: tuple[tuple[str, str], ...]
 
 
 class Placement(Wire, frozen=True):
@@ -455,6 +464,9 @@ class Report(Struct, frozen=True, kw_only=True):
     values: tuple[Value, ...] | None = None
     run: Run | None = None
     """What was run, and what it showed; null where nothing was."""
+    rank: Natural | None = None
+    """Which rank of a job saw it; null where there was no process group."""
+    checksums: tuple[Checksums, ...] | None = None
     ranks: Ranks | None = None
     """What the ranks of the job hold; null where no others were asked."""
     cost: Cost | None = None

@@ -84,6 +84,8 @@ def report_pieces(report: ReportData, cost: Cost | None = None) -> Iterator[str]
         "skipped": report.skipped,
         "values": snapshot.values,
         "run": snapshot.run,
+        "rank": snapshot.rank,
+        "checksums": snapshot.checksums,
         "ranks": snapshot.ranks,
         "cost": cost,
     }

@@ -42,8 +42,9 @@ from collections.abc import Iterator
 from paramscope import text
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import on_ranks, unbraced
 from paramscope.rules.rule import Problem, Rule, Undecided
-from paramscope.snapshot import RankDifference
+from paramscope.snapshot import RankDifference, Spans, numbers_in
 
 RULE = Rule("PS801", "rank-mismatch", Severity.ERROR, needs="ranks")
 
@@ -56,6 +57,10 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
     if ranks is None:
         return
     found = [each for each in ranks.differences if each.kind in ("slot", "order")]
+    if on_meta := [each for each in found if _is_without_elements(each)]:
+        few = text.ranks(numbers_in(on_meta[0].said[-1][0]))
+        yield Undecided(f"ranks do not all have elements yet, as {few} shows: devices were not compared")
+        found = [each for each in found if each not in on_meta]
     lopsided = {ranks for each in found if _is_missing(each) for ranks in _fewest(each)}
     if len(lopsided) > 1:
         yield Undecided("ranks have parts of the model each for themselves: what others lack was not judged")
@@ -68,17 +73,25 @@ def _is_missing(difference: RankDifference) -> bool:
     return any(not words for _, words in difference.said)
 
 
-def _fewest(difference: RankDifference) -> list[tuple[int, ...]]:
+def _is_without_elements(difference: RankDifference) -> bool:
+    """Whether ranks differ in nothing but that the tensor of some is on meta, to be filled by another rank."""
+    said = [words.partition(",") for _, words in difference.said]
+    devices = {head.rpartition(" ")[2] for head, _, _ in said}
+    return "meta" in devices and len({(head.rpartition(" ")[0], rest) for head, _, rest in said}) == 1
+
+
+def _fewest(difference: RankDifference) -> list[Spans]:
     """The ranks that few others agree with; of as many on both sides, all."""
-    few = len(difference.said[-1][0])
-    return [ranks for ranks, _ in difference.said if len(ranks) == few]
+    few = len(numbers_in(difference.said[-1][0]))
+    return [ranks for ranks, _ in difference.said if len(numbers_in(ranks)) == few]
 
 
 def _problems(difference: RankDifference) -> Iterator[Problem]:
     most, usual = difference.said[0]
     for ranks, words in difference.said[1:]:
-        paths = tuple(f"rank[{rank}].{difference.path}".rstrip(".") for rank in ranks)
-        where = text.ranks(most)
+        paths = on_ranks(ranks, difference.path)
+        where = text.ranks(numbers_in(most))
+        words, usual = unbraced(words), unbraced(usual)
         if difference.kind == "order":
             message = f"{{0}} has its slots in another order than {where}: {words}, there {usual}."
         elif not words:

@@ -42,15 +42,16 @@ from collections.abc import Iterator
 from paramscope import text
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.rule import Problem, Rule
-from paramscope.snapshot import RankDifference
+from paramscope.rules.naming import on_ranks, unbraced
+from paramscope.rules.rule import Problem, Rule, Undecided
+from paramscope.snapshot import RankDifference, numbers_in
 
 RULE = Rule("PS803", "optimizer-mismatch", Severity.ERROR, needs="ranks")
 
 _HELP = "Build the optimizer alike on every rank: of the same parameters, with the same options."
 
 
-def check(facts: Facts) -> Iterator[Problem]:
+def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Yields each group, and each member, of each rank that is not as on most of the others."""
     ranks = facts.snapshot.ranks
     if ranks is None:
@@ -58,20 +59,24 @@ def check(facts: Facts) -> Iterator[Problem]:
     if any(each.kind == "slot" and not all(words for _, words in each.said) for each in ranks.differences):
         return
     for each in ranks.differences:
+        if each.kind == "optimizers" and (none := [spans for spans, words in each.said if not words]):
+            yield Undecided(f"no optimizer was given on {text.ranks(numbers_in(none[0]))}, and one was on others")
+            return
+    for each in ranks.differences:
         if each.kind in ("group", "member"):
             yield from _problems(each)
 
 
 def _problems(difference: RankDifference) -> Iterator[Problem]:
     most, usual = difference.said[0]
-    where = text.ranks(most)
+    where = text.ranks(numbers_in(most))
     for ranks, words in difference.said[1:]:
-        paths = tuple(f"rank[{rank}].{difference.path}" for rank in ranks)
+        paths = on_ranks(ranks, difference.path)
         if difference.kind == "member":
             here, there = (f"in group {each}" if each else "in no group" for each in (words, usual))
         else:
             here, there = _differing(words, usual), _differing(usual, words)
-        message = f"{{0}} {{0|is|are}} {here}; on {where}: {there}."
+        message = f"{{0}} {{0|is|are}} {unbraced(here)}; on {where}: {unbraced(there)}."
         yield Problem(paths, message, _HELP, blame=None, alike=(difference.kind, ranks))
 
 

@@ -56,7 +56,7 @@ from paramscope.rules.sharing._causes import by_cause
 from paramscope.rules.sharing._memory import last_assigned
 from paramscope.snapshot import SlotRecord
 
-RULE = Rule("PS304", "declared-tie-broken", Severity.ERROR)
+RULE = Rule("PS304", "declared-tie-broken", Severity.ERROR, yields_to=("PS809",))
 
 
 _COPIES = "modules_to_save"

@@ -1,0 +1,286 @@
+"""What binds a model to those of other ranks: who averages its gradients, who cuts its parameters, what should agree.
+
+Told by torch.distributed itself: DistributedDataParallel, both kinds of FSDP, DTensors. No rank is asked, and nothing
+is known of a model that none of them has wrapped.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+
+from paramscope.capture.checksums import checksums, looks_constant
+from paramscope.capture.classes import class_dict, is_text
+from paramscope.capture.states import instance_dict
+from paramscope.capture.values import unread_notes, why_unread
+from paramscope.capture.walk import Walk
+from paramscope.snapshot import PARAMETER, Agreement, Checksums, Note, Oddity, slot_path
+
+_DDP = "torch.nn.parallel.distributed.DistributedDataParallel"
+_FSDP1 = "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel"
+_FSDP2 = (
+    "torch.distributed.fsdp.FSDPModule",
+    "torch.distributed.fsdp._fully_shard._fully_shard.FSDPModule",
+    "torch.distributed._composable.fsdp.fully_shard.FSDPModule",  # before torch 2.6
+)
+_NOTED = "paramscope audit"
+
+
+class Unit(NamedTuple):
+    """A module that is trained on several ranks together."""
+
+    kind: str
+    """The last word of its class, `DistributedDataParallel`, or `fully_shard`."""
+    ranks: tuple[int, ...]
+    """All that hold it, or a part of it."""
+    replicas: tuple[int, ...]
+    """Those that hold what this one does."""
+    mesh: tuple[str, ...]
+    """Dimensions of the mesh that it is cut along."""
+    managed: frozenset[int]
+    """Ids of the parameters that it cuts."""
+    ignored: frozenset[str]
+    """Names below it that it leaves alone."""
+    keeps_buffers: bool
+    """Whether each rank has buffers of its own."""
+
+
+def rank() -> int | None:
+    """Which rank of a job this is; None where there is no process group."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else None
+
+
+def units(walk: Walk) -> dict[str, Unit]:
+    """The modules that are trained on several ranks together, by path."""
+    kinds = {name: walk.facts.classes_named(name) for name in (_DDP, _FSDP1, *_FSDP2)}
+    if not any(kinds.values()):
+        return {}
+    found = {}
+    for position, module in walk.held_modules():
+        cls, path = id(type(module)), walk.paths[position]
+        if cls in kinds[_DDP]:
+            found[path] = _of_ddp(instance_dict(module))
+        elif cls in kinds[_FSDP1]:
+            found[path] = _of_fsdp(instance_dict(module))
+        elif any(cls in kinds[name] for name in _FSDP2) and (unit := _of_fully_shard(module)):
+            found[path] = unit
+    return found
+
+
+def add_units(walk: Walk) -> dict[str, Unit]:
+    """Marks the units, parameters that no unit cuts, and those whose gradients a reducer does not hear of."""
+    found = units(walk)
+    if not found:
+        return found
+    managed = frozenset[int]().union(*(each.managed for each in found.values()))
+    held, seen = walk.tensors.held, set()
+    for path, unit in found.items():
+        walk.facts.oddities.append(Oddity(path, "unit", unit.kind, ",".join(unit.mesh)))
+    for module, name, hold, tensor in walk.slots:
+        if hold != PARAMETER or tensor < 0 or tensor in seen or not walk.is_sealed(tensor):
+            continue
+        seen.add(tensor)
+        path = slot_path(walk.paths[module], name, hold)
+        at, own = unit_of(path, found)
+        if own is not None and own.kind == "DistributedDataParallel":
+            inner = path.removeprefix(f"{at}." if at else "").removeprefix("module.")
+            if inner not in own.ignored and walk.tensors.is_trainable(tensor) and not _is_kept(held[tensor]):
+                walk.facts.oddities.append(Oddity(path, "unheard", at, None))
+        elif managed and id(held[tensor]) not in managed:
+            walk.facts.oddities.append(Oddity(path, "uncut", at, None))
+    return found
+
+
+def unit_of(path: str, found: dict[str, Unit]) -> tuple[str, Unit | None]:
+    """The unit that a slot lies in, with its path: the nearest above."""
+    while path:
+        path = path.rpartition(".")[0]
+        if path in found:
+            return path, found[path]
+    return "", None
+
+
+def _members(group: Any) -> tuple[int, ...]:
+    return tuple(sorted(dist.get_process_group_ranks(group)))
+
+
+def _of_ddp(state: dict[str, Any]) -> Unit:
+    ranks = _members(state["process_group"])
+    ignored = frozenset(state.get("parameters_to_ignore", ()))
+    if state.get("_use_python_reducer"):  # its hooks are others
+        ignored |= {name for name, _ in state["_modules"]["module"].named_parameters()}
+    # A property since torch 2.13.
+    keeps = not state.get("forward_sync_buffers", state.get("broadcast_buffers", True))
+    return Unit("DistributedDataParallel", ranks, ranks, (), frozenset(), ignored, keeps_buffers=keeps)
+
+
+def _of_fsdp(state: dict[str, Any]) -> Unit:
+    inner, outer = _members(state["process_group"]), state.get("_inter_node_pg")
+    is_whole = getattr(state.get("sharding_strategy"), "name", "") == "NO_SHARD"
+    replicas = inner if is_whole else () if outer is None else _members(outer)
+    handle = state.get("_handle")
+    managed: set[int] = set()
+    if handle is not None:
+        flat = handle.flat_param
+        managed = {id(flat), *map(id, getattr(flat, "_params", None) or ())}
+    ranks = tuple(sorted({*inner, *replicas}))
+    return Unit("FullyShardedDataParallel", ranks, replicas, (), frozenset(managed), frozenset(), keeps_buffers=True)
+
+
+def _of_fully_shard(module: Any) -> Unit | None:
+    """None where it cuts nothing itself."""
+    state = sys.modules["torch.distributed._composable_state"]._get_module_state(module)
+    groups = getattr(state, "_fsdp_param_groups", None) or [getattr(state, "_fsdp_param_group", None)]
+    groups = [each for each in groups if each is not None]
+    if not groups:
+        return None
+    managed = {
+        id(getattr(each, name, None))
+        for group in groups
+        for each in group.fsdp_params
+        for name in ("sharded_param", "_unsharded_param")
+    }
+    mesh = groups[0].mesh_info.mesh
+    ranks = tuple(sorted(mesh.mesh.flatten().tolist()))
+    managed.discard(id(None))
+    return Unit("fully_shard", ranks, (), names_of(mesh), frozenset(managed), frozenset(), keeps_buffers=True)
+
+
+def names_of(mesh: Any) -> tuple[str, ...]:
+    """What the dimensions of a mesh are called: their positions where they have no names."""
+    return tuple(mesh.mesh_dim_names or map(str, range(mesh.ndim)))
+
+
+def _is_kept(tensor: Any) -> bool:
+    """Whether something keeps the node that adds to the gradient of a leaf: a reducer does, with its hook on it, and
+    so does a graph that is not freed yet. Without a reducer's, nobody hears of the gradient."""
+    if tensor.is_inference():
+        return True
+    edge = torch.autograd.graph.get_gradient_edge
+    noted: Any = edge(tensor).node.metadata
+    noted[_NOTED] = True
+    del noted
+    noted = edge(tensor).node.metadata
+    return bool(noted.pop(_NOTED, False))
+
+
+class _Bound(NamedTuple):
+    """A tensor's elements here, and who should have the same ones, or others."""
+
+    kind: Agreement
+    ranks: tuple[int, ...]
+    by: str
+
+
+def checksums_of(walk: Walk, found: dict[str, Unit]) -> tuple[tuple[Checksums, ...], list[Note]]:
+    """Checksums of what should agree with other ranks, or should not; a note on what could not be read."""
+    held, paths, tensors, seen = walk.tensors.held, dict[tuple[Agreement, tuple[int, ...]], list[str]](), [], set()
+    reasons: dict[tuple[Agreement, tuple[int, ...]], str] = {}
+    order: list[tuple[Agreement, tuple[int, ...]]] = []
+    unread: dict[str, list[str]] = {}
+    binding = _Binding(walk, found)
+    for module, name, hold, number in walk.slots:
+        if number < 0 or number in seen or not walk.is_sealed(number):
+            continue
+        seen.add(number)
+        path = slot_path(walk.paths[module], name, hold)
+        tensor, bounds = binding.of(path, module, held[number], is_parameter=hold == PARAMETER)
+        if bounds and (reason := why_unread(tensor)):
+            unread.setdefault(reason, []).append(path)
+            continue
+        for bound in bounds:
+            if len(bound.ranks) < 2 or (bound.kind in ("shard", "unbound") and looks_constant(tensor)):
+                continue
+            key = bound.kind, bound.ranks
+            reasons.setdefault(key, bound.by)
+            paths.setdefault(key, []).append(path)
+            order.append(key)
+            tensors.append(tensor)
+    codes: dict[tuple[Agreement, tuple[int, ...]], list[str]] = {}
+    for key, code in zip(order, checksums(tensors), strict=True):
+        codes.setdefault(key, []).append(code)
+    sums = tuple(
+        Checksums(kind, ranks, reasons[kind, ranks], tuple(zip(held_by, codes[kind, ranks], strict=True)))
+        for (kind, ranks), held_by in paths.items()
+    )
+    return sums, unread_notes(unread)
+
+
+class _Binding:
+    """Which ranks should have the same elements as this one, or others."""
+
+    def __init__(self, walk: Walk, found: dict[str, Unit]) -> None:
+        self._modules, self._walk, self._units = dict(walk.held_modules()), walk, found
+        self._cuts: dict[tuple[int, tuple[Any, ...]], list[_Bound]] = {}
+        module = sys.modules.get("torch.distributed.tensor")
+        self._cls = None if module is None else module.DTensor
+        cut = [] if self._cls is None else [each for each in walk.tensors.held if issubclass(type(each), self._cls)]
+        meshes = {id(mesh): mesh for mesh in (self._spec(each).mesh for each in cut)}
+        self._is_cut = {id(each) for each in cut}
+        over = {tuple(sorted(mesh.mesh.flatten().tolist())): names_of(mesh) for mesh in meshes.values()}
+        self._mesh = next(iter(over.items())) if len(over) == 1 else None
+        self._is_bare = not found and not cut
+        self._world = tuple(range(dist.get_world_size()))
+
+    def _spec(self, tensor: Any) -> Any:
+        return class_dict(self._cls)["_spec"].__get__(tensor)  # type: ignore[arg-type]  # there are DTensors
+
+    def of(self, path: str, module: int, tensor: Any, *, is_parameter: bool) -> tuple[Any, list[_Bound]]:
+        """(what lies here of a tensor, who should have the same, or others)."""
+        if id(tensor) in self._is_cut:
+            local = class_dict(self._cls)["_local_tensor"].__get__(tensor)  # type: ignore[arg-type]
+            return local, self._of_cut(self._spec(tensor), is_parameter=is_parameter)
+        at, unit = unit_of(path, self._units)
+        if unit is not None:
+            inner = path.removeprefix(f"{at}." if at else "").removeprefix("module.")
+            if inner in unit.ignored or not (is_parameter or unit.keeps_buffers):
+                return tensor, []
+            kind: Agreement = "replica" if is_parameter else "buffer"
+            ranks = unit.replicas if is_parameter else unit.ranks
+            return tensor, [_Bound(kind, ranks, unit.kind)] if ranks else []
+        if not is_parameter:
+            return tensor, []
+        if self._is_bare:
+            is_trained = tensor.requires_grad
+            return tensor, [_Bound("unbound", self._world, "")] if is_trained else []
+        if self._mesh is not None and self._is_beside(module, path):
+            ranks, names = self._mesh
+            return tensor, [_Bound("replica", ranks, f"the mesh {', '.join(names)}")]
+        return tensor, []
+
+    def _is_beside(self, module: int, path: str) -> bool:
+        """Whether a tensor that is not cut is the norm of layers that are, or the bias of one: whole on each rank."""
+        owner = self._modules[self._walk.first_path_of(module)]
+        if "norm" in type(owner).__name__.lower():
+            return True
+        state = instance_dict(owner)
+        weight = state["_parameters"].get("weight") if is_text(state) else None
+        return path.endswith("bias") and id(weight) in self._is_cut
+
+    def _of_cut(self, spec: Any, *, is_parameter: bool) -> list[_Bound]:
+        key = id(spec.mesh), (*spec.placements, is_parameter)
+        if key not in self._cuts:
+            self._cuts[key] = list(_bounds_of(spec.mesh, spec.placements, is_parameter=is_parameter))
+        return self._cuts[key]
+
+
+def _bounds_of(mesh: Any, placements: Any, *, is_parameter: bool) -> Iterator[_Bound]:
+    here = mesh.get_coordinate()
+    if here is None or any(each.is_partial() for each in placements):
+        return
+    names = names_of(mesh)
+
+    def along(*, replicated: bool) -> tuple[tuple[int, ...], str]:
+        free = [at for at, each in enumerate(placements) if each.is_replicate() is replicated]
+        at = tuple(slice(None) if each in free else here[each] for each in range(mesh.ndim))
+        over = ", ".join(names[each] for each in free)
+        return tuple(sorted(mesh.mesh[at].flatten().tolist())), f"the mesh {over}"
+
+    if any(each.is_replicate() for each in placements):
+        yield _Bound("replica" if is_parameter else "buffer", *along(replicated=True))
+    if is_parameter and not all(each.is_replicate() for each in placements):
+        yield _Bound("shard", *along(replicated=False))
