@@ -30,6 +30,7 @@ from benchmarks.models import (
 from benchmarks.ours import BASELINE, OURS
 from benchmarks.pages import page_jobs
 from benchmarks.peers import PEERS, PEFT_PEERS
+from benchmarks.ranks import rank_jobs
 from benchmarks.runs import run_jobs
 from benchmarks.seconds import Job, jobs
 from benchmarks.startup import Startup, startup_costs
@@ -156,6 +157,7 @@ def run(effort: Effort) -> Results:
     waited = (
         *jobs(effort.job_repeats),
         *page_jobs(effort.job_repeats),
+        *rank_jobs(effort.job_repeats, is_quick=effort.is_quick),
         *run_jobs(effort.job_repeats, is_quick=effort.is_quick),
     )
     minutes = (time.perf_counter() - start) / 60

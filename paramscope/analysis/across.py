@@ -72,7 +72,7 @@ class Rank:
     """What one rank says."""
 
     def __init__(self, snapshot: Snapshot, rank: int) -> None:
-        self._rank, self._facts, self._elements = rank, facts_of(snapshot), _parameters_of(snapshot)
+        self._rank, self._facts = rank, facts_of(snapshot)
         self._values = {
             f"{each.kind} {text.ranges(each.ranks)}": dict(each.codes) for each in snapshot.checksums or ()
         }
@@ -82,7 +82,7 @@ class Rank:
             "held": f"{held} {totals.nbytes} {len(snapshot.slot_columns.names)}",
             "paramscope": __version__,
             "torch": snapshot.torch_version,
-            "facts": _digest(self._facts | self._elements),
+            "facts": _digest(self._facts),
             **{key: _digest(codes) for key, codes in self._values.items()},
         }
         self.summary: Said = {key: {words: [[rank, rank]]} for key, words in said.items()}
@@ -92,8 +92,7 @@ class Rank:
         """What it says for all that say the same, where it is the first of them. summary: that of all ranks."""
         said: Said = {}
         if spans := self._speaks_for("facts", summary):
-            facts = self._facts | self._elements
-            said |= {key: {words: [[*each] for each in spans]} for key, words in facts.items()}
+            said |= {key: {words: [[*each] for each in spans]} for key, words in self._facts.items()}
             said["order "] = {"\n".join(self._facts): [[*each] for each in spans]}
         for key, codes in self._values.items():
             if spans := self._speaks_for(key, summary):
@@ -158,24 +157,22 @@ def check(summary: Said) -> None:
             raise RanksError(f"ranks have different versions of {each}: {'; '.join(versions)}", "Install one on all.")
 
 
-def _parameters_of(snapshot: Snapshot) -> dict[str, str]:
-    """The elements of each parameter, by its first path."""
-    found: dict[int, tuple[str, str]] = {}
-    for slot in snapshot.slots.records():
-        if slot.role == "parameter" and slot.registered and slot.tensor is not None:
-            found.setdefault(slot.tensor, (f"elements {slot.path}", str(slot.numel or 0)))
-    return dict(found.values())
-
-
 def facts_of(snapshot: Snapshot) -> dict[str, str]:
-    """What one rank says of each slot and each param group, as far as the others should say it, too; by the kind of
-    what is compared and its path."""
+    """What one rank says of each slot and each param group, as far as the others should say it, too, and the elements
+    of each parameter; by the kind of what is compared and its path."""
     has_shapes = _FLAT not in snapshot.interned.types
     said = {"optimizers ": ", ".join(each.name for each in snapshot.optimizers)}
+    counted: set[int | None] = {None}
+    words: dict[tuple[object, ...], str] = {}
     for slot in snapshot.slots.records():
-        said[f"slot {slot.path}"] = _of_slot(slot, has_shapes=has_shapes)
+        path = slot.path
+        key = slot.status, slot.shape, slot.dtype, slot.device, slot.saved, slot.placements
+        said[f"slot {path}"] = words.get(key) or words.setdefault(key, _of_slot(slot, has_shapes=has_shapes))
         if slot.groups:
-            said[f"member {slot.path}"] = ", ".join(f"{each.optimizer}:{each.group}" for each in slot.groups)
+            said[f"member {path}"] = ", ".join(f"{each.optimizer}:{each.group}" for each in slot.groups)
+        if slot.role == "parameter" and slot.registered and slot.tensor not in counted:
+            counted.add(slot.tensor)
+            said[f"elements {path}"] = str(slot.numel or 0)
     for optimizer in snapshot.optimizers:
         for group in optimizer.groups:
             options = [f"{name}={text.option(value)}" for name, value in group.options if value not in (None, False)]

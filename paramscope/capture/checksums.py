@@ -1,20 +1,21 @@
 """Tensors → checksums of their bits: equal ones have equal checksums, on every rank and device.
 
-Each is read once, where it lies. Its bits are taken as integers, in rows of a prime number of them; columns are added
+Each is read once, where it lies. Its bits are taken as integers, in rows of 8 times a prime; columns are added
 up, each of the sums is multiplied by an odd number of its own, and these are added up, all of it modulo 2**64. So a
 single bit that differs always shows, and what changed its place shows unless it went a whole number of rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 from paramscope.capture.values import bits, distinct, pieces
 
-_COLUMNS = 16_381
+_COLUMNS = 8 * 8_191
+"""On a CPU, their sums stay in its cache while rows go by, and rows begin where its lines do."""
 _ODD = 0x9E3779B97F4A7C15
 _WORD = 8
 """Bytes."""
@@ -48,28 +49,27 @@ def looks_constant(tensor: Any) -> bool:
 
 def _sum(tensor: Any) -> Any:
     """One integer, on the tensor's device."""
-    total = torch.full((), tensor.numel(), dtype=torch.int64, device=tensor.device)
-    for number, piece in enumerate(pieces(distinct(tensor))):
-        if piece.numel():
-            total = total * 3 + _of_piece(bits(piece).contiguous().reshape(-1)) + number
-    return total
+    size = min(_COLUMNS, tensor.numel() * tensor.dtype.itemsize // _WORD + _WORD)
+    columns = torch.zeros(size, dtype=torch.int64, device=tensor.device)
+    for piece in pieces(distinct(tensor)):
+        columns *= 3
+        for row in _rows(bits(piece).contiguous().reshape(-1)):
+            columns[: row.numel()] += row
+    places = torch.arange(size, dtype=torch.int64, device=tensor.device)
+    return (columns * (places * (_ODD - (1 << 64)) | 1)).sum() + tensor.numel()
 
 
-def _of_piece(whole: Any) -> Any:
+def _rows(whole: Any) -> Iterator[Any]:
+    """A piece's bits as rows of integers."""
     size = whole.dtype.itemsize
     each = _WORD // size
     if whole.storage_offset() * size % _WORD:
         whole = whole.clone()
     end = whole.numel() // each * each
     words, rest = whole[:end].view(torch.int64), whole[end:].to(torch.int64)
-    rows = words.numel() // _COLUMNS
-    total = _weighted(rest)
-    if rows:
-        total = total * 3 + _weighted(words[: rows * _COLUMNS].view(rows, _COLUMNS).sum(0))
-    return total * 3 + _weighted(words[rows * _COLUMNS :])
-
-
-def _weighted(numbers: Any) -> Any:
-    """Their sum, each times an odd number of its own."""
-    places = torch.arange(numbers.numel(), dtype=torch.int64, device=numbers.device)
-    return (numbers * (places * (_ODD - (1 << 64)) | 1)).sum()
+    full = words.numel() // _COLUMNS * _COLUMNS
+    rows = words[:full].view(-1, _COLUMNS)
+    # On a CPU, torch's own sum of rows takes longer than adding them one by one.
+    yield from rows if rows.device.type == "cpu" else (rows.sum(0),)
+    yield words[full:]
+    yield rest
