@@ -95,7 +95,7 @@ def to_plan(
     found = discover()
     warnings = _unknown_codes(config, found.rules, has_failed=bool(found.failed))
     known = [code for code in config.select if matching(found.rules, code)]
-    rules = on_snapshots(choose(found.rules, select or known, ignore))
+    rules = choose(found.rules, select or known, ignore)
     word = fail_on or config.fail_on or "warning"
     if word not in FAIL_ON:
         raise OptionError(f"--fail-on cannot be {word!r}", f"Choose from {', '.join(FAIL_ON)}.")
@@ -122,17 +122,18 @@ def checked(target: str, plan: Plan, building: Building, *, values: bool) -> Jud
     from paramscope.api import judge
 
     snapshot, name, file = _captured(target, building, values=values)
-    report = judge(snapshot, rules=plan.rules, target=name)
+    rules = on_snapshots(plan.rules, of_ranks=snapshot.ranks is not None)
+    report = judge(snapshot, rules=rules, target=name)
     comments = tuple(declared_by_comments(snapshot))
     check_comments(comments)
     if not discover().failed:
         for comment in comments:
             for code in comment.codes:
                 meant_by(discover().rules, code, f"{comment.file}:{comment.line}")
-    defaults = {loaded.rule.code: loaded.rule.severity for loaded in plan.rules}
+    defaults = {loaded.rule.code: loaded.rule.severity for loaded in rules}
     report, applied = accepted(report, plan.exceptions, plan.severities, defaults)
     ignored = {each.finding: each for each in applied.ignored}
-    return Judged(as_checked(report, plan.rules, ignored, file), applied, comments)
+    return Judged(as_checked(report, rules, ignored, file), applied, comments)
 
 
 def _captured(target: str, building: Building, *, values: bool) -> tuple[Snapshot, str, str]:
@@ -178,7 +179,7 @@ def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judge
     for each in checks:
         report, applied = accepted(each.checked.report, Exceptions((), baseline), {}, {})
         ignored = {**each.checked.ignored, **{one.finding: one for one in applied.ignored}}
-        found.append(each._replace(checked=as_checked(report, plan.rules, ignored, each.checked.file)))
+        found.append(each._replace(checked=as_checked(report, each.checked.rules, ignored, each.checked.file)))
     return found
 
 
@@ -240,7 +241,7 @@ def stale_lines(checks: Sequence[Judged], plan: Plan) -> list[str]:
     for each in checks:
         report = each.checked.report
         skipped = {one.code for one in report.skipped}
-        rules = frozenset((one.rule.code, one.rule.name) for one in plan.rules if one.rule.code not in skipped)
+        rules = frozenset((one.rule.code, one.rule.name) for one in each.checked.rules if one.rule.code not in skipped)
         ran.append(Ran(report, each.applied, rules, each.comments))
     return stale(plan.exceptions, ran)
 

@@ -100,7 +100,7 @@ def _of_one(render_checks: Renderer) -> Renderer:
         from paramscope.rules.discovery import discover
 
         found = {finding.code for finding in report.findings}
-        alone = {each.rule.code for each in on_snapshots(discover().rules) if each.rule.needs != "ranks"}
+        alone = {loaded.rule.code for loaded in on_snapshots(discover().rules)}
         rules = [each for each in discover().rules if each.rule.code in alone | found]
         return render_checks([as_checked(report, rules)], **options)
 

@@ -66,10 +66,11 @@ def choose(rules: Sequence[Loaded], select: Sequence[str], ignore: Sequence[str]
     return chosen
 
 
-def on_snapshots(rules: Sequence[Loaded]) -> tuple[Loaded, ...]:
-    """Those that judge a snapshot by itself. Where there are none, all: whoever asks for nothing else is to be
-    answered."""
-    return tuple(each for each in rules if each.rule.needs != "loop") or tuple(rules)
+def on_snapshots(rules: Sequence[Loaded], *, of_ranks: bool = False) -> tuple[Loaded, ...]:
+    """Those that judge a snapshot by itself, or, where it is of several ranks, those of ranks, too. Where there are
+    none, all: whoever asks for nothing else is to be answered."""
+    others = ("loop",) if of_ranks else ("loop", "ranks")
+    return tuple(each for each in rules if each.rule.needs not in others) or tuple(rules)
 
 
 def exactly(rules: Sequence[Loaded], code: str) -> Loaded:

@@ -42,9 +42,7 @@ def check(snapshot: Snapshot, rules: Sequence[Loaded] | None = None) -> Checked:
     """
     discovered = discover()
     given = discovered.rules if rules is None else rules
-    wanted = on_snapshots(given)
-    if snapshot.ranks is None:  # of a model that one process has there is nothing to say of ranks
-        wanted = tuple(each for each in wanted if each.rule.needs != "ranks") or wanted
+    wanted = on_snapshots(given, of_ranks=snapshot.ranks is not None)
     facts = Facts(snapshot)
     by_code = {loaded.rule.code: loaded for loaded in (*discovered.rules, *wanted)}
     codes = {loaded.rule.code for loaded in wanted}
