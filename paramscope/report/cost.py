@@ -13,6 +13,7 @@ from paramscope.analysis.tops import tops_of
 from paramscope.report.data import ReportData
 from paramscope.snapshot import (
     HAS_GRAD,
+    HERE,
     NO_OPTIMIZER,
     ForeignRecord,
     GroupRecord,
@@ -141,7 +142,7 @@ class Tensors:
     def plain(self, tensor: int) -> TensorSpec | str:
         """What a tensor, or its shard that is here, says of its elements; the reason where it has none of its own."""
         spec, parts = self.specs[tensor], self._parts.get(tensor, ())
-        if [part.name for part in parts] == ["_local_tensor"]:
+        if [part.name for part in parts] == [HERE]:
             return parts[0].spec
         if parts:
             return f"what a {text.class_name(spec.type)} needs is not known"

@@ -36,6 +36,7 @@ from paramscope.snapshot.ranks import RankRecord as RankRecord
 from paramscope.snapshot.ranks import Ranks as Ranks
 from paramscope.snapshot.records import EMPTY_SLOT as EMPTY_SLOT
 from paramscope.snapshot.records import FATES as FATES
+from paramscope.snapshot.records import HERE as HERE
 from paramscope.snapshot.records import NO_OPTIMIZER as NO_OPTIMIZER
 from paramscope.snapshot.records import AliasRecord as AliasRecord
 from paramscope.snapshot.records import Fate as Fate

@@ -68,6 +68,10 @@ class Membership(NamedTuple):
     """Index into the optimizer's `param_groups`."""
 
 
+HERE = "_local_tensor"
+"""What a DTensor calls its shard of this process; so is called what lies here of all that is sharded."""
+
+
 class Part(NamedTuple):
     """A tensor that another one is made of: the local shard of a DTensor, the indices of a sparse tensor."""
 
