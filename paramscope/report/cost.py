@@ -30,6 +30,7 @@ NOT_IN_MODEL = "not in the model"
 PARAMETERS = ("trainable", "frozen", "hidden")
 """What slots that hold a parameter are."""
 OF_SPARSE = "those of sparse embeddings depend on the inputs"
+OF_COPIES = "it is kept for this rank's part of what the members are copied to, which only its first step shows"
 _LBFGS = "torch.optim.lbfgs.LBFGS"
 
 
@@ -158,8 +159,11 @@ class Tensors:
                 now.found[place] += state.nbytes
                 first.found[place] += state.nbytes
         wanted = [[kept for kept in members if kept.becomes and not kept.state] for members in groups]
-        if not any(wanted) or (_is_flat(optimizer) and there):
+        if not any(wanted) or ((_is_flat(optimizer) or optimizer.steps_copies) and there):
             return Foreseen(optimizer.name, optimizer.type, "held", "")
+        if optimizer.steps_copies:
+            first.unknown.setdefault("optimizer_state", OF_COPIES)
+            return Foreseen(optimizer.name, optimizer.type, "unknown", OF_COPIES)
         # By module or by slot, an optimizer is asked once.
         asked = [[kept.becomes for kept in members] for members in wanted]
         answer = self._snapshot.once(("first state", optimizer.name), lambda: answer_of(optimizer, asked))

@@ -380,3 +380,8 @@ class OptimizerRecord(NamedTuple):
     """The file of the function that made it: of what `-O` or the target names. None where that is not known."""
     function: str | None
     """That function's qualified name within the file."""
+
+    @property
+    def steps_copies(self) -> bool:
+        """Whether it is DeepSpeed's and steps copies of its members: in float32, in one row, each rank its part."""
+        return self.type.startswith(("deepspeed.runtime.", "accelerate.utils.deepspeed."))
