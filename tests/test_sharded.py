@@ -20,12 +20,14 @@ def net(dtype: torch.dtype = torch.float32) -> nn.Sequential:
 
 def partition(model: nn.Module) -> int:
     """Leaves a quarter of each parameter here, filled up, as `zero.Init` does; returns how much that is."""
+    here = 0
     for parameter in model.parameters():
-        kept: Any = {"ds_shape": parameter.shape, "ds_numel": parameter.numel()}
-        kept["ds_tensor"] = torch.ones(-(-parameter.numel() // RANKS), dtype=parameter.dtype)
+        shard = torch.ones(-(-parameter.numel() // RANKS), dtype=parameter.dtype)
+        kept = {"ds_shape": parameter.shape, "ds_numel": parameter.numel(), "ds_tensor": shard}
         parameter.data = torch.empty(0, dtype=parameter.dtype)
         vars(parameter).update(kept)
-    return sum(parameter.ds_tensor.numel() for parameter in model.parameters())
+        here += shard.numel()
+    return here
 
 
 def alarms(report: Report) -> list[str]:
@@ -81,10 +83,11 @@ def flat(of: list[nn.Parameter]) -> torch.Tensor:
 
 
 def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
-    one, two = model.children()
-    return torch.optim.AdamW(
-        [{"params": [one.weight, two.weight]}, {"params": [one.bias, two.bias], "weight_decay": 0.0}], lr=1e-4
+    weights, biases = (
+        [each for path, each in model.named_parameters() if name in path] for name in ("weight", "bias")
     )
+    groups: list[dict[str, Any]] = [{"params": weights}, {"params": biases, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=1e-4)
 
 
 @pytest.mark.parametrize(

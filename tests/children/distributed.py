@@ -227,7 +227,7 @@ def test_fully_sharded_data_parallel_of_four_ranks() -> None:
             nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 4)), use_orig_params=keep, device_id=CPU
         )
         # The whole, of which torch's own sum is what lies here.
-        whole = dict.fromkeys(("parameters", "trainable", "by_name"), 4 * 5 + 5 + 5 * 4 + 4)
+        whole: Any = dict.fromkeys(("parameters", "trainable", "by_name"), 4 * 5 + 5 + 5 * 4 + 4)
         report = look(model, saved=False, **whole)
         check(report, keep=keep)
         here = sum(p.numel() for p in model.parameters())
@@ -267,8 +267,9 @@ def test_fully_sharded_data_parallel_of_four_ranks() -> None:
 
 def test_the_shards_of_a_table_on_four_ranks() -> None:
     start(4)
-    spec = ChunkShardingSpec(dim=0, placements=[f"rank:{rank}/cpu" for rank in range(4)])
-    for rows, here in ((10, 3), (1, 0)):
+    # This is rank 1.
+    for ranks, rows, here in ((range(4), 10, 3), ((0, 2), 8, 0)):
+        spec = ChunkShardingSpec(dim=0, placements=[f"rank:{rank}/cpu" for rank in ranks])
         model = nn.Module()
         model.table = nn.Parameter(sharded_tensor.rand(spec, rows, 6))
         report = audit(model)
