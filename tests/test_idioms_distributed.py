@@ -21,6 +21,7 @@ NAMES = [
 # What the cases import takes ten seconds; it is imported once for all of them.
 IMPORTED = (
     "hypothesis",
+    "torch.distributed._shard.sharded_tensor",
     "torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook",
     "torch.distributed.device_mesh",
     "torch.distributed.fsdp",

@@ -168,3 +168,30 @@ def test_a_parameter_class_with_another_shape_beside_it_is_not_taken_for_packed(
     model = nn.Linear(4, 4)
     model.weight = Packed(torch.zeros(4, 4), my_shape=(4_000, 4_000), pad_shape=(2, 2))
     assert audit(model).totals.parameters == 20
+
+
+class TwoInOne(torch.Tensor):
+    """Two elements in a byte, under the strides of the bytes, as torchao's tensors of four bits have them."""
+
+    def __new__(cls, data: torch.Tensor, scale: torch.Tensor) -> TwoInOne:
+        size, strides = (data.shape[0], 2 * data.shape[1]), data.stride()
+        made: Any = torch.Tensor._make_wrapper_subclass(cls, size, strides, dtype=torch.bfloat16)
+        made.data_, made.scale = data, scale
+        return made
+
+    def __tensor_flatten__(self) -> NoReturn:
+        raise AssertionError
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
+        if func is torch.ops.aten.detach.default:
+            return args[0]
+        raise NotImplementedError
+
+
+def test_the_strides_of_a_tensor_that_is_made_of_others_lead_nowhere() -> None:
+    data, scale = torch.zeros(32, 32, dtype=torch.uint8), torch.ones(32, 2)
+    report = audit(Quantized(nn.Parameter(TwoInOne(data, scale), requires_grad=False)))
+    assert (report.totals.parameters, report.slots["weight"].nbytes) == (LOGICAL, 1024 + 32 * 2 * 4)
+    assert report.sharing == ()
+    assert not codes(report)

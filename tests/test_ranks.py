@@ -75,7 +75,7 @@ def test_what_each_rank_holds(seen: list[dict[str, Any]]) -> None:
     # A norm of 16, a layer cut by columns, one by rows, whose bias is whole; each halved again by FSDP.
     assert held("sharded twice") == [(16 + (8 * 16 + 16) // 2 + 16 * 8 // 2 + 8) // 2] * RANKS
     # Logical counts are the whole model's on every rank.
-    for case in ("clean", "sharded", "hybrid"):
+    for case in ("clean", "sharded", "hybrid", "flat", "flat, kept"):
         assert [each[case]["parameters"] for each in seen] == [WHOLE] * RANKS
     for case in ("sharded twice", "values parallel", "values hybrid"):
         assert [each[case]["parameters"] for each in seen] == [BLOCK] * RANKS

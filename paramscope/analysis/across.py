@@ -27,8 +27,6 @@ from paramscope.version import __version__
 
 MOST = 1_000
 """Differences that are told."""
-_FLAT = "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel"
-"""Cuts its parameters anywhere: no two ranks have the same shapes, and some have nothing of one."""
 _VALUES = ("replica", "buffer", "shard", "unbound")
 
 Said: TypeAlias = "dict[str, dict[str, list[list[int]]]]"
@@ -160,14 +158,13 @@ def check(summary: Said) -> None:
 def facts_of(snapshot: Snapshot) -> dict[str, str]:
     """What one rank says of each slot and each param group, as far as the others should say it, too, and the elements
     of each parameter; by the kind of what is compared and its path."""
-    has_shapes = _FLAT not in snapshot.interned.types
     said = {"optimizers ": ", ".join(each.name for each in snapshot.optimizers)}
     counted: set[int | None] = {None}
     words: dict[tuple[object, ...], str] = {}
     for slot in snapshot.slots.records():
         path = slot.path
         key = slot.status, slot.shape, slot.dtype, slot.device, slot.saved, slot.placements
-        said[f"slot {path}"] = words.get(key) or words.setdefault(key, _of_slot(slot, has_shapes=has_shapes))
+        said[f"slot {path}"] = words.get(key) or words.setdefault(key, _of_slot(slot))
         if slot.groups:
             said[f"member {path}"] = ", ".join(f"{each.optimizer}:{each.group}" for each in slot.groups)
         if slot.role == "parameter" and slot.registered and slot.tensor not in counted:
@@ -240,10 +237,10 @@ def _of_order(by_words: Mapping[str, list[list[int]]]) -> Iterator[RankDifferenc
     yield RankDifference("order", "", _ordered(told))
 
 
-def _of_slot(slot: SlotRecord, *, has_shapes: bool) -> str:
+def _of_slot(slot: SlotRecord) -> str:
     if slot.status == "empty":
         return "empty"
-    shape = text.shape(slot.shape) if has_shapes else ""
+    shape = text.shape(slot.shape)
     device = (slot.device or "").partition(":")[0]
     saved = ", not saved" if slot.saved is False else ""
     placed = "".join(f", {_placed(each)}" for each in slot.placements)

@@ -70,7 +70,9 @@ class _Search:
             nbytes = self._snapshot.tensor(tensor).spec.nbytes or 0
             self._add("tied", self._slots_of[tensor], tensors.storages[tensor], nbytes)
         for tensor in [tensor for tensor in self._slots_of if tensors.specs[tensor] in self._folded]:
-            self._describe_folded(tensor)
+            # What is made of others has strides that lead nowhere.
+            if tensor not in tensors.parts:
+                self._describe_folded(tensor)
         for memory, views in self._views.items():
             self._describe(memory, views)
         self._found.sort(key=lambda pair: (pair[0], pair[1].kind, pair[1].slots))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from paramscope.analysis.nbytes import nbytes_by
 from paramscope.analysis.untrained_rows import untrained_rows
-from paramscope.snapshot import PARAMETER, REQUIRES_GRAD, Snapshot
+from paramscope.snapshot import HERE, PARAMETER, REQUIRES_GRAD, Snapshot
 from paramscope.snapshot.fates import is_registered
 
 
@@ -121,9 +121,9 @@ def _local(snapshot: Snapshot, parameters: int) -> int | None:
     if stored:
         sharded = {tensor: stored[spec] for tensor, spec in enumerate(columns.specs) if spec in stored}
     for tensor, parts in columns.parts.items():
-        for part in parts:
-            if part.name == "_local_tensor":
-                sharded[tensor] = (part.spec.numel or 0) - (specs[columns.specs[tensor]].numel or 0)
+        here = [part.spec.numel or 0 for part in parts if part.name == HERE]
+        if here:
+            sharded[tensor] = sum(here) - (specs[columns.specs[tensor]].numel or 0)
     if not sharded:
         return None
     slots = snapshot.slot_columns

@@ -31,6 +31,7 @@ from paramscope.capture.odd_tensors import add_odd_tensors, add_own_copying
 from paramscope.capture.optimizer import OptimizerReader
 from paramscope.capture.quantized import add_quantized
 from paramscope.capture.ranks import Unit, add_units, checksums_of, rank
+from paramscope.capture.sharded import add_wholes
 from paramscope.capture.tp_plans import tp_plans
 from paramscope.capture.values import value_facts
 from paramscope.capture.walk import Walk
@@ -152,6 +153,9 @@ def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed],
     with isolated(walk.notes, "", "what is odd about its tensors"):
         add_odd_tensors(walk)
         add_own_copying(walk)
+    with isolated(walk.notes, "", "what its shards are parts of"):
+        # After what is odd about tensors: their gradients have the shapes of shards.
+        add_wholes(walk)
     with isolated(walk.notes, "", "what it declares as tied"):
         walk.facts.declarations = declared_ties(walk.facts.tying)
     with isolated(walk.notes, "", "how it is sharded for tensor parallelism"):

@@ -16,6 +16,15 @@ WRAPPED_AS = ("optimizer", "_optimizer", "optim", "base_optimizer", "inner_optim
 """Attributes in which wrappers, and schedulers, keep the optimizer that they are for."""
 # Each rank steps a part of what these list, and sends the result to the others.
 _SHARDING = frozenset({"ZeroRedundancyOptimizer", "OSS"})
+# DeepSpeed's: where the parameters of each group lie, and where what is stepped for them: this rank's part of all, in
+# one row and in float32. ZeRO-1 and 2; bfloat16 without ZeRO; ZeRO-3; float16 without ZeRO, fused and not.
+_FLATTENED = (
+    ("bit16_groups", "single_partition_of_fp32_groups"),
+    ("bf16_groups", "fp32_groups_flat_partition"),
+    ("fp16_groups", "fp32_partitioned_groups_flat"),
+    ("fp16_groups", "fp32_groups_flat"),
+    ("fp16_groups", "fp32_groups"),
+)
 _ITERABLE = (list, tuple, set)
 
 
@@ -31,6 +40,14 @@ class Found(NamedTuple):
     """An optimizer within the holder that its step hands over to, where that one holds other tensors."""
 
 
+class _Flattened(NamedTuple):
+    """Parameters of one group, or of a part of it, that a wrapper had flattened before the optimizer within it."""
+
+    group: int
+    originals: list[Any]
+    copies: list[Any]
+
+
 class Inner(NamedTuple):
     """An optimizer within another one."""
 
@@ -43,18 +60,50 @@ def find_groups(optimizer: Any) -> Found | None:
     """The param groups of an optimizer, or of the one that a wrapper wraps; None for what has none."""
     seen: set[int] = set()
     inner = optimizer
+    flattened: list[_Flattened] = []
     while id(inner) not in seen:
         seen.add(id(inner))
         state = instance_dict(inner)
         groups = as_groups(state.get("param_groups"))
+        if groups is not None and flattened:
+            return _of_originals(Found(inner, groups, _states(state)), flattened)
         if groups is not None:
             return Found(inner, groups, _states(state), _inner(inner, groups, state))
+        flattened = flattened or list(_flattened(state))
         inner = next((state[name] for name in WRAPPED_AS if state.get(name) is not None), inner)
     if definer(type(optimizer), "param_groups") is None:
         return None
     # A wrapper that computes its groups: asking it is the only way to know them.
     groups = as_groups(optimizer.param_groups)
     return None if groups is None else Found(optimizer, groups, {})
+
+
+def _flattened(state: Mapping[str, Any]) -> Iterator[_Flattened]:
+    """What a wrapper says of the parameters whose copies the optimizer within it steps."""
+    for originals, copies in _FLATTENED:
+        if is_a(state.get(originals), list) and is_a(state.get(copies), list):
+            group_of: Any = state.get("sub_group_to_group_id")
+            pairs = zip(items(state[originals]), items(state[copies]), strict=False)
+            for at, (of_group, flat) in enumerate(pairs):
+                group = dict.get(group_of, at, at) if is_a(group_of, dict) else at
+                yield _Flattened(group, items(of_group), items(flat) if is_a(flat, *_ITERABLE) else [flat])
+            return
+
+
+def _of_originals(found: Found, flattened: list[_Flattened]) -> Found:
+    """The groups with the model's own parameters in place of their copies; what is kept for the copies lies with the
+    first of these parameters, as one thing that is made for no single one."""
+    copies = {id(copy) for each in flattened for copy in each.copies}
+    groups = []
+    for index, group in enumerate(found.groups):
+        originals = [each for part in flattened if part.group == index for each in part.originals]
+        groups.append({**group, "params": [*originals, *(m for m in members(group) if id(m) not in copies)]})
+    kept = {
+        id(part.originals[0]): {str(at): found.state.get(id(copy)) for at, copy in enumerate(part.copies)}
+        for part in flattened
+        if part.originals and any(id(copy) in found.state for copy in part.copies)
+    }
+    return found._replace(groups=groups, state={**found.state, **kept})
 
 
 def _inner(holder: Any, groups: list[Group], state: Mapping[str, Any]) -> Inner | None:

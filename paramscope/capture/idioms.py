@@ -38,15 +38,20 @@ def recomputed_by(name: str, hooks: Iterable[Any]) -> str | None:
     return None
 
 
+def flat_parameters(state: dict[str, Any]) -> list[Any]:
+    """What a FullyShardedDataParallel made of the parameters below it."""
+    flat: Any = state.get("params")
+    return [each for each in list.__iter__(flat) if is_tensor_class(type(each))] if is_a(flat, list) else []
+
+
 def flat_views(state: dict[str, Any]) -> Iterator[tuple[Any, str]]:
     """(module, name) of what a FullyShardedDataParallel makes anew of its flat parameters, before each use of them.
 
     As attributes, or as parameters where it was told to keep the original ones: their shapes are then those of
     what lies on this rank, one-dimensional.
     """
-    flat_parameters: Any = state.get("params")
-    for flat in list.__iter__(flat_parameters) if is_a(flat_parameters, list) else ():
-        held = tensor_dict(flat) if is_tensor_class(type(flat)) else {}
+    for flat in flat_parameters(state):
+        held = tensor_dict(flat)
         infos: Any
         for infos in (held.get("_param_infos"), held.get("_shared_param_infos")):
             for info in infos if type(infos) in (list, tuple) else ():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from paramscope.capture.class_cache import KnownClass, look_up, look_up_module_class, mro_of
 from paramscope.capture.classes import DECIDING, ClassFacts, class_dict, hook_reason, is_a
-from paramscope.capture.idioms import flat_views, is_class_forward, recomputed_by
+from paramscope.capture.idioms import flat_parameters, flat_views, is_class_forward, recomputed_by
 from paramscope.capture.lookups import is_inert
 from paramscope.capture.odd_attributes import to_oddity, uses_itself
 from paramscope.snapshot import ClassRecord, DeclaredTie, Oddity, Setting, TpStyle, join
@@ -49,6 +49,7 @@ class ModuleFacts:
         self.tp_plan: tuple[TpStyle, ...] = ()
         self.flat_views: list[tuple[Any, str]] = []
         """(module, name) of views of flat parameters."""
+        self.flat_parameters: list[Any] = []
         self._type_numbers: dict[str, int] = {}
         self._looked_up: dict[int, KnownClass] = {}
         """By the id of a class, of all modules' classes and what they inherit from."""
@@ -130,6 +131,7 @@ class ModuleFacts:
                 self.oddities.append(Oddity(path, "class-shadow", name, kind))
         if facts.flattens:
             self.flat_views.extend(flat_views(state))
+            self.flat_parameters.extend(flat_parameters(state))
         if facts.declares_ties and is_first:
             self.tying.append((path, module))
         return reasons

@@ -151,7 +151,8 @@ class OptimizerReader:
                 of_member = state.get(id(member))
                 kept = state_bytes(of_member, counted)
                 state_of.append(states.setdefault(kept, len(states)))
-                misfits += misfits_of(of_member, fitting, position, spec, member)
+                own = spec if number is None else self._tensors.own_spec(number)
+                misfits += misfits_of(of_member, fitting, position, own, member)
             if number is not None:
                 slots.append(self._paths[number])
                 continue

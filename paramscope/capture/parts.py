@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from paramscope.capture.classes import class_dict, class_mro, definer, is_tensor_class, is_torch
 from paramscope.capture.lookups import attribute_reader
-from paramscope.snapshot import Placement
+from paramscope.snapshot import HERE, Placement
 
 DEPTH_BOUND = 8
 """Wrappers within wrappers that are opened."""
@@ -130,10 +130,26 @@ def _inner(tensor: Any) -> list[tuple[str, Any]]:
         # Neither autograd nor a mode that is active out there may see this.
         with torch.no_grad(), _C._DisableTorchDispatch():
             return [(method.lstrip("_"), getattr(_Base, method)(tensor)) for method in methods]
+    if _is_sharded(cls):
+        shards: Any = tensor_dict(tensor).get("_local_shards")
+        here = [_attribute(shard, "->tensor") for shard in (list.__iter__(shards) if type(shards) is list else ())]
+        # A process may have no shard of it.
+        return [(HERE, shard) for shard in here if is_tensor_class(type(shard))] or [(HERE, torch.empty(0))]
     steps = attribute_reader(cls)
     if steps is None:
         return []
     return [(name.removeprefix("->"), item) for name, item in steps(tensor) if is_tensor_class(type(item))]
+
+
+def _is_sharded(cls: type) -> bool:
+    """Whether a tensor class is torch's ShardedTensor, whose tensors say the whole size themselves."""
+    module = sys.modules.get("torch.distributed._shard.sharded_tensor.api")
+    return module is not None and issubclass(cls, module.ShardedTensorBase)
+
+
+def _attribute(thing: Any, step: str) -> Any:
+    steps = attribute_reader(type(thing))
+    return None if steps is None else dict(steps(thing)).get(step)
 
 
 def _is_wrapper(tensor: Any) -> bool:

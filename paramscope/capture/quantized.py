@@ -160,7 +160,7 @@ def _shape_kept(state: dict[str, Any], spec: TensorSpec) -> tuple[str, Shape | N
             if shape is None and name == "quant_state":
                 return name, None
     for name, value in state.items():
-        shape = _shape(value) if name.endswith("shape") else None
+        shape = to_shape(value) if name.endswith("shape") else None
         if shape is not None and prod(shape) > prod(spec.shape or ()) and _is_held_by(shape, spec):
             return name, shape
     return ("bnb_quantized", None) if state.get("bnb_quantized") is True else None
@@ -170,15 +170,17 @@ def _shape_in(kept: Any) -> Shape | None:
     """The shape that an object, a dict or a list says of a quantized weight."""
     if is_a(kept, dict):
         items = mapping_items(kept)
-        return next((_shape(value) for name, value in items if type(name) is str and name == "shape"), None)
+        return next((to_shape(value) for name, value in items if type(name) is str and name == "shape"), None)
     if is_a(kept, list, tuple):
         base: Any = list if is_a(kept, list) else tuple
-        return next((_shape(value) for value in base.__iter__(kept) if type(value) is torch.Size), None)
+        return next((to_shape(value) for value in base.__iter__(kept) if type(value) is torch.Size), None)
     steps = attribute_reader(type(kept))
-    return None if steps is None else next((_shape(value) for name, value in steps(kept) if name == "->shape"), None)
+    found = () if steps is None else steps(kept)
+    return next((to_shape(value) for name, value in found if name == "->shape"), None)
 
 
-def _shape(value: Any) -> Shape | None:
+def to_shape(value: Any) -> Shape | None:
+    """A shape as plain numbers; None for what is none."""
     if type(value) not in (torch.Size, tuple, list) or not 0 < len(value) <= 16:
         return None
     return tuple(value) if all(type(size) is int and 0 <= size < 1 << 31 for size in value) else None

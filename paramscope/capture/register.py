@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from math import prod
 from operator import attrgetter, itemgetter, mul
 from typing import Any
 
@@ -20,6 +21,7 @@ from paramscope.capture.parts import answers_for_itself, inner_tensors
 from paramscope.capture.tensors import flags_of, is_parameter, make_spec, spec_of, spec_of_whole
 from paramscope.snapshot import (
     HAS_GRAD,
+    HERE,
     IS_LEAF,
     IS_PARAMETER,
     REQUIRES_GRAD,
@@ -88,6 +90,8 @@ class TensorRegister:
         self._parts: dict[int, tuple[Part, ...]] = {}
         self._part_tensors: list[tuple[int, Any]] = []
         """(storage, tensor) of parts, held as all tensors are."""
+        self._own_specs: dict[int, TensorSpec] = {}
+        """Of tensors that were given the shape of a whole, what they say themselves."""
         self._specs_and_flags: dict[Any, tuple[int, int]] = {}
         """(number of the spec, flags) by the class and what `_read` says of a tensor."""
         self._spec_numbers: dict[TensorSpec, int] = {}
@@ -276,9 +280,30 @@ class TensorRegister:
 
     def set_numels(self, numels: dict[int, int]) -> None:
         """Counts the elements that some tensors stand for, which are not those that they store."""
-        specs = [self.spec(number) for number in range(len(self.specs))]
-        for number, numel in numels.items():
-            specs[number] = specs[number]._replace(numel=numel)
+        self._replace_specs({number: self.spec(number)._replace(numel=numel) for number, numel in numels.items()})
+
+    def set_wholes(self, wholes: dict[int, tuple[tuple[int, ...], Any]]) -> None:
+        """Gives tensors the shape of the whole that they are a shard of, and what lies here of it as their part."""
+        specs = {}
+        for number, (shape, here) in wholes.items():
+            spec = self.spec(number)
+            # Gathered for a while, it is the whole itself, but what an optimizer keeps is of the shard.
+            is_gathered = spec.shape == shape
+            self._own_specs[number] = spec._replace(shape=None) if is_gathered else spec
+            if is_gathered:
+                continue
+            if here is self.held[number]:
+                storage = self.storages[number]
+                part = Part(HERE, spec, None if storage < 0 else storage, self.offsets[number])
+                self.storages[number], self.offsets[number] = -1, 0
+            else:
+                part = self._part(HERE, here, spec_of(here))
+            self._parts[number] = (part,)
+            specs[number] = spec._replace(shape=shape, stride=None, numel=prod(shape), nbytes=part.spec.nbytes)
+        self._replace_specs(specs)
+
+    def _replace_specs(self, new: dict[int, TensorSpec]) -> None:
+        specs = [new.get(number) or self.spec(number) for number in range(len(self.specs))]
         # What is no tensor's any more goes, so that numbers are those of a report that was read.
         for known in (self._specs_and_flags, self._spec_numbers, self._specs, self._spec_devices):
             known.clear()
@@ -287,6 +312,10 @@ class TensorRegister:
     def spec(self, number: int) -> TensorSpec:
         """What a tensor has in common with others."""
         return self._specs[self.specs[number]]
+
+    def own_spec(self, number: int) -> TensorSpec:
+        """The same as torch says it, also of what is a shard and keeps no more than that."""
+        return self._own_specs.get(number) or self.spec(number)
 
     def is_trainable(self, number: int) -> bool:
         """Whether a tensor is a Parameter that requires grad."""

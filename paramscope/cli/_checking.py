@@ -241,7 +241,8 @@ def stale_lines(checks: Sequence[Judged], plan: Plan) -> list[str]:
     for each in checks:
         report = each.checked.report
         skipped = {one.code for one in report.skipped}
-        rules = frozenset((one.rule.code, one.rule.name) for one in each.checked.rules if one.rule.code not in skipped)
+        asked = (one.rule for one in each.checked.rules if one.rule.code not in skipped)
+        rules = frozenset((rule.code, rule.name) for rule in asked)
         ran.append(Ran(report, each.applied, rules, each.comments))
     return stale(plan.exceptions, ran)
 

@@ -13,6 +13,7 @@ from paramscope.analysis.tops import tops_of
 from paramscope.report.data import ReportData
 from paramscope.snapshot import (
     HAS_GRAD,
+    HERE,
     NO_OPTIMIZER,
     ForeignRecord,
     GroupRecord,
@@ -29,6 +30,7 @@ NOT_IN_MODEL = "not in the model"
 PARAMETERS = ("trainable", "frozen", "hidden")
 """What slots that hold a parameter are."""
 OF_SPARSE = "those of sparse embeddings depend on the inputs"
+OF_COPIES = "it is kept for this rank's part of what the members are copied to, which only its first step shows"
 _LBFGS = "torch.optim.lbfgs.LBFGS"
 
 
@@ -141,7 +143,7 @@ class Tensors:
     def plain(self, tensor: int) -> TensorSpec | str:
         """What a tensor, or its shard that is here, says of its elements; the reason where it has none of its own."""
         spec, parts = self.specs[tensor], self._parts.get(tensor, ())
-        if [part.name for part in parts] == ["_local_tensor"]:
+        if [part.name for part in parts] == [HERE]:
             return parts[0].spec
         if parts:
             return f"what a {text.class_name(spec.type)} needs is not known"
@@ -157,8 +159,11 @@ class Tensors:
                 now.found[place] += state.nbytes
                 first.found[place] += state.nbytes
         wanted = [[kept for kept in members if kept.becomes and not kept.state] for members in groups]
-        if not any(wanted) or (_is_flat(optimizer) and there):
+        if not any(wanted) or ((_is_flat(optimizer) or optimizer.steps_copies) and there):
             return Foreseen(optimizer.name, optimizer.type, "held", "")
+        if optimizer.steps_copies:
+            first.unknown.setdefault("optimizer_state", OF_COPIES)
+            return Foreseen(optimizer.name, optimizer.type, "unknown", OF_COPIES)
         # By module or by slot, an optimizer is asked once.
         asked = [[kept.becomes for kept in members] for members in wanted]
         answer = self._snapshot.once(("first state", optimizer.name), lambda: answer_of(optimizer, asked))

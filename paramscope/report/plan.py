@@ -25,7 +25,7 @@ from paramscope.analysis.plan import (
 from paramscope.errors import MeshError, nearest
 from paramscope.report.cost import OF_SPARSE, PARAMETERS, Kept, Tensors, answer_of
 from paramscope.report.data import ReportData
-from paramscope.snapshot import NO_OPTIMIZER, OptimizerRecord, Snapshot
+from paramscope.snapshot import HERE, NO_OPTIMIZER, OptimizerRecord, Snapshot
 from paramscope.snapshot.path import is_at_or_below, last_name, names_below, parent
 
 _NUMBER = re.compile(r"\.\d+(\.|$)")
@@ -37,10 +37,10 @@ def plan_of(report: ReportData, words: str, tp_plan: Mapping[str, str] | None = 
     mesh = parse_mesh(words)
     snapshot = report.snapshot
     for tensor, parts in snapshot.tensor_columns.parts.items():
-        if any(part.name == "_local_tensor" for part in parts):
+        if any(part.name == HERE for part in parts):
             path = snapshot.slots.path_at(snapshot.slot_columns.tensors.index(tensor))
             raise MeshError(
-                f"{path} is a DTensor already: the model is sharded",
+                f"{path} is sharded already",
                 "Plan it as it is before. What this rank holds is its cost: report.cost, --cost.",
             )
     return _Loading(snapshot, mesh, _Placing(snapshot, mesh, _plans(snapshot, mesh, tp_plan))).plan()

@@ -41,6 +41,7 @@ from paramscope.snapshot.ranks import numbers_in as numbers_in
 from paramscope.snapshot.ranks import spans_of as spans_of
 from paramscope.snapshot.records import EMPTY_SLOT as EMPTY_SLOT
 from paramscope.snapshot.records import FATES as FATES
+from paramscope.snapshot.records import HERE as HERE
 from paramscope.snapshot.records import NO_OPTIMIZER as NO_OPTIMIZER
 from paramscope.snapshot.records import AliasRecord as AliasRecord
 from paramscope.snapshot.records import Fate as Fate

@@ -68,6 +68,10 @@ class Membership(NamedTuple):
     """Index into the optimizer's `param_groups`."""
 
 
+HERE = "_local_tensor"
+"""What a DTensor calls its shard of this process; so is called what lies here of all that is sharded."""
+
+
 class Part(NamedTuple):
     """A tensor that another one is made of: the local shard of a DTensor, the indices of a sparse tensor."""
 
@@ -376,3 +380,8 @@ class OptimizerRecord(NamedTuple):
     """The file of the function that made it: of what `-O` or the target names. None where that is not known."""
     function: str | None
     """That function's qualified name within the file."""
+
+    @property
+    def steps_copies(self) -> bool:
+        """Whether it is DeepSpeed's and steps copies of its members: in float32, in one row, each rank its part."""
+        return self.type.startswith(("deepspeed.runtime.", "accelerate.utils.deepspeed."))

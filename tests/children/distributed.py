@@ -16,6 +16,8 @@ import torch.distributed as dist
 from support.idioms import look, marks, only, shared, unregistered
 from support.language_model import Net
 from torch import nn
+from torch.distributed._shard import sharded_tensor
+from torch.distributed._shard.sharding_spec import ChunkShardingSpec
 from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecisionPolicy, fully_shard
@@ -26,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from zoo.trust import suspicions
 
-from paramscope import Report, audit, watch
+from paramscope import Report, Severity, audit, watch
 from paramscope.snapshot import Placement
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -224,21 +226,62 @@ def test_fully_sharded_data_parallel_of_four_ranks() -> None:
         model = FullyShardedDataParallel(
             nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 4)), use_orig_params=keep, device_id=CPU
         )
-        report = look(model, saved=False)
+        # The whole, of which torch's own sum is what lies here.
+        whole: Any = dict.fromkeys(("parameters", "trainable", "by_name"), 4 * 5 + 5 + 5 * 4 + 4)
+        report = look(model, saved=False, **whole)
         check(report, keep=keep)
-        # Sum of what lies here, as torch says it: it knows no global size of a flat parameter's shard.
-        assert report.totals.parameters == sum(p.numel() for p in model.parameters()) in (12, 13)
-        model(torch.ones(1, 4))
-        after = look(model, saved=False)
-        check(after, keep=keep)
+        here = sum(p.numel() for p in model.parameters())
+        assert (report.totals.local, report.cost.parameters) == (here, 4 * here)
+        assert here in (12, 13)
+        names = {"0.weight": (5, 4), "0.bias": (5,), "1.weight": (4, 5), "1.bias": (4,)}
+        shapes = {f"_fsdp_wrapped_module.{name}": shape for name, shape in names.items()}
+        assert {path: report.slots[path].shape for path in shapes} == shapes
+        if not keep:
+            slot = report.slots["_fsdp_wrapped_module._flat_param"]
+            assert (slot.shape, slot.numel, slot.nbytes) == ((49,), 49, 4 * here)
+        optimizer = torch.optim.AdamW(model.parameters())
+        # The state of the shards that are here has their shapes, and so have their gradients.
+        for _ in range(2):
+            model(torch.ones(1, 4)).sum().backward()
+            optimizer.step()
+            after = audit(model, optimizer=optimizer)
+            check(after, keep=keep)
+            assert [finding for finding in after.findings if finding.severity >= Severity.WARNING] == []
+            assert (after.totals.parameters, after.totals.local) == (49, here)
+            kept = sum(each.nbytes for state in optimizer.state.values() for each in state.values())
+            assert after.cost.optimizer_state == kept
+            with FullyShardedDataParallel.summon_full_params(model):
+                gathered = audit(model, optimizer=optimizer if keep else None)
+            assert [finding for finding in gathered.findings if finding.severity >= Severity.WARNING] == []
+            assert gathered.totals.parameters == 49
     # Tied weights are one view of the flat parameter, under two names.
     tied = nn.Sequential(nn.Embedding(8, 4), nn.Linear(4, 8, bias=False))
     tied[1].weight = tied[0].weight
     for keep in (False, True):
         model = FullyShardedDataParallel(copy.deepcopy(tied), use_orig_params=keep, device_id=CPU)
-        report = look(model, saved=False)
+        whole = {"parameters": 32, "trainable": 32, "by_name": 64 if keep else 32}
+        report = look(model, saved=False, **whole)
         assert fsdp_marks(report) == {"_fsdp_wrapped_module.0.weight", "_fsdp_wrapped_module.1.weight"}
-        assert report.totals.hidden == 0
+        assert (report.totals.hidden, report.totals.local) == (0, 8)
+
+
+def test_the_shards_of_a_table_on_four_ranks() -> None:
+    start(4)
+    # This is rank 1.
+    for ranks, rows, here in ((range(4), 10, 3), ((0, 2), 8, 0)):
+        spec = ChunkShardingSpec(dim=0, placements=[f"rank:{rank}/cpu" for rank in ranks])
+        model = nn.Module()
+        model.table = nn.Parameter(sharded_tensor.rand(spec, rows, 6))
+        report = audit(model)
+        assert report.findings == ()
+        slot = report.slots["table"]
+        assert (slot.shape, slot.numel, slot.nbytes, slot.storage) == ((rows, 6), rows * 6, 4 * here * 6, None)
+        assert (report.totals.parameters, report.totals.local, report.totals.nbytes) == (
+            rows * 6,
+            here * 6,
+            4 * here * 6,
+        )
+        assert Report.from_json(report.to_json()) == report
 
 
 def test_fully_shard_of_one_rank() -> None:

@@ -170,5 +170,5 @@ def test_a_real_step_leaves_the_state_that_the_plan_foresees(number: int) -> Non
         load = plan.on(number)
         assert load.optimizer_state == sum(each.nbytes for each in kept)
         assert load.gradients == sum(local(each.grad).nbytes for each in model.parameters())
-        with pytest.raises(MeshError, match="is a DTensor already"):
+        with pytest.raises(MeshError, match="is sharded already"):
             audit(model).plan("fsdp=64")

@@ -27,8 +27,17 @@ _INSTALLED = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
 _HYPOTHESIS = Path(str(hypothesis.__file__)).parent
 # What switches a mode of torch.
 _MODES = ("utils/_contextlib.py", "autograd/grad_mode.py", "_jit_internal.py")
-# What says how large a mesh is.
-_MESHES = ("distributed/device_mesh.py", "distributed/_mesh_layout.py", "distributed/tensor/placement_types.py")
+# What says how large a mesh is, which ranks there are, what FSDP keeps of a module, and what adds to a gradient.
+_MESHES = (
+    "distributed/device_mesh.py",
+    "distributed/_mesh_layout.py",
+    "distributed/tensor/placement_types.py",
+    "distributed/__init__.py",
+    "distributed/distributed_c10d.py",
+    "distributed/_composable_state.py",
+    "distributed/_pycute/",
+    "autograd/graph.py",
+)
 
 
 def foreign(files: Iterable[str], *may_run: str, ours: Path = _OURS, torch: Path = _TORCH) -> set[str]:

@@ -62,7 +62,12 @@ def check(facts: Facts) -> Iterator[Problem | Undecided]:
         known = torch_class(optimizer)
         # A scheduler lowers the rate for a while: what it started from tells what is meant.
         rate = max(number_of(group, "lr") or 0.0, number_of(group, "initial_lr") or 0.0)
-        if known is None or known in _BY_OTHER_MEANS or not 0 < rate <= 2.0 ** -(_BITS[dtype] + 1):
+        if (
+            optimizer.steps_copies
+            or known is None
+            or known in _BY_OTHER_MEANS
+            or not 0 < rate <= 2.0 ** -(_BITS[dtype] + 1)
+        ):
             continue
         for slot, further in distinct(facts, kinds):
             yield Problem(

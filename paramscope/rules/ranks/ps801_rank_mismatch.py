@@ -32,7 +32,7 @@ model[0].requires_grad_(False)
 
 When it is wrong to follow it
 : Where ranks are meant to hold different things. What several ranks have each for themselves, as stages of a pipeline
-  and experts do, is left alone, and so are the shapes that FSDP1 cuts.
+  and experts do, is left alone.
 """
 
 from __future__ import annotations
