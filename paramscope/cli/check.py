@@ -62,7 +62,7 @@ def command(
     format_ = checking.format_for(format_, output)
     check_writable(output)
     check_writable(write_baseline)
-    plan = checking.to_plan(_codes(select), _codes(ignore), fail_on, baseline, write_baseline)
+    plan = checking.to_plan(select, ignore, fail_on, baseline, write_baseline)
     checks, failed = checking.check_all(targets, plan, building, values=values)
     if failed and (not checks or write_baseline is not None):
         raise failed[0]
@@ -86,8 +86,3 @@ def command(
     if failed:
         raise failed[-1]
     return checking.exit_code(checks, plan) or int(bool(otherwise))
-
-
-def _codes(given: tuple[str, ...]) -> tuple[str, ...]:
-    """`PS1,PS501` as two codes."""
-    return tuple(code.strip() for each in given for code in each.split(",") if code.strip())
