@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
     from torch.distributed.device_mesh import DeviceMesh
 
-    from paramscope.loop.watch import OnFinding, Watch
+    from paramscope.loop.watch import Watch
     from paramscope.report.face import Diff, Report
+    from paramscope.report.finding import OnFinding, Severity
     from paramscope.rules.rule import Loaded
     from paramscope.snapshot import RunKind, Snapshot
 
@@ -132,23 +133,31 @@ def watch(
     *,
     steps: bool = False,
     on_finding: OnFinding = "warn",
+    fail_on: Severity | str = "info",
+    select: str | Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
 ) -> Watch:
     """Looks on while a model is trained, and changes nothing: `mark(label)` records what changed since the last mark,
     and, where steps are watched, each step of the optimizers is held against what was meant.
 
     model, optimizer: as for `audit`; both are held weakly. steps: whether steps are watched, through hooks of the
     optimizers. on_finding: what becomes of a finding, besides that it is kept: `warn` issues a FindingsWarning,
-    `raise` raises FindingsError at the step, `collect` does nothing more.
+    `raise` raises FindingsError at the step, `collect` does nothing more. fail_on: the least severity that is warned
+    of, or raised for. select, ignore: the rules that are held against the steps, and those that are not, as the
+    command line names them: `"PS724"`, `"PS721,PS722"`, or a list.
 
     Of the result, `timeline`, `findings` and `report` say what was seen, and `str` all of it. `close()`, or the end
     of a `with` block, detaches.
 
-    Raises NotAModule, NotAnOptimizer.
+    Raises NotAModule, NotAnOptimizer, and RuleError for a rule that there is not.
     """
     with paused_collector():
         from paramscope.loop.watch import Watch
+        from paramscope.rules.choice import choose
+        from paramscope.rules.discovery import discover
 
-        return Watch(model, optimizer, steps=steps, on_finding=on_finding, audit=audit)
+        rules = choose(discover().rules, select, ignore)
+        return Watch(model, optimizer, steps=steps, on_finding=on_finding, fail_on=fail_on, rules=rules, audit=audit)
 
 
 def judge(snapshot: Snapshot, *, rules: Sequence[Loaded] | None = None, target: str | None = None) -> Report:

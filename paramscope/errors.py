@@ -54,6 +54,10 @@ class RanksError(ParamscopeError, RuntimeError):
     """Ranks cannot be asked together: there is no group of them, one does not come, or the audit of one failed."""
 
 
+class MissingLibrary(ParamscopeError, ImportError):
+    """A library that was asked for, and that comes with no installation of this package, is not there."""
+
+
 class TargetError(ParamscopeError):
     """A TARGET of the command line cannot be found, imported or built."""
 

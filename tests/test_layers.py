@@ -33,7 +33,7 @@ LAYERS = (
     ("api", "plugin"),
     ("load",),
     ("testing",),
-    ("cli", "pytest_paramscope"),
+    ("cli", "integrations", "pytest_paramscope"),
     ("__main__",),
 )
 TORCH_SIDE = ("capture", "distributed", "probe", "loop")
@@ -160,6 +160,18 @@ def test_every_layer_is_named() -> None:
             "def f():\n    import paramscope.cli",
             ["paramscope.capture.walk imports paramscope.cli, which is above it"],
         ),
+        (
+            "paramscope.api",
+            "def f():\n    from paramscope.integrations import lightning",
+            ["paramscope.api imports paramscope.integrations.lightning, which is above it"],
+        ),
+        (
+            "paramscope.cli.check",
+            "import paramscope.integrations",
+            ["paramscope.cli.check imports paramscope.integrations, which is above it"],
+        ),
+        ("paramscope.integrations.lightning", "import lightning\nfrom paramscope.api import watch", []),
+        ("paramscope.integrations.lightning", "import torch", ["paramscope.integrations.lightning imports torch"]),
         ("paramscope.capture.walk", "import torch\nfrom paramscope.snapshot import Snapshot", []),
         ("paramscope.api", "if TYPE_CHECKING:\n    from torch import nn", []),
     ],
@@ -169,7 +181,9 @@ def test_planted_violations_are_caught(module: str, source: str, expected: list[
 
 
 def test_all_but_the_torch_side_imports_with_torch_blocked() -> None:
-    names = [name for name in sources() if layer_of(name) not in TORCH_SIDE and not name.endswith("__main__")]
+    # What calls the callbacks of `integrations` has torch: they import it.
+    others = (*TORCH_SIDE, "__main__", "integrations")
+    names = [name for name in sources() if layer_of(name) not in others]
     assert "paramscope.render.terminal.table" in names
     code = "import sys; sys.modules['torch'] = None\n" + "\n".join(f"import {name}" for name in names)
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
@@ -178,6 +192,8 @@ def test_all_but_the_torch_side_imports_with_torch_blocked() -> None:
 
 
 def test_importing_the_package_does_not_import_torch_or_the_command_line() -> None:
-    code = "import sys, paramscope; print(sorted({'torch', 'click', 'tabulate', 'numpy'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    absent = {"torch", "click", "tabulate", "numpy", "lightning", "pytorch_lightning", "transformers"}
+    for name, others in (("", absent), (".integrations", absent), (".integrations.lightning", absent - {"click"})):
+        code = f"import sys, paramscope{name}; print(sorted({others} & set(sys.modules)))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "[]", name

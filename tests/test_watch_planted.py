@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from torch import nn
 from paramscope import Finding, Severity, audit, watch
 from paramscope.api import judge
 from paramscope.errors import FindingsError, FindingsWarning
+from paramscope.rules.choice import RuleError
 from paramscope.rules.discovery import discover
 from paramscope.rules.rule import Loaded
 
@@ -368,6 +369,31 @@ def test_a_warning_is_given_once_and_points_at_the_step() -> None:
         train(model, optimizer, before=lambda number: model.eval() if number == 4 else None)
     (only,) = caught
     assert only.filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("options", "codes", "is_raised"),
+    [
+        ({}, ["PS724"], True),
+        ({"fail_on": Severity.WARNING, "select": "PS724"}, ["PS724"], True),
+        ({"fail_on": "error", "ignore": "PS721,PS722"}, ["PS724"], False),
+        ({"ignore": ["mode-flipped"]}, [], False),
+        ({"select": ["PS721", "PS722"]}, [], False),
+    ],
+    ids=str,
+)
+def test_what_is_asked_and_what_is_raised_for(options: Any, codes: list[str], *, is_raised: bool) -> None:
+    model = Net()
+    optimizer = sgd(model)
+    with watch(model, optimizer, steps=True, on_finding="raise", **options) as watched:
+        raises = pytest.raises(FindingsError, match="PS724") if is_raised else nullcontext()
+        with raises:
+            train(model, optimizer, before=lambda number: model.eval() if number == 4 else None)
+    assert [each.code for each in watched.findings] == codes
+    with pytest.raises(RuleError, match="there is no rule 'PS999'"):
+        watch(model, optimizer, steps=True, ignore="PS999")
+    with pytest.raises(ValueError, match="'fatal' is no severity"):
+        watch(model, optimizer, steps=True, fail_on="fatal")
 
 
 def test_rules_of_loops_are_known_and_no_check_runs_them() -> None:

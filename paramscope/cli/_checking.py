@@ -36,7 +36,7 @@ from paramscope.exceptions.baseline import read_baseline, to_baseline, write_bas
 from paramscope.exceptions.checked import Checked, as_checked
 from paramscope.exceptions.stale import Ran, stale
 from paramscope.report.finding import Severity
-from paramscope.rules.choice import choose, matching, meant_by, on_snapshots
+from paramscope.rules.choice import choose, codes_in, matching, meant_by, on_snapshots
 from paramscope.rules.discovery import discover
 from paramscope.rules.rule import Loaded
 from paramscope.snapshot import Snapshot
@@ -95,7 +95,7 @@ def to_plan(
     found = discover()
     warnings = _unknown_codes(config, found.rules, has_failed=bool(found.failed))
     known = [code for code in config.select if matching(found.rules, code)]
-    rules = choose(found.rules, select or known, ignore)
+    rules = choose(found.rules, codes_in(select) or known, ignore)
     word = fail_on or config.fail_on or "warning"
     if word not in FAIL_ON:
         raise OptionError(f"--fail-on cannot be {word!r}", f"Choose from {', '.join(FAIL_ON)}.")

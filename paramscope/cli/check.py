@@ -63,7 +63,7 @@ def command(
     format_ = checking.format_for(format_, output)
     check_writable(output)
     check_writable(write_baseline)
-    plan = checking.to_plan(_codes(select), _codes(ignore), fail_on, baseline, write_baseline)
+    plan = checking.to_plan(select, ignore, fail_on, baseline, write_baseline)
     checks, failed = checking.check_all(targets, plan, building, values=values)
     if building.ranks and is_other_rank():
         return checking.exit_code(checks, plan)  # the first one writes
@@ -89,8 +89,3 @@ def command(
     if failed:
         raise failed[-1]
     return checking.exit_code(checks, plan) or int(bool(otherwise))
-
-
-def _codes(given: tuple[str, ...]) -> tuple[str, ...]:
-    """`PS1,PS501` as two codes."""
-    return tuple(code.strip() for each in given for code in each.split(",") if code.strip())

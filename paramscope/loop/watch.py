@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from weakref import ref
 
 import torch
@@ -26,17 +26,15 @@ from paramscope.loop.steps import Stepping
 from paramscope.loop.timeline import Moment, Timeline, folded
 from paramscope.render.terminal._finding_lines import lines_of
 from paramscope.render.terminal._layout import Screen
-from paramscope.report.finding import Finding
-from paramscope.rules.discovery import discover
+from paramscope.report.finding import Finding, OnFinding, Severity
 from paramscope.rules.findings import to_findings
 from paramscope.rules.loop.seen import Step
 from paramscope.rules.naming import literal
-from paramscope.rules.rule import Problem
+from paramscope.rules.rule import Loaded, Problem
 
 if TYPE_CHECKING:
     from paramscope.report.face import Report
 
-OnFinding = Literal["warn", "raise", "collect"]
 _COLUMNS = 100
 """Of findings as text."""
 _OURS = __name__.partition(".")[0]
@@ -49,11 +47,20 @@ class Watch:
     """
 
     def __init__(
-        self, model: Any, optimizer: Any, *, steps: bool, on_finding: OnFinding, audit: Callable[..., Report]
+        self,
+        model: Any,
+        optimizer: Any,
+        *,
+        steps: bool,
+        on_finding: OnFinding,
+        fail_on: Severity | str,
+        rules: Iterable[Loaded],
+        audit: Callable[..., Report],
     ) -> None:
-        """audit: makes the report of a model and its optimizers.
+        """rules: of them, those of loops are held against the steps. audit: makes the report of a model and its
+        optimizers.
 
-        Raises NotAModule, NotAnOptimizer, and ValueError for another `on_finding`.
+        Raises NotAModule, NotAnOptimizer, and ValueError for another `on_finding` or `fail_on`.
         """
         if on_finding not in get_args(OnFinding):
             raise ValueError(f"on_finding={on_finding!r}: write one of {', '.join(get_args(OnFinding))}")
@@ -65,6 +72,7 @@ class Watch:
         self._roots = [(path, ref(root)) for path, root in roots]
         self._held = [Held(each) for each in handed]
         self._on_finding = on_finding
+        self._least = Severity(fail_on)
         self._audit = audit
         self._is_closed = False
         self._findings: list[Finding] = []
@@ -82,7 +90,7 @@ class Watch:
         """Slots that were so in every step."""
         self._unheard: dict[str, str] = {}
         """Slots that were thawed and that no optimizer has taken up, by the mark at which that was seen."""
-        self._rules = [loaded for loaded in discover().rules if loaded.rule.needs == "loop"] if steps else []
+        self._rules = [loaded for loaded in rules if loaded.rule.needs == "loop"] if steps else []
         self._reducers = Reducers(roots if steps else (), start, live)
         self._steppings: list[Stepping] = []
         self._hooks: list[Hooks] = []
@@ -223,12 +231,13 @@ class Watch:
             return
         self._findings += found
         self._found_at += [step.number] * len(found)
-        if self._on_finding == "raise":
-            problem = f"{text.plural(len(found), 'finding')} at step {step.number}"
-            raise FindingsError(problem, detail="\n".join(map(str, found)))
-        if self._on_finding == "warn":
+        failing = [finding for finding in found if finding.severity >= self._least]
+        if failing and self._on_finding == "raise":
+            problem = f"{text.plural(len(failing), 'finding')} at step {step.number}"
+            raise FindingsError(problem, detail="\n".join(map(str, failing)))
+        if failing and self._on_finding == "warn":
             level = _users_level()
-            for finding in found:
+            for finding in failing:
                 warnings.warn(str(finding), FindingsWarning, stacklevel=level)
 
     def _lost(self) -> list[str]:

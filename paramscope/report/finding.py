@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from paramscope import text
 
@@ -39,6 +39,10 @@ class Severity(Enum):
 
     def __ge__(self, other: Any) -> bool:
         return self.rank >= other.rank if isinstance(other, Severity) else NotImplemented
+
+
+OnFinding = Literal["warn", "raise", "collect"]
+"""What becomes of a finding while a model is trained, besides that it is kept."""
 
 
 def is_meant(wanted: str, code: str, name: str) -> bool:

@@ -47,13 +47,13 @@ _DIGITS = str.maketrans("OIL", "011")
 """Letters that are taken for digits."""
 
 
-def choose(rules: Sequence[Loaded], select: Sequence[str], ignore: Sequence[str]) -> tuple[Loaded, ...]:
-    """The rules that are selected (all, if none are) and not ignored.
+def choose(rules: Sequence[Loaded], select: str | Sequence[str], ignore: str | Sequence[str]) -> tuple[Loaded, ...]:
+    """The rules that are selected (all, if none are) and not ignored; `"PS1,PS501"` are two codes.
 
     Raises RuleError for what no rule answers to, and where all that an entry selects is ignored.
     """
-    ignored = {each.rule.code: word for word in ignore for each in meant_by(rules, word)}
-    selected = {word: meant_by(rules, word) for word in select}
+    ignored = {each.rule.code: word for word in codes_in(ignore) for each in meant_by(rules, word)}
+    selected = {word: meant_by(rules, word) for word in codes_in(select)}
     for word, meant in selected.items():
         if all(each.rule.code in ignored for each in meant):
             raise RuleError(f"{word} is both selected and ignored", "Keep one of the two.")
@@ -64,6 +64,12 @@ def choose(rules: Sequence[Loaded], select: Sequence[str], ignore: Sequence[str]
     if not chosen:
         raise RuleError("every rule is ignored", "Leave some of them.")
     return chosen
+
+
+def codes_in(given: str | Sequence[str]) -> list[str]:
+    """`PS1,PS501` as two codes; each entry of a list may hold several."""
+    parts = [given] if isinstance(given, str) else given
+    return [code.strip() for each in parts for code in each.split(",") if code.strip()]
 
 
 def on_snapshots(rules: Sequence[Loaded], *, of_ranks: bool = False) -> tuple[Loaded, ...]:

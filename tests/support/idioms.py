@@ -154,10 +154,10 @@ def look(
 
 
 def only(report: Report) -> None:
-    """Nothing stands beside what is registered: no attribute, alias, mark or shared memory."""
+    """Nothing stands beside what is registered: no attribute, alias, shared memory, or mark, but those of units."""
     assert unregistered(report) == []
     assert report.snapshot.aliases == ()
-    assert report.snapshot.oddities == ()
+    assert [each for each in report.snapshot.oddities if each.kind != "unit"] == []
     assert report.sharing == ()
 
 

@@ -1,0 +1,35 @@
+"""The Trainer of transformers → a callback that audits before its first step, and watches the steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paramscope.errors import MissingLibrary
+from paramscope.integrations._fit import Fit
+
+try:
+    from transformers import TrainerCallback
+except ModuleNotFoundError as error:
+    raise MissingLibrary("transformers cannot be imported", "pip install transformers accelerate") from error
+
+
+class ParamscopeCallback(Fit, TrainerCallback):  # type: ignore[misc]  # its types are not read
+    """`Trainer(…, callbacks=[ParamscopeCallback()])`: audits the model with the optimizer that the Trainer has made,
+    prints the report, appends its totals to `trainer.state.log_history`, and watches each step. Nothing is changed.
+
+    `report` and `watch` are there afterwards.
+    """
+
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **others: Any
+    ) -> None:
+        """The optimizer is there, whenever it was made."""
+        is_first = state.is_world_process_zero
+        self._audit(model, optimizer, is_first=is_first)
+        if is_first:
+            state.log_history.append({**self.totals, "step": state.global_step})
+        self._look_on(model, optimizer, is_first=is_first)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Detaches."""
+        self._close()
