@@ -157,9 +157,9 @@ def build(subject: Subject, waiting: Waiting = _unsaid) -> tuple[Any, Any]:
     from paramscope.load.target import check_makers, import_target, load_target
 
     target, building, base = subject.target, subject.building, subject.base
-    if target.endswith(".json"):
-        raise TargetError(f"{target} names no code that builds a model", "Name it: path/model.py:build.")
     with _placed(subject, "target"), waiting(f"importing {target.rpartition(':')[0] or target}", _TRAINS):
+        if target.endswith(".json"):
+            raise TargetError(f"{target} names no code that builds a model", "Name it: path/model.py:build.")
         import_target(target, base)
     if subject.declared is not None:  # which has a place for what is wrong with them
         with _placed(subject, "optimizer"):

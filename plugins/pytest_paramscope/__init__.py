@@ -45,6 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_paramscope.collecting import ask_for_models
 
         ask_for_models(config)
+    elif any(each.partition("::")[0].endswith("pyproject.toml") for each in config.args):
+        from pytest_paramscope.collecting import declared_in
+
+        declared_in(config)  # what is wrong in it is said before anything is collected
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -30,7 +30,7 @@ def ask_for_models(config: pytest.Config) -> None:
     there is none."""
     found = declared_in(config)
     if not found.models:
-        raise pytest.UsageError(f"{OPTION}: there is no model", f"Declare one in pyproject.toml: {MODEL_EXAMPLE}")
+        raise pytest.UsageError(f"{OPTION}: there is no model\nDeclare one in pyproject.toml: {MODEL_EXAMPLE}")
     file = _file_of(found)
     if not any(file == each or file.is_relative_to(each) for each in _paths(config)):
         config.args.append(str(file))
