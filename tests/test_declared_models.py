@@ -494,6 +494,12 @@ def test_tests_of_models_are_chosen_as_others_are(tested: Path) -> None:
     assert "model odd. 模型" in odd.stdout
 
 
+def test_the_file_may_lie_above_the_root_of_pytest(tested: Path) -> None:
+    (tested / "tests" / "pytest.ini").write_text("[pytest]\n")
+    done = pytest_run(tested / "tests", "--paramscope", "-rA", "-k", "gpt")
+    assert outcomes(done) == {"../pyproject.toml::gpt": "PASSED", "../pyproject.toml::gpt lora": "PASSED"}
+
+
 def test_a_failure_says_what_changed_since_the_test_last_passed(tested: Path) -> None:
     assert pytest_run(tested, "--paramscope", "-k", "gpt").returncode == 0
     model = tested / "model.py"

@@ -49,7 +49,11 @@ def _paths(config: pytest.Config) -> Iterable[Path]:
 def models_of(file: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """What collects the models of a pyproject.toml; None for one that declares none for pytest's root."""
     found = declared_in(parent.config)
-    return Models.from_parent(parent, path=file) if found.models and file == _file_of(found) else None
+    if not found.models or file != _file_of(found):
+        return None
+    # Of a file above its root pytest would make no name.
+    name = os.path.relpath(file, parent.config.rootpath).replace(os.sep, "/")
+    return Models.from_parent(parent, path=file, nodeid=name)
 
 
 class Models(pytest.File):
