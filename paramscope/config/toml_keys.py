@@ -11,11 +11,6 @@ import sys
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 Keys = tuple[str | int, ...]
 """The way to a value: keys, and positions in arrays."""
 
@@ -92,7 +87,7 @@ class _Scanner:
             self._pass(_SPACE)
             at = self._at
             part = self._pass(_PART)
-            yield tomllib.loads(f"key = {part}")["key"] if part[0] in "\"'" else part, at
+            yield _unquoted(part) if part[0] in "\"'" else part, at
             self._pass(_SPACE)
             if not self._takes("."):
                 return
@@ -140,3 +135,12 @@ class _Scanner:
         if self._takes(","):
             self._pass(_BLANK)
         return self._takes(sign)
+
+
+def _unquoted(part: str) -> str:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    return str(tomllib.loads(f"key = {part}")["key"])
