@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramscope.config import Config, ConfigError, DeclaredIgnore, read_config, to_config
+from paramscope.config import Config, ConfigError, DeclaredIgnore, Source, read_config, to_config
 from paramscope.report.finding import Severity
 
 FULL = """
@@ -33,7 +33,9 @@ def test_everything_that_may_be_declared(tmp_path: Path) -> None:
         "PS1", "theirs", ("a", "b"), ("net.py:*",), ("third_party/*",), origin="pyproject.toml: ignore[1]"
     )
     severity = (("PS104", Severity.ERROR), ("PS101", Severity.INFO))
-    assert read_config(tmp_path) == Config(("PS1", "PS501"), (first, second), severity, "error", "pyproject.toml")
+    found = read_config(tmp_path)
+    assert found == Config(("PS1", "PS501"), (first, second), severity, "error", (), found.at)
+    assert str(found.at) == "pyproject.toml:5:7"
 
 
 def test_the_nearest_file_that_has_the_table_is_read(tmp_path: Path) -> None:
@@ -43,9 +45,12 @@ def test_the_nearest_file_that_has_the_table_is_read(tmp_path: Path) -> None:
     (inner.parent / "pyproject.toml").write_text('[project]\nname = "other"\n')
     found = read_config(inner)
     assert found.select == ("PS1",)
-    assert found.file == str(tmp_path / "pyproject.toml")
+    assert found.at.source.file == str(tmp_path / "pyproject.toml")
+    assert found.at.source.folder == tmp_path
     (inner / "pyproject.toml").write_text("[tool.paramscope]\n")
-    assert read_config(inner) == Config(file="pyproject.toml")
+    found = read_config(inner)
+    assert found == Config(at=found.at)
+    assert found.at.source.file == "pyproject.toml"
 
 
 def test_nothing_declared_is_nothing(tmp_path: Path) -> None:
@@ -55,7 +60,7 @@ def test_nothing_declared_is_nothing(tmp_path: Path) -> None:
 WRONG = [
     ('selekt = ["PS1"]', "[tool.paramscope] has an unknown key 'selekt'", "Did you mean select?"),
     ("fail_on = 'error'", "has an unknown key 'fail_on'", "Did you mean fail-on?"),
-    ("zzz = 1", "has an unknown key 'zzz'", "Choose from select, ignore, severity, fail-on."),
+    ("zzz = 1", "has an unknown key 'zzz'", "Choose from select, ignore, severity, fail-on, models."),
     ("fail-on = 'errors'", "fail-on cannot be 'errors'", "Did you mean error?"),
     ("fail-on = 3", "fail-on cannot be 3", "Choose from error, warning, info, never."),
     ("select = 3", "select is neither a string nor a list of strings", 'Write select = ["…"]'),
@@ -80,7 +85,7 @@ def test_what_cannot_be(tmp_path: Path, line: str, problem: str, advice: str) ->
     with pytest.raises(ConfigError) as error:
         read_config(tmp_path)
     assert error.value.exit_code == 2
-    assert error.value.problem.startswith("pyproject.toml: ")
+    assert error.value.problem.startswith("pyproject.toml:2:")
     assert problem in error.value.problem
     assert advice in error.value.advice
 
@@ -128,7 +133,7 @@ def test_whatever_stands_there_is_read_or_refused_with_advice(table: object) -> 
     refused: ConfigError | None = None
     found = Config()
     try:
-        found = to_config(table, "pyproject.toml")
+        found = to_config(table, Source("pyproject.toml"))
     except ConfigError as error:
         refused = error
     assert refused is None or refused.advice

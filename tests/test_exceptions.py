@@ -180,14 +180,14 @@ def test_an_ignore_that_matches_nothing_is_told(folder: Path, capsys: pytest.Cap
 def test_a_wrong_configuration_exits_2(folder: Path, key: str, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "pyproject.toml").write_text(f"[tool.paramscope]\n{key}\n")
     assert run("check", "models.py:clean") == 2
-    assert capsys.readouterr().err.startswith("error: pyproject.toml: ")
+    assert capsys.readouterr().err.startswith("error: pyproject.toml:2:")
 
 
 def test_an_unknown_code_in_an_ignore_exits_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     declare(folder, '{code = "PS1O4", reason = "r"}')
     assert run("check", "models.py:clean") == 2
     err = capsys.readouterr().err
-    assert err == "error: pyproject.toml: ignore[0]: there is no rule 'PS1O4'\nhelp: Did you mean PS104?\n"
+    assert err == "error: pyproject.toml:2:11: ignore[0]: there is no rule 'PS1O4'\nhelp: Did you mean PS104?\n"
 
 
 def test_places_are_covered_together_or_not_at_all() -> None:

@@ -5,56 +5,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from paramscope.errors import ParamscopeError
+from paramscope.load.building import Building
 
 
 class ArgumentError(ParamscopeError):
     """An `--arg` that is not `name=literal`."""
 
 
-class Building(NamedTuple):
-    """The options, read."""
-
-    optimizers: tuple[str, ...]
-    """TARGETs of what makes an optimizer for the model."""
-    arguments: dict[str, Any]
-    """Keyword arguments for the target and for these."""
-    meta: bool
-    """Whether it is built on the meta device."""
-    run: str | None
-    """What is run of it; None for nothing, or, where there are inputs, for `graph`."""
-    inputs: str | None
-    """TARGET of what forward is given."""
-    sizes: str | None
-    """Sizes of what forward is given."""
-    loss: str | None
-    """TARGET of a function that makes a scalar of the output."""
-    ranks: bool
-    """Whether the ranks of the job that torchrun starts are asked together."""
-
-    @property
-    def is_run(self) -> bool:
-        """Whether anything is run."""
-        return any(each is not None for each in (self.run, self.inputs, self.sizes, self.loss))
-
-    def as_options(self) -> list[str]:
-        """The options as a command line has them."""
-        single = {"--run": self.run, "--inputs": self.inputs, "--input-size": self.sizes, "--loss": self.loss}
-        return [
-            *(each for optimizer in self.optimizers for each in ("-O", optimizer)),
-            *(each for name, value in self.arguments.items() for each in ("--arg", f"{name}={value!r}")),
-            *(["--meta"] if self.meta else []),
-            *(["--ranks"] if self.ranks else []),
-            *(each for name, said in single.items() if said is not None for each in (name, said)),
-        ]
-
-
-NOTHING = Building((), {}, False, None, None, None, None, False)  # noqa: FBT003
-"""Of a saved report."""
 FLAGS = "-O, --arg, --meta, --ranks, --run, --inputs, --input-size and --loss"
 """The options, as an error names them."""
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import click
 
 from paramscope import source, text
-from paramscope.cli._building import FLAGS, Building
+from paramscope.cli._building import FLAGS
 from paramscope.cli._output import ending, write
-from paramscope.config import FAIL_ON, Config, read_config
+from paramscope.config import FAIL_ON, MODEL_EXAMPLE, Config
 from paramscope.errors import (
     FormatError,
     NotAModule,
@@ -30,13 +30,16 @@ from paramscope.exceptions.apply import (
     accepted,
     check_comments,
     declared_by_comments,
+    declared_rules,
     declared_severities,
+    unknown_codes,
 )
 from paramscope.exceptions.baseline import read_baseline, to_baseline, write_baseline
 from paramscope.exceptions.checked import Checked, as_checked
 from paramscope.exceptions.stale import Ran, stale
+from paramscope.load.building import Building, Subject, declared_subject, look, subject_of
 from paramscope.report.finding import Severity
-from paramscope.rules.choice import choose, codes_in, matching, meant_by, on_snapshots
+from paramscope.rules.choice import meant_by, on_snapshots
 from paramscope.rules.discovery import discover
 from paramscope.rules.rule import Loaded
 from paramscope.snapshot import Snapshot
@@ -46,13 +49,15 @@ _FORMATS = ("text", "json", "github", "sarif", "junit")
 
 
 class OptionError(ParamscopeError):
-    """Options that contradict each other, or a word that an option does not know."""
+    """Options that contradict each other, or a word that an option does not know; or nothing to check."""
 
 
 class Plan(NamedTuple):
     """What holds for all targets of one check."""
 
-    rules: tuple[Loaded, ...]
+    rules: Mapping[str | None, tuple[Loaded, ...]]
+    """By the name of a declared model; under None for all TARGETs."""
+    config: Config
     exceptions: Exceptions
     severities: Mapping[str, Severity]
     """By code."""
@@ -66,6 +71,18 @@ class Judged(NamedTuple):
     checked: Checked
     applied: Applied
     comments: tuple[source.comments.IgnoreComment, ...]
+    unmet: str = ""
+    """How the model differs from what is declared of it."""
+
+
+def subjects(targets: Sequence[str], building: Building, config: Config) -> list[Subject]:
+    """What is to be checked: all declared models, where no target is given. Raises TargetError, OptionError."""
+    if targets:
+        return [subject_of(each, building, lambda: config) for each in targets]
+    if not config.models:
+        advice = f"Write paramscope check TARGET, or declare in pyproject.toml what to check: {MODEL_EXAMPLE}"
+        raise OptionError("TARGET is missing", advice)
+    return [declared_subject(each, building) for each in config.models]
 
 
 def format_for(format_: str | None, output: str | None) -> str:
@@ -82,47 +99,40 @@ def format_for(format_: str | None, output: str | None) -> str:
 
 
 def to_plan(
+    asked: Sequence[Subject],
+    config: Config,
     select: Sequence[str],
     ignore: Sequence[str],
     fail_on: str | None,
     baseline: str | None,
     write_to: str | None,
 ) -> Plan:
-    """Options and configuration as one. Raises RuleError, OptionError, ConfigError, BaselineError."""
+    """Options and configuration as one. Raises RuleError, OptionError, BaselineError."""
     if baseline is not None and write_to is not None:
         raise OptionError("--baseline and --write-baseline contradict each other", "Write first, then read it.")
-    config = read_config(os.getcwd())
     found = discover()
-    warnings = _unknown_codes(config, found.rules, has_failed=bool(found.failed))
-    known = [code for code in config.select if matching(found.rules, code)]
-    rules = choose(found.rules, codes_in(select) or known, ignore)
+    warnings = unknown_codes(config, found.rules, has_failed=bool(found.failed))
+    rules = {
+        each.declared and each.declared.name: declared_rules(
+            config, found.rules, each.declared, select=select, ignore=ignore
+        )
+        for each in asked
+    }
     word = fail_on or config.fail_on or "warning"
     if word not in FAIL_ON:
         raise OptionError(f"--fail-on cannot be {word!r}", f"Choose from {', '.join(FAIL_ON)}.")
     severities = declared_severities(config, found.rules)
-    exceptions = Exceptions(config.ignore, read_baseline(baseline) if baseline is not None else None)
-    return Plan(rules, exceptions, severities, None if word == "never" else Severity(word), warnings)
+    exceptions = Exceptions(config.ignores, read_baseline(baseline) if baseline is not None else None)
+    return Plan(rules, config, exceptions, severities, None if word == "never" else Severity(word), warnings)
 
 
-def _unknown_codes(config: Config, rules: Sequence[Loaded], *, has_failed: bool) -> tuple[str, ...]:
-    """Warnings for codes that may be those of a plugin that could not be loaded. Raises RuleError for others."""
-    named = [(code, f"{config.file}: select") for code in config.select]
-    named += [(ignore.code, ignore.origin) for ignore in config.ignore]
-    named += [(code, f"{config.file}: severity") for code, _ in config.severity]
-    unknown = [(code, where) for code, where in named if not matching(rules, code)]
-    if unknown and not has_failed:
-        meant_by(rules, *unknown[0])
-    return tuple(
-        f"{where}: there is no rule {code!r}, unless in a plugin that cannot be loaded" for code, where in unknown
-    )
-
-
-def checked(target: str, plan: Plan, building: Building, *, values: bool) -> Judged:
-    """One target, built or read, judged anew, without what is accepted."""
+def checked(subject: Subject, plan: Plan, *, values: bool) -> Judged:
+    """One model, built or read, judged anew, without what is accepted."""
     from paramscope.api import judge
 
-    snapshot, name, file = _captured(target, building, values=values)
-    rules = on_snapshots(plan.rules, of_ranks=snapshot.ranks is not None)
+    snapshot, name, file = _captured(subject, values=values)
+    asked = plan.rules[subject.declared and subject.declared.name]
+    rules = on_snapshots(asked, of_ranks=snapshot.ranks is not None)
     report = judge(snapshot, rules=rules, target=name)
     comments = tuple(declared_by_comments(snapshot))
     check_comments(comments)
@@ -133,35 +143,40 @@ def checked(target: str, plan: Plan, building: Building, *, values: bool) -> Jud
     defaults = {loaded.rule.code: loaded.rule.severity for loaded in rules}
     report, applied = accepted(report, plan.exceptions, plan.severities, defaults)
     ignored = {each.finding: each for each in applied.ignored}
-    return Judged(as_checked(report, rules, ignored, file), applied, comments)
+    unmet = ""
+    if subject.declared is not None and subject.declared.is_expected:
+        from paramscope.testing.declared import unmet_declarations
+
+        unmet = unmet_declarations(report, subject.declared, plan.config)
+    return Judged(as_checked(report, rules, ignored, file), applied, comments, unmet)
 
 
-def _captured(target: str, building: Building, *, values: bool) -> tuple[Snapshot, str, str]:
-    """(what is in a TARGET, its name, the file it was read from): read, where it is a saved report, else built and
+def _captured(subject: Subject, *, values: bool) -> tuple[Snapshot, str, str]:
+    """(what is in a model, its name, the file it was read from): read, where it is a saved report, else built and
     captured."""
-    from paramscope.cli._input import look, saved_report
+    from paramscope.cli._input import saved_report
+    from paramscope.cli._waiting import waiting
 
-    saved = saved_report(
-        target, is_built=any((*building, values)), options=FLAGS.replace(" and", ",") + " and --values"
-    )
-    if saved is not None:
-        return saved.snapshot, saved.target or target, target
-    return look(target, building, values=values), target, ""
+    if subject.declared is None:
+        is_built, options = any((*subject.building, values)), FLAGS.replace(" and", ",") + " and --values"
+        saved = saved_report(subject.target, is_built=is_built, options=options)
+        if saved is not None:
+            return saved.snapshot, saved.target or subject.target, subject.target
+    return look(subject, values=values, waiting=waiting), subject.name, ""
 
 
-def check_all(
-    targets: Sequence[str], plan: Plan, building: Building, *, values: bool
-) -> tuple[list[Judged], list[ParamscopeError]]:
-    """All targets that can be built or read, judged, and the errors of the others, which do not stop it."""
+def check_all(asked: Sequence[Subject], plan: Plan, *, values: bool) -> tuple[list[Judged], list[ParamscopeError]]:
+    """All models that can be built or read, judged, and the errors of the others, which do not stop it."""
     checks: list[Judged] = []
     failed: list[ParamscopeError] = []
-    for target in targets:
+    for subject in asked:
         try:
-            checks.append(checked(target, plan, building, values=values))
+            checks.append(checked(subject, plan, values=values))
         except (TargetError, ReportError, RunError, NotAModule, NotAnOptimizer) as error:  # noqa: PERF203
             # Of what is not found, the file or the module is named.
-            is_named = target in error.problem or error.problem.startswith(f"{target.rpartition(':')[0]} ")
-            failed.append(error if len(targets) == 1 or is_named else _of_target(error, target))
+            name = subject.name
+            is_named = name in error.problem or error.problem.startswith(f"{name.rpartition(':')[0]} ")
+            failed.append(error if len(asked) == 1 or is_named else _of_target(error, name))
     return checks, failed
 
 
@@ -169,7 +184,7 @@ def _of_target(error: ParamscopeError, target: str) -> ParamscopeError:
     return type(error)(f"{target}: {error.problem}", error.advice, detail=error.detail)
 
 
-def into_baseline(checks: Sequence[Judged], plan: Plan, file: str) -> list[Judged]:
+def into_baseline(checks: Sequence[Judged], file: str) -> list[Judged]:
     """Writes what stands to a baseline, and accepts it at once. Raises OutputError."""
     baseline = to_baseline([(each.checked.report.target, each.checked.report.findings) for each in checks], file)
     write(write_baseline(baseline), file)
@@ -241,8 +256,8 @@ def stale_lines(checks: Sequence[Judged], plan: Plan) -> list[str]:
     for each in checks:
         report = each.checked.report
         skipped = {one.code for one in report.skipped}
-        asked = (one.rule for one in each.checked.rules if one.rule.code not in skipped)
-        rules = frozenset((rule.code, rule.name) for rule in asked)
+        asked = (one.rule for one in each.checked.rules)
+        rules = frozenset((rule.code, rule.name) for rule in asked if rule.code not in skipped)
         ran.append(Ran(report, each.applied, rules, each.comments))
     return stale(plan.exceptions, ran)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from paramscope.cli._building import Building, building_options
+from paramscope.cli._building import building_options
+from paramscope.load.building import Building
 
 
 @click.command("check")
-@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@click.argument("targets", metavar="[TARGET]...", nargs=-1)
 @building_options
 @click.option("--select", metavar="CODES", multiple=True, help="Only these rules: PS101, or PS1 for all PS1xx.")
 @click.option("--ignore", metavar="CODES", multiple=True, help="Not these rules.")
@@ -43,10 +44,11 @@ def command(
     values: bool,  # noqa: FBT001
 ) -> int:
     """Check TARGETs, saved reports among them, against all rules. Exits 0 if nothing is found at or above
-    --fail-on, 1 if something is, or is not as it was locked, 2 if a target or an option is wrong.
+    --fail-on, 1 if something is, or is not as it was declared or locked, 2 if a target or an option is wrong.
 
-    Rules, severities and accepted findings may be declared under [tool.paramscope] in pyproject.toml; a finding is
-    also accepted on its line: `# paramscope: ignore[PS104] why this is right`.
+    Rules, severities, accepted findings and models may be declared under [tool.paramscope] in pyproject.toml: a
+    TARGET may be the name of such a model, and without one all of them are checked. A finding is also accepted on its
+    line: `# paramscope: ignore[PS104] why this is right`.
 
     \b
     paramscope check model.py:build -O train.py:make_optimizer
@@ -55,35 +57,39 @@ def command(
     paramscope check model.py:build --write-baseline baseline.json
     paramscope check model.py:build --locked
     torchrun --nproc-per-node 4 -m paramscope check train.py:build --ranks
+    paramscope check
     paramscope rules; paramscope explain PS101
     """
     from paramscope.cli import _checking as checking
+    from paramscope.cli._input import project
     from paramscope.cli._output import check_writable, is_other_rank, write
 
     format_ = checking.format_for(format_, output)
     check_writable(output)
     check_writable(write_baseline)
-    plan = checking.to_plan(select, ignore, fail_on, baseline, write_baseline)
-    checks, failed = checking.check_all(targets, plan, building, values=values)
+    config = project()
+    asked = checking.subjects(targets, building, config)
+    plan = checking.to_plan(asked, config, select, ignore, fail_on, baseline, write_baseline)
+    checks, failed = checking.check_all(asked, plan, values=values)
     if building.ranks and is_other_rank():
         return checking.exit_code(checks, plan)  # the first one writes
     if failed and (not checks or write_baseline is not None):
         raise failed[0]
     if write_baseline is not None:
-        checks = checking.into_baseline(checks, plan, write_baseline)
+        checks = checking.into_baseline(checks, write_baseline)
     told = {"show_ignored": show_ignored, "verbose": verbose, "quiet": quiet}
     write(checking.rendered(checks, plan, format_, output, len(failed), **told), output)
     for line in (*plan.warnings, *checking.stale_lines(checks, plan)):
         click.echo(f"warning: {line}", err=True)
     checking.write_job_summary(checks)
-    otherwise = []
+    otherwise = [each.unmet for each in checks if each.unmet]
     if locked or update_lock or lock_file is not None:
-        otherwise = checking.held_to_lock(checks, building, lock_file, is_updated=update_lock)
-        lines = "".join(f"{line}\n" for line in otherwise)
-        if format_ == "text" or output is not None:
-            write(lines, None)
-        else:  # what is read by a program stays whole
-            click.echo(lines, nl=False, err=True)
+        otherwise += checking.held_to_lock(checks, building, lock_file, is_updated=update_lock)
+    lines = "".join(f"{line}\n" for line in otherwise)
+    if format_ == "text" or output is not None:
+        write(lines, None)
+    else:  # what is read by a program stays whole
+        click.echo(lines, nl=False, err=True)
     for one in failed[:-1]:
         click.echo(f"error: {one}", err=True)
     if failed:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paramscope.cli._building import NOTHING, Building, building_options
+from paramscope.cli._building import building_options
 from paramscope.errors import ParamscopeError
+from paramscope.load.building import NOTHING, Building
 
 if TYPE_CHECKING:
     from paramscope.report.face import Report

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from paramscope.cli._building import Building, building_options
+from paramscope.cli._building import building_options
 from paramscope.errors import FormatError
+from paramscope.load.building import Building
 
 ENDINGS = {
     "svg": "svg",

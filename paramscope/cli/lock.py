@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from paramscope.cli._building import Building, building_options
+from paramscope.cli._building import building_options
+from paramscope.load.building import Building
 
 
 @click.command("lock")
@@ -26,14 +27,19 @@ def command(targets: tuple[str, ...], output: str | None, building: Building) ->
     from pathlib import Path
 
     from paramscope import text
-    from paramscope.cli._input import look
+    from paramscope.cli._input import project
     from paramscope.cli._output import check_writable
+    from paramscope.cli._waiting import waiting
+    from paramscope.load.building import look, subject_of
     from paramscope.load.lock import locked, name_in, update
     from paramscope.wire.lock import NAME
 
     file = output or NAME
     check_writable(file)
     lock, here = Path(file).absolute(), Path.cwd()
-    models = {name_in(lock, each, here, building.arguments): locked(look(each, building)) for each in targets}
+    asked = [subject_of(each, building, project) for each in targets]
+    models = {
+        name_in(lock, each.name, here, building.arguments): locked(look(each, waiting=waiting)) for each in asked
+    }
     word = "written" if update(lock, models) else "as it was"
     click.echo(f"{file}: {word}, {text.plural(len(models), 'model')}", err=True)

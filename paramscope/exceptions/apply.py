@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
 from paramscope import source
-from paramscope.config import Config, DeclaredIgnore
+from paramscope.config import Config, DeclaredIgnore, DeclaredModel, Place
 from paramscope.errors import ParamscopeError
 from paramscope.exceptions.baseline import Baseline
 from paramscope.exceptions.fingerprint import fingerprints
 from paramscope.glob import any_of
 from paramscope.report.data import ReportData
 from paramscope.report.finding import Finding, Severity, is_meant, real_file, shown_file
-from paramscope.rules.choice import matching
+from paramscope.rules.choice import choose, codes_in, matching, meant_by
 from paramscope.rules.discovery import discover
 from paramscope.rules.rule import Loaded
 from paramscope.snapshot import Snapshot
@@ -122,13 +122,47 @@ def as_declared(report: Made, config: Config) -> Made:
     """A report with the severities that a configuration gives, and without what it and comments accept."""
     rules = discover().rules
     defaults = {loaded.rule.code: loaded.rule.severity for loaded in rules}
-    found, _ = accepted(report, Exceptions(config.ignore), declared_severities(config, rules), defaults)
+    found, _ = accepted(report, Exceptions(config.ignores), declared_severities(config, rules), defaults)
     return found
 
 
 def declared_severities(config: Config, rules: Sequence[Loaded]) -> dict[str, Severity]:
     """The severities that a configuration gives, by the codes of the rules that it means."""
     return {loaded.rule.code: severity for code, severity in config.severity for loaded in matching(rules, code)}
+
+
+def declared_rules(
+    config: Config,
+    rules: Sequence[Loaded],
+    model: DeclaredModel | None = None,
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> tuple[Loaded, ...]:
+    """The rules that judge a model: those that are selected here, or that it selects, or that the project does; all
+    where nobody selects any. Codes in a configuration that no rule answers to are left out. Raises RuleError."""
+    declared = (model.select if model is not None else ()) or config.select
+    known = [code for code in declared if matching(rules, code)]
+    return choose(rules, codes_in(select) or known, ignore)
+
+
+def unknown_codes(config: Config, rules: Sequence[Loaded], *, has_failed: bool) -> tuple[str, ...]:
+    """Warnings for codes of a configuration that may be those of a plugin that could not be loaded. Raises RuleError
+    for others."""
+    named: list[tuple[str, Place]] = []
+    of_models = ((each.at, each.select, each.ignore) for each in config.models)
+    for at, select, ignores in ((config.at, config.select, config.ignore), *of_models):
+        named += [(code, at.of("select")) for code in select]
+        named += [(each.code, at.of("ignore", number)) for number, each in enumerate(ignores)]
+    named += [(code, config.at.of("severity", code)) for code, _ in config.severity]
+    unknown = [(code, place) for code, place in named if not matching(rules, code)]
+    if unknown and not has_failed:
+        code, place = unknown[0]
+        meant_by(rules, code, f"{place}: {place.name}")
+    return tuple(
+        f"{place}: {place.name}: there is no rule {code!r}, unless in a plugin that cannot be loaded"
+        for code, place in unknown
+    )
 
 
 def check_comments(comments: Iterable[source.comments.IgnoreComment]) -> None:

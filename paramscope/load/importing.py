@@ -13,7 +13,7 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -54,6 +54,22 @@ def import_file(path: Path) -> ModuleType:
             _siblings[new] = path.parent
     _loaded[path] = module
     return module
+
+
+def is_importable(name: str, folder: Path) -> bool:
+    """Whether a dotted name is a module. Nothing is imported: not the packages above it either."""
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return False
+    folders: Sequence[str] | None = None
+    with search_path(folder):
+        for number in range(len(parts)):
+            above = ".".join(parts[: number + 1])
+            finders = (finder.find_spec(above, folders) for finder in sys.meta_path)
+            spec = next((found for found in finders if found is not None), None)
+            if spec is None or (folders := spec.submodule_search_locations) is None:
+                return spec is not None and number == len(parts) - 1
+    return True
 
 
 @contextlib.contextmanager

@@ -53,13 +53,14 @@ def split(target: str) -> tuple[str, str]:
     return place, attribute
 
 
-def _is_file(place: str) -> bool:
+def names_file(place: str) -> bool:
+    """Whether the place of a TARGET is a path, and no dotted name of a module."""
     return place.endswith(".py") or "/" in place or "\\" in place
 
 
 def _folders(target: str, base: Path) -> tuple[Path, ...]:
     place, _ = split(target)
-    return ((base / place).resolve().parent,) if _is_file(place) else (base,)
+    return ((base / place).resolve().parent,) if names_file(place) else (base,)
 
 
 def resolve(target: str, base: Path, sought: Sought) -> Any:
@@ -79,7 +80,7 @@ def resolve(target: str, base: Path, sought: Sought) -> Any:
 
 def import_place(target: str, place: str, base: Path) -> ModuleType:
     """The module or file of a TARGET. Raises TargetError."""
-    if _is_file(place):
+    if names_file(place):
         path = base / place
         if not path.is_file():
             fault = "is a folder" if path.is_dir() else "does not exist"

@@ -29,9 +29,9 @@ class Target(NamedTuple):
     """What each TARGET of an optimizer made for it, likewise."""
 
 
-def import_target(target: str) -> None:
+def import_target(target: str, base: Path) -> None:
     """Imports the module or file of a TARGET, which `load_target` then finds imported. Raises TargetError."""
-    import_place(target, split(target)[0], Path.cwd())
+    import_place(target, split(target)[0], base)
 
 
 def _in_full(optimizer: str, target: str) -> str:
@@ -39,15 +39,21 @@ def _in_full(optimizer: str, target: str) -> str:
     return f"{split(target)[0]}:{optimizer}" if optimizer.isidentifier() else optimizer
 
 
-def surroundings(target: str) -> AbstractContextManager[None]:
+def check_makers(target: str, optimizers: Sequence[str], base: Path) -> None:
+    """Raises TargetError where what makes the optimizers of a TARGET cannot be found."""
+    for each in optimizers:
+        resolve(_in_full(each, target), base, MAKER)
+
+
+def surroundings(target: str, base: Path) -> AbstractContextManager[None]:
     """Within it, the code of a TARGET finds what it was imported and built with."""
-    return running(target, Path.cwd())
+    return running(target, base)
 
 
-def load_beside(other: str, target: str) -> Any:
+def load_beside(other: str, target: str, base: Path) -> Any:
     """What another TARGET names, such as what makes the inputs of the model of the first; a name alone is one in the
     file of that. Raises TargetError."""
-    return resolve(_in_full(other, target), Path.cwd(), _MADE)
+    return resolve(_in_full(other, target), base, _MADE)
 
 
 _MADE = Sought("what to run it with", "make inputs or a loss", lambda *_: True, "make|inputs|batch|loss|criterion")

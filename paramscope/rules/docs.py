@@ -51,7 +51,8 @@ ignore = [
 ```
 
 `path` is a glob of places (`*` crosses dots), `target` of targets, `file` of the file to blame. A finding is accepted
-once every place that it names is covered: what is accepted at one layer is not at another.
+once every place that it names is covered: what is accepted at one layer is not at another. A
+[declared model](../models.md) may have a `select` and an `ignore` of its own.
 
 All of today's findings, so that only new ones count: `paramscope check … --write-baseline baseline.json`, from then
 on `paramscope check … --baseline baseline.json`.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from paramscope import api
 from paramscope.analysis.changes import State, change_lines, changes_between, state_of
+from paramscope.config import Config, read_config
 from paramscope.errors import ParamscopeError
 from paramscope.report.face import Report
 from paramscope.snapshot import Snapshot
@@ -82,15 +84,18 @@ def expect(
             _refuse_stepped(model)
     except ParamscopeError as error:
         raise error.with_traceback(None) from None
-    unmet = _unmet(report, asked)
+    unmet = unmet_by(report, asked)
     if unmet:
-        before, title = remembered, "since this last passed:"
+        before, title = remembered, SINCE
         if like is not None:
             before, title = state_of(_snapshot(like)), "compared with like=:"
-        raise AssertionError(failure_text(unmet, _comparison(before, report.snapshot, title)))
+        raise AssertionError(failure_text(unmet, comparison(before, report.snapshot, title)))
     if memory:
         memory.remember(state_of(report.snapshot))
     return report
+
+
+SINCE = "since this last passed:"
 
 
 def _report(model: Any, optimizer: Any, *, is_judged: bool) -> Report:
@@ -116,7 +121,8 @@ def _refuse_stepped(model: Any) -> NoReturn:
     raise ExpectationError("stepped= says what an optimizer steps, and there is no optimizer", advice)
 
 
-def _unmet(report: Report, asked: Wanted) -> list[Unmet]:
+def unmet_by(report: Report, asked: Wanted, config: Config | None = None) -> list[Unmet]:
+    """What is asked and does not hold. config: the project's; the one that is found from here where there is none."""
     found = [*check_counts(report, asked)]
     if asked.frozen is not None:
         found += check_frozen(report.snapshot, asked.frozen)
@@ -127,7 +133,7 @@ def _unmet(report: Report, asked: Wanted) -> list[Unmet]:
     if asked.stepped is not None:
         found += check_stepped(report, asked.stepped)
     if asked.findings is not None:
-        found += check_findings(report, asked.findings)
+        found += check_findings(report, asked.findings, read_config(Path.cwd()) if config is None else config)
     return found
 
 
@@ -135,7 +141,7 @@ def _snapshot(seen: Report | Snapshot) -> Snapshot:
     return seen.snapshot if isinstance(seen, Report) else seen
 
 
-def _comparison(before: State | None, snapshot: Snapshot, title: str) -> Unmet | None:
+def comparison(before: State | None, snapshot: Snapshot, title: str) -> Unmet | None:
     """What changed since a reference; None without one, without a change, or where nothing is the same."""
     if before is None:
         return None

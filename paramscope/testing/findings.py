@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from paramscope import text
-from paramscope.config import read_config
+from paramscope.config import Config
 from paramscope.exceptions.apply import as_declared
 from paramscope.report.face import Report
 from paramscope.report.finding import Severity
 from paramscope.testing.message import Unmet
 
 
-def check_findings(report: Report, asked: Severity | tuple[str, ...]) -> Iterator[Unmet]:
+def check_findings(report: Report, asked: Severity | tuple[str, ...], config: Config) -> Iterator[Unmet]:
     """What is found and should not be, and codes that should be found and are not.
 
     asked: the least severity of which nothing may be found; or the codes of all that is found, but for infos of other
-    codes.
+    codes. config: what accepts findings, and gives them other severities.
     """
     expected = () if isinstance(asked, Severity) else asked
     least = asked if isinstance(asked, Severity) else Severity.WARNING
-    declared = as_declared(report, read_config(Path.cwd()))
+    declared = as_declared(report, config)
     others = [each for each in declared.findings if each.code not in expected]
     unexpected = [each for each in others if each.severity >= least]
     if unexpected:

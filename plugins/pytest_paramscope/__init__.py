@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture and the marker `paramscope`, and the memory behind both.
+"""The pytest plugin: the fixture, the marker and the option `paramscope`, and the memory behind them.
 
 A plugin is loaded in every run of pytest: this one imports next to nothing, and torch is imported when a test asks
 for it.
@@ -14,6 +14,8 @@ from paramscope.testing.memory import CURRENT_MEMORY
 from pytest_paramscope.cache import CachedMemory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_paramscope.fixture import Paramscope
 
 MARKER = (
@@ -26,6 +28,11 @@ MARKER = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("paramscope")
     group.addoption(
+        "--paramscope",
+        action="store_true",
+        help="Also test each model that [tool.paramscope.models] of pyproject.toml declares.",
+    )
+    group.addoption(
         "--paramscope-update",
         action="store_true",
         help="Write what models marked with locked=True are to paramscope.lock, instead of holding them to it.",
@@ -34,6 +41,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
+    if config.getoption("--paramscope"):
+        from pytest_paramscope.collecting import ask_for_models
+
+        ask_for_models(config)
+    elif any(each.partition("::")[0].endswith("pyproject.toml") for each in config.args):
+        from pytest_paramscope.collecting import declared_in
+
+        declared_in(config)  # what is wrong in it is said before anything is collected
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """The models of a pyproject.toml: where they are asked for, or the file is."""
+    if file_path.name != "pyproject.toml":
+        return None
+    if not parent.config.getoption("--paramscope") and not parent.session.isinitpath(file_path):
+        return None
+    from pytest_paramscope.collecting import models_of
+
+    return models_of(file_path, parent)
 
 
 @pytest.fixture(scope="session", name="paramscope")
