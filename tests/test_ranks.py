@@ -46,10 +46,11 @@ BLOCK = 296
 
 
 CLEAN = ["clean", "sharded", "hybrid", "flat", "flat, kept", "parallel", "sharded twice"]
+NEAR_MISSES = ["ignored by ddp", "shards of zeros", "small and uncut"]
 TRAINED = ["values ddp", "values flat", "values hybrid", "values parallel"]
 
 
-@pytest.mark.parametrize("case", [*CLEAN, *TRAINED])
+@pytest.mark.parametrize("case", [*CLEAN, *NEAR_MISSES, *TRAINED])
 def test_ranks_that_agree(case: str, seen: list[dict[str, Any]]) -> None:
     answers = [each[case] for each in seen]
     assert all("error" not in each for each in answers), answers

@@ -56,6 +56,8 @@ def rank() -> int | None:
 
 def units(walk: Walk) -> dict[str, Unit]:
     """The modules that are trained on several ranks together, by path."""
+    if rank() is None:
+        return {}
     kinds = {name: walk.facts.classes_named(name) for name in (_DDP, _FSDP1, *_FSDP2)}
     if not any(kinds.values()):
         return {}

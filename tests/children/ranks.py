@@ -21,6 +21,7 @@ from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.pipelining import PipelineStage, ScheduleGPipe
+from torch.distributed.tensor import DTensor, Shard
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 from torch.nn.parallel import DistributedDataParallel
 
@@ -284,6 +285,31 @@ def seeds(rank: int, *, of_all: bool) -> Report:
     return audit(nn.ModuleDict({"gate": gate, "expert": nn.Linear(8, 8)}), ranks=True, values=True)
 
 
+def ignored_by_ddp(rank: int) -> Report:
+    """Each rank has an expert of its own, which DistributedDataParallel leaves alone; and what is frozen stays so."""
+    torch.manual_seed(0)
+    model: Any = nn.ModuleDict({"frozen": nn.Linear(8, 8), "gate": nn.Linear(8, 8)})
+    model["frozen"].requires_grad_(requires_grad=False)
+    torch.manual_seed(rank)
+    model["expert"] = nn.Linear(8, 8)
+    names = [f"expert.{name}" for name in ("weight", "bias")]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
+    return audit(DistributedDataParallel(model), ranks=True, values=True)
+
+
+def shards_of_zeros() -> Report:
+    mesh = init_device_mesh("cpu", (4,), mesh_dim_names=("tp",))
+    model = nn.Linear(8, 8, bias=False)
+    model.weight = nn.Parameter(DTensor.from_local(torch.zeros(2, 8), mesh, [Shard(0)]))
+    return audit(model, ranks=True, values=True)
+
+
+def small_and_uncut() -> Report:
+    model = nn.Sequential(nn.Embedding(64, 64), nn.Linear(64, 64))
+    fully_shard(model[1], mesh=init_device_mesh("cpu", (4,)))
+    return audit(model, ranks=True, values=True)
+
+
 def on_meta_elsewhere(rank: int) -> Report:
     """Rank 0 loads, and hands to the others what they hold none of yet."""
     if rank == 0:
@@ -369,6 +395,9 @@ def main(folder: Path) -> None:
         "pipeline, tied": lambda: pipeline(rank, tied=True),
         "seeds": lambda: seeds(rank, of_all=True),
         "seeds of experts": lambda: seeds(rank, of_all=False),
+        "ignored by ddp": lambda: ignored_by_ddp(rank),
+        "shards of zeros": shards_of_zeros,
+        "small and uncut": small_and_uncut,
         "meta": lambda: on_meta_elsewhere(rank),
         "optimizer of some": lambda: optimizer_elsewhere(rank),
         "paramscope": lambda: other_version(rank, "paramscope"),
