@@ -175,6 +175,16 @@ def test_what_is_moved_to_another_kind_of_device_and_back(seen: list[dict[str, A
     assert "has no hook on their gradients" in message
     codes = {code for code, _, _ in of_rank_2("moved, trained", seen)}
     assert codes == {"PS802", "PS804"}
+    ((code, message, paths),) = of_rank_2("moved on one", seen)
+    assert code == "PS804"
+    assert message.startswith("rank[2].module.norm.weight, rank[2].module.norm.bias, ")
+    assert all(path.startswith("rank[2].module.") for path in paths)
+
+
+def test_statistics_of_one_rank(seen: list[dict[str, Any]]) -> None:
+    ((code, message, paths),) = of_rank_2("statistics", seen)
+    assert (code, paths[0]) == ("PS806", "rank[2].1.running_mean")
+    assert "other values than on ranks 0-1,3" in message
 
 
 def test_models_made_of_other_random_numbers(seen: list[dict[str, Any]]) -> None:

@@ -170,6 +170,7 @@ def facts_of(snapshot: Snapshot) -> dict[str, str]:
         if slot.role == "parameter" and slot.registered and slot.tensor not in counted:
             counted.add(slot.tensor)
             said[f"elements {path}"] = str(slot.numel or 0)
+    said |= {f"unheard {each.path}": each.name or "the model" for each in snapshot.oddities if each.kind == "unheard"}
     for optimizer in snapshot.optimizers:
         for group in optimizer.groups:
             options = [f"{name}={text.option(value)}" for name, value in group.options if value not in (None, False)]
@@ -198,7 +199,7 @@ def _differences(said: Said, asked: frozenset[int]) -> Iterator[RankDifference]:
     if len(unbound) < sum(key.startswith("unbound ") for key in said):
         unbound = []  # parts are alike: each rank was meant to have its own of the others
     facts = [each for each in found if each.kind != "unbound"]
-    if not any(each.kind in ("slot", "optimizers", "group", "member") for each in facts):
+    if not any(each.kind not in (*_VALUES, "order") for each in facts):
         facts += _of_order(said.get("order ", {}))
     yield from (*facts[:MOST], *unbound[:1])
 

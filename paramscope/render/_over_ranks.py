@@ -12,10 +12,11 @@ _WHAT = {
     "order": "the order of slots",
     "optimizers": "the optimizers handed over",
     "member": "the groups of",
+    "unheard": "without a hook of DistributedDataParallel,",
     "shard": "shards of",
     "unbound": "all that is trained, as",
 }
-_NOTHING = {"member": "none", "optimizers": "none"}
+_NOTHING = {"member": "none", "optimizers": "none", "unheard": "has one"}
 _LISTED = 8
 """Kinds of ranks, and places where they differ, that are told."""
 

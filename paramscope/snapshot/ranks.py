@@ -4,7 +4,9 @@
 from typing import Literal, NamedTuple
 
 Agreement = Literal["replica", "buffer", "shard", "unbound"]
-Compared = Literal["slot", "order", "optimizers", "group", "member", "replica", "buffer", "shard", "unbound"]
+Compared = Literal[
+    "slot", "order", "optimizers", "group", "member", "unheard", "replica", "buffer", "shard", "unbound"
+]
 Spans = tuple[tuple[int, int], ...]
 """Ranks: the first and the last of each run of them."""
 
@@ -27,8 +29,9 @@ class RankDifference(NamedTuple):
 
     kind: Compared
     """`slot`: what it holds; `order`: that of all slots; `optimizers`: which ones were handed over; `group`: a param
-    group; `member`: the groups of a slot. Of values, as `Checksums` has them: `replica`, `buffer`, `shard` (whose
-    bits are alike) and `unbound`, once for all slots."""
+    group; `member`: the groups of a slot; `unheard`: the DistributedDataParallel that has no hook on its gradient. Of
+    values, as `Checksums` has them: `replica`, `buffer`, `shard` (whose bits are alike) and `unbound`, once for all
+    slots."""
     path: str
     """Of the slot, or of the group: `optimizer[0].groups[1]`; empty for the order and the optimizers."""
     said: tuple[tuple[Spans, str], ...]

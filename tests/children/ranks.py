@@ -226,13 +226,14 @@ def clean_values(how: str) -> Report:
     return audit(model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), ranks=True, values=True)
 
 
-def moved_and_back(steps: int) -> Report:
+def moved_and_back(steps: int, *, moved: bool = True) -> Report:
     """pytorch #104336: on another kind of device, and back, each parameter is another one."""
     torch.manual_seed(0)
     model = DistributedDataParallel(Block())
-    kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    model.to_empty(device="meta")
-    model.to_empty(device="cpu").load_state_dict(kept)
+    if moved:
+        kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        model.to_empty(device="meta")
+        model.to_empty(device="cpu").load_state_dict(kept)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     torch.manual_seed(dist.get_rank())
     for _ in range(steps):
@@ -240,6 +241,15 @@ def moved_and_back(steps: int) -> Report:
         optimizer.step()
         optimizer.zero_grad()
     return audit(model, optimizer=optimizer, ranks=True, values=True)
+
+
+def statistics_of_one(rank: int) -> Report:
+    """Below FSDP each rank keeps its own."""
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8))
+    fully_shard(model, mesh=init_device_mesh("cpu", (4,)))
+    model(torch.randn(4, 8) + (rank == 2))
+    return audit(model, ranks=True, values=True)
 
 
 class Stage(nn.Module):
@@ -390,6 +400,8 @@ def main(folder: Path) -> None:
         **{f"diverged {how}": partial(diverged, rank, how) for how in ("ddp", "hsdp", "norm", "bias")},
         **{f"values {how}": partial(clean_values, how) for how in ("ddp", "flat", "hybrid", "parallel")},
         "moved": lambda: moved_and_back(0),
+        "moved on one": lambda: moved_and_back(0, moved=rank == 2),
+        "statistics": lambda: statistics_of_one(rank),
         "moved, trained": lambda: moved_and_back(20),
         "pipeline": lambda: pipeline(rank, tied=False),
         "pipeline, tied": lambda: pipeline(rank, tied=True),

@@ -40,9 +40,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paramscope import text
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.naming import literal, on_ranks
 from paramscope.rules.rule import Problem, Rule
 
 RULE = Rule("PS804", "ddp-hooks-lost", Severity.ERROR, needs="ranks")
@@ -54,11 +54,21 @@ _HELP = (
 
 
 def check(facts: Facts) -> Iterator[Problem]:
-    """Yields each slot whose gradient no reducer hears of."""
+    """Yields each slot whose gradient no reducer hears of, with its ranks where others do hear of it."""
+    ranks = facts.snapshot.ranks
+    apart = {each.path: each for each in ranks.differences if each.kind == "unheard"} if ranks else {}
+    for path, difference in apart.items():
+        for spans, wrapper in difference.said:
+            if wrapper:
+                yield _problem(on_ranks(spans, path), wrapper)
     for each in facts.oddities("unheard"):
-        wrapper = text.name(str(each.name)) or "the model"
-        message = (
-            f"{{0}} {{0|is|are}} trainable, but DistributedDataParallel ({wrapper}) has no hook on "
-            "{0|its gradient|their gradients}, which {0|is|are} not averaged over the ranks."
-        )
-        yield Problem((each.path,), message, _HELP, blame=None, alike=each.name)
+        if each.path not in apart:
+            yield _problem((each.path,), each.name or "the model")
+
+
+def _problem(paths: tuple[str, ...], wrapper: str) -> Problem:
+    message = (
+        f"{{0}} {{0|is|are}} trainable, but DistributedDataParallel ({literal(wrapper)}) has no hook on "
+        "{0|its gradient|their gradients}, which {0|is|are} not averaged over the ranks."
+    )
+    return Problem(paths, message, _HELP, blame=None, alike=wrapper)
