@@ -153,7 +153,7 @@ def test_merge(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     files = [saved(tmp_path, f"rank{rank}.json", audit(frozen if rank == 10 else net())) for rank in (0, 2, 10)]
     assert run("merge", *files) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "each of ranks [0,2,10] holds 26 parameters" in shown
+    assert "ranks [0,2,10] each hold 26 parameters" in shown
     assert "PS801 rank-mismatch" in shown
     assert "rank[10].0.weight is frozen 4×3 float32 cpu; on ranks 0,2: trainable 4×3 float32 cpu." in shown
     job = str(tmp_path / "job.json")
@@ -226,7 +226,7 @@ def test_check_on_all_ranks(tmp_path: Path) -> None:
     assert "on rank" in found.stdout
     shown = done["inspect train.py:plain"]
     assert shown.returncode == 0, shown.stderr[-2000:]
-    assert shown.stdout.count("each of ranks [0-1] holds 6 parameters") == 1
+    assert shown.stdout.count("ranks [0-1] each hold 6 parameters") == 1
 
 
 def test_check_ranks_without_a_launcher(

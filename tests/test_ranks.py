@@ -88,8 +88,8 @@ def test_a_rank_that_differs_is_named(seen: list[dict[str, Any]]) -> None:
             ["slot", "1.bias", [[[0, 1, 3], "trainable 3 float32 cpu"], [[2], "frozen 3 float32 cpu"]]]
         ]
     text = " ".join(seen[1]["frozen"]["text"].split())
-    assert "ranks differ: 1.bias: ranks [0-1,3] trainable 3 float32 cpu; ranks [2] frozen 3 float32 cpu" in text
-    assert "each of ranks [0-3] holds 109 parameters, 468 B, 9 slots" in text
+    assert "ranks differ: 1.bias: ranks [0-1,3] trainable 3 float32 cpu; rank [2] frozen 3 float32 cpu" in text
+    assert "ranks [0-3] each hold 109 parameters, 468 B, 9 slots" in text
 
 
 def test_shapes_and_slots_that_differ(seen: list[dict[str, Any]]) -> None:

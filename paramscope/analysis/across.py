@@ -195,6 +195,8 @@ def _tuples(spans: Iterable[Iterable[int]]) -> tuple[tuple[int, int], ...]:
 def _differences(said: Said, asked: frozenset[int]) -> Iterator[RankDifference]:
     """Where ranks differ; asked: all of them."""
     found = [each for key, by_words in said.items() for each in _of_key(key, by_words, asked)]
+    missing = {each.path for each in found if each.kind == "slot" and not all(words for _, words in each.said)}
+    found = [each for each in found if each.kind != "member" or each.path not in missing]
     unbound = [each for each in found if each.kind == "unbound"]
     if len(unbound) < sum(key.startswith("unbound ") for key in said):
         unbound = []  # parts are alike: each rank was meant to have its own of the others

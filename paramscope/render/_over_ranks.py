@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from paramscope import text
 from paramscope.render._pieces import Name, Pieces, joined
 from paramscope.report.data import ReportData
 from paramscope.snapshot import numbers_in
 
-_OF_VALUES = ("replica", "buffer", "shard", "unbound")
-_WHAT = {
-    "order": "the order of slots",
-    "optimizers": "the optimizers handed over",
-    "member": "the groups of",
-    "unheard": "without a hook of DistributedDataParallel,",
-    "shard": "shards of",
-    "unbound": "all that is trained, as",
-}
-_NOTHING = {"member": "none", "optimizers": "none", "unheard": "has one"}
 _LISTED = 8
 """Kinds of ranks, and places where they differ, that are told."""
+_TOLD = ("slot", "order", "optimizers", "group", "member")
+"""Differences that may be meant. Of the others there are findings."""
 
 
 def sentences(report: ReportData) -> list[Pieces]:
@@ -30,27 +24,30 @@ def sentences(report: ReportData) -> list[Pieces]:
     for rank, *held in ranks.records:
         alike.setdefault(tuple(held), []).append(rank)  # type: ignore[arg-type]  # three of them
     held_by = [
-        f"[{text.ranges(found)}] holds {text.plural(parameters, 'parameter')}, {text.nbytes(nbytes)}, "
-        f"{text.plural(slots, 'slot')}"
+        f"{_ranks(found)} {'each hold' if len(found) > 1 else 'holds'} {text.plural(parameters, 'parameter')}, "
+        f"{text.nbytes(nbytes)}, {text.plural(slots, 'slot')}"
         for (parameters, nbytes, slots), found in alike.items()
     ]
     more = "; …" if len(held_by) > _LISTED else ""
-    found: list[Pieces] = [[f"each of ranks {'; '.join(held_by[:_LISTED])}{more}"]]
+    found: list[Pieces] = [[f"{'; '.join(held_by[:_LISTED])}{more}"]]
     if ranks.parameters not in (None, report.totals.parameters):
         found.append([f"together they hold {text.plural(ranks.parameters or 0, 'parameter')}"])
-    for kind, path, said in ranks.differences[:_LISTED]:
-        is_value = kind in _OF_VALUES
-        told = [
-            [
-                f"ranks [{text.ranges(numbers_in(spans))}]",
-                *(() if is_value else (" ", Name(words or _NOTHING.get(kind, "do not have it")))),
-            ]
-            for spans, words in said
-        ]
-        what = _WHAT.get(kind, "")
-        lead = "the same bits on " if kind == "shard" else "other values on " if is_value else ""
-        name = [each for each in (what, " " if what and path else "", path and Name(path)) if each]
-        found.append(["ranks differ: " if kind != "shard" else "ranks: ", *name, ": ", lead, *joined(told, "; ")])
-    if len(ranks.differences) > _LISTED:
-        found.append([f"ranks differ in {text.plural(len(ranks.differences) - _LISTED, 'more place')}"])
+    differences = [each for each in ranks.differences if each.kind in _TOLD]
+    for kind, path, said in differences[:_LISTED]:
+        told: list[Pieces] = []
+        for numbers, words in ((numbers_in(spans), words) for spans, words in said):
+            nothing = f"{'do' if len(numbers) > 1 else 'does'} not have it" if kind == "slot" else "none"
+            told.append([f"{_ranks(numbers)} ", Name(words or nothing)])
+        what: dict[str, Pieces] = {
+            "order": ["the order of slots"],
+            "optimizers": ["the optimizers that were handed over"],
+            "member": ["the groups of ", Name(path)],
+        }
+        found.append(["ranks differ: ", *what.get(kind, [Name(path)]), ": ", *joined(told, "; ")])
+    if len(differences) > _LISTED:
+        found.append([f"ranks differ in {text.plural(len(differences) - _LISTED, 'more place')}"])
     return found
+
+
+def _ranks(numbers: Sequence[int]) -> str:
+    return f"rank{'s' if len(numbers) > 1 else ''} [{text.ranges(numbers)}]"

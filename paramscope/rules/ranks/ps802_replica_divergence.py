@@ -54,8 +54,8 @@ from paramscope.snapshot import numbers_in
 RULE = Rule("PS802", "replica-divergence", Severity.ERROR, needs="ranks")
 
 _HELP = (
-    "Load and change weights alike on every rank, or before the model is wrapped. To go on from here, broadcast them "
-    "from one rank: torch.distributed.broadcast({0|it|each}, src=0)."
+    "Load and change weights alike on every rank, or before the model is wrapped. To go on from here, hand out those "
+    "of one rank: torch.distributed.broadcast(parameter.data, src=0)."
 )
 
 
