@@ -9,12 +9,16 @@ import subprocess
 import sys
 import time
 import zlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from benchmarks.seconds import Job
 from paramscope import Snapshot, audit, capture
@@ -31,12 +35,20 @@ _WORDS = 1 << 26
 def rank_jobs(repeats: int, *, is_quick: bool) -> list[Job]:
     """Every job, each run so many times."""
     extra, nbytes = _of_four(repeats)
+    apart = float(_started("plan"))
     taken = [simulated(_MANY) for _ in range(1 if is_quick else min(repeats, 3))]
     seconds = [each.seconds for each in taken]
     held = "`audit(ranks=True)` of GPT-2 on 4 ranks"
     return [
         Job(f"{held}, beside `audit`", "ms more", 50.0, statistics.median(extra), (min(extra), max(extra))),
         Job(f"{held}, what a rank tells", "bytes a slot", 64.0, nbytes, (nbytes, nbytes)),
+        Job(
+            '`report.plan("fsdp=64")` of GPT-2, beside torch\'s fake group of 64 ranks',
+            "bytes apart",
+            0.0,
+            apart,
+            (apart, apart),
+        ),
         Job("checksums of 256 MiB", "× numpy's sum of it", 2.0, *_checksums(repeats)),
         Job(
             f"{_MANY:,} ranks of GPT-2 in turn, some of them different",
@@ -127,18 +139,23 @@ def _checksums(repeats: int) -> tuple[float, tuple[float, float]]:
 
 def _of_four(repeats: int) -> tuple[list[float], float]:
     """(milliseconds more that an audit of all ranks takes, bytes that each tells of a slot)."""
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(_RANKS), "--rdzv-backend", "c10d"]
-    launch += ["--rdzv-endpoint", "localhost:0", "-m", "benchmarks.ranks", str(repeats)]
+    launch = ["torch.distributed.run", "--nproc-per-node", str(_RANKS), "--rdzv-backend", "c10d"]
+    launch += ["--rdzv-endpoint", "localhost:0", "-m"]
+    extra, nbytes = json.loads(_started("four", str(repeats), by=launch))
+    return extra, nbytes
+
+
+def _started(*arguments: str, by: Sequence[str] = ()) -> str:
+    """What this module prints as a program of its own; by: the module that starts it."""
     done = subprocess.run(
-        [sys.executable, *launch],
+        [sys.executable, "-m", *by, "benchmarks.ranks", *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=True,
         timeout=300,
     )
-    extra, nbytes = json.loads(done.stdout)
-    return extra, nbytes
+    return done.stdout
 
 
 def _on_one_rank(repeats: int) -> None:
@@ -160,5 +177,22 @@ def _on_one_rank(repeats: int) -> None:
     dist.destroy_process_group()
 
 
+def _plan_beside_a_fake_group() -> None:
+    """Prints by how many bytes a plan is wrong of what `fully_shard` makes, on the ranks where it is most."""
+    planned = audit(_gpt2()).plan("fsdp=64")
+    apart = 0
+    for rank in range(64):
+        dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=64)
+        model: Any = _gpt2()
+        fully_shard(model, mesh=init_device_mesh("cpu", (64,)))
+        local = [each.to_local() for each in model.parameters()]
+        apart = max(apart, abs(planned.on(rank).parameters - sum(each.nbytes for each in local)))
+        dist.destroy_process_group()
+    print(apart)
+
+
 if __name__ == "__main__":
-    _on_one_rank(int(sys.argv[1]))
+    if sys.argv[1] == "plan":
+        _plan_beside_a_fake_group()
+    else:
+        _on_one_rank(int(sys.argv[2]))
