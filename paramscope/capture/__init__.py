@@ -166,14 +166,14 @@ def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed],
     tensor_columns, storage_columns = tensors.columns(memberships)
     looked_at = sums = None
     number = rank()
-    if values and number is not None:
-        with isolated(walk.notes, "", "what it has in common with other ranks"):
-            sums, unsummed = checksums_of(walk, units)
-            walk.notes.extend(unsummed)
     if values:
         with isolated(walk.notes, "", "what its values are"):
             looked_at, unread = value_facts(tensors.held, walk.registered_paths())
             walk.notes.extend(unread)
+    if values and number is not None:
+        with isolated(walk.notes, "", "what it has in common with other ranks"):
+            sums, unsummed = checksums_of(walk, units)
+            walk.notes.extend(each for each in unsummed if each not in walk.notes)
     facts: dict[str, Any] = {
         "roots": tuple(path for path, _ in roots),
         "torch_version": str(torch.__version__),

@@ -179,37 +179,33 @@ class _Bound(NamedTuple):
 
 
 def checksums_of(walk: Walk, found: dict[str, Unit]) -> tuple[tuple[Checksums, ...], list[Note]]:
-    """Checksums of what should agree with other ranks, or should not; a note on what could not be read."""
-    held, paths, tensors, seen = walk.tensors.held, dict[tuple[Agreement, tuple[int, ...]], list[str]](), [], set()
-    reasons: dict[tuple[Agreement, tuple[int, ...]], str] = {}
-    order: list[tuple[Agreement, tuple[int, ...]]] = []
-    unread: dict[str, list[str]] = {}
+    """Checksums of what should agree with other ranks, or should not; notes on what could not be read."""
     binding = _Binding(walk, found)
+    paths: list[str] = []
+    tensors: list[Any] = []
+    kept: list[list[_Bound]] = []
+    unread: dict[str, list[str]] = {}
+    seen = set()
     for module, name, hold, number in walk.slots:
         if number < 0 or number in seen or not walk.is_sealed(number):
             continue
         seen.add(number)
         path = slot_path(walk.paths[module], name, hold)
-        tensor, bounds = binding.of(path, module, held[number], is_parameter=hold == PARAMETER)
+        tensor, bounds = binding.of(path, module, walk.tensors.held[number], is_parameter=hold == PARAMETER)
+        bounds = [each for each in bounds if len(each.ranks) > 1]
         if bounds and (reason := why_unread(tensor)):
             unread.setdefault(reason, []).append(path)
             continue
-        for bound in bounds:
-            if len(bound.ranks) < 2 or (bound.kind in ("shard", "unbound") and looks_constant(tensor)):
-                continue
-            key = bound.kind, bound.ranks
-            reasons.setdefault(key, bound.by)
-            paths.setdefault(key, []).append(path)
-            order.append(key)
+        bounds = [each for each in bounds if each.kind in ("replica", "buffer") or not looks_constant(tensor)]
+        if bounds:
+            paths.append(path)
             tensors.append(tensor)
-    codes: dict[tuple[Agreement, tuple[int, ...]], list[str]] = {}
-    for key, code in zip(order, checksums(tensors), strict=True):
-        codes.setdefault(key, []).append(code)
-    sums = tuple(
-        Checksums(kind, ranks, reasons[kind, ranks], tuple(zip(held_by, codes[kind, ranks], strict=True)))
-        for (kind, ranks), held_by in paths.items()
-    )
-    return sums, unread_notes(unread)
+            kept.append(bounds)
+    codes: dict[_Bound, list[tuple[str, str]]] = {}
+    for path, code, bounds in zip(paths, checksums(tensors), kept, strict=True):
+        for bound in bounds:
+            codes.setdefault(bound, []).append((path, code))
+    return tuple(Checksums(*bound, tuple(held)) for bound, held in codes.items()), unread_notes(unread)
 
 
 class _Binding:
