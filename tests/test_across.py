@@ -103,6 +103,19 @@ def test_ranks_of_another_replica_are_not_compared() -> None:
     assert together(enumerate([low, low, high, high])).ranks.differences == ()  # type: ignore[union-attr]
 
 
+def test_what_several_things_keep_alike_is_all_compared() -> None:
+    """The same ranks, once by DistributedDataParallel, and once by a mesh."""
+
+    def of_two(code: str) -> Snapshot:
+        facts = SEEN[0]._facts()
+        one = Checksums("replica", (0, 1), "DistributedDataParallel", (("0.weight", code),))
+        other = Checksums("replica", (0, 1), "the mesh dp", (("1.weight", "bb"),))
+        return Snapshot(**{**facts, "checksums": (one, other)})
+
+    ((_, path, _),) = asked([of_two("aa"), of_two("cc")]).ranks.differences  # type: ignore[union-attr]
+    assert path == "0.weight"
+
+
 def test_shards_are_told_where_they_are_alike() -> None:
     apart = [with_codes(("0.weight", code), kind="shard") for code in ("aa", "bb", "cc")]
     assert asked(apart).ranks.differences == ()  # type: ignore[union-attr]

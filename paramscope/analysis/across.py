@@ -71,9 +71,9 @@ class Rank:
 
     def __init__(self, snapshot: Snapshot, rank: int) -> None:
         self._rank, self._facts = rank, facts_of(snapshot)
-        self._values = {
-            f"{each.kind} {text.ranges(each.ranks)}": dict(each.codes) for each in snapshot.checksums or ()
-        }
+        self._values: dict[str, dict[str, str]] = {}
+        for each in snapshot.checksums or ():
+            self._values.setdefault(f"{each.kind} {text.ranges(each.ranks)}", {}).update(each.codes)
         totals = count_totals(snapshot)
         held = totals.parameters if totals.local is None else totals.local
         said = {
