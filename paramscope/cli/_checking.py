@@ -45,7 +45,10 @@ from paramscope.rules.rule import Loaded
 from paramscope.snapshot import Snapshot
 
 _ENDINGS = {"json": "json", "sarif": "sarif", "xml": "junit"}
-_FORMATS = ("text", "json", "github", "sarif", "junit")
+FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
+_AS_RUFF_HAS_THEM = ("full", "concise")
+"""The text, and a line for each finding: `-f text` and `-f text -q`."""
+FORMAT_VARIABLE = "PARAMSCOPE_OUTPUT_FORMAT"
 
 
 class OptionError(ParamscopeError):
@@ -86,16 +89,24 @@ def subjects(targets: Sequence[str], building: Building, config: Config) -> list
 
 
 def format_for(format_: str | None, output: str | None) -> str:
-    """The requested format, or the one that the output's ending implies. Raises FormatError."""
+    """The requested format, or the one that the output's ending implies, or the environment's. Raises FormatError."""
+    origin = ""
+    if format_ is None and ending(output) in _ENDINGS:
+        return _ENDINGS[ending(output)]
     if format_ is None:
-        return _ENDINGS.get(ending(output), "text")
-    if format_ not in _FORMATS:
-        near = nearest(format_, _FORMATS, n=1)
+        format_, origin = os.environ.get(FORMAT_VARIABLE) or "text", f"{FORMAT_VARIABLE}: "
+    if format_ not in (*FORMATS, *_AS_RUFF_HAS_THEM):
+        near = nearest(format_, FORMATS, n=1)
         raise FormatError(
-            f"a check cannot be written as {format_!r}",
-            f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(_FORMATS)}; inspect has more.",
+            f"{origin}a check cannot be written as {format_!r}",
+            f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(FORMATS)}; inspect has more.",
         )
-    return format_
+    return "text" if format_ == "full" else format_
+
+
+def is_for_people(format_: str) -> bool:
+    """Whether it is a text, which no program reads."""
+    return format_ in ("text", "concise")
 
 
 def to_plan(
@@ -206,11 +217,12 @@ def rendered(
     every = [each.checked for each in checks]
     if format_ == "json":
         return _as_json(every)
-    if format_ == "text":
+    if is_for_people(format_):
         from paramscope.cli._output import text_width, wants_color
         from paramscope.render.terminal.text import render_checks
 
         told["verbose"] |= plan.fail_on is Severity.INFO
+        told["quiet"] |= format_ == "concise"
         width, color = text_width(), wants_color(output)
         return render_checks(every, width=width, color=color, unchecked=unchecked, **told)
     options = {"fail_on": plan.fail_on.value if plan.fail_on else "never"} if format_ == "junit" else {}

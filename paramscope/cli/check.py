@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import click
 
+from paramscope.cli import _completing as completing
 from paramscope.cli._building import building_options
 from paramscope.load.building import Building
 
 
 @click.command("check")
-@click.argument("targets", metavar="[TARGET]...", nargs=-1)
+@click.argument("targets", metavar="[TARGET]...", nargs=-1, shell_complete=completing.targets)
 @building_options
-@click.option("--select", metavar="CODES", multiple=True, help="Only these rules: PS101, or PS1 for all PS1xx.")
-@click.option("--ignore", metavar="CODES", multiple=True, help="Not these rules.")
-@click.option("--fail-on", metavar="SEVERITY", help="error, warning (the default), info, or never.")
-@click.option("-f", "--format", "format_", metavar="FORMAT", help="text (the default), json, github, sarif or junit.")
+@click.option(
+    "--select",
+    metavar="CODES",
+    multiple=True,
+    help="Only these rules: PS101, or PS1 for all PS1xx.",
+    shell_complete=completing.codes,
+)
+@click.option("--ignore", metavar="CODES", multiple=True, help="Not these rules.", shell_complete=completing.codes)
+@click.option(
+    "--fail-on",
+    metavar="SEVERITY",
+    help="error, warning (the default), info, or never.",
+    shell_complete=completing.severities,
+)
+@click.option(
+    "-f",
+    "--format",
+    "--output-format",
+    "format_",
+    metavar="FORMAT",
+    shell_complete=completing.check_formats,
+    help="text (the default), json, github, gitlab, sarif or junit; as in ruff also full, which is text, and "
+    "concise, which is text -q. PARAMSCOPE_OUTPUT_FORMAT sets another default.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; .json, .sarif and .xml imply the format.")
 @click.option("--show-ignored", is_flag=True, help="In text: also list accepted findings, with the reasons.")
 @click.option("-v", "--verbose", is_flag=True, help="In text: show infos in full, which else are counted.")
@@ -86,7 +107,7 @@ def command(
     if locked or update_lock or lock_file is not None:
         otherwise += checking.held_to_lock(checks, building, lock_file, is_updated=update_lock)
     lines = "".join(f"{line}\n" for line in otherwise)
-    if format_ == "text" or output is not None:
+    if checking.is_for_people(format_) or output is not None:
         write(lines, None)
     else:  # what is read by a program stays whole
         click.echo(lines, nl=False, err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from paramscope.cli import _completing as completing
 from paramscope.cli._building import building_options
 from paramscope.errors import FormatError
 from paramscope.load.building import Building
@@ -23,7 +24,7 @@ CHARTS = {"treemap": "treemap", "treemap.svg": "treemap", "cost_bars": "cost_bar
 
 
 @click.command("graph")
-@click.argument("target")
+@click.argument("target", shell_complete=completing.targets)
 @building_options
 @click.option("-o", "--output", metavar="FILE", help="model.svg, .png, .pdf, .dot or .mmd (Mermaid).")
 @click.option(
@@ -31,6 +32,7 @@ CHARTS = {"treemap": "treemap", "treemap.svg": "treemap", "cost_bars": "cost_bar
     "--format",
     "format_",
     metavar="FORMAT",
+    shell_complete=completing.among(*ENDINGS.values(), *CHARTS),
     help="svg, png, pdf, dot (the default) or mermaid; treemap or cost_bars, which are SVG.",
 )
 @click.option("--depth", metavar="N", type=int, help="Close modules N steps below the root.")

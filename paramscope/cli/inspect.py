@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from paramscope.cli import _completing as completing
 from paramscope.cli._building import building_options
 from paramscope.errors import FormatError
 from paramscope.load.building import Building
@@ -23,13 +24,14 @@ class _Lists(click.Command):
 
 
 @click.command("inspect", cls=_Lists)
-@click.argument("target")
+@click.argument("target", shell_complete=completing.targets)
 @building_options
 @click.option(
     "-f",
     "--format",
     "format_",
     metavar="FORMAT",
+    shell_complete=completing.formats,
     help="tree (the default), table (a row a slot), optimizer, summary, html, json, …: all are listed below.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending implies the format.")

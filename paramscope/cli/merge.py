@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from paramscope.cli import _completing as completing
 from paramscope.errors import RanksError
 
 if TYPE_CHECKING:
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 
 @click.command("merge")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("-f", "--format", "format_", metavar="FORMAT", help="tree (the default), json, html, …: as of inspect.")
+@click.option(
+    "-f",
+    "--format",
+    "format_",
+    metavar="FORMAT",
+    help="tree (the default), json, html, …: as of inspect.",
+    shell_complete=completing.formats,
+)
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending implies the format.")
 def command(files: tuple[str, ...], format_: str | None, output: str | None) -> None:
     """Show what the ranks of a job hold, and where they differ, from the report that each of them has saved. Ranks
