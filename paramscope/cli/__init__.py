@@ -85,8 +85,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line and exits: 0, 1 where a check found something, or 2 with a short error on stderr."""
     try:
         code = cli.main(args=arguments, prog_name="paramscope", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
+    except click.exceptions.Abort as abort:
+        during = f" {abort.__cause__}" if isinstance(abort.__cause__, KeyboardInterrupt) else ""
+        click.echo(f"interrupted{during}".rstrip(), err=True)
         sys.exit(130)
     except click.UsageError as error:
         if error.ctx is not None and not error.ctx.args and error.message == error.ctx.get_help():

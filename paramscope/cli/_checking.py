@@ -13,6 +13,7 @@ import click
 from paramscope import source, text
 from paramscope.cli._building import FLAGS
 from paramscope.cli._output import ending, write
+from paramscope.cli._waiting import waiting
 from paramscope.config import FAIL_ON, MODEL_EXAMPLE, Config
 from paramscope.errors import (
     FormatError,
@@ -144,7 +145,8 @@ def checked(subject: Subject, plan: Plan, *, values: bool) -> Judged:
     snapshot, name, file = _captured(subject, values=values)
     asked = plan.rules[subject.declared and subject.declared.name]
     rules = on_snapshots(asked, of_ranks=snapshot.ranks is not None)
-    report = judge(snapshot, rules=rules, target=name)
+    with waiting(f"checking {name}"):
+        report = judge(snapshot, rules=rules, target=name)
     comments = tuple(declared_by_comments(snapshot))
     check_comments(comments)
     if not discover().failed:
@@ -166,7 +168,6 @@ def _captured(subject: Subject, *, values: bool) -> tuple[Snapshot, str, str]:
     """(what is in a model, its name, the file it was read from): read, where it is a saved report, else built and
     captured."""
     from paramscope.cli._input import saved_report
-    from paramscope.cli._waiting import waiting
 
     if subject.declared is None:
         is_built, options = any((*subject.building, values)), FLAGS.replace(" and", ",") + " and --values"
@@ -176,8 +177,17 @@ def _captured(subject: Subject, *, values: bool) -> tuple[Snapshot, str, str]:
     return look(subject, values=values, waiting=waiting), subject.name, ""
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interrupt between several targets. Holds what was judged before it, and the errors of what could not be."""
+
+    def __init__(self, words: str, checks: list[Judged], failed: list[ParamscopeError]) -> None:
+        super().__init__(words)
+        self.checks, self.failed = checks, failed
+
+
 def check_all(asked: Sequence[Subject], plan: Plan, *, values: bool) -> tuple[list[Judged], list[ParamscopeError]]:
-    """All models that can be built or read, judged, and the errors of the others, which do not stop it."""
+    """All models that can be built or read, judged, and the errors of the others, which do not stop it. Raises
+    Interrupted where one target is interrupted, and others were judged before."""
     checks: list[Judged] = []
     failed: list[ParamscopeError] = []
     for subject in asked:
@@ -188,6 +198,12 @@ def check_all(asked: Sequence[Subject], plan: Plan, *, values: bool) -> tuple[li
             name = subject.name
             is_named = name in error.problem or error.problem.startswith(f"{name.rpartition(':')[0]} ")
             failed.append(error if len(asked) == 1 or is_named else _of_target(error, name))
+        except KeyboardInterrupt as interrupt:
+            if not checks and not failed:
+                raise
+            where = str(interrupt) or f"at {subject.name}"
+            words = f"{where}: {len(checks) + len(failed)} of {len(asked)} targets were checked"
+            raise Interrupted(words, checks, failed) from None
     return checks, failed
 
 

@@ -91,14 +91,22 @@ def command(
     config = project()
     asked = checking.subjects(targets, building, config)
     plan = checking.to_plan(asked, config, select, ignore, fail_on, baseline, write_baseline)
-    checks, failed = checking.check_all(asked, plan, values=values)
+    told = {"show_ignored": show_ignored, "verbose": verbose, "quiet": quiet}
+    try:
+        checks, failed = checking.check_all(asked, plan, values=values)
+    except checking.Interrupted as interrupt:
+        # What a program reads, and what is kept in a file, is of all targets or is not there.
+        if checking.is_for_people(format_) and output is None:
+            write(checking.rendered(interrupt.checks, plan, format_, None, len(interrupt.failed), **told), None)
+        for one in interrupt.failed:
+            click.echo(f"error: {one}", err=True)
+        raise
     if building.ranks and is_other_rank():
         return checking.exit_code(checks, plan)  # the first one writes
     if failed and (not checks or write_baseline is not None):
         raise failed[0]
     if write_baseline is not None:
         checks = checking.into_baseline(checks, write_baseline)
-    told = {"show_ignored": show_ignored, "verbose": verbose, "quiet": quiet}
     write(checking.rendered(checks, plan, format_, output, len(failed), **told), output)
     for line in (*plan.warnings, *checking.stale_lines(checks, plan)):
         click.echo(f"warning: {line}", err=True)

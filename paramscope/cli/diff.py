@@ -65,6 +65,7 @@ def command(
     """
     from paramscope.api import diff
     from paramscope.cli._output import check_writable, ending, terminal_width, wants_color, write
+    from paramscope.cli._waiting import waiting
     from paramscope.render._difference import renderer
 
     format_ = format_ or _ENDINGS.get(ending(output), "text")
@@ -72,7 +73,8 @@ def command(
     check_writable(output)
     targets: list[str] | None = context.meta.get(_REVISIONS)
     before, after = _revisions(sides, targets, building) if targets is not None else _targets(sides, building)
-    found = diff(before, after)
+    with waiting("comparing"):
+        found = diff(before, after)
     options = {"width": terminal_width(), "color": wants_color(output)} if format_ == "text" else {}
     write(found.render(format_, **options), output)
     return int(exit_code and bool(found))

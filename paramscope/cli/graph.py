@@ -64,6 +64,7 @@ def command(
     """
     from paramscope.cli._input import load_report
     from paramscope.cli._output import check_writable, write
+    from paramscope.cli._waiting import waiting
     from paramscope.render import options_of, render, takers_of
 
     format_ = _format(format_, output)
@@ -78,7 +79,9 @@ def command(
         flag = "--no-fold" if name == "fold" else f"--{name}"
         raise FormatError(f"the format {format_} takes no {flag}", f"These do: {', '.join(takers_of(name))}.")
     report = load_report(target, building)
-    write(render(report, format_, **options), output)
+    with waiting(f"drawing {target}"):
+        picture = render(report, format_, **options)
+    write(picture, output)
 
 
 def _format(format_: str | None, output: str | None) -> str:

@@ -89,6 +89,7 @@ def command(
     """
     from paramscope.cli._input import load_report
     from paramscope.cli._output import check_writable, format_of, is_other_rank, screen, write
+    from paramscope.cli._waiting import waiting
     from paramscope.render import options_of, render, takers_of
 
     is_table = sort is not None or columns is not None or style is not None
@@ -125,4 +126,6 @@ def command(
     report = load_report(target, building)
     if building.ranks and is_other_rank():
         return  # the first one writes
-    write(render(report, format_, **options), output)
+    with waiting(f"writing {target} as {format_}"):
+        result = render(report, format_, **options)
+    write(result, output)
