@@ -24,12 +24,20 @@ if TYPE_CHECKING:
     from paramscope.snapshot import RunKind, Snapshot
 
 
-def capture(model: nn.Module | Mapping[str, nn.Module], *, optimizer: Any = None, values: bool = False) -> Snapshot:
+def capture(
+    model: nn.Module | Mapping[str, nn.Module],
+    *,
+    optimizer: Any = None,
+    values: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Snapshot:
     """Everything that can be said about a model without running it, as plain values: facts only, no rules.
 
     model: a Module, or several roots by name (`{"model": m, "criterion": c}`), whose names then begin every
     path. optimizer: anything with `param_groups`, a list of them, or a dict of them by name. values: also
     read the elements of registered tensors, for NaN, constants and copies, which takes as long as reading the model.
+    progress: is called after each of these tensors with the number of elements that have been read, and that of all
+    that will be.
 
     The model is not changed, none of its code runs, and the result keeps nothing of it alive.
 
@@ -38,7 +46,7 @@ def capture(model: nn.Module | Mapping[str, nn.Module], *, optimizer: Any = None
     with paused_collector():
         from paramscope.capture import capture_snapshot  # imports torch
 
-        return capture_snapshot(model, optimizer, values=values)
+        return capture_snapshot(model, optimizer, values=values, progress=progress)
 
 
 def audit(

@@ -152,7 +152,7 @@ def test_source_that_changed_since_the_report_was_saved(
 ) -> None:
     assert run("inspect", "models.py:hidden", "-o", "saved.json") == 0
     edit(folder / "models.py")  # type: ignore[operator]
-    for format_ in ("text", "json", "github", "sarif", "junit"):
+    for format_ in ("text", "json", "github", "gitlab", "sarif", "junit"):
         assert run("check", "saved.json", "--select", "PS101", "-f", format_) == 1
         out, err = capsys.readouterr()
         assert "PS101" in out

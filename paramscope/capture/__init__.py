@@ -7,6 +7,7 @@ no random number, and keeps no live object in its result.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -115,29 +116,39 @@ class Seen(NamedTuple):
     """Every tensor and module that was met: an id means nothing once its object is gone."""
 
 
-def capture_snapshot(model: Any, optimizer: Any = None, *, values: bool = False) -> Snapshot:
+def capture_snapshot(
+    model: Any, optimizer: Any = None, *, values: bool = False, progress: Callable[[int, int], None] | None = None
+) -> Snapshot:
     """Everything that can be told of a model (or a dict of roots) and its optimizers, without running it.
 
-    values: whether the elements of tensors are read, too.
+    values: whether the elements of tensors are read, too. progress: see `value_facts`.
 
     Raises NotAModule, NameClash and NotAnOptimizer.
     """
-    return look(model, optimizer, values=values).snapshot
+    return look(model, optimizer, values=values, progress=progress).snapshot
 
 
-def look(model: Any, optimizer: Any = None, *, values: bool = False) -> Seen:
+def look(
+    model: Any, optimizer: Any = None, *, values: bool = False, progress: Callable[[int, int], None] | None = None
+) -> Seen:
     """The same, with the objects that were met."""
     roots = named_roots(model)
     optimizers = handed_over(optimizer)
     # Neither a tensor subclass's __torch_function__ nor a mode that is active out there may run.
     with paused_collector(), torch._C.DisableTorchFunction(), without_modes():
         walk = Walk()
-        snapshot = _capture(walk, roots, optimizers, values=values)
+        snapshot = _capture(walk, roots, optimizers, values, progress)
         tensors, modules = walk.tensors.numbers, walk.numbers
         return Seen(snapshot, tensors, modules, (*walk.tensors.held, *walk.held))
 
 
-def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed], *, values: bool) -> Snapshot:
+def _capture(
+    walk: Walk,
+    roots: list[tuple[str, Any]],
+    optimizers: list[Handed],
+    values: bool,  # noqa: FBT001  # as `look` was given it
+    progress: Callable[[int, int], None] | None,
+) -> Snapshot:
     walk.walk_registered(roots)
     HiddenSearch(walk).run()
     walk.add_flat_views()
@@ -168,7 +179,7 @@ def _capture(walk: Walk, roots: list[tuple[str, Any]], optimizers: list[Handed],
     number = rank()
     if values:
         with isolated(walk.notes, "", "what its values are"):
-            looked_at, unread = value_facts(tensors.held, walk.registered_paths())
+            looked_at, unread = value_facts(tensors.held, walk.registered_paths(), progress)
             walk.notes.extend(unread)
     if values and number is not None:
         with isolated(walk.notes, "", "what it has in common with other ranks"):
@@ -215,9 +226,16 @@ class _CapturePackage(ModuleType):
     """This package shares its name with the public function `paramscope.capture`, and importing it puts it in the
     function's place: so it can be called as that is."""
 
-    def __call__(self, model: Any, *, optimizer: Any = None, values: bool = False) -> Snapshot:
+    def __call__(
+        self,
+        model: Any,
+        *,
+        optimizer: Any = None,
+        values: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Snapshot:
         """As `paramscope.api.capture`."""
-        return capture_snapshot(model, optimizer, values=values)
+        return capture_snapshot(model, optimizer, values=values, progress=progress)
 
 
 sys.modules[__name__].__class__ = _CapturePackage

@@ -7,7 +7,7 @@ user's runs: what is no plain tensor is left alone, and a note says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -36,24 +36,31 @@ _SAMPLES = 4
 ValueKind = Literal["nan", "inf", "constant"]
 
 
-def value_facts(tensors: Sequence[Any], paths: dict[int, str]) -> tuple[tuple[ValueRecord, ...], tuple[Note, ...]]:
+def value_facts(
+    tensors: Sequence[Any], paths: dict[int, str], progress: Callable[[int, int], None] | None = None
+) -> tuple[tuple[ValueRecord, ...], tuple[Note, ...]]:
     """What is odd about the values of tensors; and which ones were not looked at, a note for each reason.
 
-    tensors: by number. paths: the first path of each that is to be looked at.
+    tensors: by number. paths: the first path of each that is to be looked at. progress: is given, after each tensor,
+    how many elements have been read, and how many there are to read.
     """
     found: list[ValueRecord] = []
     unread: dict[str, list[str]] = {}
     candidates: dict[Any, list[int]] = {}
     with torch.no_grad():
+        reasons = {number: why_unread(tensors[number]) for number in paths}
+        done, total = 0, sum(tensors[number].numel() for number, reason in reasons.items() if reason is None)
         for number, path in paths.items():
-            tensor = tensors[number]
-            reason = why_unread(tensor)
+            tensor, reason = tensors[number], reasons[number]
             if reason is None:
                 try:
                     kinds = _kinds(tensor)
                     found.extend(ValueRecord(path, kind, None) for kind in kinds)
                     if "constant" not in kinds and tensor.numel() > 1:
                         candidates.setdefault(_digest(tensor), []).append(number)
+                    done += tensor.numel()
+                    if progress is not None:
+                        progress(done, total)
                 except RuntimeError as error:  # a device that failed, a dtype that an operation lacks
                     reason = f"torch could not read them: {str(error).splitlines()[0]}"
             if reason is not None:

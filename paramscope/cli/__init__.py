@@ -6,12 +6,15 @@ import gc
 import importlib
 import pkgutil
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from paramscope.errors import ParamscopeError, nearest
 from paramscope.version import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class UnknownCommand(ParamscopeError):
@@ -53,11 +56,18 @@ class Commands(click.Group):
         # NOTE: one without a colon is answered as a target, too: it says what is missing.
         if not name.isidentifier() and not name.startswith("-"):
             return super().resolve_command(ctx, ["inspect", *args])
+        if ctx.resilient_parsing:  # while a shell completes
+            return None, None, args
         near = nearest(name, self.list_commands(ctx))
         commands = ", ".join(self.list_commands(ctx))
         raise UnknownCommand(
             f"there is no command {name!r}", f"Did you mean {near[0]}?" if near else f"Commands: {commands}."
         )
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from paramscope.cli._completing import targets
+
+        return [*targets(ctx, None, incomplete), *super().shell_complete(ctx, incomplete)]
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,8 +85,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line and exits: 0, 1 where a check found something, or 2 with a short error on stderr."""
     try:
         code = cli.main(args=arguments, prog_name="paramscope", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
+    except click.exceptions.Abort as abort:
+        during = f" {abort.__cause__}" if isinstance(abort.__cause__, KeyboardInterrupt) else ""
+        click.echo(f"interrupted{during}".rstrip(), err=True)
         sys.exit(130)
     except click.UsageError as error:
         if error.ctx is not None and not error.ctx.args and error.message == error.ctx.get_help():

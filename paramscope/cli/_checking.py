@@ -13,6 +13,7 @@ import click
 from paramscope import source, text
 from paramscope.cli._building import FLAGS
 from paramscope.cli._output import ending, write
+from paramscope.cli._waiting import waiting
 from paramscope.config import FAIL_ON, MODEL_EXAMPLE, Config
 from paramscope.errors import (
     FormatError,
@@ -45,7 +46,10 @@ from paramscope.rules.rule import Loaded
 from paramscope.snapshot import Snapshot
 
 _ENDINGS = {"json": "json", "sarif": "sarif", "xml": "junit"}
-_FORMATS = ("text", "json", "github", "sarif", "junit")
+FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
+_AS_RUFF_HAS_THEM = ("full", "concise")
+"""The text, and a line for each finding: `-f text` and `-f text -q`."""
+FORMAT_VARIABLE = "PARAMSCOPE_OUTPUT_FORMAT"
 
 
 class OptionError(ParamscopeError):
@@ -86,16 +90,24 @@ def subjects(targets: Sequence[str], building: Building, config: Config) -> list
 
 
 def format_for(format_: str | None, output: str | None) -> str:
-    """The requested format, or the one that the output's ending implies. Raises FormatError."""
+    """The requested format, or the one that the output's ending implies, or the environment's. Raises FormatError."""
+    origin = ""
+    if format_ is None and ending(output) in _ENDINGS:
+        return _ENDINGS[ending(output)]
     if format_ is None:
-        return _ENDINGS.get(ending(output), "text")
-    if format_ not in _FORMATS:
-        near = nearest(format_, _FORMATS, n=1)
+        format_, origin = os.environ.get(FORMAT_VARIABLE) or "text", f"{FORMAT_VARIABLE}: "
+    if format_ not in (*FORMATS, *_AS_RUFF_HAS_THEM):
+        near = nearest(format_, FORMATS, n=1)
         raise FormatError(
-            f"a check cannot be written as {format_!r}",
-            f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(_FORMATS)}; inspect has more.",
+            f"{origin}a check cannot be written as {format_!r}",
+            f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(FORMATS)}; inspect has more.",
         )
-    return format_
+    return "text" if format_ == "full" else format_
+
+
+def is_for_people(format_: str) -> bool:
+    """Whether it is a text, which no program reads."""
+    return format_ in ("text", "concise")
 
 
 def to_plan(
@@ -133,7 +145,8 @@ def checked(subject: Subject, plan: Plan, *, values: bool) -> Judged:
     snapshot, name, file = _captured(subject, values=values)
     asked = plan.rules[subject.declared and subject.declared.name]
     rules = on_snapshots(asked, of_ranks=snapshot.ranks is not None)
-    report = judge(snapshot, rules=rules, target=name)
+    with waiting(f"checking {name}"):
+        report = judge(snapshot, rules=rules, target=name)
     comments = tuple(declared_by_comments(snapshot))
     check_comments(comments)
     if not discover().failed:
@@ -155,7 +168,6 @@ def _captured(subject: Subject, *, values: bool) -> tuple[Snapshot, str, str]:
     """(what is in a model, its name, the file it was read from): read, where it is a saved report, else built and
     captured."""
     from paramscope.cli._input import saved_report
-    from paramscope.cli._waiting import waiting
 
     if subject.declared is None:
         is_built, options = any((*subject.building, values)), FLAGS.replace(" and", ",") + " and --values"
@@ -165,8 +177,17 @@ def _captured(subject: Subject, *, values: bool) -> tuple[Snapshot, str, str]:
     return look(subject, values=values, waiting=waiting), subject.name, ""
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interrupt between several targets. Holds what was judged before it, and the errors of what could not be."""
+
+    def __init__(self, words: str, checks: list[Judged], failed: list[ParamscopeError]) -> None:
+        super().__init__(words)
+        self.checks, self.failed = checks, failed
+
+
 def check_all(asked: Sequence[Subject], plan: Plan, *, values: bool) -> tuple[list[Judged], list[ParamscopeError]]:
-    """All models that can be built or read, judged, and the errors of the others, which do not stop it."""
+    """All models that can be built or read, judged, and the errors of the others, which do not stop it. Raises
+    Interrupted where one target is interrupted, and others were judged before."""
     checks: list[Judged] = []
     failed: list[ParamscopeError] = []
     for subject in asked:
@@ -177,6 +198,12 @@ def check_all(asked: Sequence[Subject], plan: Plan, *, values: bool) -> tuple[li
             name = subject.name
             is_named = name in error.problem or error.problem.startswith(f"{name.rpartition(':')[0]} ")
             failed.append(error if len(asked) == 1 or is_named else _of_target(error, name))
+        except KeyboardInterrupt as interrupt:
+            if not checks and not failed:
+                raise
+            where = str(interrupt) or f"at {subject.name}"
+            words = f"{where}: {len(checks) + len(failed)} of {len(asked)} targets were checked"
+            raise Interrupted(words, checks, failed) from None
     return checks, failed
 
 
@@ -206,11 +233,12 @@ def rendered(
     every = [each.checked for each in checks]
     if format_ == "json":
         return _as_json(every)
-    if format_ == "text":
+    if is_for_people(format_):
         from paramscope.cli._output import text_width, wants_color
         from paramscope.render.terminal.text import render_checks
 
         told["verbose"] |= plan.fail_on is Severity.INFO
+        told["quiet"] |= format_ == "concise"
         width, color = text_width(), wants_color(output)
         return render_checks(every, width=width, color=color, unchecked=unchecked, **told)
     options = {"fail_on": plan.fail_on.value if plan.fail_on else "never"} if format_ == "junit" else {}

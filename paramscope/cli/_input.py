@@ -47,4 +47,5 @@ def saved_report(target: str, *, is_built: bool, options: str) -> Report | None:
     from paramscope.report.face import Report
     from paramscope.wire.reader import read_report_file
 
-    return read_report_file(target, Report)
+    with waiting(f"reading {target}"):
+        return read_report_file(target, Report)

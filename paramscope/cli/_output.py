@@ -49,8 +49,11 @@ def ending(output: str | None) -> str:
 
 
 def wants_color(output: str | None) -> bool:
-    """Only on a terminal that is not dumb, and not where NO_COLOR is set (to anything)."""
-    return is_terminal(output) and not os.environ.get("NO_COLOR")
+    """Only on a terminal that is not dumb, or wherever FORCE_COLOR is set (to anything); not where NO_COLOR is, which
+    wins, as in Python and pytest. Never in a file."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return is_terminal(output) or (output is None and bool(os.environ.get("FORCE_COLOR")))
 
 
 def is_terminal(output: str | None) -> bool:

@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+from paramscope import text
 
 FIRST, HINT = 1.0, 3.0
 """Seconds after which a terminal shows what is going on, and after which a hint says why it may take so long."""
 _STEP = 0.25
+_BAR = 20
+"""Characters of a whole bar."""
 
 
 @contextmanager
-def waiting(doing: str, hint: str = "") -> Iterator[None]:
-    """Says what is going on within it, if that takes long; without a hint only on a terminal.
+def waiting(doing: str, hint: str = "") -> Iterator[Callable[[int, int], None]]:
+    """Says what is going on within it, if that takes long; without a hint only on a terminal. Gives what may be
+    called with how much is done, and of how much: a bar shows that. An interrupt says what it came between.
 
     The seconds that importing torch takes are no reason for a hint: nobody can do anything about them.
     """
-    stream, done = sys.stderr, threading.Event()
-    is_terminal = stream.isatty()
-    if not is_terminal and not hint:
-        yield
-        return
+    stream, finished = sys.stderr, threading.Event()
+    is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+    done, total = 0, 0
+
+    def progress(now: int, of: int) -> None:
+        nonlocal done, total
+        done, total = now, of
 
     def tell() -> None:
-        start, own, drawn = time.monotonic(), 0.0, ""
-        while not done.wait(_STEP):
+        start, own, drawn = time.monotonic(), 0.0, False
+        while not finished.wait(_STEP):
             own += 0 if _is_importing_torch() else _STEP
             passed = time.monotonic() - start
             if is_terminal and passed >= FIRST:
-                drawn = f"\r\x1b[K{doing} … {passed:.0f} s{hint if own >= HINT else ''}"
-                stream.write(drawn)
+                filled = _BAR * done // total if total else 0
+                bar = f" [{'#' * filled:-<{_BAR}}] {text.share(done, total)} %" if total else ""
+                drawn = True
+                line = f"{doing} … {passed:.0f} s{bar}{hint if own >= HINT else ''}"
+                stream.write(f"\r\x1b[K{line[: text.fitting(line, _columns(stream) - 1)]}")
                 stream.flush()
             elif not is_terminal and own >= HINT:
                 stream.write(f"{doing} …{hint}\n")
@@ -42,13 +54,27 @@ def waiting(doing: str, hint: str = "") -> Iterator[None]:
             stream.write("\r\x1b[K")
             stream.flush()
 
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
+    teller = threading.Thread(target=tell, daemon=True) if is_terminal or hint else None
+    if teller is not None:
+        teller.start()
     try:
-        yield
+        yield progress
+    except KeyboardInterrupt as interrupt:
+        if interrupt.args:  # what is within this one knows better
+            raise
+        reached = f", {text.share(done, total)} % done" if total else ""
+        raise KeyboardInterrupt(f"while {doing}{reached}") from None
     finally:
-        done.set()
-        teller.join()
+        finished.set()
+        if teller is not None:
+            teller.join()
+
+
+def _columns(stream: TextIO) -> int:
+    """How wide the terminal is: a line that goes on in the next one cannot be redrawn."""
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    return 80
 
 
 def _is_importing_torch() -> bool:

@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import click
 
+from paramscope.cli import _completing as completing
 from paramscope.cli._building import building_options
 from paramscope.load.building import Building
 
 
 @click.command("check")
-@click.argument("targets", metavar="[TARGET]...", nargs=-1)
+@click.argument("targets", metavar="[TARGET]...", nargs=-1, shell_complete=completing.targets)
 @building_options
-@click.option("--select", metavar="CODES", multiple=True, help="Only these rules: PS101, or PS1 for all PS1xx.")
-@click.option("--ignore", metavar="CODES", multiple=True, help="Not these rules.")
-@click.option("--fail-on", metavar="SEVERITY", help="error, warning (the default), info, or never.")
-@click.option("-f", "--format", "format_", metavar="FORMAT", help="text (the default), json, github, sarif or junit.")
+@click.option(
+    "--select",
+    metavar="CODES",
+    multiple=True,
+    help="Only these rules: PS101, or PS1 for all PS1xx.",
+    shell_complete=completing.codes,
+)
+@click.option("--ignore", metavar="CODES", multiple=True, help="Not these rules.", shell_complete=completing.codes)
+@click.option(
+    "--fail-on",
+    metavar="SEVERITY",
+    help="error, warning (the default), info, or never.",
+    shell_complete=completing.severities,
+)
+@click.option(
+    "-f",
+    "--format",
+    "--output-format",
+    "format_",
+    metavar="FORMAT",
+    shell_complete=completing.check_formats,
+    help="text (the default), json, github, gitlab, sarif or junit; as in ruff also full, which is text, and "
+    "concise, which is text -q. PARAMSCOPE_OUTPUT_FORMAT sets another default.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; .json, .sarif and .xml imply the format.")
 @click.option("--show-ignored", is_flag=True, help="In text: also list accepted findings, with the reasons.")
 @click.option("-v", "--verbose", is_flag=True, help="In text: show infos in full, which else are counted.")
@@ -70,14 +91,22 @@ def command(
     config = project()
     asked = checking.subjects(targets, building, config)
     plan = checking.to_plan(asked, config, select, ignore, fail_on, baseline, write_baseline)
-    checks, failed = checking.check_all(asked, plan, values=values)
+    told = {"show_ignored": show_ignored, "verbose": verbose, "quiet": quiet}
+    try:
+        checks, failed = checking.check_all(asked, plan, values=values)
+    except checking.Interrupted as interrupt:
+        # What a program reads, and what is kept in a file, is of all targets or is not there.
+        if checking.is_for_people(format_) and output is None:
+            write(checking.rendered(interrupt.checks, plan, format_, None, len(interrupt.failed), **told), None)
+        for one in interrupt.failed:
+            click.echo(f"error: {one}", err=True)
+        raise
     if building.ranks and is_other_rank():
         return checking.exit_code(checks, plan)  # the first one writes
     if failed and (not checks or write_baseline is not None):
         raise failed[0]
     if write_baseline is not None:
         checks = checking.into_baseline(checks, write_baseline)
-    told = {"show_ignored": show_ignored, "verbose": verbose, "quiet": quiet}
     write(checking.rendered(checks, plan, format_, output, len(failed), **told), output)
     for line in (*plan.warnings, *checking.stale_lines(checks, plan)):
         click.echo(f"warning: {line}", err=True)
@@ -86,7 +115,7 @@ def command(
     if locked or update_lock or lock_file is not None:
         otherwise += checking.held_to_lock(checks, building, lock_file, is_updated=update_lock)
     lines = "".join(f"{line}\n" for line in otherwise)
-    if format_ == "text" or output is not None:
+    if checking.is_for_people(format_) or output is not None:
         write(lines, None)
     else:  # what is read by a program stays whole
         click.echo(lines, nl=False, err=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from paramscope.cli import _completing as completing
 from paramscope.cli._building import building_options
 from paramscope.errors import ParamscopeError
 from paramscope.load.building import NOTHING, Building
@@ -32,9 +33,16 @@ class _Diff(click.Command):
 
 
 @click.command("diff", cls=_Diff)
-@click.argument("sides", metavar="A B", nargs=-1)
+@click.argument("sides", metavar="A B", nargs=-1, shell_complete=completing.targets)
 @building_options
-@click.option("-f", "--format", "format_", metavar="FORMAT", help="text (the default), markdown, json or html.")
+@click.option(
+    "-f",
+    "--format",
+    "format_",
+    metavar="FORMAT",
+    help="text (the default), markdown, json or html.",
+    shell_complete=completing.diff_formats,
+)
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; .md, .json and .html imply the format.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 where anything differs.")
 @click.pass_context
@@ -57,6 +65,7 @@ def command(
     """
     from paramscope.api import diff
     from paramscope.cli._output import check_writable, ending, terminal_width, wants_color, write
+    from paramscope.cli._waiting import waiting
     from paramscope.render._difference import renderer
 
     format_ = format_ or _ENDINGS.get(ending(output), "text")
@@ -64,7 +73,8 @@ def command(
     check_writable(output)
     targets: list[str] | None = context.meta.get(_REVISIONS)
     before, after = _revisions(sides, targets, building) if targets is not None else _targets(sides, building)
-    found = diff(before, after)
+    with waiting("comparing"):
+        found = diff(before, after)
     options = {"width": terminal_width(), "color": wants_color(output)} if format_ == "text" else {}
     write(found.render(format_, **options), output)
     return int(exit_code and bool(found))

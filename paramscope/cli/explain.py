@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from paramscope.cli import _completing as completing
+
 
 @click.command("explain")
-@click.argument("code")
+@click.argument("code", shell_complete=completing.rule)
 def command(code: str) -> None:
     """Print the documentation of a rule, by its code or its name.
 
@@ -22,4 +24,4 @@ def command(code: str) -> None:
 
     screen = Screen(min(terminal_width(), 100), wants_color(None))
     for line in explained(own(code) or exactly(discover().rules, code), screen):
-        click.echo(line)
+        click.echo(line, color=screen.color)

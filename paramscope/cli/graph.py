@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from paramscope.cli import _completing as completing
 from paramscope.cli._building import building_options
 from paramscope.errors import FormatError
 from paramscope.load.building import Building
@@ -23,7 +24,7 @@ CHARTS = {"treemap": "treemap", "treemap.svg": "treemap", "cost_bars": "cost_bar
 
 
 @click.command("graph")
-@click.argument("target")
+@click.argument("target", shell_complete=completing.targets)
 @building_options
 @click.option("-o", "--output", metavar="FILE", help="model.svg, .png, .pdf, .dot or .mmd (Mermaid).")
 @click.option(
@@ -31,6 +32,7 @@ CHARTS = {"treemap": "treemap", "treemap.svg": "treemap", "cost_bars": "cost_bar
     "--format",
     "format_",
     metavar="FORMAT",
+    shell_complete=completing.among(*ENDINGS.values(), *CHARTS),
     help="svg, png, pdf, dot (the default) or mermaid; treemap or cost_bars, which are SVG.",
 )
 @click.option("--depth", metavar="N", type=int, help="Close modules N steps below the root.")
@@ -62,6 +64,7 @@ def command(
     """
     from paramscope.cli._input import load_report
     from paramscope.cli._output import check_writable, write
+    from paramscope.cli._waiting import waiting
     from paramscope.render import options_of, render, takers_of
 
     format_ = _format(format_, output)
@@ -76,7 +79,9 @@ def command(
         flag = "--no-fold" if name == "fold" else f"--{name}"
         raise FormatError(f"the format {format_} takes no {flag}", f"These do: {', '.join(takers_of(name))}.")
     report = load_report(target, building)
-    write(render(report, format_, **options), output)
+    with waiting(f"drawing {target}"):
+        picture = render(report, format_, **options)
+    write(picture, output)
 
 
 def _format(format_: str | None, output: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from paramscope.cli import _completing as completing
 from paramscope.cli._building import building_options
 from paramscope.errors import FormatError
 from paramscope.load.building import Building
@@ -23,13 +24,14 @@ class _Lists(click.Command):
 
 
 @click.command("inspect", cls=_Lists)
-@click.argument("target")
+@click.argument("target", shell_complete=completing.targets)
 @building_options
 @click.option(
     "-f",
     "--format",
     "format_",
     metavar="FORMAT",
+    shell_complete=completing.formats,
     help="tree (the default), table (a row a slot), optimizer, summary, html, json, …: all are listed below.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending implies the format.")
@@ -87,6 +89,7 @@ def command(
     """
     from paramscope.cli._input import load_report
     from paramscope.cli._output import check_writable, format_of, is_other_rank, screen, write
+    from paramscope.cli._waiting import waiting
     from paramscope.render import options_of, render, takers_of
 
     is_table = sort is not None or columns is not None or style is not None
@@ -123,4 +126,6 @@ def command(
     report = load_report(target, building)
     if building.ranks and is_other_rank():
         return  # the first one writes
-    write(render(report, format_, **options), output)
+    with waiting(f"writing {target} as {format_}"):
+        result = render(report, format_, **options)
+    write(result, output)

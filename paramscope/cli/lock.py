@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from paramscope.cli import _completing as completing
 from paramscope.cli._building import building_options
 from paramscope.load.building import Building
 
 
 @click.command("lock")
-@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@click.argument("targets", metavar="TARGET...", nargs=-1, required=True, shell_complete=completing.targets)
 @building_options
 @click.option("-o", "--output", metavar="FILE", help="Another file than paramscope.lock.")
 def command(targets: tuple[str, ...], output: str | None, building: Building) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from paramscope.cli import _completing as completing
 from paramscope.errors import RanksError
 
 if TYPE_CHECKING:
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 
 @click.command("merge")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("-f", "--format", "format_", metavar="FORMAT", help="tree (the default), json, html, …: as of inspect.")
+@click.option(
+    "-f",
+    "--format",
+    "format_",
+    metavar="FORMAT",
+    help="tree (the default), json, html, …: as of inspect.",
+    shell_complete=completing.formats,
+)
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending implies the format.")
 def command(files: tuple[str, ...], format_: str | None, output: str | None) -> None:
     """Show what the ranks of a job hold, and where they differ, from the report that each of them has saved. Ranks
@@ -30,6 +38,7 @@ def command(files: tuple[str, ...], format_: str | None, output: str | None) -> 
     from paramscope.analysis.across import together
     from paramscope.api import judge
     from paramscope.cli._output import check_writable, format_of, screen, write
+    from paramscope.cli._waiting import waiting
     from paramscope.render import options_of, render
     from paramscope.report.face import Report
     from paramscope.wire.reader import read_report_file
@@ -37,8 +46,13 @@ def command(files: tuple[str, ...], format_: str | None, output: str | None) -> 
     format_ = format_ or format_of(output, otherwise="tree")
     taken = options_of(format_)
     check_writable(output)
-    reports = {file: read_report_file(file, Report) for file in dict.fromkeys(files)}
-    snapshot = together(_numbered({file: report.snapshot for file, report in reports.items()}))
+    reports: dict[str, Report] = {}
+    with waiting("reading reports") as progress:
+        for number, file in enumerate(dict.fromkeys(files), 1):
+            reports[file] = read_report_file(file, Report)
+            progress(number, len(files))
+    with waiting("merging reports"):
+        snapshot = together(_numbered({file: report.snapshot for file, report in reports.items()}))
     targets = {report.target for report in reports.values()}
     report = judge(snapshot, target=targets.pop() if len(targets) == 1 else None)
     options = {name: value for name, value in screen(output).items() if name in taken}

@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from paramscope.config import Config, DeclaredModel
     from paramscope.snapshot import Snapshot
 
-Waiting = Callable[..., AbstractContextManager[None]]
-"""Is given what is done, and perhaps why it may take long, and entered while it is."""
+Waiting = Callable[..., AbstractContextManager[Callable[[int, int], None]]]
+"""Is given what is done, and perhaps why it may take long, and entered while it is; gives what may be called with how
+much of it is done, and of how much."""
 RANKS_TIMEOUT = 60.0
 """Seconds that ranks wait for one another."""
 _TRAINS = "; if it trains on import, put that under `if __name__ == '__main__':`"
 """The likeliest reason why an import does not end."""
 
 
-def _unsaid(*_: str) -> AbstractContextManager[None]:
-    return nullcontext()
+def _unsaid(*_: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    return nullcontext(lambda done, total: None)
 
 
 class Building(NamedTuple):
@@ -152,8 +153,8 @@ def _seen(subject: Subject, model: Any, optimizer: Any, values: bool, waiting: W
 
     building = subject.building
     if not building.is_run:
-        with _placed(subject), waiting(f"auditing {subject.name}"):
-            return capture(model, optimizer=optimizer, values=values)
+        with _placed(subject), waiting(f"auditing {subject.name}") as progress:
+            return capture(model, optimizer=optimizer, values=values, progress=progress)
     from paramscope.load.target import load_beside, surroundings
     from paramscope.probe import snapshot_of_run
     from paramscope.probe.sizes import maker, parse_sizes
@@ -164,10 +165,13 @@ def _seen(subject: Subject, model: Any, optimizer: Any, values: bool, waiting: W
     for key, word in (("inputs", building.inputs), ("loss", building.loss)):
         with _placed(subject, key):
             found[key] = load_beside(word, subject.target, subject.base) if word else None
-    with _placed(subject), waiting(f"running {subject.name}"), surroundings(subject.target, subject.base):
+    surrounded = surroundings(subject.target, subject.base)
+    with _placed(subject), waiting(f"running {subject.name}") as progress, surrounded:
         if building.sizes is not None:
             found["inputs"] = maker(parse_sizes(building.sizes), model)
-        return snapshot_of_run(model, optimizer, values=values, run=building.run or "graph", **found)
+        return snapshot_of_run(
+            model, optimizer, values=values, run=building.run or "graph", progress=progress, **found
+        )
 
 
 def build(subject: Subject, waiting: Waiting = _unsaid) -> tuple[Any, Any]:

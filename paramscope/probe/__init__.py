@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,11 +33,12 @@ def snapshot_of_run(
     run: str = "graph",
     inputs: Any = None,
     loss: Any = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Snapshot:
     """Everything that can be told of a model, and what a run of it shows. The model is as it was when this returns,
     and when it raises.
 
-    run, inputs, loss: as `paramscope.audit` takes them.
+    run, inputs, loss: as `paramscope.audit` takes them. progress: as `paramscope.capture` does.
 
     Raises NotAModule, NameClash, NotAnOptimizer, and RunError where it cannot be run.
     """
@@ -46,7 +47,7 @@ def snapshot_of_run(
     if run == "step" and not handed_over(optimizer):
         raise RunError("there is no optimizer to step", "Hand one over: audit(model, optimizer=…), at the shell -O.")
     roots = named_roots(model)
-    seen = look(model, optimizer, values=values)
+    seen = look(model, optimizer, values=values, progress=progress)
     started = time.perf_counter()
     held = [*(root for _, root in roots), *seen.held, inputs, loss, *([] if run == "graph" else [optimizer])]
     # What is registered, graph replaces.

@@ -61,10 +61,10 @@ def render(diff: DiffData, format: str, **options: Any) -> str:
 
 def renderer(format: str) -> Callable[..., str]:
     """The function that draws a diff in one format. Raises FormatError."""
-    draw = _FORMATS.get(format)
+    draw = FORMATS.get(format)
     if draw is None:
-        near = nearest(format, _FORMATS)
-        advice = f"Did you mean {near[0]}?" if near else f"Formats: {', '.join(_FORMATS)}."
+        near = nearest(format, FORMATS)
+        advice = f"Did you mean {near[0]}?" if near else f"Formats: {', '.join(FORMATS)}."
         raise FormatError(f"a diff has no format {format!r}", advice)
     return draw
 
@@ -287,4 +287,4 @@ def _json(diff: DiffData) -> str:
     return json.dumps(whole, indent=1) + "\n"
 
 
-_FORMATS: dict[str, Callable[..., str]] = {"text": _text, "markdown": _markdown, "json": _json, "html": _html}
+FORMATS: dict[str, Callable[..., str]] = {"text": _text, "markdown": _markdown, "json": _json, "html": _html}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
+import os
 import shutil
-import warnings
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal
@@ -17,6 +18,14 @@ from paramscope.render.picture import dot
 
 Format = Literal["svg", "png", "pdf"]
 Engine = Literal["system", "pygraphviz"]
+_PYGRAPHVIZ = """
+import sys
+# What lies in the working directory is somebody else's.
+sys.path[:] = [*filter(None, sys.path), sys.argv[2]]
+import pygraphviz
+source = sys.stdin.buffer.read().decode()
+sys.stdout.buffer.write(pygraphviz.AGraph(string=source).draw(format=sys.argv[1], prog="dot"))
+"""
 
 
 class NoGraphviz(ParamscopeError):
@@ -48,15 +57,19 @@ def lay_out(source: str, format: Format) -> bytes:
         except (graphviz.CalledProcessError, OSError) as error:
             raise LayoutFailed(f"Graphviz could not draw the {format}: {error}", "Look at -o model.dot.") from error
         return drawn
-    pygraphviz = importlib.import_module("pygraphviz")
-    with warnings.catch_warnings():
-        # Graphviz's remarks on fonts are no remarks on the model.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        try:
-            found: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog="dot")
-        except (OSError, ValueError) as error:
-            raise LayoutFailed(f"Graphviz could not draw the {format}: {error}", "Look at -o model.dot.") from error
-    return found
+    # In a process of its own, as the system's is: within ours no interrupt comes through, for minutes.
+    found = importlib.util.find_spec("pygraphviz")
+    home = os.path.dirname(os.path.dirname((found and found.origin) or ""))
+    done = subprocess.run(
+        [sys.executable, "-c", _PYGRAPHVIZ, format, home],
+        input=source.encode(),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise LayoutFailed(f"Graphviz could not draw the {format}: {said}", "Look at -o model.dot.")
+    return done.stdout
 
 
 def drawn(format: Format) -> Callable[..., str | bytes]:
