@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export HF_HUB_OFFLINE := 1
 
 .PHONY: demo test test-browser vendor lint types check cover hostile zoo zoo-runs crater bench bench-quick pictures
-.PHONY: notebook goldens schema docs clean
+.PHONY: notebook goldens schema docs site clean
 
 demo: .venv/.package
 	$(BIN)/paramscope inspect fixtures/vit.py:build -O fixtures/vit.py:adam
@@ -81,6 +81,10 @@ docs: .venv/.package
 	$(BIN)/python -m paramscope.rules.docs
 	$(BIN)/python docs/facts.py
 
+# The site, into build/site: a link or an anchor that leads nowhere fails it.
+site: .venv/.site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # The libraries of the HTML report as npm has them, of the versions that vendored.json names: npm is all it takes.
 vendor:
 	$(PYTHON) docs/vendor.py
@@ -109,6 +113,10 @@ clean:
 
 .venv/.notebook: .venv/.test
 	$(PIP) --no-build-isolation --editable ".[test,notebook]"
+	touch $@
+
+.venv/.site: .venv/.package
+	$(PIP) --no-build-isolation --editable ".[docs]"
 	touch $@
 
 .venv/.bench: .venv/.test
