@@ -64,9 +64,10 @@ bench: .venv/.bench
 bench-quick: .venv/.bench
 	$(BIN)/python -m benchmarks --quick
 
-# What the README and tests/goldens say that the program prints, written anew; read the diff before you commit it.
+# What the README, the pages and tests/goldens say that the program prints, written anew; read the diff before you
+# commit it.
 goldens: .venv/.test
-	PARAMSCOPE_UPDATE_GOLDENS=1 $(BIN)/python -m pytest -q tests/test_readme.py tests/test_plugin.py
+	PARAMSCOPE_UPDATE_GOLDENS=1 $(BIN)/python -m pytest -q tests/test_readme.py tests/test_site.py tests/test_plugin.py
 
 # With the system's Graphviz, or with the wheel that the tests install.
 pictures: .venv/.test
@@ -76,7 +77,7 @@ pictures: .venv/.test
 notebook: .venv/.notebook
 	$(BIN)/python docs/notebook.py
 
-# The rules' pages, the README's table and docs/facts.md, from docstrings.
+# The rules' pages and docs/facts.md, from docstrings.
 docs: .venv/.package
 	$(BIN)/python -m paramscope.rules.docs
 	$(BIN)/python docs/facts.py

@@ -1,7 +1,7 @@
 """Pages of the repository's root join the site, and links that leave it become text.
 
-Written for a reader of the repository, `[capture/](../paramscope/capture)` leads to a folder. The site holds none, and
-the repository has no address to lead to: there the words stay, and the link goes. mkdocs calls what is named `on_…`.
+Written for a reader of the repository, `[capture/](../paramscope/capture)` leads to a folder. The site holds none,
+and the repository has no address to lead to: the words stay, and the link goes. mkdocs calls what is named `on_…`.
 """
 
 from __future__ import annotations
