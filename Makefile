@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export HF_HUB_OFFLINE := 1
 
 .PHONY: demo test test-browser vendor lint types check cover hostile zoo zoo-runs crater bench bench-quick pictures
-.PHONY: notebook goldens schema docs clean
+.PHONY: notebook goldens schema docs site clean
 
 demo: .venv/.package
 	$(BIN)/paramscope inspect fixtures/vit.py:build -O fixtures/vit.py:adam
@@ -64,9 +64,10 @@ bench: .venv/.bench
 bench-quick: .venv/.bench
 	$(BIN)/python -m benchmarks --quick
 
-# What the README and tests/goldens say that the program prints, written anew; read the diff before you commit it.
+# What the README, the pages and tests/goldens say that the program prints, written anew; read the diff before you
+# commit it.
 goldens: .venv/.test
-	PARAMSCOPE_UPDATE_GOLDENS=1 $(BIN)/python -m pytest -q tests/test_readme.py tests/test_plugin.py
+	PARAMSCOPE_UPDATE_GOLDENS=1 $(BIN)/python -m pytest -q tests/test_readme.py tests/test_site.py tests/test_plugin.py
 
 # With the system's Graphviz, or with the wheel that the tests install.
 pictures: .venv/.test
@@ -76,10 +77,14 @@ pictures: .venv/.test
 notebook: .venv/.notebook
 	$(BIN)/python docs/notebook.py
 
-# The rules' pages, the README's table and docs/facts.md, from docstrings.
+# The rules' pages and docs/facts.md, from docstrings.
 docs: .venv/.package
 	$(BIN)/python -m paramscope.rules.docs
 	$(BIN)/python docs/facts.py
+
+# The site, into build/site: a link or an anchor that leads nowhere fails it.
+site: .venv/.site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # The libraries of the HTML report as npm has them, of the versions that vendored.json names: npm is all it takes.
 vendor:
@@ -109,6 +114,10 @@ clean:
 
 .venv/.notebook: .venv/.test
 	$(PIP) --no-build-isolation --editable ".[test,notebook]"
+	touch $@
+
+.venv/.site: .venv/.package
+	$(PIP) --no-build-isolation --editable ".[docs]"
 	touch $@
 
 .venv/.bench: .venv/.test

@@ -6,11 +6,9 @@ import argparse
 
 from benchmarks.results import FULL, QUICK, run
 from benchmarks.startup import ROOT
-from benchmarks.table import document, summary
+from benchmarks.table import document
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
-README = ROOT / "README.md"
-START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 
 
 def main() -> None:
@@ -30,18 +28,6 @@ def main() -> None:
     if is_quick:
         return
     DOCUMENT.write_text(text, encoding="utf-8")
-    if README.exists():
-        readme = README.read_text(encoding="utf-8")
-        README.write_text(between_markers(readme, summary(results)), encoding="utf-8")
-
-
-def between_markers(text: str, block: str) -> str:
-    """The text with a block in place of what stood between the markers; unchanged where it has none."""
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end:
-        return text
-    return f"{before}{START}\n{block}\n{END}{after}"
 
 
 if __name__ == "__main__":

@@ -91,11 +91,22 @@ def adversaries() -> Report:
     )
 
 
+def sharing() -> Report:
+    """The module of docs/explained.md, in which Parameters share memory in every way."""
+    page = (Path(__file__).parent / "explained.md").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    with redirect_stdout(StringIO()):
+        exec(page.partition("```python\n")[2].partition("```")[0], namespace)
+    shared: Report = namespace["report"]
+    return shared
+
+
 PICTURES: dict[str, Callable[[], Report]] = {
     "vit": vision,
     "gpt2": language,
     "llama70b": thawed,
     "gan": adversaries,
+    "sharing": sharing,
 }
 CHARTS: dict[str, Callable[[], str | bytes]] = {
     "gpt2-treemap": lambda: half_frozen().render("treemap"),

@@ -1,4 +1,4 @@
-"""The rules' documentation: pages and table are what the docstrings say today, however many rules there are."""
+"""The rules' documentation: pages are what the docstrings say today, however many rules there are."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from paramscope.rules.docs import (
     first_sentence,
     own_rules,
     pages,
-    readme_table,
     sections,
+    to_index,
     to_markdown,
-    with_table,
     write,
 )
 from paramscope.rules.rule import Loaded, Rule
@@ -70,10 +69,6 @@ def test_a_page_is_what_the_rule_says_today(name: str) -> None:
     assert path.read_text(encoding="utf-8") == pages(RULES).get(name), STALE
 
 
-def test_the_readme_lists_the_rules_of_today() -> None:
-    assert readme_table(RULES) in (ROOT / "README.md").read_text(encoding="utf-8"), STALE
-
-
 @pytest.mark.parametrize("each", RULES, ids=lambda each: each.rule.code)
 def test_every_rule_begins_with_one_sentence(each: Loaded) -> None:
     sentence = first_sentence(each.doc)
@@ -111,26 +106,13 @@ def test_a_page_is_markdown() -> None:
 
 
 def test_a_pipe_does_not_end_a_cell() -> None:
-    (row,) = [line for line in readme_table([loaded()]).splitlines() if "some-name" in line]
+    (row,) = [line for line in to_index([loaded()]).splitlines() if "some-name" in line]
     assert row.endswith(r"| It finds \| this. |")
     assert len(re.split(r"(?<!\\)\|", row)) == 7
 
 
 def test_writing_adds_changes_and_removes(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- rules:start -->\nold\n<!-- rules:end -->\nafter\n")
     write(tmp_path, [loaded("PS101"), loaded("PS102")])
     assert sorted(path.name for path in (tmp_path / "docs/rules").iterdir()) == ["PS101.md", "PS102.md", "index.md"]
-    text = readme.read_text()
-    assert text.startswith("before\n<!-- rules:start -->\n| code")
-    assert text.endswith("<!-- rules:end -->\nafter\n")
-    assert "old" not in text
     write(tmp_path, [loaded("PS101")])
     assert sorted(path.name for path in (tmp_path / "docs/rules").iterdir()) == ["PS101.md", "index.md"]
-    assert with_table(readme.read_text(), [loaded("PS101")]) == readme.read_text()
-    assert "PS102" not in readme.read_text()
-
-
-def test_a_readme_without_markers_is_refused() -> None:
-    with pytest.raises(ValueError, match="rules:start"):
-        with_table("nothing here", RULES)

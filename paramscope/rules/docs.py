@@ -1,6 +1,6 @@
-"""The rules' docstrings → their pages in docs/rules, the table of the README, and what `explain` prints.
+"""The rules' docstrings → their pages in docs/rules, and what `explain` prints.
 
-`python -m paramscope.rules.docs` writes pages and table anew in the checkout that it lies in.
+`python -m paramscope.rules.docs` writes the pages anew in the checkout that it lies in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEADINGS = ("What it finds", "Why it matters", "Example", "Instead", "When it is wrong to follow it")
-MARKERS = ("<!-- rules:start -->", "<!-- rules:end -->")
 _GROUPS = {
     "1": "Registration: what PyTorch cannot see",
     "2": "Trainability: what is frozen, and what only looks so",
@@ -148,13 +147,8 @@ def to_index(rules: Sequence[Loaded]) -> str:
         "- **info**: a fact worth knowing; it fails a check only if you ask for that.",
     ]
     for group in dict.fromkeys(_group(loaded) for loaded in rules):
-        lines += ["", f"## {group}", "", *_table([each for each in rules if _group(each) == group], "")]
+        lines += ["", f"## {group}", "", *_table([each for each in rules if _group(each) == group])]
     return "\n".join([*lines, "", _ACCEPTING])
-
-
-def readme_table(rules: Sequence[Loaded]) -> str:
-    """The rules as the README lists them, between its markers."""
-    return "\n".join([MARKERS[0], *_table(rules, "docs/rules/"), MARKERS[1]])
 
 
 def _group(loaded: Loaded) -> str:
@@ -162,29 +156,19 @@ def _group(loaded: Loaded) -> str:
     return _GROUPS.get(number[0] if number else "", "Others")
 
 
-def _table(rules: Sequence[Loaded], folder: str) -> list[str]:
+def _table(rules: Sequence[Loaded]) -> list[str]:
     lines = ["| code | name | severity | needs | finds |", "| --- | --- | --- | --- | --- |"]
     for loaded in rules:
         rule = loaded.rule
         needs = NEEDS[rule.needs] if rule.needs else ""
         finds = first_sentence(loaded.doc).replace("|", "\\|")
-        lines.append(
-            f"| [{rule.code}]({folder}{rule.code}.md) | {rule.name} | {rule.severity.value} | {needs} | {finds} |"
-        )
+        lines.append(f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.severity.value} | {needs} | {finds} |")
     return lines
 
 
 def pages(rules: Sequence[Loaded]) -> dict[str, str]:
     """Everything in docs/rules, by file name."""
     return {"index.md": to_index(rules), **{f"{each.rule.code}.md": to_markdown(each) for each in rules}}
-
-
-def with_table(readme: str, rules: Sequence[Loaded]) -> str:
-    """A README with the table between its markers. Raises ValueError where it has none."""
-    start, end = readme.find(MARKERS[0]), readme.find(MARKERS[1])
-    if start < 0 or end < start:
-        raise ValueError(f"the README lacks {MARKERS[0]} … {MARKERS[1]}")
-    return readme[:start] + readme_table(rules) + readme[end + len(MARKERS[1]) :]
 
 
 def own_rules() -> tuple[Loaded, ...]:
@@ -195,7 +179,7 @@ def own_rules() -> tuple[Loaded, ...]:
 
 
 def write(root: Path, rules: Sequence[Loaded]) -> None:
-    """Pages and table in a checkout; pages of rules that are gone are removed."""
+    """The pages in a checkout; pages of rules that are gone are removed."""
     folder = root / "docs" / "rules"
     folder.mkdir(parents=True, exist_ok=True)
     wanted = pages(rules)
@@ -204,8 +188,6 @@ def write(root: Path, rules: Sequence[Loaded]) -> None:
             path.unlink()
     for name, text in wanted.items():
         (folder / name).write_text(text, encoding="utf-8")
-    readme = root / "README.md"
-    readme.write_text(with_table(readme.read_text(encoding="utf-8"), rules), encoding="utf-8")
 
 
 if __name__ == "__main__":
