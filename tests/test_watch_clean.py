@@ -524,7 +524,6 @@ def test_sharpness_aware_steps() -> None:
             optimizer.step()
 
 
-@pytest.mark.filterwarnings("ignore:.*cpu.amp.autocast:FutureWarning")  # torch 2.4 warns of itself
 def test_checkpointing_and_gradients_of_gradients() -> None:
     from torch.utils.checkpoint import checkpoint
 
