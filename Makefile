@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export HF_HUB_OFFLINE := 1
 
 .PHONY: demo test test-browser vendor lint types check cover hostile zoo zoo-runs crater bench bench-quick pictures
-.PHONY: notebook goldens schema docs site clean
+.PHONY: release-check lower-bounds notebook goldens schema docs site clean
 
 demo: .venv/.package
 	$(BIN)/paramscope inspect fixtures/vit.py:build -O fixtures/vit.py:adam
@@ -58,6 +58,19 @@ zoo-runs: .venv/.test
 crater: .crater/.packages
 	HF_HUB_OFFLINE=1 PYTHONPATH=.:tests .crater/bin/python -m crater --write docs/crater.md
 
+# The wheel and the sdist, and the wheel in a venv that has nothing but torch; and what pyright says of the public names.
+release-check: .venv/.release
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+	TORCH="$(TORCH)" $(BIN)/python -m pytest -q tests/release
+
+# The tests on the oldest of everything that pyproject.toml admits; torch 2.4 is for Python 3.12 at most, and its build for
+# CUDA (5 GB) is the one that there is. Models of transformers are looked at as its newest version builds them.
+lower-bounds: .lower/.packages
+	.lower/bin/python -m pytest -q $(patsubst %,--ignore tests/test_%.py,$(OF_TRANSFORMERS))
+OF_TRANSFORMERS := diff idioms_peft idioms_transformers integrations planted planted_runs plan run_graph transformers watch_trainers zoo
+
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks
 
@@ -94,7 +107,7 @@ schema: .venv/.package
 	$(BIN)/python -m paramscope.wire.schema
 
 clean:
-	rm -rf .venv .crater .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .crater .lower dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
 # An old pip takes four times as long. torch goes before what depends on it, lest that choose another build. What builds
 # the package comes with it: once, not into an environment of its own each time that the package is installed.
@@ -112,6 +125,10 @@ clean:
 	$(PIP) --no-build-isolation --editable ".[test]"
 	touch $@
 
+.venv/.release: .venv/.test
+	$(PIP) --no-build-isolation --editable ".[test,release]"
+	touch $@
+
 .venv/.notebook: .venv/.test
 	$(PIP) --no-build-isolation --editable ".[test,notebook]"
 	touch $@
@@ -122,6 +139,13 @@ clean:
 
 .venv/.bench: .venv/.test
 	$(PIP) --no-build-isolation --editable ".[test,bench]"
+	touch $@
+
+# Compiled at once: networkx 3.2 warns when it is, and tests take warnings for errors.
+.lower/.packages: pyproject.toml
+	$(PYTHON) -m venv .lower
+	.lower/bin/python -m pip install --quiet uv
+	.lower/bin/uv pip install --quiet --python .lower/bin/python --compile-bytecode --resolution lowest-direct --editable ".[test]"
 	touch $@
 
 # Every version is pinned, what the packages need too: pip chooses nothing, and packages that disagree stand side by side.

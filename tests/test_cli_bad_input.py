@@ -295,7 +295,7 @@ BAD_INPUT = [
     ),
     (
         ["missing.json", "-O", "net.py:adam"],
-        "error: missing.json is a saved report: nothing is built, so -O, --arg, --meta, --run, --inputs, --input-size and --loss do not apply\n"
+        "error: missing.json is a saved report: nothing is built, so -O, --arg, --meta, --ranks, --run, --inputs, --input-size and --loss do not apply\n"
         "help: Leave them out, or name the code: path/model.py:build.\n",
     ),
 ]
@@ -443,7 +443,7 @@ def test_a_report_that_is_too_large_is_not_read(
         ("inspct", "error: there is no command 'inspct'\nhelp: Did you mean inspect?\n"),
         (
             "frobnicate",
-            "error: there is no command 'frobnicate'\nhelp: Commands: check, diff, explain, graph, inspect, lock, rules.\n",
+            "error: there is no command 'frobnicate'\nhelp: Commands: check, diff, explain, graph, inspect, lock, merge, rules.\n",
         ),
     ],
 )

@@ -165,10 +165,11 @@ def test_hooks_are_not_looked_into() -> None:
         model.register_forward_hook,
         model.register_forward_pre_hook,
         model.register_full_backward_hook,
-        model.register_state_dict_post_hook,
+        getattr(model, "register_state_dict_post_hook", None),  # since torch 2.5
         model.register_load_state_dict_post_hook,
     ):
-        register(lambda *_: other(torch.zeros(2)))
+        if register is not None:
+            register(lambda *_: other(torch.zeros(2)))
     assert list(audit(model).slots) == ["weight", "bias"]
 
 

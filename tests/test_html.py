@@ -153,11 +153,7 @@ def test_a_page_that_runs_is_small_and_its_libraries_are_the_ones_on_record() ->
         assert (vendor / name).read_text(encoding="utf-8") in text
 
 
-def test_what_is_installed_makes_it_without_a_network(tmp_path: Path) -> None:
-    root = Path(paramscope.__file__).parent.parent
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=root, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+def test_what_is_installed_makes_it_without_a_network(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     code = """
         import socket, sys

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 from support import forking
 
-pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch is not distributed")
+pytestmark = pytest.mark.skipif(
+    not torch.distributed.is_available() or "FSDPModule" not in dir(import_module("torch.distributed.fsdp")),
+    reason="this torch is not distributed, or has no public fully_shard",
+)
 
 CASES = Path(__file__).parent / "children" / "distributed.py"
 NAMES = [

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from paramscope import audit
 from paramscope.errors import RanksError
 from paramscope.rules.discovery import discover
 
-pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch is not distributed")
+pytestmark = pytest.mark.skipif(
+    not torch.distributed.is_available() or "FSDPModule" not in dir(import_module("torch.distributed.fsdp")),
+    reason="this torch is not distributed, or has no public fully_shard",
+)
 RULES = [each.rule.code for each in discover().rules if each.rule.needs == "ranks"]
 CHILD = Path(__file__).parent / "children" / "ranks.py"
 RANKS = 4

@@ -59,6 +59,8 @@ OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
 @pytest.mark.parametrize("set_to_none", [True, False])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_plain_loop(name: str, *, set_to_none: bool) -> None:
+    if name == "Adafactor" and not hasattr(torch.optim, name):
+        pytest.skip("this torch does not have it")
     model = net()
     optimizer = OPTIMIZERS[name](model.parameters())
     with silent(model, optimizer) as watched:

@@ -99,12 +99,19 @@ def inner_tensors(tensor: Any) -> list[tuple[str, Any]]:
     return found
 
 
+def dtensor() -> Any:
+    """The class DTensor; None where nobody has imported it."""
+    found = getattr(sys.modules.get("torch.distributed.tensor"), "DTensor", None)
+    # In torch 2.4 that package is there and has no DTensor.
+    return found or getattr(sys.modules.get("torch.distributed._tensor"), "DTensor", None)
+
+
 def placements_of(tensor: Any) -> tuple[Placement, ...]:
     """How a DTensor lies on its mesh; nothing for any other tensor. All that is asked is torch's own."""
-    module = sys.modules.get("torch.distributed.tensor")
-    if module is None or not issubclass(type(tensor), module.DTensor):
+    cls = dtensor()
+    if cls is None or not issubclass(type(tensor), cls):
         return ()
-    spec = class_dict(module.DTensor)["_spec"].__get__(tensor)  # a slot, whatever a subclass calls so
+    spec = class_dict(cls)["_spec"].__get__(tensor)  # a slot, whatever a subclass calls so
     mesh = spec.mesh
     names = mesh.mesh_dim_names or tuple(map(str, range(mesh.ndim)))
     return tuple(

@@ -15,6 +15,7 @@ import torch.distributed as dist
 
 from paramscope.capture.checksums import checksums, looks_constant
 from paramscope.capture.classes import class_dict, is_text
+from paramscope.capture.parts import dtensor
 from paramscope.capture.states import instance_dict
 from paramscope.capture.values import unread_notes, why_unread
 from paramscope.capture.walk import Walk
@@ -214,8 +215,7 @@ class _Binding:
     def __init__(self, walk: Walk, found: dict[str, Unit]) -> None:
         self._modules, self._walk, self._units = dict(walk.held_modules()), walk, found
         self._cuts: dict[tuple[int, tuple[Any, ...]], list[_Bound]] = {}
-        module = sys.modules.get("torch.distributed.tensor")
-        self._cls = None if module is None else module.DTensor
+        self._cls = dtensor()
         cut = [] if self._cls is None else [each for each in walk.tensors.held if issubclass(type(each), self._cls)]
         meshes = {id(mesh): mesh for mesh in (self._spec(each).mesh for each in cut)}
         self._is_cut = {id(each) for each in cut}
@@ -225,12 +225,12 @@ class _Binding:
         self._world = tuple(range(dist.get_world_size()))
 
     def _spec(self, tensor: Any) -> Any:
-        return class_dict(self._cls)["_spec"].__get__(tensor)  # type: ignore[arg-type]  # there are DTensors
+        return class_dict(self._cls)["_spec"].__get__(tensor)
 
     def of(self, path: str, module: int, tensor: Any, *, is_parameter: bool) -> tuple[Any, list[_Bound]]:
         """(what lies here of a tensor, who should have the same, or others)."""
         if id(tensor) in self._is_cut:
-            local = class_dict(self._cls)["_local_tensor"].__get__(tensor)  # type: ignore[arg-type]
+            local = class_dict(self._cls)["_local_tensor"].__get__(tensor)
             return local, self._of_cut(self._spec(tensor), is_parameter=is_parameter)
         at, unit = unit_of(path, self._units)
         if unit is not None:

@@ -47,6 +47,11 @@ class Commands(click.Group):
                 error.ctx = click.Context(command, parent=ctx, info_name=command.name)
             raise
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise click.UsageError(ctx.get_help(), ctx)  # click 8.1 would exit with 0
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -91,7 +96,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(130)
     except click.UsageError as error:
         if error.ctx is not None and not error.ctx.args and error.message == error.ctx.get_help():
-            error.show()  # without any arguments
+            click.echo(error.message, err=True)  # without any arguments
         else:
             click.echo(error_text(as_usage_error(error)), err=True)
         sys.exit(error.exit_code)

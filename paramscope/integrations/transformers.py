@@ -9,8 +9,8 @@ from paramscope.integrations._fit import Fit
 
 try:
     from transformers import TrainerCallback
-except ModuleNotFoundError as error:
-    raise MissingLibrary("transformers cannot be imported", "pip install transformers accelerate") from error
+except ModuleNotFoundError as _error:
+    raise MissingLibrary("transformers cannot be imported", "pip install transformers accelerate") from _error
 
 
 class ParamscopeCallback(Fit, TrainerCallback):  # type: ignore[misc]  # its types are not read

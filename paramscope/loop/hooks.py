@@ -5,17 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import CodeType
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from paramscope.capture.classes import short_name
 from paramscope.errors import NotAnOptimizer
 from paramscope.loop.look import Held
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-# A step may be compiled, and with it what it calls. torch.compiler.disable would import the compiler at once.
-_uncompiled: Callable[[_Function], _Function] = torch._disable_dynamo  # type: ignore[attr-defined, assignment]
+from paramscope.loop.uncompiled import uncompiled
 
 
 class Hooks:
@@ -56,7 +53,7 @@ class Hooks:
         for handle in self._handles:
             handle.remove()
 
-    @_uncompiled
+    @uncompiled
     def _before(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._depth and _is_within_step(optimizer):
             self._depth += 1
@@ -78,14 +75,14 @@ class Hooks:
             return args, {**kwargs, "closure": first}
         return (args[0], first, *args[2:]), kwargs
 
-    @_uncompiled
+    @uncompiled
     def _evaluated(self) -> None:
         if self._is_begun:
             self._searches = True
         else:
             self._is_begun = self._begin()
 
-    @_uncompiled
+    @uncompiled
     def _after(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._depth = max(self._depth - 1, 0)
         if not self._depth and self._is_begun:

@@ -8,6 +8,7 @@ from weakref import ref
 
 import torch
 
+from paramscope.loop.uncompiled import uncompiled
 from paramscope.loop.values import is_readable, sample
 
 MANY = 4
@@ -56,6 +57,7 @@ class Sentinel:
         for hook in self._hooks:
             hook.remove()
 
+    @uncompiled
     def _about_to_add(self, more: Any) -> None:
         self._sum = None
         tensor = self._tensor()
@@ -68,6 +70,7 @@ class Sentinel:
             if grad is not None and is_readable(grad) and is_readable(more) and sample(grad).equal(self._expected):
                 self._sum = sample(grad) + sample(more)
 
+    @uncompiled
     def _added(self, tensor: Any) -> None:
         self.accumulated += 1
         self._expected, self._sum = self._sum, None

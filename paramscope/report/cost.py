@@ -66,15 +66,15 @@ class Tensors:
         self._snapshot = snapshot
         columns, slots, tops = snapshot.tensor_columns, snapshot.slot_columns, tops_of(snapshot)
         self._flags, self._parts = columns.flags, columns.parts
-        self.specs = [snapshot.interned.specs[spec] for spec in columns.specs]
+        self.specs: list[TensorSpec] = [snapshot.interned.specs[spec] for spec in columns.specs]
         self._modules = [""] * len(self.specs)
         self._are_parameters = bytearray(len(self.specs))
         for slot in range(len(slots.tensors) - 1, -1, -1):
             if (tensor := slots.tensors[slot]) >= 0:
                 self._modules[tensor] = snapshot.slots.path_at(slot) if by_slot else tops[slots.modules[slot]]
                 self._are_parameters[tensor] |= snapshot.status(slot) in PARAMETERS
-        self.sparse = _with_sparse_gradients(snapshot)
-        self.are_reached = bytearray(map(self._is_reached, range(len(self.specs))))
+        self.sparse: set[int] = _with_sparse_gradients(snapshot)
+        self.are_reached: bytearray = bytearray(map(self._is_reached, range(len(self.specs))))
 
     def cost(self) -> Cost:
         """What there is now, with what there will be."""

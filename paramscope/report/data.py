@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from paramscope import text
 from paramscope.analysis.totals import Totals, count_totals
@@ -61,7 +61,7 @@ class ReportData:
     def __eq__(self, other: object) -> bool:
         return self._facts() == other._facts() if isinstance(other, ReportData) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # as large as the model: nobody means to hash it
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # as large as the model: nobody means to hash it
 
     def having(self: Same, **facts: Any) -> Same:
         """The same report, but for what is given: `findings`, `ignored`, `skipped`, `target`."""

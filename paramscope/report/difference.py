@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from paramscope.analysis.changes import ChangeKind, Changes, changes_between, state_of
 from paramscope.analysis.renames import plain_path
@@ -56,7 +56,7 @@ class DiffData:
             else NotImplemented
         )
 
-    __hash__ = None  # type: ignore[assignment]  # as large as two models
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # as large as two models
 
     def __bool__(self) -> bool:
         return bool(self.changes.changes or self.groups or self.findings_new or self.findings_gone)

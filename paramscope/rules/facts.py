@@ -18,12 +18,15 @@ from paramscope.snapshot import (
     ClassRecord,
     Membership,
     ModuleRecord,
+    ModuleRecords,
     Note,
     NoteKind,
     Oddity,
     OddityKind,
+    OptimizerRecord,
     Setting,
     SlotRecord,
+    SlotRecords,
     Snapshot,
     TensorSpec,
 )
@@ -99,11 +102,11 @@ class Facts:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         """The snapshot that all answers come from."""
-        self.slots = snapshot.slots
+        self.slots: SlotRecords = snapshot.slots
         """Slot records by path; `slots.at(position)`, `slots.path_at(position)`."""
-        self.modules = snapshot.modules
+        self.modules: ModuleRecords = snapshot.modules
         """Module records by path; `modules.at(position)`."""
-        self.optimizers = snapshot.optimizers
+        self.optimizers: tuple[OptimizerRecord, ...] = snapshot.optimizers
         """Optimizer records in the order in which the optimizers were given."""
 
     @property

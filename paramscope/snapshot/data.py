@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from paramscope.snapshot.columns import (
     HAS_GRAD,
@@ -162,7 +162,7 @@ class SnapshotData:
             return NotImplemented
         return self._compared() == other._compared()
 
-    __hash__ = None  # type: ignore[assignment]  # as large as the model: nobody means to hash it
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # as large as the model: nobody means to hash it
 
     def __repr__(self) -> str:
         return f"<Snapshot of {len(self.module_columns.paths)} modules, {len(self.slot_columns.names)} slots>"

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
+from paramscope.errors import MissingLibrary
+
+try:
+    import pytest
+except ModuleNotFoundError as _error:
+    raise MissingLibrary("pytest cannot be imported", "pip install pytest") from _error
 
 from paramscope.testing.memory import CURRENT_MEMORY
 from pytest_paramscope.cache import CachedMemory

@@ -35,6 +35,8 @@ class Case(NamedTuple):
     """What forward is given."""
     loss: Any
     """What makes a scalar of its output."""
+    can_build: bool
+    """Whether this torch has what the builder takes."""
 
     def snapshot(self) -> Snapshot:
         """What the rule sees."""
@@ -71,8 +73,10 @@ def _cases(code: str, module: ModuleType) -> Iterator[Case]:
             if (match := _BLAME.search(line)) and name in re.split(r"[, ]+", match[1])
         )
         wanted = tuple((severity, tuple(paths)) for severity, paths in expected.get(name, ()))
-        own = [_of_builder(module, word, name) for word in ("RUN", "INPUTS", "LOSS")]
-        yield Case(code, name, value, wanted, lines, getattr(module, "VALUES", False), *own)
+        run, inputs, loss = (_of_builder(module, word, name) for word in ("RUN", "INPUTS", "LOSS"))
+        can_build = getattr(module, "NEEDS", {}).get(name, True)
+        values = getattr(module, "VALUES", False)
+        yield Case(code, name, value, wanted, lines, values, run, inputs, loss, can_build)
     missing = set(expected) - set(vars(module))
     assert not missing, f"{code}: EXPECTED names {missing}, which the fixture does not hold"
 

@@ -35,7 +35,8 @@ def table(grid: Grid, *, is_squeezed: bool = False) -> str:
     """A table; squeezed, it is not filled up with spaces."""
     cells = [[markdown(cell, in_grid=True) for cell in row] for row in grid.rows]
     aligned = ["right" if i in grid.right else "left" for i in range(len(grid.headers))]
-    drawn = tabulate(cells, grid.headers, tablefmt="pipe", colalign=aligned, disable_numparse=True)
+    # tabulate 0.9 aligns no columns of a table without rows.
+    drawn = tabulate(cells, grid.headers, tablefmt="pipe", colalign=aligned if cells else None, disable_numparse=True)
     if not is_squeezed:
         return drawn
     # Only what stands beside the bars of the table: a bar within a name has a backslash before it.

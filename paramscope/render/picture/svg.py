@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from paramscope.render.picture._layout import drawn
 
-render = drawn("svg")
+render: Callable[..., str | bytes] = drawn("svg")
