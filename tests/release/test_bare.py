@@ -123,7 +123,7 @@ def test_pyright_reads_it_all(bare: Bare) -> None:
 
 
 PUBLIC = (
-    "paramscope.api.", "paramscope.errors.", "paramscope.integrations.", "paramscope.loop.watch.Watch",
+    "paramscope.api.", "paramscope.errors.", "paramscope.loop.watch.Watch",
     "paramscope.plugin.", "paramscope.report.", "paramscope.rules.facts.", "paramscope.rules.rule.",
     "paramscope.snapshot.", "paramscope.testing.",
 )  # fmt: skip
