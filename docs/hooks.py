@@ -20,14 +20,6 @@ _LINK = re.compile(r"(?<!!)\[((?:[^\[\]`]|`[^`]*`)*)\]\(([^()\s#:]+)(#[^()\s]*)?
 _FENCE = re.compile(r"(?ms)^(`{3,}).*?^\1$")
 
 
-def on_config(config: Any) -> Any:
-    """What is said of CI is in the list where it is there."""
-    guide: list[Any] = next(entry["Guide"] for entry in config.nav if "Guide" in entry)
-    if (ROOT / "docs" / "ci.md").exists():
-        guide.append({"CI": "ci.md"})
-    return config
-
-
 def on_files(files: Files, *, config: Any) -> Files:
     """The pages of the root, too."""
     for name in FROM_ROOT:

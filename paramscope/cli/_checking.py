@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from itertools import chain
@@ -302,6 +303,14 @@ def write_job_summary(checks: Sequence[Judged]) -> None:
             summary.write(job_summary([each.checked for each in checks]) + "\n")
     except OSError as error:
         click.echo(f"warning: GITHUB_STEP_SUMMARY cannot be written: {error.strerror or error}", err=True)
+
+
+def meet_other_ranks() -> None:
+    """Once the first of them has written: torchrun ends all as soon as one has ended with an error."""
+    from paramscope.distributed import all_have_come
+
+    sys.stdout.flush()
+    all_have_come()
 
 
 def exit_code(checks: Sequence[Judged], plan: Plan) -> int:

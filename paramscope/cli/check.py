@@ -101,8 +101,9 @@ def command(
         for one in interrupt.failed:
             click.echo(f"error: {one}", err=True)
         raise
-    if building.ranks and is_other_rank():
-        return checking.exit_code(checks, plan)  # the first one writes
+    if building.ranks and is_other_rank() and checks:
+        checking.meet_other_ranks()
+        return checking.exit_code(checks, plan)  # the first one has written
     if failed and (not checks or write_baseline is not None):
         raise failed[0]
     if write_baseline is not None:
@@ -123,4 +124,6 @@ def command(
         click.echo(f"error: {one}", err=True)
     if failed:
         raise failed[-1]
+    if building.ranks:
+        checking.meet_other_ranks()
     return checking.exit_code(checks, plan) or int(bool(otherwise))

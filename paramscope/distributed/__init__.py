@@ -66,6 +66,11 @@ def started_by_launcher() -> None:
         dist.init_process_group("gloo")
 
 
+def all_have_come() -> None:
+    """Waits until each rank has called it."""
+    dist.barrier()
+
+
 def _members(ranks: Any) -> tuple[list[int], str]:
     """(ranks of a group, as the job numbers them, and what tells it from others). Raises RanksError."""
     if not dist.is_available() or not dist.is_initialized():
