@@ -63,8 +63,9 @@ def members(cls: type) -> Iterator[Member]:
             yield Member(f"{node.target.id}: {ast.unparse(node.annotation)}", _below(body, number))
         elif isinstance(node, ast.FunctionDef) and node.name == "__init__":
             for place, each in enumerate(node.body):
-                if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Attribute):
-                    yield Member(each.targets[0].attr, _below(node.body, place))
+                target = each.targets[0] if isinstance(each, ast.Assign) else getattr(each, "target", None)
+                if isinstance(target, ast.Attribute):
+                    yield Member(target.attr, _below(node.body, place))
         elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             yield Member(_signature(node), ast.get_docstring(node) or "")
 

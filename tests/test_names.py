@@ -206,7 +206,7 @@ def seen(format: str, text: str) -> str:
         return "\n".join(Page(markup_of(text)).texts)
     if format == "markdown":
         return "\n".join(each.content for token in MARKDOWN.parse(text) for each in token.children or ())
-    if format in ("json", "sarif"):
+    if format in ("json", "sarif", "gitlab"):
         return json.dumps(json.loads(text), ensure_ascii=False)
     if format == "csv":
         return "\n".join("\n".join(row) for row in csv.reader(io.StringIO(text, newline="")))

@@ -105,7 +105,7 @@ def test_what_was_run_is_saved(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("inspect", "report.json") == 0
     assert "ran forward without elements" in capsys.readouterr().out
     assert run("inspect", "report.json", "--run", "graph") == 2
-    assert "nothing is built, so -O, --arg, --meta, --run," in capsys.readouterr().err
+    assert "nothing is built, so -O, --arg, --meta, --ranks, --run," in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
