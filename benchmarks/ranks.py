@@ -1,4 +1,5 @@
-"""What it takes to ask ranks together: four real ones, 4,096 that are made up, and the checksums of values."""
+"""`python -m benchmarks.ranks`, and part of all benchmarks: what it takes to ask ranks together, four real ones and
+4,096 that are made up; the checksums of values; and a plan beside torch's fake group."""
 
 from __future__ import annotations
 
@@ -192,7 +193,12 @@ def _plan_beside_a_fake_group() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "plan":
+    if not sys.argv[1:]:
+        print("| what | at most | measured |\n| --- | ---: | ---: |")
+        for each in rank_jobs(7, is_quick=False):
+            spread = f"{each.spread[0]:.3g} to {each.spread[1]:.3g}"
+            print(f"| {each.what} | {each.limit:g} {each.unit} | {each.measured:.3g} ({spread}) |")
+    elif sys.argv[1] == "plan":
         _plan_beside_a_fake_group()
     else:
         _on_one_rank(int(sys.argv[2]))
