@@ -185,6 +185,16 @@ def test_what_is_moved_to_another_kind_of_device_and_back(seen: list[dict[str, A
     assert all(path.startswith("rank[2].module.") for path in paths)
 
 
+@pytest.mark.parametrize(
+    ("case", "code", "path"), [("uncut on one", "PS807", "0.weight"), ("mixed on one", "PS808", "weight")]
+)
+def test_what_is_cut_otherwise_on_one_rank(case: str, code: str, path: str, seen: list[dict[str, Any]]) -> None:
+    for rank, each in enumerate(seen):
+        found = {code: paths for code, _, paths in each[case]["findings"]}
+        assert found["PS801"] == [f"rank[2].{path}"]
+        assert (code in found) == (rank == 2)
+
+
 def test_statistics_of_one_rank(seen: list[dict[str, Any]]) -> None:
     ((code, message, paths),) = of_rank_2("statistics", seen)
     assert (code, paths[0]) == ("PS806", "rank[2].1.running_mean")

@@ -320,6 +320,24 @@ def small_and_uncut() -> Report:
     return audit(model, ranks=True, values=True)
 
 
+def uncut_on_one(rank: int) -> Report:
+    """Rank 2 forgets the root."""
+    mesh = init_device_mesh("cpu", (4,))
+    model = nn.Sequential(nn.Embedding(65_536, 64), nn.Linear(64, 64))
+    fully_shard(model[1], mesh=mesh)
+    if rank != 2:
+        fully_shard(model, mesh=mesh)
+    return audit(model, ranks=True)
+
+
+def mixed_on_one(rank: int) -> Report:
+    mesh = init_device_mesh("cpu", (4,), mesh_dim_names=("tp",))
+    model = nn.Linear(8, 8)
+    if rank == 2:
+        model.weight = nn.Parameter(DTensor.from_local(torch.ones(2, 8), mesh, [Shard(0)], run_check=False))
+    return audit(model, ranks=True)
+
+
 def on_meta_elsewhere(rank: int) -> Report:
     """Rank 0 loads, and hands to the others what they hold none of yet."""
     if rank == 0:
@@ -410,6 +428,8 @@ def main(folder: Path) -> None:
         "ignored by ddp": lambda: ignored_by_ddp(rank),
         "shards of zeros": shards_of_zeros,
         "small and uncut": small_and_uncut,
+        "uncut on one": lambda: uncut_on_one(rank),
+        "mixed on one": lambda: mixed_on_one(rank),
         "meta": lambda: on_meta_elsewhere(rank),
         "optimizer of some": lambda: optimizer_elsewhere(rank),
         "paramscope": lambda: other_version(rank, "paramscope"),
