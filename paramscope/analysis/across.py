@@ -20,6 +20,7 @@ from paramscope.snapshot import (
     Ranks,
     SlotRecord,
     Snapshot,
+    Spans,
     numbers_in,
     spans_of,
 )
@@ -60,8 +61,7 @@ def _extend(spans: list[list[int]], more: Iterable[list[int]]) -> None:
             spans[-1][1] = last
         elif spans and spans[-1][0] > first:  # ranks do not always rise where few speak for many
             spans.append([first, last])
-            numbers = sorted(rank for first, last in spans for rank in range(first, last + 1))
-            spans[:] = [[*span] for span in spans_of(numbers)]
+            spans[:] = [[*span] for span in spans_of(sorted(numbers_in(spans)))]
         else:
             spans.append([first, last])
 
@@ -90,11 +90,11 @@ class Rank:
         """What it says for all that say the same, where it is the first of them. summary: that of all ranks."""
         said: Said = {}
         if spans := self._speaks_for("facts", summary):
-            said |= {key: {words: [[*each] for each in spans]} for key, words in self._facts.items()}
-            said["order "] = {"\n".join(self._facts): [[*each] for each in spans]}
+            said |= {key: {words: spans} for key, words in self._facts.items()}
+            said["order "] = {"\n".join(self._facts): spans}
         for key, codes in self._values.items():
             if spans := self._speaks_for(key, summary):
-                said |= {f"{key} {path}": {code: [[*each] for each in spans]} for path, code in codes.items()}
+                said |= {f"{key} {path}": {code: spans} for path, code in codes.items()}
         return said
 
     def _speaks_for(self, key: str, summary: Said) -> list[list[int]]:
@@ -107,7 +107,7 @@ def is_split(key: str, by_words: Mapping[str, list[list[int]]]) -> bool:
     """Whether what is said of a thing of a summary asks for all that ranks say of it in full."""
     kind = key.partition(" ")[0]
     if kind == "shard":
-        return any(len(numbers_in(_tuples(spans))) > 1 for spans in by_words.values())
+        return any(len(numbers_in(spans)) > 1 for spans in by_words.values())
     return (kind == "facts" or kind in _VALUES) and len(by_words) > 1
 
 
@@ -121,9 +121,7 @@ def speakers(summary: Said) -> list[int]:
 def ranks_of(summary: Said, said: Said) -> Ranks:
     """What all ranks hold, and where they differ. summary: of all; said: what the speakers say in full."""
     held = {
-        rank: tuple(map(int, words.split()))
-        for words, spans in summary["held"].items()
-        for rank in numbers_in(_tuples(spans))
+        rank: tuple(map(int, words.split())) for words, spans in summary["held"].items() for rank in numbers_in(spans)
     }
     records = tuple(RankRecord(rank, *held[rank]) for rank in sorted(held))
     elements = [max(map(int, by_words)) for key, by_words in said.items() if key.startswith("elements ")]
@@ -145,12 +143,11 @@ def together(seen: Iterable[tuple[int, Snapshot]]) -> Snapshot:
 def check(summary: Said) -> None:
     """Raises RanksError where a rank has failed, or what they say cannot be compared."""
     for error, spans in summary.get("failed", {}).items():
-        raise RanksError(f"the audit failed on {text.ranks(numbers_in(_tuples(spans)))}: {error}")
+        raise RanksError(f"the audit failed on {text.ranks(numbers_in(spans))}: {error}")
     for each in ("paramscope", "torch"):
         if len(summary[each]) > 1:
             versions = (
-                f"{version} on {text.ranks(numbers_in(_tuples(spans)))}"
-                for version, spans in sorted(summary[each].items())
+                f"{version} on {text.ranks(numbers_in(spans))}" for version, spans in sorted(summary[each].items())
             )
             raise RanksError(f"ranks have different versions of {each}: {'; '.join(versions)}", "Install one on all.")
 
@@ -188,10 +185,6 @@ def _digest(said: Mapping[str, str]) -> str:
     return found.hexdigest()
 
 
-def _tuples(spans: Iterable[Iterable[int]]) -> tuple[tuple[int, int], ...]:
-    return tuple((first, last) for first, last in spans)
-
-
 def _differences(said: Said, asked: frozenset[int]) -> Iterator[RankDifference]:
     """Where ranks differ; asked: all of them."""
     found = [each for key, by_words in said.items() for each in _of_key(key, by_words, asked)]
@@ -214,17 +207,17 @@ def _of_key(key: str, by_words: Mapping[str, list[list[int]]], asked: frozenset[
     if kind in _VALUES:
         path = path.partition(" ")[2]
         if kind == "shard":
-            told = {words: spans for words, spans in told.items() if len(numbers_in(_tuples(spans))) > 1}
-    elif missing := asked.difference(*(numbers_in(_tuples(spans)) for spans in told.values())):
+            told = {words: spans for words, spans in told.items() if len(numbers_in(spans)) > 1}
+    elif missing := asked.difference(*(numbers_in(spans) for spans in told.values())):
         told[""] = [[*span] for span in spans_of(sorted(missing))]
     if len(told) > (kind != "shard"):
         yield RankDifference(kind, path, _ordered(told))  # type: ignore[arg-type]  # one of them
 
 
-def _ordered(told: Mapping[str, Iterable[Iterable[int]]]) -> tuple[tuple[tuple[tuple[int, int], ...], str], ...]:
+def _ordered(told: Mapping[str, list[list[int]]]) -> tuple[tuple[Spans, str], ...]:
     """Most ranks first."""
-    spoken = [(_tuples(spans), words) for words, spans in told.items()]
-    spoken.sort(key=lambda each: (-sum(last - first + 1 for first, last in each[0]), each[0]))
+    spoken = [(tuple((first, last) for first, last in spans), words) for words, spans in told.items()]
+    spoken.sort(key=lambda each: (-len(numbers_in(each[0])), each[0]))
     return tuple(spoken)
 
 

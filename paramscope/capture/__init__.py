@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -31,7 +32,6 @@ from paramscope.capture.lookups import plain_name
 from paramscope.capture.odd_tensors import add_odd_tensors, add_own_copying
 from paramscope.capture.optimizer import OptimizerReader
 from paramscope.capture.quantized import add_quantized
-from paramscope.capture.ranks import Unit, add_units, checksums_of, rank
 from paramscope.capture.sharded import add_wholes
 from paramscope.capture.tp_plans import tp_plans
 from paramscope.capture.values import value_facts
@@ -158,9 +158,12 @@ def _capture(
         add_quantized(walk)
     with isolated(walk.notes, "", "what peft keeps of its adapters"):
         add_adapters(walk)
-    units: dict[str, Unit] = {}
-    with isolated(walk.notes, "", "what binds it to other ranks"):
-        units = add_units(walk)
+    number, units = _rank(), {}
+    if number is not None:
+        from paramscope.capture.ranks import add_units, checksums_of
+
+        with isolated(walk.notes, "", "what binds it to other ranks"):
+            units = add_units(walk)
     with isolated(walk.notes, "", "what is odd about its tensors"):
         add_odd_tensors(walk)
         add_own_copying(walk)
@@ -176,7 +179,6 @@ def _capture(
     memberships, interned_memberships = reader.memberships()
     tensor_columns, storage_columns = tensors.columns(memberships)
     looked_at = sums = None
-    number = rank()
     if values:
         with isolated(walk.notes, "", "what its values are"):
             looked_at, unread = value_facts(tensors.held, walk.registered_paths(), progress)
@@ -220,6 +222,11 @@ def _capture(
         facts["notes"] = tuple(walk.notes)
     facts["notes"] += undecided
     return Snapshot(**facts, sharing=sharing)
+
+
+def _rank() -> int | None:
+    """Which rank of a job this is; None where there is no process group."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else None
 
 
 class _CapturePackage(ModuleType):

@@ -113,11 +113,15 @@ def placements_of(tensor: Any) -> tuple[Placement, ...]:
         return ()
     spec = class_dict(cls)["_spec"].__get__(tensor)  # a slot, whatever a subclass calls so
     mesh = spec.mesh
-    names = mesh.mesh_dim_names or tuple(map(str, range(mesh.ndim)))
     return tuple(
         Placement(name, mesh.size(at), *_placed(each))
-        for at, (name, each) in enumerate(zip(names, spec.placements, strict=True))
+        for at, (name, each) in enumerate(zip(mesh_names(mesh), spec.placements, strict=True))
     )
+
+
+def mesh_names(mesh: Any) -> tuple[str, ...]:
+    """What the dimensions of a mesh are called: their positions where they have no names."""
+    return tuple(mesh.mesh_dim_names or map(str, range(mesh.ndim)))
 
 
 def _placed(placement: Any) -> tuple[Literal["shard", "replicate", "partial"], int | None]:

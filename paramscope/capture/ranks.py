@@ -10,16 +10,16 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import torch
 import torch.distributed as dist
+from torch.autograd.graph import get_gradient_edge
 
 from paramscope.capture.checksums import checksums, looks_constant
 from paramscope.capture.classes import class_dict, is_text
-from paramscope.capture.parts import dtensor
+from paramscope.capture.parts import dtensor, mesh_names
 from paramscope.capture.states import instance_dict
 from paramscope.capture.values import unread_notes, why_unread
 from paramscope.capture.walk import Walk
-from paramscope.snapshot import PARAMETER, Agreement, Checksums, Note, Oddity, slot_path
+from paramscope.snapshot import PARAMETER, Agreement, Checksums, Note, Oddity
 
 _DDP = "torch.nn.parallel.distributed.DistributedDataParallel"
 _FSDP1 = "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel"
@@ -34,6 +34,7 @@ _NOTED = "paramscope audit"
 class Unit(NamedTuple):
     """A module that is trained on several ranks together."""
 
+    path: str
     kind: str
     """The last word of its class, `DistributedDataParallel`, or `fully_shard`."""
     ranks: tuple[int, ...]
@@ -49,16 +50,13 @@ class Unit(NamedTuple):
     keeps_buffers: bool
     """Whether each rank has buffers of its own."""
 
+    def ignores(self, path: str) -> bool:
+        """Whether it leaves a slot below it alone."""
+        return path.removeprefix(f"{self.path}." if self.path else "").removeprefix("module.") in self.ignored
 
-def rank() -> int | None:
-    """Which rank of a job this is; None where there is no process group."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else None
 
-
-def units(walk: Walk) -> dict[str, Unit]:
+def _units(walk: Walk) -> dict[str, Unit]:
     """The modules that are trained on several ranks together, by path."""
-    if rank() is None:
-        return {}
     kinds = {name: walk.facts.classes_named(name) for name in (_DDP, _FSDP1, *_FSDP2)}
     if not any(kinds.values()):
         return {}
@@ -66,62 +64,63 @@ def units(walk: Walk) -> dict[str, Unit]:
     for position, module in walk.held_modules():
         cls, path = id(type(module)), walk.paths[position]
         if cls in kinds[_DDP]:
-            found[path] = _of_ddp(instance_dict(module))
+            found[path] = _of_ddp(path, instance_dict(module))
         elif cls in kinds[_FSDP1]:
-            found[path] = _of_fsdp(instance_dict(module))
-        elif any(cls in kinds[name] for name in _FSDP2) and (unit := _of_fully_shard(module)):
+            found[path] = _of_fsdp(path, instance_dict(module))
+        elif any(cls in kinds[name] for name in _FSDP2) and (unit := _of_fully_shard(path, module)):
             found[path] = unit
     return found
 
 
 def add_units(walk: Walk) -> dict[str, Unit]:
     """Marks the units, parameters that no unit cuts, and those whose gradients a reducer does not hear of."""
-    found = units(walk)
+    found = _units(walk)
     if not found:
         return found
     managed = frozenset[int]().union(*(each.managed for each in found.values()))
-    held, seen = walk.tensors.held, set()
-    for path, unit in found.items():
-        walk.facts.oddities.append(Oddity(path, "unit", unit.kind, ",".join(unit.mesh)))
-    for module, name, hold, tensor in walk.slots:
-        if hold != PARAMETER or tensor < 0 or tensor in seen or not walk.is_sealed(tensor):
+    held, add = walk.tensors.held, walk.facts.oddities.append
+    for unit in found.values():
+        add(Oddity(unit.path, "unit", unit.kind, ",".join(unit.mesh)))
+    for _, path, hold, tensor in walk.first_slots():
+        if hold != PARAMETER:
             continue
-        seen.add(tensor)
-        path = slot_path(walk.paths[module], name, hold)
-        at, own = unit_of(path, found)
+        own = _unit_of(path, found)
         if own is not None and own.kind == "DistributedDataParallel":
-            inner = path.removeprefix(f"{at}." if at else "").removeprefix("module.")
-            if inner not in own.ignored and walk.tensors.is_trainable(tensor) and not _is_kept(held[tensor]):
-                walk.facts.oddities.append(Oddity(path, "unheard", at, None))
+            if walk.tensors.is_trainable(tensor) and not own.ignores(path) and not _is_kept(held[tensor]):
+                add(Oddity(path, "unheard", own.path, None))
         elif managed and id(held[tensor]) not in managed:
-            walk.facts.oddities.append(Oddity(path, "uncut", at, None))
+            add(Oddity(path, "uncut", "" if own is None else own.path, None))
     return found
 
 
-def unit_of(path: str, found: dict[str, Unit]) -> tuple[str, Unit | None]:
-    """The unit that a slot lies in, with its path: the nearest above."""
+def _unit_of(path: str, found: dict[str, Unit]) -> Unit | None:
+    """The unit that a slot lies in: the nearest above."""
     while path:
         path = path.rpartition(".")[0]
         if path in found:
-            return path, found[path]
-    return "", None
+            return found[path]
+    return None
 
 
 def _members(group: Any) -> tuple[int, ...]:
     return tuple(sorted(dist.get_process_group_ranks(group)))
 
 
-def _of_ddp(state: dict[str, Any]) -> Unit:
+def _ranks_of(mesh: Any) -> tuple[int, ...]:
+    return tuple(sorted(mesh.mesh.flatten().tolist()))
+
+
+def _of_ddp(path: str, state: dict[str, Any]) -> Unit:
     ranks = _members(state["process_group"])
     ignored = frozenset(state.get("parameters_to_ignore", ()))
     if state.get("_use_python_reducer"):  # its hooks are others
         ignored |= {name for name, _ in state["_modules"]["module"].named_parameters()}
     # A property since torch 2.13.
     keeps = not state.get("forward_sync_buffers", state.get("broadcast_buffers", True))
-    return Unit("DistributedDataParallel", ranks, ranks, (), frozenset(), ignored, keeps_buffers=keeps)
+    return Unit(path, "DistributedDataParallel", ranks, ranks, (), frozenset(), ignored, keeps_buffers=keeps)
 
 
-def _of_fsdp(state: dict[str, Any]) -> Unit:
+def _of_fsdp(path: str, state: dict[str, Any]) -> Unit:
     inner, outer = _members(state["process_group"]), state.get("_inter_node_pg")
     is_whole = getattr(state.get("sharding_strategy"), "name", "") == "NO_SHARD"
     replicas = inner if is_whole else () if outer is None else _members(outer)
@@ -131,10 +130,11 @@ def _of_fsdp(state: dict[str, Any]) -> Unit:
         flat = handle.flat_param
         managed = {id(flat), *map(id, getattr(flat, "_params", None) or ())}
     ranks = tuple(sorted({*inner, *replicas}))
-    return Unit("FullyShardedDataParallel", ranks, replicas, (), frozenset(managed), frozenset(), keeps_buffers=True)
+    kind = "FullyShardedDataParallel"
+    return Unit(path, kind, ranks, replicas, (), frozenset(managed), frozenset(), keeps_buffers=True)
 
 
-def _of_fully_shard(module: Any) -> Unit | None:
+def _of_fully_shard(path: str, module: Any) -> Unit | None:
     """None where it cuts nothing itself."""
     state = sys.modules["torch.distributed._composable_state"]._get_module_state(module)
     groups = getattr(state, "_fsdp_param_groups", None) or [getattr(state, "_fsdp_param_group", None)]
@@ -148,14 +148,16 @@ def _of_fully_shard(module: Any) -> Unit | None:
         for name in ("sharded_param", "_unsharded_param")
     }
     mesh = groups[0].mesh_info.mesh
-    ranks = tuple(sorted(mesh.mesh.flatten().tolist()))
     managed.discard(id(None))
-    return Unit("fully_shard", ranks, (), names_of(mesh), frozenset(managed), frozenset(), keeps_buffers=True)
+    names, ranks = mesh_names(mesh), _ranks_of(mesh)
+    return Unit(path, "fully_shard", ranks, (), names, frozenset(managed), frozenset(), keeps_buffers=True)
 
 
-def names_of(mesh: Any) -> tuple[str, ...]:
-    """What the dimensions of a mesh are called: their positions where they have no names."""
-    return tuple(mesh.mesh_dim_names or map(str, range(mesh.ndim)))
+def gradient_notes(tensor: Any) -> Any:
+    """A dict at the node that adds to the gradient of a leaf, to note something in. A reducer keeps the node, with
+    its own hook on it. `.to()` of another dtype, or to another kind of device and back, gives a tensor another node
+    (pytorch #104336)."""
+    return get_gradient_edge(tensor).node.metadata
 
 
 def _is_kept(tensor: Any) -> bool:
@@ -163,12 +165,8 @@ def _is_kept(tensor: Any) -> bool:
     so does a graph that is not freed yet. Without a reducer's, nobody hears of the gradient."""
     if tensor.is_inference():
         return True
-    edge = torch.autograd.graph.get_gradient_edge
-    noted: Any = edge(tensor).node.metadata
-    noted[_NOTED] = True
-    del noted
-    noted = edge(tensor).node.metadata
-    return bool(noted.pop(_NOTED, False))
+    gradient_notes(tensor)[_NOTED] = True
+    return bool(gradient_notes(tensor).pop(_NOTED, False))
 
 
 class _Bound(NamedTuple):
@@ -186,12 +184,7 @@ def checksums_of(walk: Walk, found: dict[str, Unit]) -> tuple[tuple[Checksums, .
     tensors: list[Any] = []
     kept: list[list[_Bound]] = []
     unread: dict[str, list[str]] = {}
-    seen = set()
-    for module, name, hold, number in walk.slots:
-        if number < 0 or number in seen or not walk.is_sealed(number):
-            continue
-        seen.add(number)
-        path = slot_path(walk.paths[module], name, hold)
+    for module, path, hold, number in walk.first_slots():
         tensor, bounds = binding.of(path, module, walk.tensors.held[number], is_parameter=hold == PARAMETER)
         bounds = [each for each in bounds if len(each.ranks) > 1]
         if bounds and (reason := why_unread(tensor)):
@@ -219,7 +212,7 @@ class _Binding:
         cut = [] if self._cls is None else [each for each in walk.tensors.held if issubclass(type(each), self._cls)]
         meshes = {id(mesh): mesh for mesh in (self._spec(each).mesh for each in cut)}
         self._is_cut = {id(each) for each in cut}
-        over = {tuple(sorted(mesh.mesh.flatten().tolist())): names_of(mesh) for mesh in meshes.values()}
+        over = {_ranks_of(mesh): mesh_names(mesh) for mesh in meshes.values()}
         self._mesh = next(iter(over.items())) if len(over) == 1 else None
         self._is_bare = not found and not cut
         self._world = tuple(range(dist.get_world_size()))
@@ -232,10 +225,9 @@ class _Binding:
         if id(tensor) in self._is_cut:
             local = class_dict(self._cls)["_local_tensor"].__get__(tensor)
             return local, self._of_cut(self._spec(tensor), is_parameter=is_parameter)
-        at, unit = unit_of(path, self._units)
+        unit = _unit_of(path, self._units)
         if unit is not None:
-            inner = path.removeprefix(f"{at}." if at else "").removeprefix("module.")
-            if inner in unit.ignored or not (is_parameter or unit.keeps_buffers):
+            if unit.ignores(path) or not (is_parameter or unit.keeps_buffers):
                 return tensor, []
             kind: Agreement = "replica" if is_parameter else "buffer"
             ranks = unit.replicas if is_parameter else unit.ranks
@@ -270,7 +262,7 @@ def _bounds_of(mesh: Any, placements: Any, *, is_parameter: bool) -> Iterator[_B
     here = mesh.get_coordinate()
     if here is None or any(each.is_partial() for each in placements):
         return
-    names = names_of(mesh)
+    names = mesh_names(mesh)
 
     def along(*, replicated: bool) -> tuple[tuple[int, ...], str]:
         free = [at for at, each in enumerate(placements) if each.is_replicate() is replicated]

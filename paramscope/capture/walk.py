@@ -307,9 +307,17 @@ class Walk:
                 paths[tensor] = slot_path(self.paths[module], name, hold)
         return paths
 
+    def first_slots(self) -> Iterator[tuple[int, str, int, int]]:
+        """(module, path, how it is held, tensor) of the first slot of each registered tensor."""
+        seen = set()
+        for module, name, hold, tensor in self.slots:
+            if 0 <= tensor < self._sealed and tensor not in seen:
+                seen.add(tensor)
+                yield module, slot_path(self.paths[module], name, hold), hold, tensor
+
     def registered_paths(self) -> dict[int, str]:
         """The first path of each registered tensor, by its number."""
-        return {number: path for number, path in self.tensor_paths().items() if 0 <= number < self._sealed}
+        return {tensor: path for _, path, _, tensor in self.first_slots()}
 
     def reasons_below(self, module: int) -> Reasons:
         """Why the fates of what a module holds outside of torch's sight cannot be told."""

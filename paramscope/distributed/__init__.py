@@ -115,9 +115,9 @@ class _Exchange:
         try:
             yield
         except BaseException as error:
-            self._put(f"summary/{self._mine}", {"failed": {f"{type(error).__name__}: {error}": [[self._mine] * 2]}})
-            if self._mine == self._members[0]:
-                self._put("summary", {"failed": {f"{type(error).__name__}: {error}": [[self._mine] * 2]}})
+            is_first = self._mine == self._members[0]
+            failed = {"failed": {f"{type(error).__name__}: {error}": [[self._mine, self._mine]]}}
+            self._put("summary" if is_first else f"summary/{self._mine}", failed)
             self._put(f"came/{self._mine}", "")
             raise
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from torch.autograd.graph import get_gradient_edge
 from torch.nn.parallel import DistributedDataParallel
 
+from paramscope.capture.ranks import gradient_notes
 from paramscope.loop.look import Live, Look
 from paramscope.snapshot.path import is_at_or_below
 
 _NOTED = "paramscope"
-"""Noted at the node that adds to a gradient. A reducer keeps it, with its own hook on it. `.to()` of another dtype,
-or to another kind of device and back, gives a tensor another node (pytorch #104336)."""
 
 
 class Reducers:
@@ -53,13 +51,9 @@ def _note(reduced: Sequence[tuple[str, Any, bool]]) -> bool:
     """Notes the node of every slot; whether it stays noted, as it does as long as the reducer keeps the node."""
     known = [tensor for _, tensor, is_known in reduced if is_known]
     for tensor in known:
-        _notes(tensor)[_NOTED] = True
+        gradient_notes(tensor)[_NOTED] = True
     return bool(known) and all(map(_is_noted, known))
 
 
 def _is_noted(tensor: Any) -> bool:
-    return _NOTED in _notes(tensor)
-
-
-def _notes(tensor: Any) -> Any:
-    return get_gradient_edge(tensor).node.metadata
+    return _NOTED in gradient_notes(tensor)

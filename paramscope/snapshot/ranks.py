@@ -1,6 +1,7 @@
 """What the ranks of a job hold of one model, and where they differ. Nothing is known before it is asked for."""
 
 # NOTE: annotations are evaluated here: typing would compile the text of each, in ten times the time.
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 Agreement = Literal["replica", "buffer", "shard", "unbound"]
@@ -64,8 +65,8 @@ class Checksums(NamedTuple):
     """(path, checksum), of each tensor the first path."""
 
 
-def numbers_in(spans: Spans) -> list[int]:
-    """The ranks themselves, rising."""
+def numbers_in(spans: Iterable[Sequence[int]]) -> list[int]:
+    """The ranks themselves, in the order of their spans."""
     return [rank for first, last in spans for rank in range(first, last + 1)]
 
 

@@ -42,7 +42,8 @@ from collections.abc import Iterator
 from paramscope import text
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import on_ranks, unbraced
+from paramscope.rules.naming import unbraced
+from paramscope.rules.ranks._differing import differences, fewer, most
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import RankDifference, Spans, numbers_in
 
@@ -53,10 +54,7 @@ _HELP = "Build the model, and freeze it, alike on every rank, before it is wrapp
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Yields each slot of each rank that is not as on most of the others."""
-    ranks = facts.snapshot.ranks
-    if ranks is None:
-        return
-    found = [each for each in ranks.differences if each.kind in ("slot", "order")]
+    found = differences(facts, "slot", "order")
     if on_meta := [each for each in found if _is_without_elements(each)]:
         few = text.ranks(numbers_in(on_meta[0].said[-1][0]))
         yield Undecided(f"ranks do not all have elements yet, as {few} shows: devices were not compared")
@@ -87,11 +85,9 @@ def _fewest(difference: RankDifference) -> list[Spans]:
 
 
 def _problems(difference: RankDifference) -> Iterator[Problem]:
-    most, usual = difference.said[0]
-    for ranks, words in difference.said[1:]:
-        paths = on_ranks(ranks, difference.path)
-        where = text.ranks(numbers_in(most))
-        words, usual = unbraced(words), unbraced(usual)
+    where, usual = most(difference), unbraced(difference.said[0][1])
+    for ranks, said, paths in fewer(difference):
+        words = unbraced(said)
         if difference.kind == "order":
             message = f"{{0}} has its slots in another order than {where}: {words}, there {usual}."
         elif not words:

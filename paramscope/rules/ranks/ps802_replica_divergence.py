@@ -44,12 +44,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paramscope import text
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import on_ranks
+from paramscope.rules.ranks._differing import differences, fewer, most
 from paramscope.rules.rule import Problem, Rule
-from paramscope.snapshot import numbers_in
 
 RULE = Rule("PS802", "replica-divergence", Severity.ERROR, needs="ranks")
 
@@ -61,11 +59,7 @@ _HELP = (
 
 def check(facts: Facts) -> Iterator[Problem]:
     """Yields each parameter of each rank that is not as on most of its replicas."""
-    ranks = facts.snapshot.ranks
-    for kind, path, said in () if ranks is None else ranks.differences:
-        if kind != "replica":
-            continue
-        where = text.ranks(numbers_in(said[0][0]))
-        for spans, _ in said[1:]:
-            message = f"{{0}} {{0|holds|hold}} other values than on {where}: no step brings them together again."
-            yield Problem(on_ranks(spans, path), message, _HELP, blame=None, alike=(kind, spans))
+    for each in differences(facts, "replica"):
+        message = f"{{0}} {{0|holds|hold}} other values than on {most(each)}: no step brings them together again."
+        for spans, _, paths in fewer(each):
+            yield Problem(paths, message, _HELP, blame=None, alike=(each.kind, spans))

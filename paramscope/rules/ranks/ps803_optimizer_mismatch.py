@@ -42,7 +42,8 @@ from collections.abc import Iterator
 from paramscope import text
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import on_ranks, unbraced
+from paramscope.rules.naming import unbraced
+from paramscope.rules.ranks._differing import differences, fewer, most
 from paramscope.rules.rule import Problem, Rule, Undecided
 from paramscope.snapshot import RankDifference, numbers_in
 
@@ -53,25 +54,19 @@ _HELP = "Build the optimizer alike on every rank: of the same parameters, with t
 
 def check(facts: Facts) -> Iterator[Problem | Undecided]:
     """Yields each group, and each member, of each rank that is not as on most of the others."""
-    ranks = facts.snapshot.ranks
-    if ranks is None:
+    if any(not words for each in differences(facts, "slot") for _, words in each.said):
         return
-    if any(each.kind == "slot" and not all(words for _, words in each.said) for each in ranks.differences):
-        return
-    for each in ranks.differences:
-        if each.kind == "optimizers" and (none := [spans for spans, words in each.said if not words]):
+    for each in differences(facts, "optimizers"):
+        if none := [spans for spans, words in each.said if not words]:
             yield Undecided(f"no optimizer was given on {text.ranks(numbers_in(none[0]))}, and one was on others")
             return
-    for each in ranks.differences:
-        if each.kind in ("group", "member"):
-            yield from _problems(each)
+    for each in differences(facts, "group", "member"):
+        yield from _problems(each)
 
 
 def _problems(difference: RankDifference) -> Iterator[Problem]:
-    most, usual = difference.said[0]
-    where = text.ranks(numbers_in(most))
-    for ranks, words in difference.said[1:]:
-        paths = on_ranks(ranks, difference.path)
+    where, usual = most(difference), difference.said[0][1]
+    for ranks, words, paths in fewer(difference):
         if difference.kind == "member":
             here, there = (f"in group {each}" if each else "in no group" for each in (words, usual))
         else:

@@ -43,6 +43,7 @@ from collections.abc import Iterator
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
 from paramscope.rules.naming import literal, on_ranks
+from paramscope.rules.ranks._differing import differences
 from paramscope.rules.rule import Problem, Rule
 
 RULE = Rule("PS804", "ddp-hooks-lost", Severity.ERROR, needs="ranks")
@@ -55,8 +56,7 @@ _HELP = (
 
 def check(facts: Facts) -> Iterator[Problem]:
     """Yields each slot whose gradient no reducer hears of, with its ranks where others do hear of it."""
-    ranks = facts.snapshot.ranks
-    apart = {each.path: each for each in ranks.differences if each.kind == "unheard"} if ranks else {}
+    apart = {each.path: each for each in differences(facts, "unheard")}
     for path, difference in apart.items():
         for spans, wrapper in difference.said:
             if wrapper:

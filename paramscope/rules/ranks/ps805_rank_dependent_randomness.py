@@ -50,7 +50,7 @@ from collections.abc import Iterator
 from paramscope import text
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import on_ranks
+from paramscope.rules.ranks._differing import differences, fewer, most
 from paramscope.rules.rule import Problem, Rule
 from paramscope.snapshot import numbers_in
 
@@ -68,16 +68,14 @@ _WHOLES = (
 
 def check(facts: Facts) -> Iterator[Problem]:
     """Yields shards that are alike, and models that are not."""
-    ranks = facts.snapshot.ranks
-    for kind, path, said in () if ranks is None else ranks.differences:
-        if kind == "shard":
-            for spans, _ in said:
-                message = f"The shards of {{0}} are the same on {text.ranks(numbers_in(spans))}, bit by bit."
-                yield Problem((path,), message, _SHARDS, blame=None, alike=(kind, spans))
-        elif kind == "unbound":
-            message = (
-                "Every trainable tensor, such as {0}, holds other values than on "
-                f"{text.ranks(numbers_in(said[0][0]))}, and nothing here brings them together."
-            )
-            for spans, _ in said[1:]:
-                yield Problem(on_ranks(spans, path), message, _WHOLES, blame=None, alike=kind)
+    for each in differences(facts, "shard"):
+        for spans, _ in each.said:
+            message = f"The shards of {{0}} are the same on {text.ranks(numbers_in(spans))}, bit by bit."
+            yield Problem((each.path,), message, _SHARDS, blame=None, alike=(each.kind, spans))
+    for each in differences(facts, "unbound"):
+        message = (
+            f"Every trainable tensor, such as {{0}}, holds other values than on {most(each)}, and nothing here "
+            "brings them together."
+        )
+        for _, _, paths in fewer(each):
+            yield Problem(paths, message, _WHOLES, blame=None, alike=each.kind)

@@ -39,12 +39,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paramscope import text
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
-from paramscope.rules.naming import on_ranks
+from paramscope.rules.ranks._differing import differences, fewer, most
 from paramscope.rules.rule import Problem, Rule
-from paramscope.snapshot import numbers_in
 
 RULE = Rule("PS806", "buffer-divergence", Severity.WARNING, needs="ranks")
 
@@ -56,10 +54,7 @@ _HELP = (
 
 def check(facts: Facts) -> Iterator[Problem]:
     """Yields each buffer of each rank that is not as on most of the others."""
-    ranks = facts.snapshot.ranks
-    for kind, path, said in () if ranks is None else ranks.differences:
-        if kind == "buffer":
-            for spans, _ in said[1:]:
-                where = text.ranks(numbers_in(said[0][0]))
-                message = f"{{0}} {{0|is a buffer that holds|are buffers that hold}} other values than on {where}."
-                yield Problem(on_ranks(spans, path), message, _HELP, blame=None, alike=kind)
+    for each in differences(facts, "buffer"):
+        message = f"{{0}} {{0|is a buffer that holds|are buffers that hold}} other values than on {most(each)}."
+        for _, _, paths in fewer(each):
+            yield Problem(paths, message, _HELP, blame=None, alike=each.kind)

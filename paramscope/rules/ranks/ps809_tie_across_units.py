@@ -65,6 +65,7 @@ from collections.abc import Iterator
 from paramscope import text
 from paramscope.report.finding import Severity
 from paramscope.rules.facts import Facts
+from paramscope.rules.ranks._differing import differences
 from paramscope.rules.rule import Problem, Rule
 from paramscope.snapshot import RankDifference, numbers_in
 from paramscope.snapshot.path import is_at_or_below, join
@@ -98,8 +99,7 @@ def check(facts: Facts) -> Iterator[Problem]:
 
 
 def _over_stages(facts: Facts) -> Iterator[Problem]:
-    ranks = facts.snapshot.ranks
-    held = {each.path: each for each in ranks.differences if each.kind == "slot"} if ranks else {}
+    held = {each.path: each for each in differences(facts, "slot")}
     for tie in facts.snapshot.declared_ties:
         one, other = (held.get(join(tie.module, name)) for name in tie.names)
         if one is None or other is None:
