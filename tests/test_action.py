@@ -102,6 +102,7 @@ def job(tmp_path: Path) -> Job:
         "def clean():\n    return nn.Linear(4, 4)", "def clean():\n    return nn.Linear(4, 6)"
     )
     assert wider != path.read_text()
+    (origin / ".gitignore").write_text("__pycache__/\n")
     for text in (path.read_text(), wider):
         path.write_text(text)
         git(origin, "add", ".")
@@ -153,7 +154,6 @@ def test_findings_are_annotated_and_uploaded(job: Job) -> None:
 def test_all_options_arrive_and_nothing_in_them_is_run(job: Job) -> None:
     with (job.checkout / "models.py").open("a") as models:
         models.write("def wide(dim):\n    return nn.Linear(dim, dim)\n")
-    evil = "$(touch pwned)`touch pwned`\"; touch pwned; '"
     inputs = {
         "target": "models.py:wide",
         "args": "dim=2\n",
@@ -164,11 +164,23 @@ def test_all_options_arrive_and_nothing_in_them_is_run(job: Job) -> None:
     done = job.run("Check", {**inputs, "select": "PS1,PS4"})
     assert done.code == 0, done.err
     assert done.out.endswith("paramscope: models.py:wide: nothing found\n")
-    inputs |= {"select": "PS4"}
-    for name in ("target", "optimizer", "args", "select", "ignore", "fail-on", "sarif"):
-        done = job.run("Check", {**inputs, name: evil})
-        assert done.code == (0 if name == "sarif" else 2), done.out
-        assert not (job.checkout / "pwned").exists()
+    # What is started is told what the caller of the action said, whatever it is.
+    (job.around / "paramscope").write_text('#!/bin/sh\nprintf \'%s\\n\' "$@" > "$GH_LOG"\n')
+    (job.around / "paramscope").chmod(0o755)
+    evil = "$(touch pwned)`touch pwned`\"; touch pwned; '"
+    names = ("target", "optimizer", "args", "select", "ignore", "fail-on")
+    done = job.run("Check", {**dict.fromkeys(names, evil), "sarif": evil})
+    assert done.code == 0, done.err
+    said = ("optimizer", "arg", "select", "ignore", "fail-on")
+    assert job.read("log").splitlines() == [
+        "check",
+        *(f"--{each}={evil}" for each in said),
+        "-f",
+        "github",
+        "--",
+        evil,
+    ]
+    assert not (job.checkout / "pwned").exists()
 
 
 def test_a_target_that_cannot_be_built_fails_before_anything_is_uploaded(job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from support.forking import run_pytest
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, MT5Config, MT5ForConditionalGeneration
 
@@ -18,8 +20,6 @@ from paramscope.cli import cli, error_text
 from paramscope.errors import ParamscopeError
 from paramscope.load.lock import differences, locked
 from paramscope.wire.lock import LockError, read_lock, write_lock
-
-pytest_plugins = ["pytester"]
 
 MODEL = """
 from torch import nn
@@ -198,48 +198,63 @@ def test_names_that_look_like_ranges_stay_apart() -> None:
     assert read_lock(text, "x")["x"] == locked(capture(model))
 
 
-def test_pytest_writes_it_once_at_any_number_of_workers(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(model=MODEL, test_model=TEST)
-    plain = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
-    plain.assert_outcomes(failed=3)
-    plain.stdout.fnmatch_lines(["*paramscope.lock cannot be read*", "*pytest --paramscope-update*"])
-    texts = set()
-    for workers in ("0", "3"):
-        pytester.runpytest_subprocess("-q", "-n", workers, "--paramscope-update").assert_outcomes(passed=3)
-        texts.add((pytester.path / "paramscope.lock").read_text())
-        (pytester.path / "paramscope.lock").unlink()
-    [text] = texts
+@pytest.fixture
+def tested(tmp_path: Path) -> Path:
+    """A folder with a model and its tests."""
+    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "test_model.py").write_text(TEST)
+    return tmp_path
+
+
+def in_lines(text: str, *said: str) -> bool:
+    """Whether something is said in lines that follow one another."""
+    return re.search(r".*\n".join(map(re.escape, said)), text) is not None
+
+
+def test_pytest_writes_it_once_at_any_number_of_workers(tested: Path) -> None:
+    lock = tested / "paramscope.lock"
+    plain = run_pytest("-q", "-p", "no:cacheprovider", cwd=tested)
+    assert "3 failed" in plain.stdout
+    assert "paramscope.lock cannot be read" in plain.stdout
+    assert "pytest --paramscope-update" in plain.stdout
+    assert "3 passed" in run_pytest("-q", "--paramscope-update", cwd=tested).stdout
+    text = lock.read_text()
     assert set(json.loads(text)["models"]) == {"model.py:build", "model.py:build dim=2", "model.py:build dim=8"}
-    (pytester.path / "paramscope.lock").write_text(text)
-    pytester.runpytest_subprocess("-q", "-n", "2").assert_outcomes(passed=3)
-    (pytester.path / "model.py").write_text(MODEL.replace("depth=3", "depth=4"))
-    changed = pytester.runpytest_subprocess("-q")
-    changed.assert_outcomes(failed=3)
-    changed.stdout.fnmatch_lines(
-        [
-            "*model.py:build dim=8 is not as paramscope.lock has it*",
-            "  added  layers.3.* (2 slots, 72 elements, trainable)",
-        ]
+    lock.unlink()
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--paramscope-update"]
+    done = subprocess.run(command, cwd=tested, capture_output=True, text=True, check=False)
+    assert "3 passed" in done.stdout, done.stderr
+    assert lock.read_text() == text
+    assert "3 passed" in run_pytest("-q", cwd=tested).stdout
+    (tested / "model.py").write_text(MODEL.replace("depth=3", "depth=4"))
+    changed = run_pytest("-q", cwd=tested).stdout
+    assert "3 failed" in changed
+    assert in_lines(
+        changed,
+        "model.py:build dim=8 is not as paramscope.lock has it",
+        "  added  layers.3.* (2 slots, 72 elements, trainable)",
     )
 
 
-def test_pytest_does_not_write_over_what_it_cannot_read(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(model=MODEL, test_model=TEST)
-    (pytester.path / "paramscope.lock").write_text("{\n<<<<<<< ours\n")
-    found = pytester.runpytest_subprocess("-q", "--paramscope-update")
-    found.assert_outcomes(failed=3)
-    found.stdout.fnmatch_lines(["*paramscope.lock:2: it is half merged*"])
-    (pytester.path / "paramscope.lock").unlink()
-    (pytester.path / "paramscope.lock").symlink_to("none/there.lock")
-    found = pytester.runpytest_subprocess("-q", "--paramscope-update")
-    assert found.ret == pytest.ExitCode.USAGE_ERROR
-    found.stderr.fnmatch_lines(["*cannot be written: No such file or directory*"])
-    found.stderr.no_fnmatch_line("*Traceback*")
+def test_pytest_does_not_write_over_what_it_cannot_read(tested: Path) -> None:
+    lock = tested / "paramscope.lock"
+    lock.write_text("{\n<<<<<<< ours\n")
+    found = run_pytest("-q", "--paramscope-update", cwd=tested)
+    assert "3 failed" in found.stdout
+    assert "paramscope.lock:2: it is half merged" in found.stdout
+    lock.unlink()
+    lock.symlink_to("none/there.lock")
+    found = run_pytest("-q", "--paramscope-update", cwd=tested)
+    assert found.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "cannot be written: No such file or directory" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
-def test_a_mark_that_cannot_be_understood(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(model=MODEL, test_model=TEST.replace("locked=True)", "locked=1)"))
-    pytester.runpytest_subprocess("-q").stdout.fnmatch_lines(["*locked= cannot be 1*", "*Write locked=True.*"])
+def test_a_mark_that_cannot_be_understood(tested: Path) -> None:
+    (tested / "test_model.py").write_text(TEST.replace("locked=True)", "locked=1)"))
+    said = run_pytest("-q", cwd=tested).stdout
+    assert "locked= cannot be 1" in said
+    assert "Write locked=True." in said
 
 
 def test_what_cannot_be_read_is_refused_as_an_error() -> None:

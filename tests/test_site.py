@@ -8,14 +8,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
+from support.followed import as_it_is_today
 from support.forking import COMMAND, run, run_pytest
 
 ROOT = Path(__file__).parent.parent
@@ -24,27 +23,7 @@ UPDATE = os.environ.get("PARAMSCOPE_UPDATE_GOLDENS") == "1"
 # Pages whose files are written, whose code is run, and whose commands print what they show.
 RUN = ["index.md", "tour.md", "explained.md", "coming-from.md", "json.md"]
 RUN += sorted(f"how-to/{path.name}" for path in (DOCS / "how-to").glob("*.md"))
-_BLOCK = re.compile(r"(?ms)(?:^`([\w./-]+)`:\n\n|^(It prints):\n\n)?^```(\w*)\n(.*?)^```$")
 _FENCE = re.compile(r"(?ms)^(`{3,}).*?^\1$")
-
-
-class Block(NamedTuple):
-    """A fenced block of a page."""
-
-    file: str
-    """The file that it is, named in the line before."""
-    is_printed: bool
-    """Whether it is what the Python before it prints."""
-    language: str
-    text: str
-    start: int
-    """Where its text begins in the page."""
-
-
-def blocks(page: str) -> list[Block]:
-    """A page's blocks in their order."""
-    found = _BLOCK.finditer(page)
-    return [Block(each[1] or "", bool(each[2]), each[3], each[4], each.start(4)) for each in found]
 
 
 def shell(command: str, folder: Path) -> str:
@@ -63,42 +42,15 @@ def shell(command: str, folder: Path) -> str:
     return done.stdout.replace(f"{folder}/", "")
 
 
-def console(text: str, folder: Path) -> str:
-    """A block of `$ command` lines, with what each of them prints today."""
-    return "".join(f"$ {command}\n{shell(command, folder)}" for command in re.findall(r"(?m)^\$ (.*)$", text))
-
-
-def executed(code: str, page: ModuleType) -> str:
-    """What Python prints that goes on where the page's last block ended."""
-    with redirect_stdout(StringIO()) as printed:
-        exec(compile(code, page.__name__, "exec"), vars(page))
-    return printed.getvalue()
-
-
-def without_times(text: str) -> str:
-    """As two runs print it alike."""
-    return re.sub(r" in \d+\.\d+s( \([\d:]+\))?", " in 0.00s", text)
-
-
 @pytest.mark.parametrize("name", RUN)
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_does_what_it_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (DOCS / name).read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "88")
-    module, printed, today, shown_to = ModuleType("page"), "", "", 0
+    module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
-    for block in blocks(page):
-        if block.file:
-            (tmp_path / block.file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
-        elif block.language == "python":
-            printed = executed(block.text, module)
-        elif block.is_printed or block.language == "console":
-            shown = printed if block.is_printed else without_times(console(block.text, tmp_path))
-            today += page[shown_to : block.start] + shown
-            shown_to = block.start + len(block.text)
-    today += page[shown_to:]
+    today = as_it_is_today(page, tmp_path, module, lambda command: shell(command, tmp_path))
     if UPDATE:
         (DOCS / name).write_text(page := today, encoding="utf-8")
     assert page == today, "PARAMSCOPE_UPDATE_GOLDENS=1 writes it anew"

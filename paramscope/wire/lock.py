@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
-from itertools import product
+from collections.abc import Iterator, Mapping
+from itertools import chain, product
 from math import prod
 from typing import Any, NamedTuple, get_args
 
@@ -116,14 +116,14 @@ def from_plain(value: object) -> Locked | None:
 
 def _from_model(model: _Model) -> Locked | str:
     """A model, or what is wrong with it."""
+    if (sum(map(_count, model.slots)) if model.folded else len(model.slots)) > _MOST:
+        return f"it has more than {_MOST:,} slots"
     slots: dict[str, SlotState] = {}
     known: dict[str, SlotState] = {}
     for path, facts in _unfolded(model.slots) if model.folded else model.slots.items():
         state = known.get(facts) or _state(facts)
         if state is None:
             return f"{text.name(path)} cannot be {text.name(facts)}"
-        if len(slots) > _MOST:
-            return f"it has more than {_MOST:,} slots"
         slots[path] = known[facts] = state
     for path in (path for group in model.ties for path in group):
         if path not in slots:
@@ -196,20 +196,20 @@ def _folded(slots: Mapping[str, str]) -> dict[str, str]:
 def _unfolded(slots: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for path, facts in slots.items():
         pieces = _RANGES.split(path)
-        for numbers in product(*map(_numbers, pieces[1::2])):
+        for numbers in product(*(chain(*_spans(each)) for each in pieces[1::2])):
             yield (
                 "".join(part for pair in zip(pieces[::2], [*map(str, numbers), ""], strict=True) for part in pair),
                 facts,
             )
 
 
-def _numbers(ranges: str) -> Collection[int]:
-    found: list[int] = []
+def _count(path: str) -> int:
+    """How many slots a folded one stands for."""
+    return prod(sum(map(len, _spans(each))) for each in _RANGES.split(path)[1::2])
+
+
+def _spans(ranges: str) -> Iterator[range]:
     for part in ranges.split(","):
         first, _, rest = part.partition("-")
         last, _, step = rest.partition(":")
-        several = range(int(first), int(last or first) + 1, int(step or 1) or 1)
-        if len(several) > _MOST:
-            return several[: _MOST + 1]
-        found += several
-    return found
+        yield range(int(first), int(last or first) + 1, int(step or 1) or 1)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from support.followed import as_it_is_today
 
 MODEL = """
 from torch import nn
@@ -44,13 +47,19 @@ class Bare:
         subprocess.run(command, check=True)
 
     def run(self, program: str, *arguments: str, code: int = 0) -> str:
-        """What a program of the venv prints; nothing else is on its PATH. code: its exit status."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-        environment |= {"PATH": str(self.bin), "COLUMNS": "100", "PYTHONWARNINGS": "ignore"}
-        command = [str(self.bin / program), *arguments]
-        done = subprocess.run(command, cwd=self.work, env=environment, capture_output=True, text=True)
+        """What a program of the venv prints, and says; nothing else is on its PATH. code: its exit status."""
+        done = self.done([program, *arguments], self.work)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def done(self, command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+        """What became of a command of the venv in a folder."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        environment |= {"PATH": str(self.bin), "COLUMNS": "88", "PYTHONWARNINGS": "ignore"}
+        program, *arguments = command
+        return subprocess.run(
+            [str(self.bin / program), *arguments], cwd=folder, env=environment, capture_output=True, text=True
+        )
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +109,19 @@ def test_the_plugin_and_pictures_once_they_can_be_had(bare: Bare) -> None:
     assert "2 passed" in bare.run("python", "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider")
     bare.run("paramscope", "graph", "model.py:Net", "-o", "model.svg")
     assert "<svg" in (bare.work / "model.svg").read_text()
+
+
+def test_every_command_of_the_tour_prints_what_it_shows(bare: Bare, tmp_path: Path) -> None:
+    bare.install("pytest>=8")
+    page = (Path(__file__).parents[2] / "docs" / "tour.md").read_text(encoding="utf-8")
+
+    def shell(command: str) -> str:
+        done = bare.done(shlex.split(command), tmp_path)
+        assert done.returncode in (0, 1), done.stderr
+        return done.stdout
+
+    assert as_it_is_today(page, tmp_path, ModuleType("tour"), shell) == page
+    assert (tmp_path / "test_model.py").exists()
 
 
 def test_pyright_reads_it_all(bare: Bare) -> None:
