@@ -37,7 +37,7 @@ def capture(
     path. optimizer: anything with `param_groups`, a list of them, or a dict of them by name. values: also
     read the elements of registered tensors, for NaN, constants and copies, which takes as long as reading the model.
     progress: is called after each of these tensors with the number of elements that have been read, and that of all
-    that will be.
+    that will be; where there are other ranks, from the start again for the checksums that are compared with theirs.
 
     The model is not changed, none of its code runs, and the result keeps nothing of it alive.
 

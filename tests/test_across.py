@@ -142,6 +142,12 @@ def test_a_single_bit_changes_a_checksum(size: int, dtype: torch.dtype) -> None:
     assert checksums([whole]) == [before]
 
 
+def test_progress_of_checksums_counts_elements_up_to_all() -> None:
+    read: list[tuple[int, int]] = []
+    checksums([torch.ones(3), torch.ones(2, 2)], lambda done, total: read.append((done, total)))
+    assert read == [(3, 7), (7, 7)]
+
+
 def test_a_checksum_is_of_elements_and_their_order() -> None:
     whole = torch.randn(300, 700)
     assert checksums([whole.t()]) == checksums([whole.t().contiguous()])

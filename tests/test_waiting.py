@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from support.forking import COMMAND, run
 from torch import nn
 
 from paramscope import capture
+from paramscope.cli._waiting import waiting
 from paramscope.render.picture import _layout
 
 MODELS = """
@@ -142,7 +144,9 @@ def test_nothing_is_shown_where_a_line_cannot_be_redrawn(folder: Path) -> None:
 
 def test_what_was_judged_before_an_interrupt_is_listed(folder: Path) -> None:
     targets = ("models.py:small", "models.py:nothing", "models.py:never", "models.py:late")
-    ended = on_a_terminal(folder, "check", *targets, "--select", "PS101", until="building models.py:never")
+    ended = on_a_terminal(
+        folder, "check", *targets, "--select", "PS101", until=r"building models.py:never \(3 of 4\) … "
+    )
     assert ended.code == 130
     assert "error PS101 module-in-container" in ended.printed
     assert "2 targets, 1 of them failed: 1 error" in ended.printed
@@ -160,6 +164,28 @@ def test_what_is_read_by_a_program_or_kept_is_whole_or_not_there(folder: Path, o
     assert ended.code == 130
     assert bool(ended.printed) is (options == ("--update-lock",))
     assert {each.name for each in folder.iterdir()} - {"__pycache__"} == {"models.py"}
+
+
+def test_of_several_models_to_lock_it_is_said_which(folder: Path) -> None:
+    targets = ("models.py:small", "models.py:never")
+    ended = on_a_terminal(folder, "lock", *targets, until=r"building models.py:never \(2 of 2\) … ")
+    assert (ended.code, ended.left) == (130, "interrupted while building models.py:never")
+    assert not (folder / "paramscope.lock").exists()
+
+
+def test_of_what_waits_for_another_the_inmost_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.openpty()
+    with open(theirs, "w", buffering=1) as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        with waiting("asking all ranks"), waiting("auditing"):
+            time.sleep(2)
+        terminal.write("THE END")
+        shown = b""
+        while b"THE END" not in shown:
+            shown += os.read(ours, 4096)
+    os.close(ours)
+    assert b"auditing \xe2\x80\xa6 1 s" in shown
+    assert b"asking" not in shown
 
 
 def test_an_interrupted_inspection_shows_nothing(folder: Path) -> None:

@@ -121,7 +121,7 @@ def capture_snapshot(
 ) -> Snapshot:
     """Everything that can be told of a model (or a dict of roots) and its optimizers, without running it.
 
-    values: whether the elements of tensors are read, too. progress: see `value_facts`.
+    values: whether the elements of tensors are read, too. progress: see `value_facts`, and `checksums`.
 
     Raises NotAModule, NameClash and NotAnOptimizer.
     """
@@ -185,7 +185,7 @@ def _capture(
             walk.notes.extend(unread)
     if values and number is not None:
         with isolated(walk.notes, "", "what it has in common with other ranks"):
-            sums, unsummed = checksums_of(walk, units)
+            sums, unsummed = checksums_of(walk, units, progress)
             walk.notes.extend(each for each in unsummed if each not in walk.notes)
     facts: dict[str, Any] = {
         "roots": tuple(path for path, _ in roots),

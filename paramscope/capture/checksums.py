@@ -7,7 +7,7 @@ single bit that differs always shows, and what changed its place shows unless it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -23,9 +23,19 @@ _SEEN = 4_096
 """Elements that are looked at to tell whether all are one."""
 
 
-def checksums(tensors: Sequence[Any]) -> list[str]:
-    """Of each, 16 hexadecimal digits. tensors: such as `values.why_unread` finds nothing against."""
-    sums = [_sum(tensor.detach()) for tensor in tensors]
+def checksums(tensors: Sequence[Any], progress: Callable[[int, int], None] | None = None) -> list[str]:
+    """Of each, 16 hexadecimal digits.
+
+    tensors: such as `values.why_unread` finds nothing against. progress: is given, after each tensor, how many
+    elements have been read, and how many there are to read.
+    """
+    sums: list[Any] = []
+    done, total = 0, sum(each.numel() for each in tensors)
+    for each in tensors:
+        sums.append(_sum(each.detach()))
+        done += each.numel()
+        if progress is not None:
+            progress(done, total)
     by_device: dict[Any, list[int]] = {}
     for at, each in enumerate(sums):
         by_device.setdefault(each.device, []).append(at)

@@ -7,7 +7,7 @@ is known of a model that none of them has wrapped.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch.distributed as dist
@@ -177,8 +177,11 @@ class _Bound(NamedTuple):
     by: str
 
 
-def checksums_of(walk: Walk, found: dict[str, Unit]) -> tuple[tuple[Checksums, ...], list[Note]]:
-    """Checksums of what should agree with other ranks, or should not; notes on what could not be read."""
+def checksums_of(
+    walk: Walk, found: dict[str, Unit], progress: Callable[[int, int], None] | None = None
+) -> tuple[tuple[Checksums, ...], list[Note]]:
+    """Checksums of what should agree with other ranks, or should not; notes on what could not be read. progress: see
+    `checksums`."""
     binding = _Binding(walk, found)
     paths: list[str] = []
     tensors: list[Any] = []
@@ -196,7 +199,7 @@ def checksums_of(walk: Walk, found: dict[str, Unit]) -> tuple[tuple[Checksums, .
             tensors.append(tensor)
             kept.append(bounds)
     codes: dict[_Bound, list[tuple[str, str]]] = {}
-    for path, code, bounds in zip(paths, checksums(tensors), kept, strict=True):
+    for path, code, bounds in zip(paths, checksums(tensors, progress), kept, strict=True):
         for bound in bounds:
             codes.setdefault(bound, []).append((path, code))
     return tuple(Checksums(*bound, tuple(held)) for bound, held in codes.items()), unread_notes(unread)

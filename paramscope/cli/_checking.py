@@ -14,7 +14,7 @@ import click
 from paramscope import source, text
 from paramscope.cli._building import FLAGS
 from paramscope.cli._output import ending, write
-from paramscope.cli._waiting import waiting
+from paramscope.cli._waiting import one_of, waiting
 from paramscope.config import FAIL_ON, MODEL_EXAMPLE, Config
 from paramscope.errors import (
     FormatError,
@@ -191,9 +191,10 @@ def check_all(asked: Sequence[Subject], plan: Plan, *, values: bool) -> tuple[li
     Interrupted where one target is interrupted, and others were judged before."""
     checks: list[Judged] = []
     failed: list[ParamscopeError] = []
-    for subject in asked:
+    for number, subject in enumerate(asked, 1):
         try:
-            checks.append(checked(subject, plan, values=values))
+            with one_of(number, len(asked)):
+                checks.append(checked(subject, plan, values=values))
         except (TargetError, ReportError, RunError, NotAModule, NotAnOptimizer) as error:  # noqa: PERF203
             # Of what is not found, the file or the module is named.
             name = subject.name

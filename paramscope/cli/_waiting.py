@@ -17,6 +17,20 @@ FIRST, HINT = 1.0, 3.0
 _STEP = 0.25
 _BAR = 20
 """Characters of a whole bar."""
+_tasks: list[str] = []
+"""What is waited for, each within the one before it: the last one is told of."""
+_places: list[str] = []
+"""Which of several things it is that is done, as it is said of each task."""
+
+
+@contextmanager
+def one_of(number: int, total: int) -> Iterator[None]:
+    """What waits within it is for one of several things, and says which. number: from 1."""
+    _places.append(f" ({number} of {total})" if total > 1 else "")
+    try:
+        yield
+    finally:
+        _places.pop()
 
 
 @contextmanager
@@ -39,11 +53,13 @@ def waiting(doing: str, hint: str = "") -> Iterator[Callable[[int, int], None]]:
         while not finished.wait(_STEP):
             own += 0 if _is_importing_torch() else _STEP
             passed = time.monotonic() - start
+            if len(_tasks) > depth:
+                continue
             if is_terminal and passed >= FIRST:
                 filled = _BAR * done // total if total else 0
                 bar = f" [{'#' * filled:-<{_BAR}}] {text.share(done, total)} %" if total else ""
                 drawn = True
-                line = f"{doing} … {passed:.0f} s{bar}{hint if own >= HINT else ''}"
+                line = f"{doing}{''.join(_places)} … {passed:.0f} s{bar}{hint if own >= HINT else ''}"
                 stream.write(f"\r\x1b[K{line[: text.fitting(line, _columns(stream) - 1)]}")
                 stream.flush()
             elif not is_terminal and own >= HINT:
@@ -55,6 +71,8 @@ def waiting(doing: str, hint: str = "") -> Iterator[Callable[[int, int], None]]:
             stream.flush()
 
     teller = threading.Thread(target=tell, daemon=True) if is_terminal or hint else None
+    _tasks.append(doing)
+    depth = len(_tasks)
     if teller is not None:
         teller.start()
     try:
@@ -68,6 +86,7 @@ def waiting(doing: str, hint: str = "") -> Iterator[Callable[[int, int], None]]:
         finished.set()
         if teller is not None:
             teller.join()
+        _tasks.pop()
 
 
 def _columns(stream: TextIO) -> int:

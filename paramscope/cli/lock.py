@@ -30,7 +30,7 @@ def command(targets: tuple[str, ...], output: str | None, building: Building) ->
     from paramscope import text
     from paramscope.cli._input import project
     from paramscope.cli._output import check_writable
-    from paramscope.cli._waiting import waiting
+    from paramscope.cli._waiting import one_of, waiting
     from paramscope.load.building import look, subject_of
     from paramscope.load.lock import locked, name_in, update
     from paramscope.wire.lock import NAME
@@ -39,8 +39,9 @@ def command(targets: tuple[str, ...], output: str | None, building: Building) ->
     check_writable(file)
     lock, here = Path(file).absolute(), Path.cwd()
     asked = [subject_of(each, building, project) for each in targets]
-    models = {
-        name_in(lock, each.name, here, building.arguments): locked(look(each, waiting=waiting)) for each in asked
-    }
+    models = {}
+    for number, each in enumerate(asked, 1):
+        with one_of(number, len(asked)):
+            models[name_in(lock, each.name, here, building.arguments)] = locked(look(each, waiting=waiting))
     word = "written" if update(lock, models) else "as it was"
     click.echo(f"{file}: {word}, {text.plural(len(models), 'model')}", err=True)

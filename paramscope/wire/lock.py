@@ -26,7 +26,7 @@ from paramscope.wire.records import Natural
 
 FORMAT, VERSION = "paramscope.lock", 1
 NAME = "paramscope.lock"
-_MOST = 10_000_000
+_MOST = 1_000_000
 """Slots of a lock that are read: more than any model has."""
 
 

@@ -25,7 +25,7 @@ from torch.distributed.tensor import DTensor, Shard
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 from torch.nn.parallel import DistributedDataParallel
 
-from paramscope import Report, audit
+from paramscope import Report, audit, capture
 from paramscope.analysis import across
 from paramscope.errors import ParamscopeError
 from paramscope.rules.discovery import discover
@@ -304,7 +304,12 @@ def ignored_by_ddp(rank: int) -> Report:
     model["expert"] = nn.Linear(8, 8)
     names = [f"expert.{name}" for name in ("weight", "bias")]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
-    return audit(DistributedDataParallel(model), ranks=True, values=True)
+    # Two layers are looked at twice: what is in them, and what others have; the expert once.
+    read: list[tuple[int, int]] = []
+    wrapped = DistributedDataParallel(model)
+    capture(wrapped, values=True, progress=lambda done, total: read.append((done, total)))
+    assert read[5:] == [(216, 216), (64, 144), (72, 144), (136, 144), (144, 144)], read
+    return audit(wrapped, ranks=True, values=True)
 
 
 def shards_of_zeros() -> Report:
