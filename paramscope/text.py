@@ -106,11 +106,10 @@ def listed(parts: Sequence[str]) -> str:
 
 def name(text: str) -> str:
     """A name as a terminal may show it, in one piece of a bounded length."""
-    text = plain(text)
-    if len(text) > LONGEST_NAME:
-        half = LONGEST_NAME // 2
-        text = f"{text[:half]}…{text[-half:]}"
-    return text
+    half = LONGEST_NAME // 2
+    if len(text) <= LONGEST_NAME and len(text := plain(text)) <= LONGEST_NAME:
+        return text
+    return f"{plain(text[:half])[:half]}…{plain(text[-half:])[-half:]}"
 
 
 def class_name(qualified: str | None) -> str:
