@@ -179,7 +179,7 @@ def test_of_what_waits_for_another_the_inmost_is_told(monkeypatch: pytest.Monkey
         patch.setattr(sys, "stderr", terminal)
         with waiting("asking all ranks"), waiting("auditing"):
             time.sleep(2)
-        terminal.write("THE END")
+        terminal.write("THE END\n")
         shown = b""
         while b"THE END" not in shown:
             shown += os.read(ours, 4096)
