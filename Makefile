@@ -27,7 +27,7 @@ types: .venv/.test
 	$(BIN)/mypy
 
 # Processes that share the cores do not fight for them.
-check cover: export OMP_NUM_THREADS := 1
+check cover lower-bounds: export OMP_NUM_THREADS := 1
 
 check: .venv/.test
 	$(BIN)/python -m pytest $(SPREAD) -q
@@ -68,7 +68,7 @@ release-check: .venv/.release
 # The tests on the oldest of everything that pyproject.toml admits; torch 2.4 is for Python 3.12 at most, and its build for
 # CUDA (5 GB) is the one that there is. Models of transformers are looked at as its newest version builds them.
 lower-bounds: .lower/.packages
-	.lower/bin/python -m pytest -q $(patsubst %,--ignore tests/test_%.py,$(OF_TRANSFORMERS))
+	.lower/bin/python -m pytest $(SPREAD) -q $(patsubst %,--ignore tests/test_%.py,$(OF_TRANSFORMERS))
 OF_TRANSFORMERS := diff idioms_peft idioms_transformers integrations planted planted_runs plan run_graph transformers watch_trainers zoo
 
 bench: .venv/.bench

@@ -102,7 +102,7 @@ def test_what_is_missing_is_named_with_how_to_get_it(bare: Bare) -> None:
 def test_the_plugin_and_pictures_once_they_can_be_had(bare: Bare) -> None:
     bare.install("pytest>=8", "pygraphviz>=2.0")
     (bare.work / "test_net.py").write_text(
-        "import pytest\n\n@pytest.mark.paramscope('model.py:good', trainable=26)\ndef test_it(): pass\n\n"
+        "import pytest\n\n@pytest.mark.paramscope(target='model.py:good', trainable=26)\ndef test_it(): pass\n\n"
         "def test_fixture(paramscope):\n    from model import good\n    paramscope.expect(good(), total=26)\n",
         encoding="utf-8",
     )
