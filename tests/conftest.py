@@ -21,6 +21,7 @@ pytest.register_assert_rewrite("support")
 # What a shell or a build server may say to every program. It changes what ours and pytest print, so no test inherits it.
 for name in (
     *("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTEST_ADDOPTS", "PARAMSCOPE_OUTPUT_FORMAT"),
+    *("GITHUB_WORKSPACE", "CI_PROJECT_DIR"),
     *("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PY_COLORS", "COLUMNS", "LINES"),
     *("PYTHONWARNINGS", "PYTHONPROFILEIMPORTTIME", "PYTHONSAFEPATH", "PYTHONIOENCODING"),
 ):

@@ -167,6 +167,8 @@ def test_all_options_arrive_and_nothing_in_them_is_run(job: Job) -> None:
     # What is started is told what the caller of the action said, whatever it is.
     (job.around / "paramscope").write_text('#!/bin/sh\nprintf \'%s\\n\' "$@" > "$GH_LOG"\n')
     (job.around / "paramscope").chmod(0o755)
+    done = job.run("Check", {"target": "  first \r\n\r\n second\r\n"})
+    assert job.read("log").splitlines() == ["check", "-f", "github", "--", "first", "second"]
     evil = "$(touch pwned)`touch pwned`\"; touch pwned; '"
     names = ("target", "optimizer", "args", "select", "ignore", "fail-on")
     done = job.run("Check", {**dict.fromkeys(names, evil), "sarif": evil})

@@ -60,7 +60,7 @@ BAD_INPUT = [
         ["broken.py:build"],
         'error: broken.py:build raised SyntaxError\n  File "TMP/broken.py", line 1\n    def build(:\n'
         "              ^\nSyntaxError: invalid syntax\n"
-        "help: The error is in the target: once it runs by itself, this will, too.\n",
+        "help: The error is in the target: mend that first.\n",
     ),
     (
         ["needs.py:build"],
@@ -75,7 +75,7 @@ BAD_INPUT = [
         '  File "TMP/net.py", line N, in fails\n    return nn.Linear(3, 4)(torch.zeros(2, 5))\n'
         "           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
         "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x5 and 3x4)\n"
-        "help: The error is in the target: once it runs by itself, this will, too.\n",
+        "help: The error is in the target: mend that first.\n",
     ),
     (
         ["net.py:bare_weight"],
@@ -137,7 +137,7 @@ BAD_INPUT = [
         ["net.py:calls_short"],
         "error: net.py:calls_short raised TypeError\n…"
         "TypeError: sized() missing 1 required positional argument: 'depth'\n"
-        "help: The error is in the target: once it runs by itself, this will, too.\n",
+        "help: The error is in the target: mend that first.\n",
     ),
     (["net.py:build", "--arg", "dims=3"], "error: net.py:build takes no argument 'dims'\nhelp: Did you mean dim?\n"),
     (

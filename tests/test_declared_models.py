@@ -142,10 +142,10 @@ def test_every_expectation_has_its_line_and_the_words_of_expect(
     assert run("check", "--fail-on", "never") == 1
     out = capsys.readouterr().out
     assert [line for line in out.splitlines() if line.startswith("pyproject.toml")] == [
-        "pyproject.toml:5:1: a: total: expected 1,000 to 1,100, found 1,872",
-        "pyproject.toml:4:1: a: trainable_only: 'hh.*' matches no parameter; `*` crosses dots: 'encoder.*', '*.bias'",
-        "pyproject.toml:4:1: a: trainable_only=['h.*', 'hh.*']: 2 other parameters trainable",
-        "pyproject.toml:6:1: a: tied: 1 tie not expected",
+        "pyproject.toml:5:1: a: parameters: expected 1,000 to 1,100, found 1,872",
+        "pyproject.toml:4:1: a: trainable: 'hh.*' matches no parameter; `*` crosses dots: 'encoder.*', '*.bias'",
+        "pyproject.toml:4:1: a: trainable=['h.*', 'hh.*']: 2 other parameters trainable",
+        "pyproject.toml:6:1: a: ties: 1 tie not expected",
     ]
     assert run("check", "b", "--fail-on", "never") == 0
 
@@ -155,7 +155,54 @@ def test_what_a_program_reads_stays_whole(folder: Path, capsys: pytest.CaptureFi
     assert run("check", "-f", "json", "--fail-on", "never") == 1
     out, err = capsys.readouterr()
     assert [each["target"] for each in json.loads(out)["reports"]] == ["a", "b"]
-    assert "a: tied: 1 tie not expected" in err
+    assert "a: ties: 1 tie not expected" in err
+
+
+def test_every_format_has_what_is_not_as_declared_whatever_fails_besides(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(folder, UNMET)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary"))
+
+    def written(format_: str) -> str:
+        assert run("check", "-f", format_, "--fail-on", "never") == 1
+        return capsys.readouterr().out
+
+    annotations = [line for line in written("github").splitlines() if "DECLARED" in line]
+    assert [re.findall(r"::error file=pyproject\.toml,line=(\d),", line) for line in annotations] == [
+        [line] for line in "5446"
+    ]
+    assert annotations[3].endswith(
+        "::a is not as declared: ties: 1 tie not expected: tied wte.weight = lm_head.weight"
+        "%0AIf that is right, change models.a in pyproject.toml."
+    )
+    assert (folder / "summary").read_text().count("| error | DECLARED not-as-declared | pyproject.toml\\:") == 4
+    cases = ElementTree.fromstring(written("junit")).iter("testcase")
+    assert [len(case) for case in cases if case.get("name") == "DECLARED not-as-declared"] == [1, 0]
+    issues = [each for each in json.loads(written("gitlab")) if each["check_name"] == "DECLARED"]
+    assert [each["location"]["lines"]["begin"] for each in issues] == [5, 4, 4, 6]
+    assert len({each["fingerprint"] for each in issues}) == 4
+    (sarif,) = json.loads(written("sarif"))["runs"]
+    results = [each for each in sarif["results"] if each["ruleId"] == "DECLARED"]
+    assert sarif["tool"]["driver"]["rules"][results[0]["ruleIndex"]]["id"] == "DECLARED"
+    regions = [each["locations"][0]["physicalLocation"]["region"]["startLine"] for each in results]
+    assert regions == [5, 4, 4, 6]
+    assert written("text").startswith("a: 4 errors, 1 info")
+
+
+def test_a_declared_model_is_inspected_without_a_command_and_options_may_stand_first(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(folder, EXAMPLE)
+    assert run("gpt", "--depth", "0") == 0
+    assert run("--depth=0", "gpt") == run("--depth", "0", "gpt") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("gpt: GPT") == 3
+    assert "─ h" not in shown
+    assert run("gtp") == 2
+    assert capsys.readouterr().err == "error: there is no command 'gtp'\nhelp: Did you mean gpt?\n"
+    assert run("--dept", "0", "gpt") == 2
+    assert "there is no option --dept" in capsys.readouterr().err
 
 
 def test_every_command_that_takes_a_target_takes_a_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,7 +277,7 @@ def test_a_name_takes_the_place_of_no_file_and_of_no_module(folder: Path, capsys
     # All of them are checked by what is declared.
     assert run("check", "--fail-on", "never") == 1
     name = 'Größe 2.0 (klein) "x" 模型'
-    assert f"pyproject.toml:12:1: {name}: total: expected 1, found 1,872" in capsys.readouterr().out
+    assert f"pyproject.toml:12:1: {name}: parameters: expected 1, found 1,872" in capsys.readouterr().out
     assert run("check", name, "--fail-on", "never") == 1
 
 
@@ -294,10 +341,10 @@ def test_a_model_that_cannot_be_built_stops_no_other(folder: Path, capsys: pytes
         "error: pyproject.toml:3:1: raises: model.py:raises raised ValueError",
         "error: pyproject.toml:5:1: gone: modell.py does not exist\nDid you mean model.py?",
         "error: pyproject.toml:7:1: misspelt: model.py has no 'buidl'\nDid you mean model.py:build?",
-        "error: pyproject.toml:10:1: opt: train.py has no 'mak_opt'\nDid you mean train.py:make_opt?",
+        "error: pyproject.toml:10:35: opt: train.py has no 'mak_opt'\nDid you mean train.py:make_opt?",
         "error: pyproject.toml:13:1: runs: data.py has no 'bach'\nDid you mean data.py:batch?",
-        "error: pyproject.toml:14:25: sized: ",
-        "error: pyproject.toml:18:1: argued: model.py:build takes no argument 'dimension'",
+        "error: pyproject.toml:16:1: sized: input-size 'one' is no size of a tensor",
+        "error: pyproject.toml:19:1: argued: model.py:build takes no argument 'dimension'",
         "error: pyproject.toml:21:1: saved: report.json names no code that builds a model",
     ):
         assert told in err
@@ -316,6 +363,31 @@ target = "model.py:Hidden"
 select = ["PS101"]
 ignore = [{ code = "PS101", reason = "a test" }, { code = "PS101", path = "lin", reason = "stale" }]
 """
+
+
+NONE_BUILT = """
+[tool.paramscope.models.made.args]
+dim = 8
+[tool.paramscope.models.made]
+target = "model.py:build"
+optimizer = "data.py:batch"
+[tool.paramscope.models.stepped]
+target = "model.py:build"
+inputs = "data.py:batch"
+run = "step"
+"""
+
+
+def test_where_nothing_can_be_built_each_error_has_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(folder, NONE_BUILT)
+    assert run("check") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "error: pyproject.toml:6:1: made: data.py:batch raised TypeError" in err
+    assert "error: pyproject.toml:10:1: stepped: " in err
+    declare(folder, "[tool.paramscope.models.a.args]\ndim = 8\n\n[tool.paramscope.models.a]\nmeta = true\n")
+    assert run("check") == 2
+    assert "pyproject.toml:4:25: models.a has no target" in capsys.readouterr().err
 
 
 def test_a_model_may_choose_its_rules_and_accept_findings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -471,7 +543,7 @@ def test_each_declared_model_is_a_test_where_pytest_is_asked(tested: Path) -> No
     odd, hidden, raises = (
         lines.index(f"[tool.paramscope.models.{name}]") + 1 for name in ('"odd. 模型"', "hidden", "raises")
     )
-    assert f"pyproject.toml:{odd + 2}:1: odd. 模型: total: expected 1, found 1,872" in done.stdout
+    assert f"pyproject.toml:{odd + 2}:1: odd. 模型: parameters: expected 1, found 1,872" in done.stdout
     finding = "findings: expected none of severity warning or above, found 1 finding\n  model.py:"
     assert f"pyproject.toml:{hidden}:25: hidden: {finding}" in done.stdout
     assert f"pyproject.toml:{raises + 1}:1: raises: model.py:raises raised ValueError" in done.stdout

@@ -88,6 +88,29 @@ def test_two_saved_reports_of_one_target_keep_all_of_their_issues() -> None:
     assert len(issues(render_checks([Checked(twice, file="a.json"), Checked(twice, file="b.json")]))) == 4
 
 
+def test_files_are_named_from_the_root_of_the_checkout_wherever_it_is_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner = folder / "inner"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    target = "../models.py:both"
+    for variable in ("CI_PROJECT_DIR", "GITHUB_WORKSPACE"):
+        monkeypatch.setenv(variable, str(folder))
+    run("check", target, "-f", "gitlab")
+    assert {each["location"]["path"] for each in issues(capsys.readouterr().out)} == {"models.py"}
+    run("check", target, "-f", "github")
+    assert f"::error file=models.py,line=" in capsys.readouterr().out
+    run("check", target, "-f", "sarif")
+    results = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    named = {each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in results}
+    assert named == {"models.py"}
+    # What lies elsewhere is shown as it is.
+    monkeypatch.setenv("CI_PROJECT_DIR", str(inner))
+    run("check", target, "-f", "gitlab")
+    assert {each["location"]["path"] for each in issues(capsys.readouterr().out)} == {str(folder / "models.py")}
+
+
 def test_fingerprints_stay_while_lines_move(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def checked() -> list[dict[str, Any]]:
         forget_imports()

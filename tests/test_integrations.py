@@ -378,6 +378,8 @@ def test_the_trainer_of_transformers_is_silent_and_unchanged(
         == trainer.model.num_parameters()
     )
     assert not is_attached(trainer.optimizer)
+    copy = pickle.loads(pickle.dumps(callback))
+    assert (type(copy), copy.report, copy.watch) == (type(callback), report, None)
     assert str(report) in (printed := capsys.readouterr().out)
     assert printed.count("trainable params") == 1
     plain, _ = hf_run(tmp_path, **options)
@@ -400,6 +402,59 @@ def test_a_fault_stops_the_trainer_of_transformers(fault: str, tmp_path: Path) -
     with pytest.raises(FindingsError, match=f"(?s)^1 finding .*{code}.*{message}"):
         hf_run(tmp_path, callback, fault=fault)
     assert str(callback.watch).startswith("5 steps" if fault == "lost" else "None")
+
+
+class Classifier(nn.Module):
+    """A frozen encoder with a norm, and a head."""
+
+    def __init__(self, *, stays: bool) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8)).requires_grad_(requires_grad=False)
+        self.head = nn.Linear(8, 2)
+        self.stays = stays
+        self.encoder.eval()
+
+    def train(self, mode: bool = True) -> Any:  # noqa: FBT001  # as nn.Module has it
+        super().train(mode)
+        if self.stays:
+            self.encoder.eval()
+        return self
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"loss": nn.functional.cross_entropy(self.head(self.encoder(x)), labels)}
+
+
+@pytest.mark.parametrize("on_finding", ["warn", "raise"])
+@pytest.mark.parametrize("stays", [True, False])
+def test_the_trainer_of_transformers_sets_a_frozen_norm_going(
+    stays: bool,  # noqa: FBT001
+    on_finding: Any,
+    tmp_path: Path,
+) -> None:
+    """`model.eval()` of whoever built it does not last: the Trainer calls `model.train()`."""
+    model = Classifier(stays=stays)
+    before = model.encoder[1].running_mean.clone()
+    callback = for_transformers.ParamscopeCallback(on_finding=on_finding, table=False, ignore="PS208")
+    arguments = TrainingArguments(
+        str(tmp_path), max_steps=4, report_to=[], disable_tqdm=True, use_cpu=True, save_strategy="no"
+    )
+    rows = [{"x": torch.randn(8), "labels": torch.tensor(1)} for _ in range(32)]
+    trainer = Trainer(model, arguments, train_dataset=rows, callbacks=[callback])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", FindingsWarning)
+        if on_finding == "raise" and not stays:
+            with pytest.raises(FindingsError, match="PS202"):
+                trainer.train()
+            assert trainer.state.global_step == 0
+        else:
+            trainer.train()
+    assert [("PS202" in each and "encoder.1" in each) for each in said(caught)] == [True] * (
+        not stays and on_finding == "warn"
+    )
+    assert callback.report is not None
+    assert [each.code for each in callback.report.findings if each.code == "PS202"] == ["PS202"] * (not stays)
+    assert torch.equal(model.encoder[1].running_mean, before) is stays
 
 
 def test_totals_reach_the_history_of_transformers(tmp_path: Path) -> None:

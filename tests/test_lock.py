@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, MT5Config, MT5ForConditi
 from paramscope import capture
 from paramscope.cli import cli, error_text
 from paramscope.errors import ParamscopeError
-from paramscope.load.lock import differences, locked
+from paramscope.load.lock import difference, locked
 from paramscope.wire.lock import LockError, read_lock, write_lock
 
 MODEL = """
@@ -113,7 +113,9 @@ def test_a_head_that_is_tied_without_a_word() -> None:
     tied = locked(capture(model))
     model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
     apart = locked(capture(model))
-    head, *lines = differences("mt5", apart, tied, Path("paramscope.lock"))
+    other = difference("mt5", apart, tied, Path("paramscope.lock"))
+    assert other is not None
+    head, *lines = other.lines
     assert "mt5 is not as paramscope.lock has it" in head
     assert [line.split() for line in lines] == [["tied", *SLOTS]]
 

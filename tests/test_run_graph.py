@@ -265,6 +265,7 @@ def test_hidden_and_tied_and_repeated() -> None:
     ("inputs", "problem"),
     [
         (torch.zeros(1, 3), r"model\(1×3 float32\) raised RuntimeError"),
+        ((1, 2), r"(?s)model\(int, int\) raised TypeError.*If these are sizes: inputs=torch\.zeros\(1, 2\)\.$"),
         ({"y": torch.zeros(1, 2)}, r"model\(y=1×2 float32\) raised TypeError"),
         (None, "not known what forward is to be given"),
         (lambda: 1 / 0, r"<lambda>\(\) raised ZeroDivisionError"),

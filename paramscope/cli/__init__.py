@@ -50,7 +50,16 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
             raise click.UsageError(ctx.get_help(), ctx)  # click 8.1 would exit with 0
+        if args and args[0].startswith("-") and self._is_of_inspect(ctx, args[0].partition("=")[0]):
+            args = ["inspect", *args]
         return super().parse_args(ctx, args)
+
+    def _is_of_inspect(self, ctx: click.Context, option: str) -> bool:
+        """Whether an option that stands before everything is one of `inspect`, and none of ours."""
+        inspect = self.get_command(ctx, "inspect")
+        assert inspect is not None
+        ours, theirs = ({each for of in command.get_params(ctx) for each in of.opts} for command in (self, inspect))
+        return option in theirs - ours
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -63,7 +72,12 @@ class Commands(click.Group):
             return super().resolve_command(ctx, ["inspect", *args])
         if ctx.resilient_parsing:  # while a shell completes
             return None, None, args
-        near = nearest(name, self.list_commands(ctx))
+        from paramscope.cli._input import project
+
+        models = [model.name for model in project().models]
+        if name in models:
+            return super().resolve_command(ctx, ["inspect", *args])
+        near = nearest(name, [*self.list_commands(ctx), *models])
         commands = ", ".join(self.list_commands(ctx))
         raise UnknownCommand(
             f"there is no command {name!r}", f"Did you mean {near[0]}?" if near else f"Commands: {commands}."
@@ -80,7 +94,8 @@ class Commands(click.Group):
 def cli() -> None:
     """What is in an nn.Module, what will train, be saved, move, share memory, and be stepped.
 
-    TARGET is path/model.py:build, package.module:attr, or a saved report (.json). Without a command it is inspected:
+    TARGET is path/model.py:build, package.module:attr, a saved report (.json), or the name of a model that
+    pyproject.toml declares. Without a command it is inspected:
 
     paramscope model.py:build
     """

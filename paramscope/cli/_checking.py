@@ -37,10 +37,10 @@ from paramscope.exceptions.apply import (
     unknown_codes,
 )
 from paramscope.exceptions.baseline import read_baseline, to_baseline, write_baseline
-from paramscope.exceptions.checked import Checked, as_checked
+from paramscope.exceptions.checked import DECLARED, HELD_TO, LOCKED, Checked, as_checked
 from paramscope.exceptions.stale import Ran, stale
 from paramscope.load.building import Building, Subject, declared_subject, look, subject_of
-from paramscope.report.finding import Severity
+from paramscope.report.finding import Finding, Severity
 from paramscope.rules.choice import meant_by, on_snapshots
 from paramscope.rules.discovery import discover
 from paramscope.rules.rule import Loaded
@@ -51,6 +51,8 @@ FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
 _AS_RUFF_HAS_THEM = ("full", "concise")
 """The text, and a line for each finding: `-f text` and `-f text -q`."""
 FORMAT_VARIABLE = "PARAMSCOPE_OUTPUT_FORMAT"
+LOCK_LINES = 6
+"""How much of a difference from the lock stands in one finding; the text has all of it."""
 
 
 class OptionError(ParamscopeError):
@@ -76,8 +78,8 @@ class Judged(NamedTuple):
     checked: Checked
     applied: Applied
     comments: tuple[source.comments.IgnoreComment, ...]
-    unmet: str = ""
-    """How the model differs from what is declared of it."""
+    unmet: tuple[str, ...] = ()
+    """How the model differs from what is declared and locked of it: lines."""
 
 
 def subjects(targets: Sequence[str], building: Building, config: Config) -> list[Subject]:
@@ -157,12 +159,20 @@ def checked(subject: Subject, plan: Plan, *, values: bool) -> Judged:
     defaults = {loaded.rule.code: loaded.rule.severity for loaded in rules}
     report, applied = accepted(report, plan.exceptions, plan.severities, defaults)
     ignored = {each.finding: each for each in applied.ignored}
-    unmet = ""
-    if subject.declared is not None and subject.declared.is_expected:
-        from paramscope.testing.declared import unmet_declarations
+    judged = Judged(as_checked(report, rules, ignored, file), applied, comments)
+    if subject.declared is None or not subject.declared.is_expected:
+        return judged
+    from paramscope.testing.declared import unmet_declarations
 
-        unmet = unmet_declarations(report, subject.declared, plan.config)
-    return Judged(as_checked(report, rules, ignored, file), applied, comments, unmet)
+    departure = unmet_declarations(report, subject.declared, plan.config)
+    return _held(judged, DECLARED, departure.findings, departure.text)
+
+
+def _held(judged: Judged, code: str, findings: Sequence[Finding] = (), told: str = "") -> Judged:
+    """Held to something more. findings, told: how it differs from that."""
+    checked = judged.checked
+    checked = checked._replace(held_to=(*checked.held_to, code), unmet=(*checked.unmet, *findings))
+    return judged._replace(checked=checked, unmet=(*judged.unmet, *([told] if told else [])))
 
 
 def _captured(subject: Subject, *, values: bool) -> tuple[Snapshot, str, str]:
@@ -223,7 +233,8 @@ def into_baseline(checks: Sequence[Judged], file: str) -> list[Judged]:
     for each in checks:
         report, applied = accepted(each.checked.report, Exceptions((), baseline), {}, {})
         ignored = {**each.checked.ignored, **{one.finding: one for one in applied.ignored}}
-        found.append(each._replace(checked=as_checked(report, each.checked.rules, ignored, each.checked.file)))
+        anew = as_checked(report, each.checked.rules, ignored, each.checked.file)
+        found.append(each._replace(checked=anew._replace(held_to=each.checked.held_to, unmet=each.checked.unmet)))
     return found
 
 
@@ -260,12 +271,14 @@ def _as_json(checks: Sequence[Checked]) -> str:
     return as_text(chain([head], pieces[0], *between, ["]}\n"]))
 
 
-def held_to_lock(checks: Sequence[Judged], building: Building, file: str | None, *, is_updated: bool) -> list[str]:
-    """How targets differ from what is locked of them, which is updated first where that is wanted. Raises LockError,
-    OutputError."""
+def held_to_lock(checks: list[Judged], building: Building, file: str | None, *, is_updated: bool) -> list[Judged]:
+    """Held to what is locked of them, which is updated instead where that is wanted.
+
+    Raises LockError and OutputError.
+    """
     from pathlib import Path
 
-    from paramscope.load.lock import differences, locked, name_in, nearest_lock, read, update
+    from paramscope.load.lock import difference, locked, name_in, nearest_lock, read, update
 
     here = Path.cwd()
     lock = Path(file).absolute() if file is not None else nearest_lock(here)
@@ -275,9 +288,22 @@ def held_to_lock(checks: Sequence[Judged], building: Building, file: str | None,
     if is_updated:
         if update(lock, models):
             click.echo(f"{lock.name}: {text.plural(len(models), 'model')} written", err=True)
-        return []
+        return checks
     known = read(lock)
-    return [line for name, now in models.items() for line in differences(name, known.get(name), now, lock)]
+    found = []
+    for each, name in zip(checks, names, strict=True):
+        other = difference(name, known.get(name), models[name], lock)
+        if other is None:
+            found.append(_held(each, LOCKED))
+            continue
+        changes = [" ".join(line.split()) for line in other.changes[:LOCK_LINES]]
+        if len(other.changes) > LOCK_LINES:
+            changes.append(f"… and {len(other.changes) - LOCK_LINES:,} more")
+        message = ": ".join(filter(None, (other.said, "; ".join(changes))))
+        help_ = f"{other.advice[:1].upper()}{other.advice[1:]}."
+        finding = Finding(LOCKED, HELD_TO[LOCKED], Severity.ERROR, message, ("",), None, help=help_)
+        found.append(_held(each, LOCKED, [finding], "\n".join(other.lines)))
+    return found
 
 
 def stale_lines(checks: Sequence[Judged], plan: Plan) -> list[str]:

@@ -84,6 +84,8 @@ def command(
     from paramscope.cli import _checking as checking
     from paramscope.cli._input import project
     from paramscope.cli._output import check_writable, is_other_rank, write
+    from paramscope.errors import OutputError
+    from paramscope.wire.lock import LockError
 
     format_ = checking.format_for(format_, output)
     check_writable(output)
@@ -105,17 +107,23 @@ def command(
         checking.meet_other_ranks()
         return checking.exit_code(checks, plan)  # the first one has written
     if failed and (not checks or write_baseline is not None):
-        raise failed[0]
+        for one in failed[:-1]:
+            click.echo(f"error: {one}", err=True)
+        raise failed[-1]
     if write_baseline is not None:
         checks = checking.into_baseline(checks, write_baseline)
-    write(checking.rendered(checks, plan, format_, output, len(failed), **told), output)
+    unchecked = len(failed)
+    if locked or update_lock or lock_file is not None:
+        try:
+            checks = checking.held_to_lock(checks, building, lock_file, is_updated=update_lock)
+        except (LockError, OutputError) as error:  # what is found is said all the same
+            failed.append(error)
+    write(checking.rendered(checks, plan, format_, output, unchecked, **told), output)
     for line in (*plan.warnings, *checking.stale_lines(checks, plan)):
         click.echo(f"warning: {line}", err=True)
     checking.write_job_summary(checks)
-    otherwise = [each.unmet for each in checks if each.unmet]
-    if locked or update_lock or lock_file is not None:
-        otherwise += checking.held_to_lock(checks, building, lock_file, is_updated=update_lock)
-    lines = "".join(f"{line}\n" for line in otherwise)
+    unmet = [told for each in checks for told in each.unmet]
+    lines = "".join(f"{line}\n" for line in unmet)
     if checking.is_for_people(format_) or output is not None:
         write(lines, None)
     else:  # what is read by a program stays whole
@@ -126,4 +134,4 @@ def command(
         raise failed[-1]
     if building.ranks:
         checking.meet_other_ranks()
-    return checking.exit_code(checks, plan) or int(bool(otherwise))
+    return checking.exit_code(checks, plan) or int(bool(unmet))

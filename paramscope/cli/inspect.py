@@ -32,7 +32,7 @@ class _Lists(click.Command):
     "format_",
     metavar="FORMAT",
     shell_complete=completing.formats,
-    help="tree (the default), table (a row a slot), optimizer, summary, html, json, …: all are listed below.",
+    help="tree (the default), table (a row for each slot), optimizer, summary, html, json, …: all are listed below.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; its ending implies the format.")
 @click.option("--no-fold", is_flag=True, help="Every slot on its own row, including empty ones.")

@@ -45,12 +45,13 @@ class Place(NamedTuple):
         return found and found[0]
 
     def __str__(self) -> str:
-        """`pyproject.toml:12:1`, or the file alone where it is not found."""
+        """`pyproject.toml:12:1`, of what holds it where it stands nowhere itself; or the file alone."""
         found = self._found()
         return f"{self.source.file}:{found[0]}:{found[1]}" if found else self.source.file
 
     def _found(self) -> tuple[int, int] | None:
-        return _places(self.source.text).get((*TABLE, *self.keys))
+        known, keys = _places(self.source.text), (*TABLE, *self.keys)
+        return next((known[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in known), None)
 
 
 @cache

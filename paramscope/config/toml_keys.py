@@ -31,13 +31,14 @@ _PLAIN = re.compile(r"[^,\]}#\n]*")
 
 def key_places(text: str) -> dict[Keys, tuple[int, int]]:
     """(line, column) of every key, and of every element of an array: both from 1, columns in characters. A key that
-    stands in several places, such as `tool`, is where it stands first."""
+    stands in several places is where it is the last of a header or of a dotted key, or else where it stands first."""
     starts = [0, *(found.end() for found in re.finditer("\n", text))]
-    found: dict[Keys, tuple[int, int]] = {}
-    for keys, at in _Scanner(text).found():
+    own: dict[Keys, tuple[int, int]] = {}
+    passed: dict[Keys, tuple[int, int]] = {}
+    for keys, at, is_last in _Scanner(text).found():
         line = bisect_right(starts, at)
-        found.setdefault(keys, (line, at - starts[line - 1] + 1))
-    return found
+        (own if is_last else passed).setdefault(keys, (line, at - starts[line - 1] + 1))
+    return passed | own
 
 
 class _Scanner:
@@ -47,8 +48,8 @@ class _Scanner:
         self._tables: dict[Keys, int] = {}
         """How many tables each array of them, `[[a.b]]`, has so far."""
 
-    def found(self) -> Iterator[tuple[Keys, int]]:
-        """(keys, offset in the text) of the whole file."""
+    def found(self) -> Iterator[tuple[Keys, int, bool]]:
+        """(keys, offset in the text, whether no further key follows there) of the whole file."""
         table: Keys = ()
         while not self._is_end():
             if self._takes("[["):
@@ -92,36 +93,36 @@ class _Scanner:
             if not self._takes("."):
                 return
 
-    def _header(self, *, is_array: bool) -> Generator[tuple[Keys, int], None, Keys]:
+    def _header(self, *, is_array: bool) -> Generator[tuple[Keys, int, bool], None, Keys]:
         keys: Keys = ()
         parts = list(self._parts())
         for number, (part, at) in enumerate(parts, 1):
-            keys = (*keys, part)
-            yield keys, at
-            if is_array and number == len(parts):
+            keys, is_last = (*keys, part), number == len(parts)
+            yield keys, at, is_last
+            if is_array and is_last:
                 self._tables[keys] = self._tables.get(keys, 0) + 1
             if keys in self._tables:  # the last table of it is meant
                 keys = (*keys, self._tables[keys] - 1)
-                yield keys, at
+                yield keys, at, is_last
         return keys
 
-    def _pair(self, table: Keys) -> Iterator[tuple[Keys, int]]:
-        keys = table
-        for part, at in self._parts():
+    def _pair(self, table: Keys) -> Iterator[tuple[Keys, int, bool]]:
+        keys, parts = table, list(self._parts())
+        for number, (part, at) in enumerate(parts, 1):
             keys = (*keys, part)
-            yield keys, at
+            yield keys, at, number == len(parts)
         self._skip("=")
         self._pass(_SPACE)
         yield from self._value(keys)
 
-    def _value(self, keys: Keys) -> Iterator[tuple[Keys, int]]:
+    def _value(self, keys: Keys) -> Iterator[tuple[Keys, int, bool]]:
         if self._takes("{"):
             while not self._is_closed("}"):
                 yield from self._pair(keys)
         elif self._takes("["):
             number = 0
             while not self._is_closed("]"):
-                yield (*keys, number), self._at
+                yield (*keys, number), self._at, True
                 yield from self._value((*keys, number))
                 number += 1
         elif self._text[self._at] in "\"'":

@@ -15,6 +15,11 @@ from paramscope.rules.rule import Loaded
 from paramscope.snapshot.path import parent
 from paramscope.source.library import is_own
 
+DECLARED, LOCKED = "DECLARED", "LOCKED"
+"""What stands for the code of a rule where a model is not as it is declared, or locked."""
+HELD_TO = {DECLARED: "not-as-declared", LOCKED: "not-as-locked"}
+"""What stands for the name of a rule, by code."""
+
 
 class Checked(NamedTuple):
     """One target, checked."""
@@ -29,6 +34,15 @@ class Checked(NamedTuple):
     a viewer that needs a line and takes this one has to say so."""
     file: str = ""
     """Of a saved report, where it was read from; several may be of one target."""
+    held_to: tuple[str, ...] = ()
+    """What else it was held to than rules: DECLARED, LOCKED."""
+    unmet: tuple[Finding, ...] = ()
+    """How it differs from that, in the form of findings; none of them can be accepted."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that fails or is said: how it differs from what it was held to, and what rules found."""
+        return (*self.unmet, *self.report.findings)
 
     @property
     def target(self) -> str:

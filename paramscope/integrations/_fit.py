@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _LOGGED = ("parameters", "trainable", "frozen", "nbytes")
 """Totals that loggers are given."""
+_OF_MODES = ("PS202",)
+"""Rules that judge by the mode that a module is in while it trains."""
 
 
 class Fit:
@@ -60,6 +62,10 @@ class Fit:
         self._select, self._ignore = select, ignore
         self._table = table
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Trainers that spawn processes pickle their callbacks. A watch stays at home.
+        return {**vars(self), "watch": None}
+
     @property
     def totals(self) -> dict[str, int]:
         """What is logged of the report: elements, each tensor once, and bytes."""
@@ -69,17 +75,37 @@ class Fit:
     def _audit(self, model: Any, optimizers: Any, *, is_first: bool) -> None:
         """Before a run. is_first: whether this is the rank that speaks for all."""
         self._close()
-        rules = choose(discover().rules, self._select, self._ignore)
-        judged = judge(capture(model, optimizer=optimizers), rules=rules)
-        self.report = report = as_declared(judged, read_config(Path.cwd()))
+        self.report = self._judged(model, optimizers)
         if is_first and self._table:
-            click.echo(str(report))
+            click.echo(str(self.report))
+        self._tell(self.report, is_first=is_first)
+
+    def _audit_modes(self, model: Any, *, is_first: bool) -> None:
+        """Before the first update, where the trainer has chosen modes since: frozen norms that it has set going."""
+        report = self.report
+        if report is None:
+            return
+        known = {(each.code, each.paths) for each in report.findings}
+        anew = self._judged(model, None, _OF_MODES)
+        found = tuple(each for each in anew.findings if (each.code, each.paths) not in known)
+        if found:
+            findings = sorted((*report.findings, *found), key=lambda each: -each.severity.rank)
+            self.report = report.having(findings=tuple(findings))
+            self._tell(anew.having(findings=found), is_first=is_first)
+
+    def _judged(self, model: Any, optimizers: Any, codes: Collection[str] = ()) -> Report:
+        """codes: the only rules that are asked, of those that were chosen; all of these where there are none."""
+        rules = choose(discover().rules, self._select, self._ignore)
+        asked = [each for each in rules if not codes or each.rule.code in codes]
+        return as_declared(judge(capture(model, optimizer=optimizers), rules=asked), read_config(Path.cwd()))
+
+    def _tell(self, report: Report, *, is_first: bool) -> None:
         if self._on_finding == "raise":
             report.raise_for_findings(self._fail_on)
         if self._on_finding == "warn" and is_first:
             for finding in report.findings:
                 if finding.severity >= self._fail_on:
-                    warnings.warn(str(finding), FindingsWarning, stacklevel=3)
+                    warnings.warn(str(finding), FindingsWarning, stacklevel=4)
 
     def _look_on(self, model: Any, optimizers: Any, *, is_first: bool) -> None:
         """Before the first step."""

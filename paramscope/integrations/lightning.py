@@ -35,9 +35,8 @@ class ParamscopeCallback(Fit, ModelSummary):
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Trainers that spawn processes pickle their callbacks, and the class is made here. A watch stays at home.
-        cls = type(self).__mro__[1]
-        return cls.__new__, (cls,), {**vars(self), "watch": None}
+        cls = type(self).__mro__[1]  # the class itself is made here, and cannot be named
+        return cls.__new__, (cls,), self.__getstate__()
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """The optimizers are there."""

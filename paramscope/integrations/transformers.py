@@ -20,6 +20,9 @@ class ParamscopeCallback(Fit, TrainerCallback):  # type: ignore[misc]  # its typ
     `report` and `watch` are there afterwards.
     """
 
+    _in_mode = False
+    """Whether the modes in which it trains were looked at."""
+
     def on_train_begin(
         self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **others: Any
     ) -> None:
@@ -29,6 +32,13 @@ class ParamscopeCallback(Fit, TrainerCallback):  # type: ignore[misc]  # its typ
         if is_first:
             state.log_history.append({**self.totals, "step": state.global_step})
         self._look_on(model, optimizer, is_first=is_first)
+        self._in_mode = False
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
+        """The Trainer calls `model.train()` with each batch: what was frozen in eval mode is so no longer."""
+        if not self._in_mode:
+            self._in_mode = True
+            self._audit_modes(model, is_first=state.is_world_process_zero)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Detaches."""

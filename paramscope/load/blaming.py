@@ -67,8 +67,8 @@ def _advice(error: BaseException, target: str, *, meta: bool, called_with: str) 
     if meta:
         return "This builder may need real values: try it without --meta."
     if called_with:
-        return f"The error is in {target}, called with {called_with}: once that runs by itself, this will, too."
-    return "The error is in the target: once it runs by itself, this will, too."
+        return f"The error is in {target}, called with {called_with}: mend that first."
+    return "The error is in the target: mend that first."
 
 
 def _renamed(statements: list[ast.stmt], word: str, right: str) -> str:

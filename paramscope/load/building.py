@@ -165,10 +165,15 @@ def _seen(subject: Subject, model: Any, optimizer: Any, values: bool, waiting: W
     for key, word in (("inputs", building.inputs), ("loss", building.loss)):
         with _placed(subject, key):
             found[key] = load_beside(word, subject.target, subject.base) if word else None
+    if building.sizes is not None:
+        with _placed(subject, "input-size"):
+            option = "input-size" if subject.declared else "--input-size"
+            found["inputs"] = maker(parse_sizes(building.sizes, option), model)
+    # What asked for the run: the first of these that is declared.
+    asked = {"run": building.run, "inputs": building.inputs, "input-size": building.sizes, "loss": building.loss}
+    by = next((key for key, word in asked.items() if word is not None), "target")
     surrounded = surroundings(subject.target, subject.base)
-    with _placed(subject), waiting(f"running {subject.name}") as progress, surrounded:
-        if building.sizes is not None:
-            found["inputs"] = maker(parse_sizes(building.sizes), model)
+    with _placed(subject, by), waiting(f"running {subject.name}") as progress, surrounded:
         return snapshot_of_run(
             model, optimizer, values=values, run=building.run or "graph", progress=progress, **found
         )
@@ -184,18 +189,24 @@ def build(subject: Subject, waiting: Waiting = _unsaid) -> tuple[Any, Any]:
             raise TargetError(f"{target} names no code that builds a model", "Name it: path/model.py:build.")
         import_target(target, base)
     if subject.declared is not None:  # which has a place for what is wrong with them
-        with _placed(subject, "optimizer"):
-            check_makers(target, building.optimizers, base)
-    with _placed(subject, "target"), waiting(f"building {subject.name}"):
+        for at, maker in enumerate(building.optimizers):
+            with _placed(subject, "optimizer", at):
+                check_makers(target, [maker], base)
+    with waiting(f"building {subject.name}"):
         built = load_target(
-            target, building.optimizers, arguments=building.arguments, meta=building.meta, base=lambda _: base
+            target,
+            building.optimizers,
+            arguments=building.arguments,
+            meta=building.meta,
+            base=lambda _: base,
+            within=partial(_placed, subject),
         )
     optimizers = built.made if built.optimizer is None else (built.optimizer, *built.made)
     return built.model, optimizers if len(optimizers) > 1 else next(iter(optimizers), None)
 
 
 @contextmanager
-def _placed(subject: Subject, *keys: str) -> Iterator[None]:
+def _placed(subject: Subject, *keys: str | int) -> Iterator[None]:
     """Errors of a declared model say where it is declared, and which it is."""
     try:
         yield

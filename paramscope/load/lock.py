@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from paramscope import text
 from paramscope.analysis.changes import change_lines, changes_between, roots_of, state_of
@@ -69,22 +69,33 @@ def update(lock: Path, models: Mapping[str, Locked]) -> bool:
     return True
 
 
-def differences(name: str, was: Locked | None, now: Locked, lock: Path) -> list[str]:
-    """How a model differs from what is locked of it, below a line that says so; nothing where it does not."""
+class Difference(NamedTuple):
+    """How a model differs from what is locked of it."""
+
+    said: str
+    advice: str
+    changes: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """The changes below a line that says so."""
+        return [f"{self.said}: {self.advice}", *(f"  {line}" for line in self.changes)]
+
+
+def difference(name: str, was: Locked | None, now: Locked, lock: Path) -> Difference | None:
+    """Of a model from what is locked of it; None where there is none."""
     if was is None:
-        return [f"{text.name(name)} is not in {_shown(lock)}: add it with {_WRITE}"]
+        return Difference(f"{text.name(name)} is not in {_shown(lock)}", f"add it with {_WRITE}")
     if was == now:
-        return []
+        return None
     lines = change_lines(changes_between(was.state, now.state))
     if was.type != now.type:
         lines = [f"class  {text.name(was.type)} → {text.name(now.type)}", *lines]
     # What is in another order alone is not said: nothing of it is another.
     if not lines:
-        return []
-    return [
-        f"{text.name(name)} is not as {_shown(lock)} has it: if that is right, write it anew with {_WRITE}",
-        *(f"  {line}" for line in lines),
-    ]
+        return None
+    said = f"{text.name(name)} is not as {_shown(lock)} has it"
+    return Difference(said, f"if that is right, write it anew with {_WRITE}", tuple(lines))
 
 
 def _shown(lock: Path) -> str:

@@ -66,6 +66,7 @@ def load_target(
     arguments: Mapping[str, Any] | None = None,
     meta: bool = False,
     base: Callable[[str], Path] = lambda _: Path.cwd(),
+    within: Callable[..., AbstractContextManager[None]] = lambda *_: contextlib.nullcontext(),
 ) -> Target:
     """Imports what a TARGET names and builds the model, and then what the TARGETs of optimizers make for it.
 
@@ -73,20 +74,26 @@ def load_target(
     pair, with or without a scheduler behind it, or a dict of roots. What makes an optimizer is called with the model,
     or with its parameters; an optimizer is taken as it is. arguments: by name, for whichever of them takes it. meta:
     build under `torch.device("meta")`, without memory. base: the folder that a TARGET's relative path starts from.
+    within: is given what is at work, as a declaration names it, and entered while it is: `target`, `args`, or
+    `optimizer` and which of them.
 
     Raises TargetError.
     """
-    thing = resolve(target, base(target), BUILDER)
+    with within("target"):
+        thing = resolve(target, base(target), BUILDER)
     makers = [_in_full(each, target) for each in optimizers]
     callees = [Callee(target, thing)]
     if arguments:
         callees += [Callee(each, resolve(each, base(each), MAKER), given=1) for each in makers]
-    own, *others = shared_out(arguments or {}, callees)
-    built = _built(callees[0], own, base(target), meta=meta)
-    made = [
-        load_optimizer(each, built.model, arguments=others[at] if others else {}, base=base(each), model_name=target)
-        for at, each in enumerate(makers)
-    ]
+    with within("args"):
+        own, *others = shared_out(arguments or {}, callees)
+    with within("target"):
+        built = _built(callees[0], own, base(target), meta=meta)
+    made = []
+    for at, each in enumerate(makers):
+        given = others[at] if others else {}
+        with within("optimizer", at):
+            made.append(load_optimizer(each, built.model, arguments=given, base=base(each), model_name=target))
     return built._replace(made=tuple(made))
 
 

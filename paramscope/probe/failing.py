@@ -35,8 +35,9 @@ _ADVICE = {
 
 
 @contextmanager
-def running(what: str) -> Iterator[None]:
-    """Errors of the user's code within it become a RunError. what: `model(1×3×224×224 float32)`."""
+def running(what: str, advice: str = "") -> Iterator[None]:
+    """Errors of the user's code within it become a RunError. what: `model(1×3×224×224 float32)`. advice: what to write
+    instead, where the error itself does not tell."""
     try:
         yield
     except ParamscopeError:
@@ -45,7 +46,9 @@ def running(what: str) -> Iterator[None]:
         raise _needs_elements(error) from error
     except Exception as error:
         kind = type(error).__name__
-        raise RunError(f"{what} raised {kind}", _advice(error), detail=user_traceback(error, most=1)) from error
+        raise RunError(
+            f"{what} raised {kind}", _advice(error) or advice, detail=user_traceback(error, most=1)
+        ) from error
 
 
 def _needs_elements(error: Exception) -> RunError:

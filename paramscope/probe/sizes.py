@@ -35,26 +35,27 @@ class Size(NamedTuple):
     """Of integers: they are below it; None for those that are 0."""
 
 
-def parse_sizes(text: str) -> list[Size]:
-    """`1,3,224,224`, `1,128:int64:50257`, `input_ids=1,128:int64 attention_mask=1,128:int64`. Raises RunError."""
-    found = [_parse(word) for word in text.split()]
+def parse_sizes(text: str, option: str = "--input-size") -> list[Size]:
+    """`1,3,224,224`, `1,128:int64:50257`, `input_ids=1,128:int64 attention_mask=1,128:int64`. option: how whoever
+    wrote them calls them. Raises RunError."""
+    found = [_parse(word, option) for word in text.split()]
     if not found:
-        raise RunError("--input-size is empty", _EXAMPLE)
+        raise RunError(f"{option} is empty", _EXAMPLE)
     names = [each.name for each in found if each.name is not None]
     if len(set(names)) < len(names):
-        raise RunError(f"--input-size names {max(names, key=names.count)} twice", "Keep one of them.")
+        raise RunError(f"{option} names {max(names, key=names.count)} twice", "Keep one of them.")
     return found
 
 
-def _parse(word: str) -> Size:
+def _parse(word: str, option: str) -> Size:
     match = _SPEC.fullmatch(word)
     if match is None:
-        raise RunError(f"--input-size {word!r} is no size of a tensor", _EXAMPLE)
+        raise RunError(f"{option} {word!r} is no size of a tensor", _EXAMPLE)
     dtype = match["dtype"]
     if dtype is not None and dtype not in _DTYPES:
-        raise RunError(f"--input-size {word!r}: there is no dtype {dtype!r}", f"Choose from {', '.join(_DTYPES)}.")
+        raise RunError(f"{option} {word!r}: there is no dtype {dtype!r}", f"Choose from {', '.join(_DTYPES)}.")
     if match["below"] and not (dtype or "").startswith(("int", "uint")):
-        raise RunError(f"--input-size {word!r}: only integers have a bound", "Write 1,128:int64:50257.")
+        raise RunError(f"{option} {word!r}: only integers have a bound", "Write 1,128:int64:50257.")
     sizes = () if match["sizes"] == "scalar" else tuple(map(int, match["sizes"].split(",")))
     return Size(match["name"], sizes, dtype, int(match["below"]) if match["below"] else None)
 

@@ -59,7 +59,8 @@ def call(model: Any, inputs: Any) -> Called:
     elif isinstance(inputs, tuple) and not hasattr(inputs, "_fields"):
         arguments = inputs
     words = ", ".join([*map(described, arguments), *(f"{name}={described(value)}" for name, value in named.items())])
-    with running(f"model({words})"):
+    sizes = ", ".join(map(str, arguments)) if arguments and all(type(each) is int for each in arguments) else ""
+    with running(f"model({words})", sizes and f"If these are sizes: inputs=torch.zeros({sizes})."):
         return Called(model(*arguments, **named), words, nbytes)
 
 

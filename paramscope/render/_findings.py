@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import PurePath
 
 from paramscope import text
 from paramscope.report.finding import Finding, Location, Severity
@@ -30,6 +32,16 @@ def counted(findings: Iterable[Finding]) -> str:
 def verdict(findings: Iterable[Finding], ignored: int, *, nothing: str = "nothing found", how: str = "") -> str:
     """`1 error, 2 ignored`; nothing, how: what is said where there is none, and of those that are ignored."""
     return (counted(findings) or nothing) + (f", {ignored:,} ignored{how}" if ignored else "")
+
+
+def in_checkout(line: Location, variable: str) -> str:
+    """The file of a line as a build server names it: from the root of the checkout, which a variable of its
+    environment says, for what lies below that; else as it is shown."""
+    root = os.environ.get(variable, "")
+    file = line.file
+    if os.path.isabs(root) and os.path.isabs(line.path) and PurePath(line.path).is_relative_to(root):
+        file = str(PurePath(line.path).relative_to(root))
+    return file.replace("\\", "/")
 
 
 def said_of_no_line(finding: Finding) -> str:

@@ -214,9 +214,10 @@ def rows_of(report: ReportData, rows: list[Row], paths: Iterable[str]) -> list[P
 
 
 def optimizer_title(optimizer: OptimizerRecord) -> Pieces:
-    """Its name and its class."""
+    """Its name and its class; of one within another that of both."""
     name = [] if optimizer.name == "optimizer" else [" ", Name(optimizer.name)]
-    return ["optimizer", *name, ": ", Name(text.class_name(optimizer.type))]
+    inner = [Name(text.class_name(optimizer.inner[0])), " in "] if optimizer.inner else []
+    return ["optimizer", *name, ": ", *inner, Name(text.class_name(optimizer.type))]
 
 
 def optimizer_sums(report: ReportData) -> list[Pieces]:

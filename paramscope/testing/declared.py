@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
+from paramscope import text
 from paramscope.analysis.changes import state_of
 from paramscope.config import Config, DeclaredModel
+from paramscope.config.places import Place
+from paramscope.exceptions.checked import DECLARED, HELD_TO
 from paramscope.report.face import Report
-from paramscope.report.finding import Severity
+from paramscope.report.finding import Finding, Location, Severity
 from paramscope.testing._expect import SINCE, comparison, unmet_by
 from paramscope.testing.memory import CURRENT_MEMORY
 from paramscope.testing.message import Unmet, failure_text
@@ -15,19 +19,30 @@ from paramscope.testing.wanted import wanted
 
 _KEYS = {"trainable": "trainable", "trainable_only": "trainable", "total": "parameters", "tied": "ties"}
 """What a declaration calls what an expectation of `expect` says."""
+_DETAILS = 5
+"""Parameters that a finding names; the text names more."""
+
+
+class Departure(NamedTuple):
+    """How a model differs from its declaration."""
+
+    text: str = ""
+    """Lines for people; empty where it does not."""
+    findings: tuple[Finding, ...] = ()
+    """One for each key that does not hold, for those who read lines of a file."""
 
 
 def unmet_declarations(
     report: Report, model: DeclaredModel, config: Config, *, findings: Severity | None = None
-) -> str:
-    """How a model differs from what is declared of it; empty where it does not.
+) -> Departure:
+    """How a model differs from what is declared of it.
 
     findings: the least severity of which the rules may find nothing, as config has it; None where they are not asked.
     """
     memory = CURRENT_MEMORY.get()
     remembered = memory.recall() if memory else None
     if not model.is_expected and findings is None:
-        return ""
+        return Departure()
     is_globs = isinstance(model.trainable, tuple)
     asked = wanted(
         trainable=None if is_globs else model.trainable,
@@ -42,14 +57,30 @@ def unmet_declarations(
     )
     unmet = [_placed(each, model) for each in unmet_by(report, asked, config)]
     if unmet:
-        return failure_text(unmet, comparison(remembered, report.snapshot, SINCE))
+        told = [each._replace(headline=f"{place}: {model.name}: {each.headline}") for each, place in unmet]
+        found = tuple(_finding(each, place, model) for each, place in unmet)
+        return Departure(failure_text(told, comparison(remembered, report.snapshot, SINCE)), found)
     if memory:
         memory.remember(state_of(report.snapshot))
-    return ""
+    return Departure()
 
 
-def _placed(unmet: Unmet, model: DeclaredModel) -> Unmet:
-    keyword = re.match(r"\w*", unmet.headline)
-    key = _KEYS.get(keyword[0]) if keyword else None
-    place = model.at.of(key) if key else model.at
-    return unmet._replace(headline=f"{place}: {model.name}: {unmet.headline}")
+def _placed(unmet: Unmet, model: DeclaredModel) -> tuple[Unmet, Place]:
+    """In the words of the declaration, and where it says so."""
+    keyword, rest = _KEYWORD.fullmatch(unmet.headline).groups()  # type: ignore[union-attr]  # any text matches
+    key = _KEYS.get(keyword)
+    return unmet._replace(headline=f"{key or keyword}{rest}"), model.at.of(key) if key else model.at
+
+
+_KEYWORD = re.compile(r"(\w*)(.*)", re.DOTALL)
+
+
+def _finding(unmet: Unmet, place: Place, model: DeclaredModel) -> Finding:
+    details = [" ".join(each.split()) for each in unmet.details[:_DETAILS]]
+    if len(unmet.details) > _DETAILS:
+        details.append(f"… and {len(unmet.details) - _DETAILS:,} more")
+    said = f"{text.name(model.name)} is not as declared: {unmet.headline}"
+    message = ": ".join(filter(None, (said, "; ".join(details))))
+    line = Location(place.source.file, place.line or 1)
+    help_ = f"If that is right, change {model.at.name} in {place.source.file}."
+    return Finding(DECLARED, HELD_TO[DECLARED], Severity.ERROR, message, ("",), line, help=help_)

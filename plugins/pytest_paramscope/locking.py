@@ -32,7 +32,8 @@ def differences(item: pytest.Item, model: Any, target: str, base: Path, argument
     if is_updated:
         stash.setdefault(_NEW, {})[name] = now
         return []
-    return locks.differences(name, stash[_KNOWN].get(name), now, lock)
+    other = locks.difference(name, stash[_KNOWN].get(name), now, lock)
+    return other.lines if other else []
 
 
 _KNOWN, _NEW = pytest.StashKey[dict[str, Locked]](), pytest.StashKey[dict[str, Locked]]()

@@ -25,6 +25,6 @@ def failure(model: DeclaredModel, config: Config) -> str:
             snapshot = look(declared_subject(model))
         report = judge(snapshot, rules=rules, target=model.name)
         findings = None if fail_on == "never" else Severity(fail_on)
-        return unmet_declarations(report, model, config, findings=findings)
+        return unmet_declarations(report, model, config, findings=findings).text
     except ParamscopeError as error:
         return str(error)

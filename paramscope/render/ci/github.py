@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from paramscope.exceptions.checked import Checked
-from paramscope.render._findings import by_severity, counted, said_of_no_line, verdict
+from paramscope.render._findings import by_severity, counted, in_checkout, said_of_no_line, verdict
 from paramscope.report.finding import Finding, Severity
 from paramscope.text import plain
 
@@ -20,14 +20,14 @@ _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO
 def render_checks(checks: Sequence[Checked]) -> str:
     """One `::error file=…,line=…,title=…::message` a finding, the worst ten of several targets, and a line that
     counts the rest."""
-    every = [(finding, checked) for checked in checks for finding in checked.report.findings]
+    every = [(finding, checked) for checked in checks for finding in checked.findings]
     every.sort(key=lambda pair: -pair[0].severity.rank)
     lines = [_command(finding, checked) for finding, checked in every[:ANNOTATIONS]]
     rest = [finding for finding, _ in every[ANNOTATIONS:]]
     if rest:
         lines.append(f"… and {counted(rest)} more, which are not annotated")
     for checked in checks:
-        told = verdict(checked.report.findings, len(checked.report.ignored))
+        told = verdict(checked.findings, len(checked.report.ignored))
         # NOTE: the runner takes a line for a command where it begins with `::` or holds `##[`.
         lines.append(f"paramscope: {plain(checked.name)}: {told}".replace("##[", "## ["))
     return "".join(f"{line}\n" for line in lines)
@@ -38,7 +38,7 @@ def _command(finding: Finding, checked: Checked) -> str:
     line = finding.location or checked.target_line
     properties = {"title": plain(f"{finding.code} {finding.name}")}
     if line is not None:
-        properties = {"file": plain(line.file.replace("\\", "/")), "line": str(line.line), **properties}
+        properties = {"file": plain(in_checkout(line, "GITHUB_WORKSPACE")), "line": str(line.line), **properties}
     told = ",".join(f"{name}={escape_property(value)}" for name, value in properties.items())
     words = (plain(finding.message), plain(finding.help), said_of_no_line(finding) if line is not None else "")
     message = "\n".join(filter(None, words))
@@ -60,9 +60,9 @@ def job_summary(checks: Sequence[Checked]) -> str:
     lines = ["### paramscope", ""]
     for checked in checks:
         report = checked.report
-        told = verdict(report.findings, len(report.ignored))
+        told = verdict(checked.findings, len(report.ignored))
         lines += [f"**{escape_markdown(checked.name)}**: {told}", ""]
-        findings = by_severity(report.findings)
+        findings = by_severity(checked.findings)
         if findings:
             lines += ["| severity | rule | where | what, and what to write instead |", "| --- | --- | --- | --- |"]
             lines += [_row(finding) for finding in findings[:SUMMARY_ROWS]]

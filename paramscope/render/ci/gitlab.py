@@ -9,7 +9,7 @@ from typing import Any
 
 from paramscope.exceptions.checked import Checked
 from paramscope.exceptions.fingerprint import fingerprints
-from paramscope.render._findings import said_of_no_line
+from paramscope.render._findings import in_checkout, said_of_no_line
 from paramscope.report.finding import Finding, Severity
 from paramscope.text import plain
 
@@ -23,8 +23,8 @@ def render_checks(checks: Sequence[Checked]) -> str:
     for checked in checks:
         report = checked.report
         # Findings that stand and those that are accepted are numbered together: accepting one renames no other.
-        keys = fingerprints([*report.findings, *report.ignored], report.target)
-        for finding, key in zip(report.findings, keys, strict=False):
+        keys = fingerprints([*checked.findings, *report.ignored], report.target)
+        for finding, key in zip(checked.findings, keys, strict=False):
             seen[key] += 1
             # GitLab drops an issue whose fingerprint it knows: two saved reports may be of one target.
             issues.append(_issue(checked, finding, key if seen[key] == 1 else f"{key}/{seen[key]}"))
@@ -35,7 +35,7 @@ def _issue(checked: Checked, finding: Finding, key: str) -> dict[str, Any]:
     line = finding.location or checked.class_lines.get(finding, checked.target_line)
     words = (finding.message, finding.help, said_of_no_line(finding))
     # It takes no issue without a path. What has none is shown at what was checked.
-    path = line.file if line is not None else checked.file or checked.target
+    path = in_checkout(line, "CI_PROJECT_DIR") if line is not None else checked.file or checked.target
     return {
         "description": plain(f"{finding.code} {finding.name}: {' '.join(filter(None, words))}"),
         "check_name": plain(finding.code),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paramscope.errors import FormatError
-from paramscope.exceptions.checked import Checked
+from paramscope.exceptions.checked import HELD_TO, Checked
 from paramscope.report.finding import Finding, Severity
 from paramscope.text import plain
 
@@ -37,6 +37,7 @@ def _suite(checked: Checked, fail_on: Severity | None) -> tuple[tuple[int, int, 
     names = {loaded.rule.code: loaded.rule.name for loaded in checked.rules}
     # A rule that this machine does not have may still stand in a saved report.
     names.update((each.code, each.name) for each in (*report.findings, *report.ignored) if each.code not in names)
+    names.update((code, HELD_TO[code]) for code in checked.held_to)
     reasons: dict[str, list[str]] = {}
     for each in report.skipped:
         reasons.setdefault(each.code, []).append(each.reason)
@@ -44,9 +45,9 @@ def _suite(checked: Checked, fail_on: Severity | None) -> tuple[tuple[int, int, 
     failures = skipped = 0
     lines = []
     for code in sorted(names):
-        findings = [finding for finding in report.findings if finding.code == code]
+        findings = [finding for finding in checked.findings if finding.code == code]
         told = [_accepted(checked, each) for each in report.ignored if each.code == code]
-        bad = [each for each in findings if fail_on is not None and each.severity >= fail_on]
+        bad = [each for each in findings if code in HELD_TO or (fail_on is not None and each.severity >= fail_on)]
         told += [_told(each) for each in findings if each not in bad]
         inside: list[str] = []
         if bad:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from paramscope.exceptions.checked import Checked
 from paramscope.exceptions.fingerprint import fingerprints
-from paramscope.render._findings import said_of_no_line
+from paramscope.render._findings import in_checkout, said_of_no_line
 from paramscope.report.finding import Finding, Severity
 from paramscope.rules.docs import first_sentence, to_markdown
 from paramscope.rules.rule import Loaded
@@ -30,7 +30,7 @@ def render_checks(checks: Sequence[Checked]) -> str:
     from paramscope.version import __version__
 
     rules = {loaded.rule.code: loaded for checked in checks for loaded in checked.rules}
-    found = [finding for checked in checks for finding in (*checked.report.findings, *checked.report.ignored)]
+    found = [finding for checked in checks for finding in (*checked.findings, *checked.report.ignored)]
     descriptors = {code: _descriptor(rules[code]) for code in sorted(rules)}
     for finding in found:  # of a rule that this machine does not have
         descriptors.setdefault(finding.code, {"id": finding.code, "name": finding.name})
@@ -46,7 +46,7 @@ def render_checks(checks: Sequence[Checked]) -> str:
         },
         "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": _notifications(checks)}],
         "columnKind": "unicodeCodePoints",
-        "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "Where paramscope was run."}}},
+        "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "The checkout, or where paramscope was run."}}},
         "results": [result for checked in checks for result in _results(checked, positions)],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
@@ -83,7 +83,7 @@ def _notifications(checks: Sequence[Checked]) -> list[dict[str, Any]]:
 def _results(checked: Checked, positions: dict[str, int]) -> list[dict[str, Any]]:
     report = checked.report
     # Findings that stand and those that are accepted are numbered together: accepting one renames no other.
-    every = [*report.findings, *report.ignored]
+    every = [*checked.findings, *report.ignored]
     results = []
     for number, (finding, key) in enumerate(zip(every, fingerprints(every, report.target), strict=True)):
         words = (finding.message, finding.help, said_of_no_line(finding))
@@ -96,7 +96,7 @@ def _results(checked: Checked, positions: dict[str, int]) -> list[dict[str, Any]
             "partialFingerprints": {_KEY: key},
             "properties": {"target": checked.target, "places": len(finding.paths)},
         }
-        if number >= len(report.findings):
+        if number >= len(checked.findings):
             result["suppressions"] = [_suppression(checked, finding)]
         results.append(result)
     return results
@@ -121,7 +121,7 @@ def _location(checked: Checked, finding: Finding) -> dict[str, Any]:
     line = finding.location or checked.class_lines.get(finding, checked.target_line)
     if line is not None:
         location["physicalLocation"] = {
-            "artifactLocation": _artifact(line.file),
+            "artifactLocation": _artifact(in_checkout(line, "GITHUB_WORKSPACE")),
             "region": {"startLine": max(1, line.line)},
         }
     return location

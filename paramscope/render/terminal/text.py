@@ -61,14 +61,14 @@ def _summary(
         report = checked.report
         nothing = f"nothing found, {text.plural(_asked(checked), 'rule')} asked"
         how = "" if show_ignored else " (--show-ignored lists them)"
-        said = verdict(report.findings, len(report.ignored), nothing=nothing, how=how)
+        said = verdict(checked.findings, len(report.ignored), nothing=nothing, how=how)
         infos = Counter(f"{each.code} {each.name}" for each in report.findings if each.severity is Severity.INFO)
         if infos and not verbose:
             named = (plain(name) + (f" ×{times}" if times > 1 else "") for name, times in infos.items())
             said += f" ({', '.join(named)}: --verbose shows {'it' if infos.total() == 1 else 'them'})"
         lines += hanging(f"{plain(checked.name)}: {said}", "", width, "  ")
     if len(checks) + unchecked > 1:
-        every = [finding for checked in checks for finding in checked.report.findings]
+        every = [finding for checked in checks for finding in checked.findings]
         left = f", {unchecked:,} of them failed" if unchecked else ""
         line = f"{len(checks) + unchecked:,} targets{left}: {counted(every) or 'nothing found'}"
         lines += text.wrap_words(line, width)
