@@ -100,7 +100,7 @@ def test_files_are_named_from_the_root_of_the_checkout_wherever_it_is_run(
     run("check", target, "-f", "gitlab")
     assert {each["location"]["path"] for each in issues(capsys.readouterr().out)} == {"models.py"}
     run("check", target, "-f", "github")
-    assert f"::error file=models.py,line=" in capsys.readouterr().out
+    assert "::error file=models.py,line=" in capsys.readouterr().out
     run("check", target, "-f", "sarif")
     results = json.loads(capsys.readouterr().out)["runs"][0]["results"]
     named = {each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in results}
