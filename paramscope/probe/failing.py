@@ -36,8 +36,10 @@ _ADVICE = {
 
 @contextmanager
 def running(what: str, advice: str = "") -> Iterator[None]:
-    """Errors of the user's code within it become a RunError. what: `model(1×3×224×224 float32)`. advice: what to write
-    instead, where the error itself does not tell."""
+    """Errors of the user's code within it become a RunError.
+
+    what: `model(1×3×224×224 float32)`. advice: what to write instead, where the error itself does not tell.
+    """
     try:
         yield
     except ParamscopeError:

@@ -56,7 +56,7 @@ once every place that it names is covered: what is accepted at one layer is not 
 All of today's findings, so that only new ones count: `paramscope check … --write-baseline baseline.json`, from then
 on `paramscope check … --baseline baseline.json`.
 
-Accepted findings are counted, and `--show-ignored` lists them. What no longer accepts anything is reported as a warning.
+Accepted findings are counted, and `--show-ignored` lists them. What accepts nothing any more is a warning.
 """
 NEEDS = {
     "optimizer": "an optimizer",
