@@ -69,7 +69,8 @@ release-check: .venv/.release
 # CUDA (5 GB) is the one that there is. Models of transformers are looked at as its newest version builds them.
 lower-bounds: .lower/.packages
 	.lower/bin/python -m pytest $(SPREAD) -q $(patsubst %,--ignore tests/test_%.py,$(OF_TRANSFORMERS))
-OF_TRANSFORMERS := diff idioms_peft idioms_transformers integrations planted planted_runs plan run_graph transformers watch_trainers zoo
+OF_TRANSFORMERS := diff first_screen idioms_peft idioms_transformers integrations notebook pictures planted planted_runs
+OF_TRANSFORMERS += plan run_graph transformers watch_trainers zoo
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks

@@ -559,7 +559,9 @@ def test_tests_of_models_are_chosen_as_others_are(tested: Path) -> None:
     lora = "pyproject.toml::gpt lora"
     assert outcomes(pytest_run(tested, "-rA", lora)) == {lora: "PASSED"}
     assert outcomes(pytest_run(tested, "--paramscope", "-rA", lora)) == {lora: "PASSED"}
-    listed = pytest_run(tested, "--paramscope", "--collect-only", "-q", ".", "tests").stdout.splitlines()
+    # pytest 8.0 collects nothing of a folder but what is named within it.
+    within = ["tests"] if pytest.version_tuple >= (8, 2) else []
+    listed = pytest_run(tested, "--paramscope", "--collect-only", "-q", ".", *within).stdout.splitlines()
     assert listed.count("pyproject.toml::gpt") == listed.count("tests/test_own.py::test_own") == 1
     odd = pytest_run(tested, "pyproject.toml::odd. 模型")
     assert odd.returncode == 1

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
 from peft import LoraConfig, get_peft_model
+from support.versions import runner
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 from transformers import (
@@ -409,7 +409,7 @@ def build(dim=4):
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """(exit code, stdout, stderr) of a command."""
-    result = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    result = runner().invoke(cli, arguments, standalone_mode=False)
     if isinstance(result.exception, ParamscopeError):
         return 2, result.stdout, error_text(result.exception)
     if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -236,9 +236,16 @@ def test_what_module_keeps_its_things_in_has_methods_of_its_own(where: str, kind
         assert report.totals.parameters == 14
 
 
+class Kept(dict[Any, Any]):
+    """What somebody keeps tensors in."""
+
+
+@pytest.mark.parametrize("container", [None, collections.OrderedDict, Kept])
 @pytest.mark.parametrize("key", [Text, Colliding])
-def test_names_of_what_is_registered_are_strings_of_their_own(key: Any) -> None:
+def test_names_of_what_is_registered_are_strings_of_their_own(key: Any, container: type[Any] | None) -> None:
     model: Any = nn.Module()
+    for where in REGISTERED if container else ():
+        model.__dict__[where] = container()
     model._parameters[key("weight")] = parameter()
     model._buffers[key("state")] = torch.zeros(2)
     model._buffers[key("other")] = torch.zeros(3)

@@ -520,7 +520,7 @@ def test_what_hooks_hold_is_not_looked_into() -> None:
     model[0].weight.register_post_accumulate_grad_hook(hook)
     only(look(model))
     # What is saved is not known once a hook may add to it.
-    model.register_state_dict_post_hook(hook)
+    model._register_state_dict_hook(hook)
     report = look(model, saved=False)
     reasons = {slot.saved: dict(slot.unknown)["saved"] for slot in report.slots.records()}
     assert reasons == {None: "Sequential carries the state_dict hook hook"}

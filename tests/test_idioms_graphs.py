@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from support.idioms import look, marks, only, shared, small, unregistered
+from support.versions import TORCH
 from torch import nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper, offload_wrapper
 
@@ -53,7 +54,8 @@ def test_a_compiled_module_is_what_it_wraps() -> None:
     for mode in ("train", "eval"):
         getattr(model, mode)()
         report = look(model)
-        assert report.modules[""].training is model.training is (mode == "train")
+        assert report.modules[""].training is model.training  # which torch 2.4 leaves as it was
+        assert report.modules["_orig_mod"].training is (mode == "train")
         assert all(path.startswith("_orig_mod.") for path in report.slots)
         assert unregistered(report) == []
         assert report.snapshot.aliases == ()
@@ -62,7 +64,7 @@ def test_a_compiled_module_is_what_it_wraps() -> None:
     twice = compiled(nn.Sequential(compiled(tied().eval()), nn.Linear(2, 2)))
     report = look(twice)
     assert shared(report) == [("tied", ("_orig_mod.0._orig_mod.0.weight", "_orig_mod.0._orig_mod.1.weight"))]
-    assert report.modules["_orig_mod.0"].training is False
+    assert report.modules["_orig_mod.0._orig_mod"].training is False
 
 
 def test_compiled_modules_within_others_and_with_their_own_state() -> None:
@@ -164,11 +166,15 @@ class Constant(nn.Module):
         return self.layer(x) + torch.ones(2)
 
 
+# torch 2.4 warns of what it makes itself.
+@pytest.mark.filterwarnings("ignore:.*get_attr:UserWarning")
 def test_an_exported_program_s_module() -> None:
     exported = torch.export.export(Net(), (torch.ones(1, 2),))
     report = look(exported.module(), codes=("PS104",))
-    assert {slot.path for slot in report.slots.records() if slot.saved} == {"scale", "layer.weight", "layer.bias"}
-    assert report.totals.attributes == 3
+    constants = {"shift", "self___several_0"} if TORCH < (2, 5) else set()  # which torch 2.4 makes buffers
+    saved = {slot.path for slot in report.slots.records() if slot.saved}
+    assert saved == {"scale", "layer.weight", "layer.bias"} | constants
+    assert report.totals.attributes == (0 if constants else 3)
     assert report.sharing == ()
 
 

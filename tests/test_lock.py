@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
 from support.forking import run_pytest
+from support.versions import runner
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, MT5Config, MT5ForConditionalGeneration
 
@@ -55,7 +55,7 @@ def test_counted():
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """(exit code, stdout, stderr) of a command."""
-    result = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    result = runner().invoke(cli, arguments, standalone_mode=False)
     if isinstance(result.exception, ParamscopeError):
         return 2, result.stdout, error_text(result.exception)
     if result.exception is not None:

@@ -154,7 +154,7 @@ def test_a_parametrization_is_not_computed() -> None:
 def test_hooks_do_not_run() -> None:
     model = nn.Linear(2, 2)
     model.register_state_dict_pre_hook(lambda *_: trip("state_dict pre-hook"))
-    model.register_state_dict_post_hook(lambda *_: trip("state_dict hook"))
+    model._register_state_dict_hook(lambda *_: trip("state_dict hook"))
     model.register_forward_hook(lambda *_: trip("forward hook"))
     model.weight.register_hook(lambda *_: trip("tensor hook"))
     with watched(), pytest.raises(RuntimeError):

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 import torch
+from support.versions import takes_names
 from torch import nn
-from torch.optim.optimizer import ParamsT
 
 from paramscope import audit
 from paramscope.errors import NotAModule, NotAnOptimizer
@@ -126,7 +126,7 @@ def strangers(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[tuple[
     ]
 
 
-@pytest.mark.skipif("tuple[str" not in str(ParamsT).lower(), reason="optimizers of this torch take no names")
+@takes_names
 def test_a_stranger_is_matched_by_name_first() -> None:
     model = net()
     optimizer = torch.optim.SGD(model.named_parameters(), lr=0.1)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 from support.rule_fixtures import FOLDER, Case, cases, codes
+from support.versions import takes_names
 from torch import nn
-from torch.optim.optimizer import ParamsT
 
 from paramscope import Severity, capture
 from paramscope.probe import snapshot_of_run
@@ -159,7 +159,7 @@ def test_a_tied_tensor_counts_in_a_message_as_often_as_in_the_place(code: str) -
     assert "[0-3].weight and [1,3].bias" in finding.message
 
 
-@pytest.mark.skipif("tuple[str" not in str(ParamsT).lower(), reason="optimizers of this torch take no names")
+@takes_names
 def test_what_no_model_has_is_told_by_its_shapes_and_by_the_names_that_the_optimizer_has() -> None:
     model = nn.Linear(3, 4)
     other: Any = nn.ModuleList(nn.Linear(n, 1) for n in range(5, 9))

@@ -113,6 +113,8 @@ def test_a_notebook_cell() -> None:
     assert "No such file" in reason(name)
 
 
+# Python 3.10 parses whatever is nested in this way.
+_NESTED = "cannot be parsed: " if sys.version_info >= (3, 11) else "holds no class Net: "
 BAD: dict[str, tuple[bytes, str]] = {
     "syntax": (b"class Net:\n    def f(self):\n        self.w = = 1\n", "cannot be parsed: invalid syntax at line 3"),
     "null byte": (b"class Net:\n    x = '\0'\n", "cannot be parsed: source code"),
@@ -121,8 +123,11 @@ BAD: dict[str, tuple[bytes, str]] = {
     "unknown encoding": (b"# -*- coding: klingon -*-\n", "cannot be decoded: unknown encoding: klingon"),
     "not text": (b"# coding: rot13\n", "cannot be decoded: "),
     "binary": (bytes(range(256)), "cannot be decoded: 'utf-8' codec can't decode byte"),
-    "nested sum": (b"x = " + b"+".join([b"a"] * 50_000), "cannot be parsed: its expressions are nested too deeply"),
-    "nested minus": (b"x = " + b"-" * 5_000 + b"a", "cannot be parsed: "),
+    "nested sum": (
+        b"x = " + b"+".join([b"a"] * 50_000),
+        _NESTED + "its expressions are nested too deeply" * _NESTED.startswith("cannot"),
+    ),
+    "nested minus": (b"x = " + b"-" * 5_000 + b"a", _NESTED),
     "nested parentheses": (b"x = " + b"(" * 5_000 + b")" * 5_000, "cannot be parsed: too many nested parentheses"),
     "empty": (b"", "holds no class Net: it was generated, or the file has been edited"),
 }

@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from support.versions import as_here, takes_names
 from support.view_models import Net, report
 from torch import nn
 from wcwidth import wcswidth
@@ -255,9 +256,10 @@ def test_columns_are_chosen(net: Report) -> None:
 
 
 def test_the_optimizers_view(net: Report) -> None:
-    assert OPTIMIZER_100 in shown(net, "optimizer", width=100)
+    assert as_here(OPTIMIZER_100) in shown(net, "optimizer", width=100)
 
 
+@takes_names
 def test_the_optimizers_view_names_strangers_and_what_is_stepped_although_frozen() -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     optimizer = torch.optim.SGD(model.named_parameters(), lr=0.1)

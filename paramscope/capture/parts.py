@@ -45,7 +45,8 @@ def fake_device(tensor: Any) -> torch.device | None:
     """The device that a FakeTensor stands for; None for any other tensor, which knows its own."""
     if not issubclass(type(tensor), FakeTensor):
         return None
-    device = tensor_dict(tensor).get("_fake_device")
+    state = tensor_dict(tensor)
+    device = state.get("_fake_device", state.get("fake_device"))  # the latter on torch 2.4
     return device if type(device) is torch.device else None
 
 

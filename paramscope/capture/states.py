@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Any
@@ -23,6 +24,7 @@ LAST_OWN = "_modules"
 """The last of them."""
 Registered, Hooks = type(nn.Module()._parameters), type(nn.Module()._state_dict_hooks)
 """What torch keeps tensors and modules in, and hooks: of any other class, asking for the items would run its code."""
+_KEYS = frozenset(map(id, (str, int)))
 _DICTS = {
     "_parameters": Registered,
     "_buffers": Registered,
@@ -50,13 +52,24 @@ def usual_state(path: str, module: Any, state: dict[str, Any], notes: list[Note]
     state = {**_BARE, **state}
     for name in _DICTS:
         held = state[name]
-        if type(held) in (Registered, Hooks):
+        if are_plain(held):
             continue
         is_dict = issubclass(type(held), dict)
         if not is_dict:
             notes.append(Note(path, "uninitialised", f"its {name} is no dict"))
-        state[name] = dict(dict.items(held)) if is_dict else {}
+        state[name] = {plain_name(key): value for key, value in dict.items(held)} if is_dict else {}
     return state
+
+
+def are_plain(*held: Any) -> bool:
+    """Whether what a module holds is in dicts that run nobody's code as they are gone through.
+
+    An OrderedDict, which torch 2.4 keeps everything in, asks its keys for their hashes.
+    """
+    return all(
+        type(each) is dict or (type(each) is OrderedDict and _KEYS.issuperset(map(id, map(type, dict.keys(each)))))
+        for each in held
+    )
 
 
 def transient_names(path: str, state: dict[str, Any], notes: list[Note]) -> set[str]:

@@ -24,6 +24,7 @@ from paramscope.capture.states import (
     OWN_COUNT,
     Hooks,
     Registered,
+    are_plain,
     early_attributes,
     instance_dict,
     is_registered_name,
@@ -134,6 +135,7 @@ class Walk:
                     and type(children) is Registered
                     and type(hooks) is Hooks
                     and type(pre_hooks) is Hooks
+                    and (Registered is dict or are_plain(parameters, buffers, children))
                 )
             except Exception:  # noqa: BLE001  KeyError, or what a key of the user's raises
                 is_usual = False

@@ -106,7 +106,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         code = cli.main(args=arguments, prog_name="paramscope", standalone_mode=False)
     except click.exceptions.Abort as abort:
-        during = f" {abort.__cause__}" if isinstance(abort.__cause__, KeyboardInterrupt) else ""
+        interrupt = abort.__cause__ or abort.__context__  # click 8.1 names no cause
+        during = f" {interrupt}" if isinstance(interrupt, KeyboardInterrupt) else ""
         click.echo(f"interrupted{during}".rstrip(), err=True)
         sys.exit(130)
     except click.UsageError as error:

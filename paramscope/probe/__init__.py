@@ -93,10 +93,24 @@ def _modes() -> Iterator[None]:
         warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")
         # What looks at a tensor to make one without elements of it asks for this, too.
         warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf Tensor")
-        if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):  # torch 2.4 and 2.5
+        if "torch._dynamo" not in sys.modules:
             yield
             return
-        with torch.compiler.set_stance("force_eager"), warnings.catch_warnings():
+        uncompiled = torch.compiler.set_stance if hasattr(torch.compiler, "set_stance") else _stance_of_old
+        with uncompiled("force_eager"), warnings.catch_warnings():
             # Of a compiled module, hooks see the wrapper and what it wraps: two modules here, too.
             warnings.filterwarnings("ignore", "Using `torch.compile")
             yield
+
+
+@contextmanager
+def _stance_of_old(_: str) -> Iterator[None]:
+    """Within it, what is compiled runs as it was written, on torch 2.4 and 2.5, which have no stances: there, to
+    compile while operations are looked at fails."""
+    entry: Any = sys.modules["torch._dynamo.eval_frame"]
+    kept = entry.set_eval_frame
+    entry.set_eval_frame = lambda _: kept(None)  # what compiles the frames that are entered
+    try:
+        yield
+    finally:
+        entry.set_eval_frame = kept

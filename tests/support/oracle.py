@@ -34,7 +34,8 @@ def _stands_for(tensor: torch.Tensor) -> int:
 
 def is_lazy(tensor: torch.Tensor) -> bool:
     """Whether a tensor waits for the first forward."""
-    return isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer))
+    # NOTE: of its two subclasses torch 2.4 takes every parameter of another class for an instance.
+    return isinstance(tensor, nn.parameter.UninitializedTensorMixin)  # type: ignore[attr-defined]
 
 
 def ties_by_id(model: nn.Module) -> set[tuple[str, ...]]:
