@@ -409,7 +409,7 @@ class Classifier(nn.Module):
 
     def __init__(self, *, stays: bool) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8)).requires_grad_(requires_grad=False)
+        self.encoder: Any = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8)).requires_grad_(requires_grad=False)
         self.head = nn.Linear(8, 2)
         self.stays = stays
         self.encoder.eval()
@@ -432,7 +432,7 @@ def test_the_trainer_of_transformers_sets_a_frozen_norm_going(
     tmp_path: Path,
 ) -> None:
     """`model.eval()` of whoever built it does not last: the Trainer calls `model.train()`."""
-    model = Classifier(stays=stays)
+    model: Any = Classifier(stays=stays)
     before = model.encoder[1].running_mean.clone()
     callback = for_transformers.ParamscopeCallback(on_finding=on_finding, table=False, ignore="PS208")
     arguments = TrainingArguments(
