@@ -114,8 +114,7 @@ def test_an_optimizer_that_fits_one_target_only_fails_for_the_others(
     assert out.endswith("models.py:plain: 1 warning\n2 targets, 1 of them failed: 1 warning\n")
     assert err.startswith("error: models.py:clean: make.py:make raised AttributeError\nTraceback")
     assert err.endswith(
-        "help: The error is in make.py:make, called with the Linear of models.py:clean: once that runs by itself, this "
-        "will, too.\n"
+        "help: The error is in make.py:make, called with the Linear of models.py:clean: mend that first.\n"
     )
 
 
