@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import gc
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -68,11 +69,15 @@ def only_ours(*may_run: str) -> Iterator[None]:
         if event == "call":
             ran.add(frame.f_code.co_filename)
 
+    was_enabled = gc.isenabled()
+    gc.disable()  # what others have left is not collected in here: it may run code of its own
     sys.setprofile(look)
     try:
         yield
     finally:
         sys.setprofile(None)
+        if was_enabled:
+            gc.enable()
     assert foreign(ran, *may_run) - {__file__} == set()
 
 
