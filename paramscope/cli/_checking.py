@@ -37,7 +37,7 @@ from paramscope.exceptions.apply import (
     unknown_codes,
 )
 from paramscope.exceptions.baseline import read_baseline, to_baseline, write_baseline
-from paramscope.exceptions.checked import DECLARED, HELD_TO, LOCKED, Checked, as_checked
+from paramscope.exceptions.checked import DECLARED, LOCKED, Checked, as_checked, unlike
 from paramscope.exceptions.stale import Ran, stale
 from paramscope.load.building import Building, Subject, declared_subject, look, subject_of
 from paramscope.report.finding import Finding, Severity
@@ -51,8 +51,6 @@ FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
 _AS_RUFF_HAS_THEM = ("full", "concise")
 """The text, and a line for each finding: `-f text` and `-f text -q`."""
 FORMAT_VARIABLE = "PARAMSCOPE_OUTPUT_FORMAT"
-LOCK_LINES = 6
-"""How much of a difference from the lock stands in one finding; the text has all of it."""
 
 
 class OptionError(ParamscopeError):
@@ -296,12 +294,8 @@ def held_to_lock(checks: list[Judged], building: Building, file: str | None, *, 
         if other is None:
             found.append(_held(each, LOCKED))
             continue
-        changes = [" ".join(line.split()) for line in other.changes[:LOCK_LINES]]
-        if len(other.changes) > LOCK_LINES:
-            changes.append(f"… and {len(other.changes) - LOCK_LINES:,} more")
-        message = ": ".join(filter(None, (other.said, "; ".join(changes))))
         help_ = f"{other.advice[:1].upper()}{other.advice[1:]}."
-        finding = Finding(LOCKED, HELD_TO[LOCKED], Severity.ERROR, message, ("",), None, help=help_)
+        finding = unlike(LOCKED, other.said, other.changes, None, help_)
         found.append(_held(each, LOCKED, [finding], "\n".join(other.lines)))
     return found
 

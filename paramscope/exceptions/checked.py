@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from paramscope.exceptions.apply import Ignored
 from paramscope.report.data import ReportData
-from paramscope.report.finding import Finding, Location, real_file
+from paramscope.report.finding import Finding, Location, Severity, real_file
 from paramscope.rules.rule import Loaded
 from paramscope.snapshot.path import parent
 from paramscope.source.library import is_own
@@ -19,6 +19,8 @@ DECLARED, LOCKED = "DECLARED", "LOCKED"
 """What stands for the code of a rule where a model is not as it is declared, or locked."""
 HELD_TO = {DECLARED: "not-as-declared", LOCKED: "not-as-locked"}
 """What stands for the name of a rule, by code."""
+_DETAILS = 5
+"""Lines of a difference that a finding has; the text has more."""
 
 
 class Checked(NamedTuple):
@@ -60,6 +62,16 @@ class Checked(NamedTuple):
         """The beginning of the target's file."""
         file, colon, _ = self.target.rpartition(":")
         return Location(file, 1) if colon and file.endswith(".py") else None
+
+
+def unlike(code: str, said: str, details: Sequence[str], line: Location | None, help: str) -> Finding:
+    """How a model differs from what it is held to, as a finding. code: DECLARED or LOCKED. details: lines, of which
+    the first few are named."""
+    named = [" ".join(each.split()) for each in details[:_DETAILS]]
+    if len(details) > _DETAILS:
+        named.append(f"… and {len(details) - _DETAILS:,} more")
+    message = ": ".join(filter(None, (said, "; ".join(named))))
+    return Finding(code, HELD_TO[code], Severity.ERROR, message, ("",), line, help=help)
 
 
 def as_checked(

@@ -9,7 +9,7 @@ from paramscope import text
 from paramscope.analysis.changes import state_of
 from paramscope.config import Config, DeclaredModel
 from paramscope.config.places import Place
-from paramscope.exceptions.checked import DECLARED, HELD_TO
+from paramscope.exceptions.checked import DECLARED, unlike
 from paramscope.report.face import Report
 from paramscope.report.finding import Finding, Location, Severity
 from paramscope.testing._expect import SINCE, comparison, unmet_by
@@ -19,8 +19,6 @@ from paramscope.testing.wanted import wanted
 
 _KEYS = {"trainable": "trainable", "trainable_only": "trainable", "total": "parameters", "tied": "ties"}
 """What a declaration calls what an expectation of `expect` says."""
-_DETAILS = 5
-"""Parameters that a finding names; the text names more."""
 
 
 class Departure(NamedTuple):
@@ -76,11 +74,7 @@ _KEYWORD = re.compile(r"(\w*)(.*)", re.DOTALL)
 
 
 def _finding(unmet: Unmet, place: Place, model: DeclaredModel) -> Finding:
-    details = [" ".join(each.split()) for each in unmet.details[:_DETAILS]]
-    if len(unmet.details) > _DETAILS:
-        details.append(f"… and {len(unmet.details) - _DETAILS:,} more")
     said = f"{text.name(model.name)} is not as declared: {unmet.headline}"
-    message = ": ".join(filter(None, (said, "; ".join(details))))
     line = Location(place.source.file, place.line or 1)
     help_ = f"If that is right, change {model.at.name} in {place.source.file}."
-    return Finding(DECLARED, HELD_TO[DECLARED], Severity.ERROR, message, ("",), line, help=help_)
+    return unlike(DECLARED, said, unmet.details, line, help_)
