@@ -127,7 +127,10 @@ BAD: dict[str, tuple[bytes, str]] = {
         b"x = " + b"+".join([b"a"] * 50_000),
         _NESTED + "its expressions are nested too deeply" * _NESTED.startswith("cannot"),
     ),
-    "nested minus": (b"x = " + b"-" * 5_000 + b"a", _NESTED),
+    "nested minus": (
+        b"x = " + b"-" * 5_000 + b"a",
+        _NESTED if sys.version_info < (3, 13) else "holds no class Net: ",
+    ),
     "nested parentheses": (b"x = " + b"(" * 5_000 + b")" * 5_000, "cannot be parsed: too many nested parentheses"),
     "empty": (b"", "holds no class Net: it was generated, or the file has been edited"),
 }
