@@ -56,10 +56,10 @@ class Commands(click.Group):
 
     def _is_of_inspect(self, ctx: click.Context, option: str) -> bool:
         """Whether an option that stands before everything is one of `inspect`, and none of ours."""
+        if option in _options(self, ctx):
+            return False
         inspect = self.get_command(ctx, "inspect")
-        assert inspect is not None
-        ours, theirs = ({each for of in command.get_params(ctx) for each in of.opts} for command in (self, inspect))
-        return option in theirs - ours
+        return inspect is not None and option in _options(inspect, ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -87,6 +87,10 @@ class Commands(click.Group):
         from paramscope.cli._completing import targets
 
         return [*targets(ctx, None, incomplete), *super().shell_complete(ctx, incomplete)]
+
+
+def _options(command: click.Command, ctx: click.Context) -> set[str]:
+    return {each for parameter in command.get_params(ctx) for each in parameter.opts}
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import click
 
@@ -215,6 +215,13 @@ def check_all(asked: Sequence[Subject], plan: Plan, *, values: bool) -> tuple[li
             words = f"{where}: {len(checks) + len(failed)} of {len(asked)} targets were checked"
             raise Interrupted(words, checks, failed) from None
     return checks, failed
+
+
+def fail(failed: Sequence[ParamscopeError]) -> NoReturn:
+    """Raises the last of several errors, when the others have been said."""
+    for error in failed[:-1]:
+        click.echo(f"error: {error}", err=True)
+    raise failed[-1]
 
 
 def _of_target(error: ParamscopeError, target: str) -> ParamscopeError:

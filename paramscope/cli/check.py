@@ -107,9 +107,7 @@ def command(
         checking.meet_other_ranks()
         return checking.exit_code(checks, plan)  # the first one has written
     if failed and (not checks or write_baseline is not None):
-        for one in failed[:-1]:
-            click.echo(f"error: {one}", err=True)
-        raise failed[-1]
+        checking.fail(failed)
     if write_baseline is not None:
         checks = checking.into_baseline(checks, write_baseline)
     unchecked = len(failed)
@@ -128,10 +126,8 @@ def command(
         write(lines, None)
     else:  # what is read by a program stays whole
         click.echo(lines, nl=False, err=True)
-    for one in failed[:-1]:
-        click.echo(f"error: {one}", err=True)
     if failed:
-        raise failed[-1]
+        checking.fail(failed)
     if building.ranks:
         checking.meet_other_ranks()
     return checking.exit_code(checks, plan) or int(bool(unmet))
